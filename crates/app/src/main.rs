@@ -1,0 +1,4 @@
+//! The `zoetrope` binary.
+#![forbid(unsafe_code)]
+
+fn main() {}

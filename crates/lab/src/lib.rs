@@ -1,0 +1,2 @@
+//! Placeholder head; see DESIGN.
+#![forbid(unsafe_code)]
