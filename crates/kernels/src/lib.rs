@@ -1,1 +1,3 @@
 //! CPU arithmetic on slices.
+
+pub mod map;
