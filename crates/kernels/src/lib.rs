@@ -1,3 +1,11 @@
-//! CPU arithmetic on slices.
+//! CPU arithmetic on slices: attention, norms, rope, activations, picture resize, and the safe door to mapped files.
+//!
+//! The only room that may say `unsafe`. Imports nothing of ours. Deliberately absent: tensors, models, files' meaning.
 
+pub mod activation;
+pub mod attention;
+mod gemm;
+pub mod level;
 pub mod map;
+pub mod norm;
+pub mod rope;
