@@ -62,4 +62,25 @@ impl KvCache {
     pub fn truncate(&mut self, len: usize) {
         self.len = self.len.min(len);
     }
+
+    /// Makes room for `capacity` positions in all; what is held stays. Never shrinks.
+    pub fn grow(&mut self, capacity: usize) -> Result<()> {
+        if capacity <= self.capacity {
+            return Ok(());
+        }
+        let larger = |old: &Tensor, held: usize| -> Result<Tensor> {
+            let (_, n_kv, d) = old.dims3()?;
+            let new = Tensor::zeros((capacity, n_kv, d), old.dtype(), old.device())?;
+            if held > 0 {
+                new.slice_set(&old.narrow(0, 0, held)?.contiguous()?, 0, 0)?;
+            }
+            Ok(new)
+        };
+        for (keys, values) in &mut self.layers {
+            *keys = larger(keys, self.len)?;
+            *values = larger(values, self.len)?;
+        }
+        self.capacity = capacity;
+        Ok(())
+    }
 }
