@@ -136,13 +136,22 @@ def write_clip(path, pts, timescale):
         stream.options = {"qp": "0", "preset": "ultrafast", "bf": "0"}
         stream.codec_context.time_base = Fraction(1, timescale)
         stream.time_base = Fraction(1, timescale)
+        gaps = [b - a for a, b in zip(pts, pts[1:])]
+        steps = dict(zip(pts, gaps + gaps[-1:]))
         for i, p in enumerate(pts):
             luma = frame_with_index(i)
             planes = np.vstack([luma, np.full((8, 128), 128, np.uint8)])
             frame = av.VideoFrame.from_ndarray(planes, format="yuv420p")
             frame.pts, frame.time_base = p, Fraction(1, timescale)
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode())
+            mux(container, stream.encode(frame), steps)
+        mux(container, stream.encode(), steps)
+
+
+def mux(container, packets, steps):
+    """Give every packet its true duration (the last one repeats the step before it), then write it."""
+    for packet in packets:
+        packet.duration = steps[packet.pts]
+        container.mux(packet)
 
 
 def ffmpeg_indices(path, rate, start=None, length=None):
@@ -167,7 +176,7 @@ def clips(rng):
         "300f30": regular(300, 30), "250f25": regular(250, 25), "305f30": regular(305, 30), "290f30": regular(290, 30),
         "30f30": regular(30, 30), "45f30": regular(45, 30), "15f30": regular(15, 30), "29f30": regular(29, 30),
         "240f24": regular(240, 24), "ntsc": regular(337, 30000, 1001), "film": regular(241, 24000, 1001), "7f2": regular(7, 2),
-        "3f1": regular(3, 1), "slow": regular(12, 10, 15), "vfr30000": (vfr, 30000),
+        "3f1": regular(3, 1), "slow": regular(12, 10, 15), "vfr30000": (vfr, 30000), "offset": regular(100, 30, 1, 15),
     }
 
 
@@ -192,7 +201,7 @@ def sampling_rows(rng):
             for rate, start, length in runs:
                 indices = ffmpeg_indices(path, rate, start, length)
                 if start is None:
-                    written = rules.slot_frames(times, end, rate)
+                    written = rules.slot_frames([t - times[0] for t in times], end - times[0], rate)
                     if written != indices:
                         disagree.append((name, rate, written[-3:], indices[-3:], len(written), len(indices)))
                 base = max(start_time, start or 0)
