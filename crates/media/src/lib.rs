@@ -1,6 +1,7 @@
 //! Bytes to frames with exact times.
 #![forbid(unsafe_code)]
 
+pub mod container;
 mod error;
 mod frame;
 mod limits;
