@@ -8,4 +8,5 @@ mod gemm;
 pub mod level;
 pub mod map;
 pub mod norm;
+pub mod resize;
 pub mod rope;
