@@ -1,7 +1,7 @@
 //! The sample description: codec, size, configuration, colour, pixel shape.
 
 use super::super::bytes::{Cursor, bad, code_text};
-use super::super::codec_of_code;
+use super::super::{codec_of_code, ratio};
 use super::boxes::{children, find, find_path, full};
 use crate::MediaError;
 use crate::track::{Codec, Colour};
@@ -57,7 +57,7 @@ pub(super) fn read(body: &[u8]) -> Result<Entry, MediaError> {
             && h > 0
             && v > 0
         {
-            entry.sar = Some((h, v));
+            entry.sar = Some(ratio(u64::from(h), u64::from(v)));
         }
     }
     if let Some(colour) = children(boxes).filter(|b| b.kind == *b"colr").find_map(|b| colr(b.body)) {
