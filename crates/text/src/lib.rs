@@ -1,12 +1,22 @@
-//! Text room: contract stubs while it is being written.
+//! Text: tokenizers, chat templates and the streaming detokenizer.
+//!
+//! * [`Tokenizer`] reads `tokenizer.json` and turns text into ids. Text that came from a person can be marked: special
+//!   tokens inside it are then ordinary characters, never commands ([`Tokenizer::encode_marked`]).
+//! * [`ChatTemplate`] compiles the Jinja template of a checkpoint, with fuel, and says which bytes of the rendered
+//!   prompt came from the caller ([`Rendered::untrusted`]).
+//! * [`Detokenizer`] turns a stream of ids into text that is never taken back and never breaks a character.
+//!
+//! May import: nothing of ours. Deliberately absent: tokenizers of our own (the `tokenizers` crate does the arithmetic),
+//! training of vocabularies, network access, prompts of any particular model family.
 #![forbid(unsafe_code)]
-/// Tokenizer.
-#[derive(Debug)]
-pub struct Tokenizer;
-/// Errors of this room.
-#[derive(Debug, thiserror::Error)]
-pub enum TextError {
-    /// Caller.
-    #[error("{0}")]
-    Caller(String),
-}
+
+mod added;
+mod detokenizer;
+mod error;
+mod template;
+mod tokenizer;
+
+pub use detokenizer::Detokenizer;
+pub use error::TextError;
+pub use template::{ChatTemplate, Rendered, TemplateLimits};
+pub use tokenizer::{MAX_TEXT_BYTES, Tokenizer};
