@@ -40,3 +40,6 @@ pub enum ModelError {
     #[error("internal error, please report: {0}")]
     Bug(String),
 }
+
+/// What loading gives.
+pub type Loaded<T> = Result<T, ModelError>;

@@ -6,4 +6,5 @@
 
 pub mod contract;
 pub mod error;
+pub mod families;
 pub mod parts;

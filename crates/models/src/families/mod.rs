@@ -1,0 +1,26 @@
+//! The model families. One folder and one line in [`open`] each.
+
+pub mod videollama3;
+
+use std::path::Path;
+
+use candle_core::{DType, Device};
+
+use crate::contract::VideoLanguageModel;
+use crate::error::ModelError;
+
+/// Loads a checkpoint folder of whichever family its `config.json` names.
+pub fn open(folder: &Path, dtype: DType, device: &Device) -> Result<Box<dyn VideoLanguageModel>, ModelError> {
+    let file = folder.join("config.json");
+    let wrong = |what: String| ModelError::File { file: file.clone(), what };
+    let text = std::fs::read_to_string(&file).map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound if folder.is_dir() => wrong("missing; this is not a model folder".to_string()),
+        _ => wrong(error.to_string()),
+    })?;
+    let config: serde_json::Value = serde_json::from_str(&text).map_err(|e| wrong(format!("not valid JSON: {e}")))?;
+    if videollama3::Config::claims(&config) {
+        return Ok(Box::new(videollama3::VideoLlama3::open(folder, dtype, device)?));
+    }
+    let kind = config["model_type"].as_str().unwrap_or("(none)");
+    Err(ModelError::Unsupported(format!("{}: model type {kind}; supported: video_llama_3, videollama3_qwen2", file.display())))
+}

@@ -1,0 +1,142 @@
+//! Qwen2 decoder: RMSNorm, grouped-query attention with rotary positions, SwiGLU.
+//!
+//! Legend: T tokens, D width, H query heads, K key heads, C width of a head, W vocabulary.
+
+use candle_core::{DType, Device, Result, Tensor};
+
+use super::config::LanguageConfig;
+use crate::error::Loaded;
+use crate::parts::cache::{KvCache, Memory};
+use crate::parts::linear::{Linear, RmsNorm};
+use crate::parts::ops::{self, Rotary};
+use crate::parts::weights::Weights;
+
+struct Layer {
+    input_norm: RmsNorm,
+    q: Linear,
+    k: Linear,
+    v: Linear,
+    o: Linear,
+    post_norm: RmsNorm,
+    gate: Linear,
+    up: Linear,
+    down: Linear,
+}
+
+impl Layer {
+    fn load(w: &Weights, c: &LanguageConfig) -> Loaded<Self> {
+        let (d, i) = (c.hidden, c.intermediate);
+        let (q, kv) = (c.heads * c.head_dim, c.kv_heads * c.head_dim);
+        let (attention, mlp) = (w.at("self_attn"), w.at("mlp"));
+        Ok(Layer {
+            input_norm: RmsNorm::load(&w.at("input_layernorm"), d, c.eps)?,
+            q: Linear::load(&attention.at("q_proj"), d, q, true)?,
+            k: Linear::load(&attention.at("k_proj"), d, kv, true)?,
+            v: Linear::load(&attention.at("v_proj"), d, kv, true)?,
+            o: Linear::load(&attention.at("o_proj"), q, d, false)?,
+            post_norm: RmsNorm::load(&w.at("post_attention_layernorm"), d, c.eps)?,
+            gate: Linear::load(&mlp.at("gate_proj"), d, i, false)?,
+            up: Linear::load(&mlp.at("up_proj"), d, i, false)?,
+            down: Linear::load(&mlp.at("down_proj"), i, d, false)?,
+        })
+    }
+}
+
+/// The decoder with its embedding and output matrices.
+pub(super) struct LanguageModel {
+    embedding: Tensor,
+    layers: Vec<Layer>,
+    norm: RmsNorm,
+    head: Linear,
+    config: LanguageConfig,
+}
+
+impl LanguageModel {
+    /// Reads the tensors below `model.language_model` and `lm_head` (absent when tied).
+    pub(super) fn load(root: &Weights, c: &LanguageConfig) -> Loaded<Self> {
+        let w = root.at("model.language_model");
+        let embedding = w.at("embed_tokens").get(&[c.vocabulary, c.hidden], "weight")?;
+        let layers = (0..c.layers).map(|i| Layer::load(&w.at("layers").at(i), c)).collect::<Loaded<_>>()?;
+        let norm = RmsNorm::load(&w.at("norm"), c.hidden, c.eps)?;
+        let head = if c.tied {
+            Linear::new(embedding.clone(), None)
+        } else {
+            Linear::load(&root.at("lm_head"), c.hidden, c.vocabulary, false)?
+        };
+        Ok(LanguageModel { embedding, layers, norm, head, config: c.clone() })
+    }
+
+    /// `[T]` ids to `[T, D]` rows.
+    pub(super) fn embed(&self, ids: &[u32]) -> Result<Tensor> {
+        let ids = Tensor::from_slice(ids, ids.len(), self.embedding.device())?;
+        self.embedding.index_select(&ids, 0)
+    }
+
+    /// Rows `[T, D]` to logits `[rows.len(), W]` in f32.
+    pub(super) fn forward(&self, x_td: &Tensor, memory: &mut Memory<'_>, rows: &[usize]) -> Result<Tensor> {
+        let t = x_td.dim(0)?;
+        let (rotary, segments) = self.places(t, memory)?;
+        let mut x_td = x_td.clone();
+        for (i, layer) in self.layers.iter().enumerate() {
+            x_td = self.layer(i, layer, &x_td, &rotary, &segments, memory)?;
+        }
+        if let Memory::Cache(cache) = memory {
+            cache.advance(t);
+        }
+        let rows: Vec<u32> = rows.iter().map(|&r| r as u32).collect();
+        let rows = Tensor::from_slice(&rows, rows.len(), x_td.device())?;
+        let x_rd = self.norm.forward(&x_td.index_select(&rows, 0)?)?;
+        self.head.forward(&x_rd)?.to_dtype(DType::F32)
+    }
+
+    fn layer(
+        &self,
+        index: usize,
+        layer: &Layer,
+        x_td: &Tensor,
+        rotary: &Rotary,
+        segments: &[(usize, usize)],
+        memory: &mut Memory<'_>,
+    ) -> Result<Tensor> {
+        let c = &self.config;
+        let t = x_td.dim(0)?;
+        let y_td = layer.input_norm.forward(x_td)?;
+        let q_thc = ops::rope(&layer.q.forward(&y_td)?.reshape((t, c.heads, c.head_dim))?, rotary)?;
+        let k_tkc = ops::rope(&layer.k.forward(&y_td)?.reshape((t, c.kv_heads, c.head_dim))?, rotary)?;
+        let v_tkc = layer.v.forward(&y_td)?.reshape((t, c.kv_heads, c.head_dim))?;
+        let (k_skc, v_skc) = match memory {
+            Memory::Packed(_) => (k_tkc, v_tkc),
+            Memory::Cache(cache) => cache.append(index, &k_tkc, &v_tkc)?,
+        };
+        let scale = (c.head_dim as f64).powf(-0.5);
+        let y_td = ops::attention(&q_thc, &k_skc, &v_skc, segments, true, scale)?;
+        let x_td = (x_td + layer.o.forward(&y_td.reshape((t, c.heads * c.head_dim))?)?)?;
+        let y_td = layer.post_norm.forward(&x_td)?;
+        let y_ti = ops::swiglu(&layer.gate.forward(&y_td)?, &layer.up.forward(&y_td)?)?;
+        &x_td + layer.down.forward(&y_ti)?
+    }
+
+    /// Rotary table of the next `t` positions and the (queries, keys) of each sequence.
+    fn places(&self, t: usize, memory: &Memory<'_>) -> Result<(Rotary, Vec<(usize, usize)>)> {
+        let (positions, segments): (Vec<usize>, Vec<(usize, usize)>) = match memory {
+            Memory::Packed(lens) => {
+                if lens.iter().sum::<usize>() != t {
+                    candle_core::bail!("packed sequences of {lens:?} tokens do not make {t} rows")
+                }
+                (lens.iter().flat_map(|&n| 0..n).collect(), lens.iter().map(|&n| (n, n)).collect())
+            }
+            Memory::Cache(cache) => ((cache.len()..cache.len() + t).collect(), vec![(t, cache.len() + t)]),
+        };
+        let half = self.config.head_dim / 2;
+        let dim = self.config.head_dim as f32;
+        let inverse: Vec<f32> =
+            (0..half).map(|k| 1.0 / (self.config.rope_theta as f32).powf((2 * k) as f32 / dim)).collect();
+        let angles: Vec<f32> = positions.iter().flat_map(|&p| inverse.iter().map(move |f| p as f32 * f)).collect();
+        Ok((Rotary::new(&angles, half), segments))
+    }
+
+    /// An empty cache of this model.
+    pub(super) fn new_cache(&self, capacity: usize, dtype: DType, device: &Device) -> Result<KvCache> {
+        KvCache::new(self.config.layers, capacity, self.config.kv_heads, self.config.head_dim, dtype, device)
+    }
+}

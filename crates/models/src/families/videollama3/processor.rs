@@ -1,0 +1,180 @@
+//! Which frames, at which size, as which patches, and which tokens survive DiffFP: the arithmetic before the encoder.
+//!
+//! Sizes: `geometry`; times: `sampling`. Both conventions are kept because checkpoints were made for one or the other.
+
+use candle_core::{Device, Tensor};
+use rayon::prelude::*;
+use zoetrope_kernels::resize::{Filter, Order, resize};
+use zoetrope_media::{Frame, Rgb};
+
+use super::config::{Convention, ProcessorConfig};
+use super::geometry::{self, Item};
+use super::sampling;
+use super::vision::block_order;
+use crate::contract::{Carry, ItemPlan, MediaKind, Patches, Plan, PlanOptions, Source};
+use crate::error::ModelError;
+
+/// Grey-level difference (in half levels, see `keep_mask`) above which a token survives.
+const THRESHOLD: f32 = 0.1;
+/// Longest frame or picture side ratio that the transformers convention accepts.
+const MAX_ASPECT: f64 = 200.0;
+
+/// Plans a request.
+pub(super) fn plan(
+    c: &ProcessorConfig,
+    patch: usize,
+    sources: &[Source],
+    options: &PlanOptions,
+) -> Result<Plan, ModelError> {
+    let mut items = Vec::with_capacity(sources.len());
+    for source in sources {
+        if source.width == 0 || source.height == 0 {
+            let text = format!("a picture of {}x{} pixels has nothing to show", source.width, source.height);
+            return Err(ModelError::Caller(text));
+        }
+        let frames = match source.kind {
+            MediaKind::Image => sampling::still(),
+            MediaKind::Video => sampling::frames(c, source, options)?,
+        };
+        let merge = match source.kind {
+            MediaKind::Image => options.image_merge.unwrap_or(c.image_merge),
+            MediaKind::Video => c.video_merge,
+        };
+        items.push((source, frames, merge));
+    }
+    let shapes: Vec<Item> = items
+        .iter()
+        .map(|(source, frames, merge)| Item {
+            height: source.height as usize,
+            width: source.width as usize,
+            frames: frames.len(),
+            factor: patch * merge,
+            video: source.kind == MediaKind::Video,
+        })
+        .collect();
+    let sizes = sizes(c, &shapes, options.max_visual_tokens)?;
+    let prune = options.prune.unwrap_or(c.prune);
+    let built = items.into_iter().zip(sizes).map(|((source, frames, merge), (height, width))| ItemPlan {
+        kind: source.kind,
+        source: (source.width, source.height),
+        prune: prune && source.kind == MediaKind::Video && frames.len() > 1,
+        frames,
+        resized: (width as u32, height as u32),
+        grid: (height / patch, width / patch),
+        merge,
+        tokens_per_frame: height / patch / merge * (width / patch / merge),
+    });
+    Ok(Plan { items: built.collect() })
+}
+
+fn sizes(c: &ProcessorConfig, items: &[Item], max_tokens: Option<usize>) -> Result<Vec<(usize, usize)>, ModelError> {
+    if c.convention == Convention::Original {
+        return Ok(geometry::original(items, c.min_tokens, max_tokens.unwrap_or(c.max_tokens)));
+    }
+    items
+        .iter()
+        .map(|item| {
+            let (long, short) = (item.height.max(item.width), item.height.min(item.width));
+            if long as f64 / short as f64 > MAX_ASPECT {
+                let text = format!("{}x{} is longer than {MAX_ASPECT} to 1", item.width, item.height);
+                return Err(ModelError::Caller(text));
+            }
+            let range = if item.video { c.video_pixels } else { c.image_pixels };
+            let max = max_tokens.map_or(range.max, |tokens| tokens * item.factor * item.factor);
+            Ok(geometry::transformers(item, range.min.min(max), max))
+        })
+        .collect()
+}
+
+/// Frames of one item to patches; see [`keep_mask`] for `carry`.
+pub(super) fn prepare(
+    c: &ProcessorConfig,
+    patch: usize,
+    item: &ItemPlan,
+    frames: &[Frame],
+    carry: &mut Carry,
+) -> Result<Patches, ModelError> {
+    let tables = [0, 1, 2].map(|channel| levels(c, channel));
+    let order = match c.convention {
+        Convention::Original => Order::HorizontalFirst,
+        Convention::Transformers => Order::Torchvision,
+    };
+    let (rows, cols) = item.grid;
+    let per_frame = rows * cols * 3 * patch * patch;
+    let mut pixels = vec![0.0f32; frames.len() * per_frame];
+    pixels.par_chunks_mut(per_frame).zip(frames).try_for_each(|(out, frame)| {
+        let picture = resized(&frame.image, item.resized, order)?;
+        patchify(&picture, item, patch, &tables, out);
+        Ok::<(), ModelError>(())
+    })?;
+    let keep = if item.prune {
+        keep_mask(&pixels, per_frame, item.merge * item.merge * 3 * patch * patch, carry)
+    } else {
+        vec![true; frames.len() * item.tokens_per_frame]
+    };
+    let shape = (frames.len() * rows * cols, 3 * patch * patch);
+    let pixels = Tensor::from_vec(pixels, shape, &Device::Cpu)?;
+    Ok(Patches { pixels, frames: frames.len(), grid: item.grid, merge: item.merge, keep })
+}
+
+/// The picture at the planned size.
+pub(super) fn resized(picture: &Rgb, size: (u32, u32), order: Order) -> Result<Vec<u8>, ModelError> {
+    if picture.width == 0 || picture.height == 0 {
+        return Err(ModelError::Caller("a frame without pixels".to_string()));
+    }
+    resize(&picture.data, picture.width, picture.height, size.0, size.1, Filter::Bicubic, order)
+        .map_err(|error| ModelError::Bug(error.to_string()))
+}
+
+/// What every grey level of a channel becomes. The two conventions round differently in the last bit.
+fn levels(c: &ProcessorConfig, channel: usize) -> [f32; 256] {
+    let (mean, std) = (c.mean[channel], c.std[channel]);
+    std::array::from_fn(|level| match c.convention {
+        Convention::Original => ((level as f64 * c.rescale) as f32 - mean) / std,
+        Convention::Transformers => {
+            let unit = (1.0 / c.rescale) as f32;
+            (level as f32 - mean * unit) / (std * unit)
+        }
+    })
+}
+
+/// Patches in block order; inside a patch channel, row, column.
+fn patchify(picture: &[u8], item: &ItemPlan, patch: usize, tables: &[[f32; 256]; 3], out: &mut [f32]) {
+    let stride = item.resized.0 as usize * 3;
+    let places = block_order(item.grid.0, item.grid.1, item.merge);
+    for ((row, col), out) in places.zip(out.chunks_exact_mut(3 * patch * patch)) {
+        for (channel, plane) in out.chunks_exact_mut(patch * patch).enumerate() {
+            for (y, line) in plane.chunks_exact_mut(patch).enumerate() {
+                let start = (row * patch + y) * stride + col * patch * 3 + channel;
+                for (x, value) in line.iter_mut().enumerate() {
+                    *value = tables[channel][usize::from(picture[start + 3 * x])];
+                }
+            }
+        }
+    }
+}
+
+/// DiffFP (paper section 2.2): a token survives when its pixels differ from the previous frame's by more than
+/// [`THRESHOLD`] on average; 255 times a difference in [-1, 1] counts half grey levels. The first frame survives whole,
+/// and every frame keeps at least its first token.
+fn keep_mask(pixels: &[f32], per_frame: usize, per_token: usize, carry: &mut Carry) -> Vec<bool> {
+    let mut keep = Vec::with_capacity(pixels.len() / per_token);
+    for frame in pixels.chunks_exact(per_frame) {
+        if carry.previous.is_empty() {
+            keep.extend(std::iter::repeat_n(true, per_frame / per_token));
+        } else {
+            let tokens = frame.chunks_exact(per_token).zip(carry.previous.chunks_exact(per_token));
+            let start = keep.len();
+            keep.extend(tokens.map(|(now, before)| {
+                let sum: f64 = now.iter().zip(before).map(|(a, b)| f64::from((a - b).abs())).sum();
+                (sum / per_token as f64 * 255.0) as f32 > THRESHOLD
+            }));
+            if !keep[start..].contains(&true) {
+                keep[start] = true;
+            }
+        }
+        carry.previous.clear();
+        carry.previous.extend_from_slice(frame);
+    }
+    keep
+}
