@@ -1,4 +1,5 @@
 //! Resized pictures against checksums made by Pillow 12, Pillow 13 and torch (see `reference/make_resize_goldens.py`).
+#![cfg(test)]
 
 use std::path::Path;
 
