@@ -7,6 +7,7 @@ pub mod source;
 mod avi;
 mod mkv;
 mod mp4;
+mod nal;
 mod ts;
 
 use crate::track::{Codec, Container, Sample, VideoTrack};

@@ -37,7 +37,7 @@ pub(super) fn apply(
         let start = edits.first().map_or(0, |e| e.media_time.clamp(0, i64::MAX / 8));
         return Ok(moved(raws, shift, delay - start));
     }
-    let mut list = List::new(raws, shift, limits);
+    let mut list = List::new(raws, limits);
     let mut base = delay;
     for edit in &edits {
         let duration = to_media(edit.duration, clocks);
@@ -74,7 +74,6 @@ fn moved(raws: &[Raw], shift: i64, by: i64) -> (Vec<Sample>, i64) {
 /// The edited list as it grows.
 struct List<'a> {
     raws: &'a [Raw],
-    shift: i64,
     reordered: bool,
     keys: Vec<usize>,
     out: Vec<Sample>,
@@ -86,19 +85,19 @@ struct List<'a> {
 }
 
 impl<'a> List<'a> {
-    fn new(raws: &'a [Raw], shift: i64, limits: &'a Limits) -> Self {
+    fn new(raws: &'a [Raw], limits: &'a Limits) -> Self {
         let keys = (0..raws.len()).filter(|&i| raws[i].key).collect();
         let reordered = raws.iter().any(|r| r.offset_pts != 0);
-        List { raws, shift, reordered, keys, out: Vec::new(), least: None, end: i64::MIN, limits, work: 0 }
+        List { raws, reordered, keys, out: Vec::new(), least: None, end: i64::MIN, limits, work: 0 }
     }
 
     fn cts(&self, i: usize) -> i64 {
-        self.raws[i].dts + i64::from(self.raws[i].offset_pts) + self.shift
+        self.raws[i].dts + i64::from(self.raws[i].offset_pts)
     }
 
     /// The last keyframe decoded and shown no later than `time`; the first frame when there is none.
     fn keyframe_before(&mut self, time: i64) -> usize {
-        let mut at = self.keys.partition_point(|&i| self.raws[i].dts + self.shift <= time);
+        let mut at = self.keys.partition_point(|&i| self.raws[i].dts <= time);
         while at > 0 {
             at -= 1;
             self.work += 1;

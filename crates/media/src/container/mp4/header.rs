@@ -17,8 +17,8 @@ pub(super) struct Edit {
 pub(super) type Matrix = [i32; 4];
 const IDENTITY: Matrix = [1 << 16, 0, 0, 1 << 16];
 
-/// Movie header: clock and matrix.
-pub(super) fn movie_header(moov: &[u8]) -> (u32, Matrix) {
+/// Movie header: clock (`None` without a header, 1 instead of 0) and matrix.
+pub(super) fn movie_header(moov: &[u8]) -> (Option<u32>, Matrix) {
     let read = || -> Result<(u32, Matrix), MediaError> {
         let body = find(moov, b"mvhd").unwrap_or(&[]);
         let (version, _, mut c) = full(body, "mvhd box")?;
@@ -27,8 +27,10 @@ pub(super) fn movie_header(moov: &[u8]) -> (u32, Matrix) {
         c.skip(if version == 1 { 8 } else { 4 } + 16)?;
         Ok((scale, matrix(&mut c).unwrap_or(IDENTITY)))
     };
-    let (scale, matrix) = read().unwrap_or((1, IDENTITY));
-    (scale.max(1), matrix)
+    match read() {
+        Ok((scale, matrix)) => (Some(scale.max(1)), matrix),
+        Err(_) => (None, IDENTITY),
+    }
 }
 
 fn matrix(c: &mut Cursor<'_>) -> Result<Matrix, MediaError> {

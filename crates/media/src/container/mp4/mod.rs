@@ -61,13 +61,18 @@ pub(super) fn read(source: &Source, limits: &Limits) -> Result<Found, MediaError
     }
     let choice = choose(&moov)?;
     let (movie_scale, movie_matrix) = header::movie_header(&moov);
-    let media_scale = match header::media_scale(choice.trak) {
-        0 => {
-            warnings.push(format!("the track's clock is 0 ticks a second, the movie's {movie_scale} is used"));
-            movie_scale
+    let media_scale = match (header::media_scale(choice.trak), movie_scale.unwrap_or(1)) {
+        (0, movie) => {
+            warnings.push(format!("the track's clock is 0 ticks a second, the movie's {movie} is used"));
+            movie
         }
-        n => n,
+        (n, _) => n,
     };
+    let mut edits = header::edits(choice.trak);
+    if movie_scale.is_none() && !edits.is_empty() {
+        warnings.push("no movie header, so the edit list has no clock and is not used".into());
+        edits.clear();
+    }
     let stbl = find_path(choice.trak, &[b"mdia", b"minf", b"stbl"]).unwrap_or(&[]);
     let entry = stsd::read(find(stbl, b"stsd").ok_or_else(|| missing(at, "stsd"))?)?;
     if entry.entries > 1 {
@@ -86,8 +91,8 @@ pub(super) fn read(source: &Source, limits: &Limits) -> Result<Found, MediaError
         raws = fragments.samples;
     }
     keep_present(&mut raws, source.len(), limits, &mut warnings)?;
-    let clocks = edits::Clocks { movie: movie_scale, media: media_scale, fragmented };
-    let (samples, end) = edits::apply(&raws, &header::edits(choice.trak), &clocks, limits)?;
+    let clocks = edits::Clocks { movie: movie_scale.unwrap_or(1), media: media_scale, fragmented };
+    let (samples, end) = edits::apply(&raws, &edits, &clocks, limits)?;
     let rotation = header::rotation(choice.header.matrix, movie_matrix).unwrap_or_else(|| {
         warnings.push("the display matrix is no quarter turn, pictures are shown as stored".into());
         0
@@ -237,12 +242,7 @@ fn choose(moov: &[u8]) -> Result<Choice<'_>, MediaError> {
 }
 
 /// Drops samples that reach past the end of the file, and checks the size of the others.
-fn keep_present(
-    raws: &mut Vec<Raw>,
-    len: u64,
-    limits: &Limits,
-    warnings: &mut Vec<String>,
-) -> Result<(), MediaError> {
+fn keep_present(raws: &mut Vec<Raw>, len: u64, limits: &Limits, warnings: &mut Vec<String>) -> Result<(), MediaError> {
     let all = raws.len();
     raws.retain(|r| r.offset.saturating_add(u64::from(r.size)) <= len);
     if raws.is_empty() && all > 0 {
