@@ -291,12 +291,25 @@ def gradients(model, inputs):
         labels[p] = ids[p]
     model.zero_grad()
     out = model(**inputs, use_cache=False)
-    logits = out.logits[0].float()
+    logits = out.logits[0]
     loss = torch.nn.functional.cross_entropy(logits[:-1], labels[1:], ignore_index=-100)
     loss.backward()
     named = dict(model.named_parameters())
     grads = {n: named[n].grad.detach().clone() for n in GRADIENT_NAMES if n in named}
     return loss.item(), labels, grads
+
+
+def widened(inputs):
+    """The same inputs with f64 pixels."""
+    return {k: v.double() if torch.is_tensor(v) and v.is_floating_point() else v for k, v in inputs.items()}
+
+
+def noise(parts, wide_parts):
+    """Largest |f32 - f64| of every part: the reference's own rounding, from which a port's tolerance follows.
+
+    (transformers keeps softmax, rotary angles and RMSNorm in f32 inside the f64 run, so this is a lower estimate.)
+    """
+    return {k: (parts[k].double() - wide_parts[k].double()).abs().max().item() for k in parts}
 
 
 def processor_goldens(processor, requests, out):
@@ -412,6 +425,7 @@ def main():
         "cases": {},
     }
     processor_goldens(processor, requests, args.out)
+    wide = copy.deepcopy(model).double()
     for name, inputs in cases.items():
         parts = capture(model, inputs)
         ids, rows, gap = greedy(model, inputs, STEPS)
@@ -434,10 +448,12 @@ def main():
             "prompt_tokens": int(inputs["input_ids"].shape[1]),
             "greedy_text": tokenizer.decode(ids),
             "greedy_min_gap": gap,
+            "f32_noise": noise(parts, capture(wide, widened(inputs))),
         }
     loss, labels, grads = gradients(model, cases["mixed"])
     save({"labels": labels, **grads}, os.path.join(args.out, "gradients.safetensors"))
-    report["gradients"] = {"case": "mixed", "loss": loss, "names": sorted(grads)}
+    _, _, wide_grads = gradients(wide, widened(cases["mixed"]))
+    report["gradients"] = {"case": "mixed", "loss": loss, "names": sorted(grads), "f32_noise": noise(grads, wide_grads)}
 
     tied = VideoLlama3ForConditionalGeneration(toy_config(tokenizer, tied=True)).eval()
     tied.config._attn_implementation = "eager"
