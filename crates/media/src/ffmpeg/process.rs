@@ -1,0 +1,139 @@
+//! Starting FFmpeg, and ending it when its time is over.
+
+use std::ffi::{OsStr, OsString};
+use std::io::{BufReader, ErrorKind, Read};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use crate::error::MediaError;
+
+/// Which stream of the program is read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Pipe {
+    /// Standard output.
+    Output,
+    /// Standard error.
+    Errors,
+}
+
+/// A running program. Dropping it kills it.
+pub(super) struct Running {
+    child: Arc<Mutex<Child>>,
+    output: BufReader<Box<dyn Read + Send>>,
+    late: Arc<AtomicBool>,
+    /// Dropped to tell the watch that nobody needs it any more.
+    watch: Option<Sender<()>>,
+}
+
+impl Running {
+    /// What the program writes.
+    pub(super) fn output(&mut self) -> &mut BufReader<Box<dyn Read + Send>> {
+        &mut self.output
+    }
+
+    /// Whether the program was killed for taking too long.
+    pub(super) fn timed_out(&self) -> bool {
+        self.late.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.watch = None;
+        end(&self.child);
+    }
+}
+
+/// Kills (a program that has ended already does not mind) and collects.
+fn end(child: &Mutex<Child>) {
+    let mut child = child.lock().unwrap_or_else(PoisonError::into_inner);
+    let _ = child.kill();
+    let _ = child.wait();
+}
+
+/// Starts `program`, with a watch that kills it after `time`.
+pub(super) fn spawn(
+    program: &OsStr,
+    arguments: &[OsString],
+    time: Duration,
+    pipe: Pipe,
+) -> Result<Running, MediaError> {
+    let to = |wanted: bool| if wanted { Stdio::piped() } else { Stdio::null() };
+    let mut command = Command::new(program);
+    command.args(arguments).stdin(Stdio::null());
+    command.stdout(to(pipe == Pipe::Output)).stderr(to(pipe == Pipe::Errors));
+    let mut child = command.spawn()?;
+    let output: Option<Box<dyn Read + Send>> = match pipe {
+        Pipe::Output => child.stdout.take().map(|p| Box::new(p) as _),
+        Pipe::Errors => child.stderr.take().map(|p| Box::new(p) as _),
+    };
+    let Some(output) = output else { return Err(MediaError::Bug("FFmpeg was started without a pipe".into())) };
+    let (child, late) = (Arc::new(Mutex::new(child)), Arc::new(AtomicBool::new(false)));
+    let (watch, ended) = channel::<()>();
+    let watched = (child.clone(), late.clone());
+    std::thread::Builder::new().name("ffmpeg watch".into()).spawn(move || {
+        if ended.recv_timeout(time) == Err(RecvTimeoutError::Timeout) {
+            watched.1.store(true, Ordering::Relaxed);
+            end(&watched.0);
+        }
+    })?;
+    Ok(Running { child, output: BufReader::with_capacity(1 << 16, output), late, watch: Some(watch) })
+}
+
+/// The option that passes frames on as they are (it was renamed in FFmpeg 5.1); `None` when there is no such program.
+pub(super) fn frame_mode(program: &OsStr) -> Result<Option<[&'static str; 2]>, MediaError> {
+    let output = Command::new(program).arg("-version").stdin(Stdio::null()).stderr(Stdio::null()).output();
+    let text = match output {
+        Ok(output) if output.status.success() => output.stdout,
+        Ok(_) => return Ok(None),
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::PermissionDenied) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    Ok(Some(mode_of(&String::from_utf8_lossy(&text))))
+}
+
+fn mode_of(version: &str) -> [&'static str; 2] {
+    let word = version.split_whitespace().nth(2).unwrap_or_default().trim_start_matches(['n', 'v']);
+    let mut numbers = word.split(|c: char| !c.is_ascii_digit()).map(|n| n.parse::<u32>().ok());
+    match (numbers.next().flatten(), numbers.next().flatten()) {
+        (Some(major), minor) if (major, minor.unwrap_or(0)) < (5, 1) => ["-vsync", "0"],
+        _ => ["-fps_mode", "passthrough"],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_frame_option_follows_the_version() {
+        let mode = |text: &str| mode_of(text)[0];
+        assert_eq!(mode("ffmpeg version 4.4.2-0ubuntu0 Copyright"), "-vsync");
+        assert_eq!(mode("ffmpeg version 5.1.9-0+deb12u1 Copyright"), "-fps_mode");
+        assert_eq!(mode("ffmpeg version n7.1 Copyright"), "-fps_mode");
+        assert_eq!(mode("ffmpeg version N-118000-gabc Copyright"), "-fps_mode");
+        assert_eq!(mode("ffmpeg version 9.0.2-static"), "-fps_mode");
+    }
+
+    #[test]
+    fn a_missing_program_is_none() {
+        assert_eq!(frame_mode(OsStr::new("/nonexistent/ffmpeg")).unwrap(), None);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_slow_program_is_killed() {
+        let arguments = ["-c".into(), "sleep 20".into()];
+        let before = std::time::Instant::now();
+        let mut running = spawn(OsStr::new("sh"), &arguments, Duration::from_millis(50), Pipe::Output).unwrap();
+        while !running.timed_out() {
+            std::thread::sleep(Duration::from_millis(5));
+            assert!(before.elapsed() < Duration::from_secs(10));
+        }
+        drop(running);
+        assert!(before.elapsed() < Duration::from_secs(10));
+    }
+}
