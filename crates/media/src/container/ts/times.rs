@@ -15,7 +15,7 @@ pub(super) fn unwrap(stamps: &[Stamps], warnings: &mut Vec<String>) -> Result<Ve
     };
     let first = first as i64;
     let reference = first - MINUTE;
-    let below = first >= WRAP - (1 << 30) && first >= WRAP - MINUTE;
+    let below = first >= WRAP - MINUTE;
     let place = |t: u64| match t as i64 {
         t if below && t >= reference => t - WRAP,
         t if !below && t < reference => t + WRAP,
