@@ -90,6 +90,19 @@ pub(super) struct Sequence {
     pub(super) height: u32,
     /// Whether pictures can be single fields.
     pub(super) fields: bool,
+    /// Whether the three colour planes are coded apart.
+    planes: bool,
+    /// Bits of a frame number.
+    frame_bits: u32,
+    /// How the order of pictures is coded: 0 with this many bits in each slice, 2 none (decoding order), else 1.
+    order: Order,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Order {
+    Bits(u32),
+    Cycle,
+    Decoding,
 }
 
 /// Reads an H.264 sequence parameter set (the unit with its first byte); `None` when it is short or out of range.
@@ -99,11 +112,11 @@ pub(super) fn sequence(unit: &[u8]) -> Option<Sequence> {
     let profile = bits.read(8)?;
     bits.read(16)?;
     bits.ue()?;
-    let mut chroma = 1;
+    let (mut chroma, mut planes) = (1, false);
     if matches!(profile, 100 | 110 | 122 | 244 | 44 | 83 | 86 | 118 | 128 | 138 | 139 | 134 | 135) {
         chroma = bits.ue()?;
         if chroma == 3 {
-            bits.read(1)?;
+            planes = bits.read(1)? == 1;
         }
         bits.ue()?;
         bits.ue()?;
@@ -116,11 +129,9 @@ pub(super) fn sequence(unit: &[u8]) -> Option<Sequence> {
             }
         }
     }
-    bits.ue()?;
-    match bits.ue()? {
-        0 => {
-            bits.ue()?;
-        }
+    let frame_bits = bits.ue().filter(|&n| n <= 12)? + 4;
+    let order = match bits.ue()? {
+        0 => Order::Bits(bits.ue().filter(|&n| n <= 12)? + 4),
         1 => {
             bits.read(1)?;
             bits.ue()?;
@@ -128,9 +139,10 @@ pub(super) fn sequence(unit: &[u8]) -> Option<Sequence> {
             for _ in 0..bits.ue().filter(|&n| n < 256)? {
                 bits.ue()?;
             }
+            Order::Cycle
         }
-        _ => {}
-    }
+        _ => Order::Decoding,
+    };
     bits.ue()?;
     bits.read(1)?;
     let columns = bits.ue().filter(|&n| n < 1 << 16)? + 1;
@@ -149,7 +161,58 @@ pub(super) fn sequence(unit: &[u8]) -> Option<Sequence> {
     let step = (if matches!(chroma, 1 | 2) { 2 } else { 1 }, if chroma == 1 { 2 } else { 1 } * (2 - frame_only));
     let width = (columns * 16).checked_sub(step.0 * (crop[0] + crop[1]))?;
     let height = (rows * 16 * (2 - frame_only)).checked_sub(step.1 * (crop[2] + crop[3]))?;
-    Some(Sequence { width, height, fields: frame_only == 0 })
+    Some(Sequence { width, height, fields: frame_only == 0, planes, frame_bits, order })
+}
+
+/// Follows the picture order of H.264 slices through a stream.
+#[derive(Default)]
+pub(super) struct PictureOrder {
+    group: i64,
+    high: i64,
+    low: i64,
+}
+
+impl PictureOrder {
+    /// A number that rises in presentation order, of the picture that starts with slice `unit`; `None` when the stream
+    /// codes the order in another way or the header is short.
+    pub(super) fn next(&mut self, unit: &[u8], sequence: &Sequence) -> Option<(i64, i64)> {
+        let kind = *unit.first()?;
+        let (idr, reference) = (kind & 31 == 5, kind & 0x60 != 0);
+        let data = unescape(unit.get(1..)?.get(..unit.len().min(64) - 1)?);
+        let mut bits = Bits { data: &data, pos: 0 };
+        if idr {
+            *self = PictureOrder { group: self.group + 1, high: 0, low: 0 };
+        }
+        bits.ue()?;
+        bits.ue()?;
+        bits.ue()?;
+        if sequence.planes {
+            bits.read(2)?;
+        }
+        bits.read(sequence.frame_bits)?;
+        if sequence.fields && bits.read(1)? == 1 {
+            bits.read(1)?;
+        }
+        if idr {
+            bits.ue()?;
+        }
+        let Order::Bits(n) = sequence.order else { return None };
+        let (low, half) = (i64::from(bits.read(n)?), 1i64 << (n - 1));
+        let high = match low - self.low {
+            d if d <= -half => self.high + 2 * half,
+            d if d > half => self.high - 2 * half,
+            _ => self.high,
+        };
+        if reference {
+            (self.high, self.low) = (high, low);
+        }
+        Some((self.group, high + low))
+    }
+}
+
+/// Whether pictures of this sequence come out in the order they are decoded.
+pub(super) fn decoding_order(sequence: &Sequence) -> bool {
+    sequence.order == Order::Decoding
 }
 
 fn skip_scaling(bits: &mut Bits<'_>, count: usize) -> Option<()> {

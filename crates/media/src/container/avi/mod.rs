@@ -1,9 +1,10 @@
-//! RIFF AVI. Frames have a constant rate and no presentation times: the n-th chunk of the stream is at n ticks, in
-//! decoding order (`pts` equals `dts`). The index (OpenDML or `idx1`) is used when it agrees with the chunks it
+//! RIFF AVI. Frames have a constant rate and no presentation times: the n-th chunk of the stream is decoded at n ticks.
+//! Streams whose frames are shown in another order get their presentation times from the frames (see `order`). The index (OpenDML or `idx1`) is used when it agrees with the chunks it
 //! points at, else all chunk headers are scanned.
 
 mod header;
 mod index;
+mod order;
 
 use super::bytes::bad;
 use super::source::{Source, Window};
@@ -71,6 +72,9 @@ pub(super) fn read(source: &Source, limits: &Limits) -> Result<Found, MediaError
     limit("bytes of a coded frame", largest, limits.sample_bytes)?;
     let codec = codec_of_code(stream.code);
     mark_keys(source, &codec, &mut samples)?;
+    if !order::apply(source, &codec, &mut samples, tick)? {
+        warnings.push("frames are shown in another order than stored, their times could not be told".into());
+    }
     let track = VideoTrack {
         codec,
         extradata: stream.extradata.clone(),
