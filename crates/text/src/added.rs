@@ -180,8 +180,8 @@ mod tests {
     fn gaps_are_what_is_left() {
         assert_eq!(gaps(10, &[]), vec![0..10]);
         assert_eq!(gaps(10, &[2..4, 3..5, 9..10]), vec![0..2, 5..9]);
-        assert_eq!(gaps(10, &[5..5]), vec![0..10]);
-        assert_eq!(gaps(4, &[0..4]), Vec::<Range<usize>>::new());
+        assert_eq!(gaps(10, std::slice::from_ref(&(5..5))), vec![0..10]);
+        assert_eq!(gaps(4, std::slice::from_ref(&(0..4))), Vec::<Range<usize>>::new());
         assert_eq!(gaps(9, &[6..8, 0..3]), vec![3..6, 8..9]);
     }
 

@@ -4,9 +4,9 @@
 //! enclosed in marks. Marks are made of private-use characters that occur nowhere in the first prompt and nowhere in the
 //! messages, so no text can forge one. They stand inside the white space at both ends of a string, so that a template
 //! that trims does the same to both. Where the second prompt without its marks equals the first, its marks say where
-//! every string went. A string whose marks did not come out around its exact text (the template cut it, tested it, or
-//! moved parts of it) is looked for piece by piece instead: every place in the prompt where one of its words stands
-//! counts as the caller's.
+//! every string went: all that stands between them is the caller's, changed or not. A string whose marks did not come
+//! out around its exact text (the template cut it, tested it, or moved parts of it) is looked for as well: every place
+//! in the prompt where one of its words stands counts as the caller's.
 //!
 //! Limit: a template that changes the letters of a string (upper case, replacement) and moves its marks could hide
 //! where a word came from. No published template of the families here does so.
@@ -128,12 +128,12 @@ impl Marks {
         if clean == prompt {
             let mut open: Option<Mark> = None;
             for mark in marks.iter().copied().chain([Mark::end(clean.len())]) {
-                if let (Some(start), true) = (open, !mark.front) {
-                    if start.number == mark.number && clean[start.at..mark.at] == *texts[mark.number] {
-                        ranges.push(start.at..mark.at);
-                        open = None;
-                        continue;
-                    }
+                if let Some(start) = open.filter(|start| !mark.front && start.number == mark.number) {
+                    // Whatever stands between the two is the string, or what the template made of it.
+                    exact[mark.number] &= clean[start.at..mark.at] == *texts[mark.number];
+                    ranges.push(start.at..mark.at);
+                    open = None;
+                    continue;
                 }
                 for stray in
                     [open.take(), (!mark.front && mark.number < texts.len()).then_some(mark)].into_iter().flatten()
