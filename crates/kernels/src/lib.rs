@@ -4,6 +4,8 @@
 
 pub mod activation;
 pub mod attention;
+#[cfg(feature = "av1")]
+pub mod av1;
 mod gemm;
 pub mod level;
 pub mod map;

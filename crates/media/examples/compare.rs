@@ -12,6 +12,7 @@ use zoetrope_media::{MediaError, OpenOptions, open};
 fn main() {
     // The AV1 decoder runs in this program started again.
     if std::env::args().nth(1).as_deref() == Some("decode-child") {
+        zoetrope_media::child::serve(std::io::stdin().lock(), std::io::stdout().lock()).ok();
         return;
     }
     if let Err(error) = run(&std::env::args().skip(1).collect::<Vec<_>>()) {

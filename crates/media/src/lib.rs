@@ -9,6 +9,7 @@
 //! network access, encoders, and any decoder in C.
 #![forbid(unsafe_code)]
 
+pub mod child;
 mod clip;
 mod codec;
 mod colour;
@@ -19,6 +20,7 @@ mod frame;
 mod limits;
 mod picture;
 pub mod plan;
+mod process;
 mod quiet;
 mod rotate;
 mod stream;

@@ -1,5 +1,7 @@
 //! Decoders behind one trait, one file a decoder crate, and the choice between them.
 
+#[cfg(feature = "av1")]
+mod av1;
 mod h264;
 mod h264_second;
 mod hevc;
@@ -42,7 +44,9 @@ pub(crate) trait Decode: Send {
 pub(crate) struct Recipe {
     codec: Codec,
     parameters: nal::Parameters,
-    limits: Limits,
+    options: OpenOptions,
+    #[cfg(feature = "av1")]
+    pool: av1::Pool,
 }
 
 impl Recipe {
@@ -55,9 +59,17 @@ impl Recipe {
             Codec::H264 => nal::avc_parameters(&track.extradata, track.length_prefixed)?,
             Codec::Hevc => nal::hevc_parameters(&track.extradata, track.length_prefixed)?,
             Codec::Vp9 => nal::Parameters::default(),
+            #[cfg(feature = "av1")]
+            Codec::Av1 => nal::Parameters::default(),
             _ => return Err(unsupported(codec_name(&track.codec).to_string())),
         };
-        Ok(Recipe { codec: track.codec.clone(), parameters, limits: options.limits.clone() })
+        Ok(Recipe {
+            codec: track.codec.clone(),
+            parameters,
+            options: options.clone(),
+            #[cfg(feature = "av1")]
+            pool: av1::Pool::default(),
+        })
     }
 
     /// Names of the decoders for this codec, in the order they are tried.
@@ -76,13 +88,15 @@ impl Recipe {
     /// # Errors
     /// Parameter sets the decoder refuses; a decoder process that cannot be started.
     pub(crate) fn make(&self, choice: usize) -> Result<Box<dyn Decode>, MediaError> {
-        let (parameters, limits) = (&self.parameters, &self.limits);
+        let (parameters, limits) = (&self.parameters, &self.options.limits);
         Ok(match (&self.codec, choice) {
             (Codec::H264, 0) => Box::new(h264::First::new(parameters, limits)?),
             (Codec::H264, 1) => Box::new(h264_second::Second::new(parameters, limits)?),
             (Codec::Hevc, 0) => Box::new(hevc::First::new(parameters, limits)?),
             (Codec::Hevc, 1) => Box::new(hevc_second::Second::new(parameters, limits)?),
             (Codec::Vp9, 0) => Box::new(vp9::Vp9::new(limits)),
+            #[cfg(feature = "av1")]
+            (Codec::Av1, 0) => Box::new(av1::Av1::new(&self.options, &self.pool)?),
             _ => return Err(MediaError::Bug(format!("no decoder {choice} for {}", codec_name(&self.codec)))),
         })
     }

@@ -2,8 +2,8 @@
 //!
 //! The program is `ZOETROPE_FFMPEG`, else `ffmpeg` on the PATH. Opening runs it once over the file for exact frame times
 //! (`showinfo` on every frame: exactness costs one decode); taking frames runs it again with the wanted frames selected
-//! before the pipe. It gets no shell, no standard input, file access only through `-protocol_whitelist file,pipe`, a cap
-//! on allocations, and is killed when its time is over. Nothing here is needed for H.264, HEVC, VP9, AV1 or pictures.
+//! before the pipe. It gets no standard input, file access only through `-protocol_whitelist file,pipe`, a bound
+//! on memory, and is killed when its time is over. Nothing here is needed for H.264, HEVC, VP9, AV1 or pictures.
 
 mod listing;
 mod process;
@@ -72,7 +72,7 @@ impl Program {
             arguments.push(argument.into());
         }
         arguments.splice(0..0, ["-v", "info", "-copyts"].map(OsString::from));
-        let mut child = spawn(&path, &arguments, options.limits.child_time, process::Pipe::Errors)?;
+        let mut child = spawn(&path, &arguments, options, process::Pipe::Errors)?;
         let listing = parse(child.output(), &options.limits)?;
         if child.timed_out() {
             return Err(too_slow(options));
@@ -106,7 +106,7 @@ impl Program {
         let child = if indices.is_empty() {
             None
         } else {
-            Some(spawn(&self.path, &arguments, self.options.limits.child_time, process::Pipe::Output)?)
+            Some(spawn(&self.path, &arguments, &self.options, process::Pipe::Output)?)
         };
         let piped: Vec<usize> = piped.into_iter().flat_map(|(a, b)| a..=b).collect();
         let wanted = indices.to_vec().into_iter();

@@ -6,9 +6,13 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
+use crate::clip::OpenOptions;
 use crate::error::MediaError;
+use crate::process::bounded;
+
+/// Address space beyond the memory limit: program, libraries and the unused stacks of its threads.
+const ADDRESSES: u64 = 4 << 30;
 
 /// Which stream of the program is read.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -54,16 +58,18 @@ fn end(child: &Mutex<Child>) {
     let _ = child.wait();
 }
 
-/// Starts `program`, with a watch that kills it after `time`.
+/// Starts `program`, with a watch that kills it when its time is over.
 pub(super) fn spawn(
     program: &OsStr,
     arguments: &[OsString],
-    time: Duration,
+    options: &OpenOptions,
     pipe: Pipe,
 ) -> Result<Running, MediaError> {
+    let time = options.limits.child_time;
+    let memory = options.limits.child_bytes.saturating_add(ADDRESSES);
     let to = |wanted: bool| if wanted { Stdio::piped() } else { Stdio::null() };
-    let mut command = Command::new(program);
-    command.args(arguments).stdin(Stdio::null());
+    let mut command = bounded(program, arguments, memory);
+    command.stdin(Stdio::null());
     command.stdout(to(pipe == Pipe::Output)).stderr(to(pipe == Pipe::Errors));
     let mut child = command.spawn()?;
     let output: Option<Box<dyn Read + Send>> = match pipe {
@@ -106,6 +112,8 @@ fn mode_of(version: &str) -> [&'static str; 2] {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
@@ -127,8 +135,10 @@ mod tests {
     #[test]
     fn a_slow_program_is_killed() {
         let arguments = ["-c".into(), "sleep 20".into()];
+        let mut options = OpenOptions::default();
+        options.limits.child_time = Duration::from_millis(50);
         let before = std::time::Instant::now();
-        let mut running = spawn(OsStr::new("sh"), &arguments, Duration::from_millis(50), Pipe::Output).unwrap();
+        let running = spawn(OsStr::new("sh"), &arguments, &options, Pipe::Output).unwrap();
         while !running.timed_out() {
             std::thread::sleep(Duration::from_millis(5));
             assert!(before.elapsed() < Duration::from_secs(10));
