@@ -1,0 +1,103 @@
+//! What comes back: the text, why it ended, which frames were used, tokens by modality, times.
+
+use serde::Serialize;
+use zoetrope_models::contract::MediaKind;
+
+/// Why an answer ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FinishReason {
+    /// The model ended its turn or a stop string was met.
+    Stop,
+    /// The token budget of the answer, or the room in the model's positions, was used up.
+    Length,
+    /// The caller cancelled; the text is the answer so far.
+    Cancelled,
+    /// The wall time of the request was used up; the text is the answer so far.
+    Time,
+}
+
+/// One frame that the model saw.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct FrameUsed {
+    /// Index in presentation order, from 0.
+    pub index: usize,
+    /// Presentation time in seconds on the source's clock.
+    pub time: f64,
+    /// The time that the prompt told the model.
+    pub stamp: f64,
+    /// Visual tokens of this frame that survived pruning.
+    pub tokens: usize,
+}
+
+/// One picture or video of the conversation.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ItemUsed {
+    /// As the caller named it.
+    pub name: String,
+    /// Picture or video.
+    pub kind: MediaKind,
+    /// Size of the source (width, height), as displayed.
+    pub source: (u32, u32),
+    /// Size as the model saw it (width, height).
+    pub resized: (u32, u32),
+    /// Frames, in order.
+    pub frames: Vec<FrameUsed>,
+    /// Planned frames that could not be decoded and were left out.
+    pub lost: usize,
+    /// Visual tokens of these frames before pruning.
+    pub tokens_before: usize,
+    /// Visual tokens that the model read.
+    pub tokens: usize,
+}
+
+/// Tokens of a request by modality.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct TokenCounts {
+    /// Text of the prompt: template, stamps, questions, earlier answers.
+    pub text: usize,
+    /// Visual tokens of pictures.
+    pub image: usize,
+    /// Visual tokens of videos.
+    pub video: usize,
+    /// All tokens of the prompt.
+    pub prompt: usize,
+    /// Of these, tokens whose keys and values were kept from earlier turns.
+    pub reused: usize,
+    /// Tokens of the answer, its end mark included.
+    pub generated: usize,
+}
+
+/// Seconds by stage.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Timings {
+    /// Opening and planning the media.
+    pub open: f64,
+    /// Waiting for decoded frames.
+    pub decode: f64,
+    /// Preparing and encoding frames.
+    pub encode: f64,
+    /// Reading the prompt.
+    pub prefill: f64,
+    /// Writing the answer.
+    pub generation: f64,
+    /// Everything.
+    pub total: f64,
+}
+
+/// The result of a request.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Answer {
+    /// The answer; equal to all text events together.
+    pub text: String,
+    /// Why it ended.
+    pub finish_reason: FinishReason,
+    /// The media of the conversation in order of appearance.
+    pub media: Vec<ItemUsed>,
+    /// Tokens by modality.
+    pub tokens: TokenCounts,
+    /// Seconds by stage.
+    pub timings: Timings,
+    /// The generated ids, the end mark included.
+    pub ids: Vec<u32>,
+}
