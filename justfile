@@ -57,3 +57,53 @@ goldens: venv
     test -x target/venv-pillow-12/bin/python || python3 -m venv target/venv-pillow-12
     target/venv-pillow-12/bin/python -m pip install --quiet pillow==12.3.0 numpy==2.4.6
     target/venv-pillow-12/bin/python reference/make_resize_goldens.py pillow crates/kernels/tests/golden/resize/pillow-12.txt
+
+# Takes 5 GB of disk and 12 GB of memory.
+# A 2B-shaped checkpoint with random weights in the published layout, run by transformers and by us, then compared.
+real-shape folder="target/real-shape": venv
+    test -f {{folder}}/config.json || {{python}} reference/make_real_shape.py {{folder}}
+    {{python}} reference/run_real_shape.py {{folder}} {{folder}}/answers
+    just real-shape-case {{folder}} image "" "Describe the image."
+    just real-shape-case {{folder}} large "" "Describe the image."
+    just real-shape-case {{folder}} clip "--fps 1" "Which way does the box move?"
+
+# One case of `real-shape`: its frames as a lossless animation, our dump of it, beside transformers'.
+real-shape-case folder case options question:
+    {{python}} -c 'import sys; from PIL import Image; a = [Image.open(p) for p in sys.argv[2:]]; \
+      a[0].save(sys.argv[1], save_all=len(a) > 1, append_images=a[1:], duration=1000)' \
+      {{folder}}/answers/{{case}}.png {{folder}}/answers/{{case}}-frames/*.png
+    test -x /usr/bin/time || apt-get install -y --no-install-recommends time
+    cargo build --release
+    /usr/bin/time -v target/release/zoetrope dump {{folder}}/answers/{{case}}.png "{{question}}" {{options}} \
+      --model {{folder}} --dtype f32 --out {{folder}}/answers/{{case}}-ours.safetensors
+    {{python}} reference/compare_dump.py {{folder}}/answers/{{case}}-ours.safetensors {{folder}}/answers/{{case}}.safetensors
+
+# Every clip of a folder beside FFmpeg's frames, times and pictures; writes docs/media-table.md.
+media-table clips: venv
+    cargo build --release -p zoetrope-media --examples
+    {{python}} reference/compare_media.py target/release/examples/compare {{clips}} docs/media-table.md
+
+# 180 frames spread over an hour of 720p H.264: wall time and peak memory, ours and PyAV's with seeking.
+hour-clip clip="target/hour.mp4": venv
+    test -f {{clip}} || {{python}} reference/hour_clip.py make {{clip}}
+    cargo run --release -p zoetrope-media --example compare -- {{clip}} uniform 180
+    {{python}} reference/hour_clip.py sample {{clip}} 180
+
+# Ten minutes on every fuzz target (or the given seconds on the given ones). Needs a nightly toolchain.
+fuzz seconds="600" targets=`cd fuzz && ls fuzz_targets | sed -n 's/\.rs$//p' | grep -vx check | tr '\n' ' '`:
+    command -v cargo-fuzz >/dev/null || cargo install cargo-fuzz --locked
+    for target in {{targets}}; do \
+      cargo +nightly fuzz run $target -- -max_total_time={{seconds}} -timeout=10 -rss_limit_mb=2048 -max_len=65536; \
+    done
+
+# Trains the default model from its recipe, or goes on from the last checkpoint; hours on two cores.
+train-nano out="target/zoetrope-nano":
+    cargo run --release -- train assets/models/zoetrope-nano/recipe.json --model assets/models/zoetrope-nano --out {{out}}
+
+# The default model on held-out drawn questions, by kind, beside the chance level.
+eval-nano model="assets/models/zoetrope-nano":
+    cargo run --release -- eval --model {{model}} --items 480
+
+# A fresh clone with an empty target folder: the two commands of the README, timed.
+clean-clone:
+    bash docs/clean-clone.sh
