@@ -106,4 +106,4 @@ eval-nano model="assets/models/zoetrope-nano":
 
 # A fresh clone with an empty target folder: the two commands of the README, timed.
 clean-clone:
-    bash docs/clean-clone.sh
+    bash .ci/clean-clone

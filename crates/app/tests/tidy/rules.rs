@@ -16,9 +16,6 @@ const FAMILIES: [&str; 7] = ["videollama", "llava", "onevision", "llamavid", "co
 pub(crate) fn check(file: &File, is_test: bool) -> Vec<Finding> {
     let mut findings = Vec::new();
     places_of_this_machine(file, &mut findings);
-    if file.path.ends_with(".py") || file.path.ends_with(".sh") {
-        width(file, &[], &mut findings);
-    }
     if !file.is_rust() {
         return findings;
     }
