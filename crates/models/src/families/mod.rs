@@ -8,9 +8,30 @@ use candle_core::{DType, Device};
 
 use crate::contract::VideoLanguageModel;
 use crate::error::ModelError;
+use crate::parts::weights::Weights;
 
 /// Loads a checkpoint folder of whichever family its `config.json` names.
 pub fn open(folder: &Path, dtype: DType, device: &Device) -> Result<Box<dyn VideoLanguageModel>, ModelError> {
+    match family(folder)? {
+        Family::VideoLlama3 => Ok(Box::new(videollama3::VideoLlama3::open(folder, dtype, device)?)),
+    }
+}
+
+/// A model over `weights` (to train); configuration, tokenizer and template come from `folder`.
+pub fn over(folder: &Path, weights: Weights) -> Result<Box<dyn VideoLanguageModel>, ModelError> {
+    match family(folder)? {
+        Family::VideoLlama3 => {
+            let config = videollama3::Config::load(folder)?;
+            Ok(Box::new(videollama3::VideoLlama3::load(folder, config, weights, "transformers")?))
+        }
+    }
+}
+
+enum Family {
+    VideoLlama3,
+}
+
+fn family(folder: &Path) -> Result<Family, ModelError> {
     let file = folder.join("config.json");
     let wrong = |what: String| ModelError::File { file: file.clone(), what };
     let text = std::fs::read_to_string(&file).map_err(|error| match error.kind() {
@@ -19,8 +40,9 @@ pub fn open(folder: &Path, dtype: DType, device: &Device) -> Result<Box<dyn Vide
     })?;
     let config: serde_json::Value = serde_json::from_str(&text).map_err(|e| wrong(format!("not valid JSON: {e}")))?;
     if videollama3::Config::claims(&config) {
-        return Ok(Box::new(videollama3::VideoLlama3::open(folder, dtype, device)?));
+        return Ok(Family::VideoLlama3);
     }
     let kind = config["model_type"].as_str().unwrap_or("(none)");
-    Err(ModelError::Unsupported(format!("{}: model type {kind}; supported: video_llama_3, videollama3_qwen2", file.display())))
+    let supported = "supported: video_llama_3, videollama3_qwen2";
+    Err(ModelError::Unsupported(format!("{}: model type {kind}; {supported}", file.display())))
 }
