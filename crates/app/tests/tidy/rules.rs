@@ -160,7 +160,8 @@ fn unwraps(file: &File, source: &Source, findings: &mut Vec<Finding>) {
     }
 }
 
-/// A new family touches its folder and one line of `families/mod.rs`, nothing else.
+/// A new family touches its folder and one line of `families/mod.rs`, nothing else. A checkpoint's name on the hub
+/// (`org/name`) may stand in a hint to the user.
 fn families(file: &File, source: &Source, findings: &mut Vec<Finding>) {
     if file.path.starts_with("crates/models/src/families/") {
         return;
@@ -168,7 +169,9 @@ fn families(file: &File, source: &Source, findings: &mut Vec<Finding>) {
     let mut found: Vec<String> = Vec::new();
     for (number, line) in source.text.split(|&c| c == '\n').enumerate() {
         let plain: Vec<char> = line.iter().filter(|c| !matches!(c, '_' | '-')).flat_map(|c| c.to_lowercase()).collect();
-        if let Some(family) = FAMILIES.iter().find(|family| !places(&plain, family).is_empty()) {
+        let hub = |at: &usize| at.checked_sub(1).is_some_and(|before| plain[before] == '/');
+        let named = |family: &&&str| places(&plain, family).iter().any(|at| !hub(at));
+        if let Some(family) = FAMILIES.iter().find(named) {
             found.push(format!("\"{family}\" at line {}", number + 1));
         }
     }
@@ -187,6 +190,7 @@ fn each_rule_finds_what_it_is_for() {
         ("allow-reason", "#[allow(dead_code)]\nfn f() {}".to_owned()),
         ("unsafe", "fn f() { unsafe { g() } }".to_owned()),
         ("family-name", "const NAME: &str = \"Video_LLaMA3\";".to_owned()),
+        ("family-name", "use zoetrope_models::families::llava_onevision::Config;".to_owned()),
         ("function-lines", long),
         ("file-lines", "// line\n".repeat(FILE_LINES + 1)),
         ("file-refused", "// line\n".repeat(REFUSED_LINES + 1)),
@@ -198,6 +202,8 @@ fn each_rule_finds_what_it_is_for() {
         let rules: Vec<&str> = check(&file, false).iter().map(|finding| finding.rule).collect();
         assert_eq!(rules, [rule], "{}", file.text);
     }
+    let hint = "const HINT: &str = \"such as DAMO-NLP-SG/VideoLLaMA3-2B\";".to_owned();
+    assert!(check(&File { path: "crates/app/src/a.rs".into(), bytes: 0, text: hint }, false).is_empty());
     let kernel = |text: &str| File { path: "crates/kernels/src/a.rs".into(), bytes: 0, text: text.into() };
     assert_eq!(check(&kernel("fn f() { unsafe { g() } }"), false)[0].rule, "safety-comment");
     assert!(check(&kernel("fn f() {\n    // SAFETY: g is.\n    unsafe { g() }\n}"), false).is_empty());

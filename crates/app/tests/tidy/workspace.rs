@@ -15,12 +15,14 @@ const ARROWS: [(&str, &[&str]); 7] = [
     ("app", &["engine", "lab", "models", "media", "text"]),
 ];
 /// Libraries that belong to some rooms only: (start of the name, rooms).
-const LIBRARIES: [(&str, &[&str]); 6] = [
+const LIBRARIES: [(&str, &[&str]); 8] = [
     ("candle", &["models", "engine", "lab", "app"]),
     ("anyhow", &["app"]),
     ("clap", &["app"]),
     ("indicatif", &["app"]),
     ("tokio", &["app"]),
+    ("tracing-subscriber", &["app"]),
+    ("ureq", &["models"]),
     ("memmap2", &["kernels"]),
 ];
 /// What a name says nothing about.
