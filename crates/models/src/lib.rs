@@ -7,4 +7,5 @@
 pub mod contract;
 pub mod error;
 pub mod families;
+pub mod hub;
 pub mod parts;
