@@ -7,12 +7,7 @@ use zoetrope_media::{Limits, MediaError};
 
 /// Reads `data` as `kind` and checks what came out.
 pub fn check(data: &[u8], kind: Container) {
-    let limits = Limits {
-        samples: 20_000,
-        sample_bytes: 1 << 20,
-        header_bytes: 4 << 20,
-        ..Limits::default()
-    };
+    let limits = Limits { samples: 20_000, sample_bytes: 1 << 20, header_bytes: 4 << 20, ..Limits::default() };
     let source = Source::from_bytes(data);
     let _ = container::sniff(&source);
     let movie = match container::read(&source, kind, &limits) {

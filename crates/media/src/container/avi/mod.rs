@@ -159,7 +159,8 @@ fn places(source: &Source, limits: &Limits) -> Result<Places, MediaError> {
             let kind = kind(&mut window, &inner)?;
             match (&inner.code, kind.as_ref()) {
                 (b"LIST", Some(b"hdrl")) if places.header.is_none() => {
-                    places.header = Some(Part { body: inner.body + 4, ..inner });
+                    let body = (inner.body + 4).min(inner.end);
+                    places.header = Some(Part { body, ..inner });
                 }
                 (b"LIST", Some(b"movi")) => {
                     let empty = inner.end <= inner.body + 4;

@@ -24,8 +24,8 @@ pub(super) fn movie_header(moov: &[u8]) -> (Option<u32>, Matrix) {
         let (version, _, mut c) = full(body, "mvhd box")?;
         c.skip(if version == 1 { 16 } else { 8 })?;
         let scale = c.u32()?;
-        c.skip(if version == 1 { 8 } else { 4 } + 16)?;
-        Ok((scale, matrix(&mut c).unwrap_or(IDENTITY)))
+        let rest = c.skip(if version == 1 { 8 } else { 4 } + 16).and_then(|()| matrix(&mut c));
+        Ok((scale, rest.unwrap_or(IDENTITY)))
     };
     match read() {
         Ok((scale, matrix)) => (Some(scale.max(1)), matrix),

@@ -59,7 +59,7 @@ pub(super) fn read(source: &Source, limits: &Limits) -> Result<Found, MediaError
             remedy: "rewrite the file with `ffmpeg -i in.mov -c copy out.mp4`".into(),
         });
     }
-    let choice = choose(&moov)?;
+    let choice = choose(&moov).map_err(|e| in_index(at, e))?;
     let (movie_scale, movie_matrix) = header::movie_header(&moov);
     let media_scale = match (header::media_scale(choice.trak), movie_scale.unwrap_or(1)) {
         (0, movie) => {
@@ -74,11 +74,12 @@ pub(super) fn read(source: &Source, limits: &Limits) -> Result<Found, MediaError
         edits.clear();
     }
     let stbl = find_path(choice.trak, &[b"mdia", b"minf", b"stbl"]).unwrap_or(&[]);
-    let entry = stsd::read(find(stbl, b"stsd").ok_or_else(|| missing(at, "stsd"))?)?;
+    let stsd = find(stbl, b"stsd").ok_or_else(|| bad("stbl box", "no stsd"));
+    let entry = stsd.and_then(stsd::read).map_err(|e| in_index(at, e))?;
     if entry.entries > 1 {
         warnings.push(format!("{} sample descriptions, the first is used for all frames", entry.entries));
     }
-    let mut raws = table::read(stbl, limits, &mut warnings)?;
+    let mut raws = table::read(stbl, limits, &mut warnings).map_err(|e| in_index(at, e))?;
     let defaults = fragment::defaults(&moov, choice.header.id);
     let has_moof = tops.iter().any(|t| t.kind == *b"moof");
     let fragmented = defaults.is_some() || has_moof;
@@ -189,11 +190,13 @@ fn no_index(tops: &[Top], len: u64) -> MediaError {
     }
 }
 
-fn missing(moov: &Top, what: &str) -> MediaError {
-    if moov.said > moov.end {
-        bad("moov box", format!("{what} is missing because the file is cut inside the index"))
-    } else {
-        bad("stbl box", format!("no {what}"))
+/// Says of a malformed index that the file is cut inside it, where it is.
+fn in_index(moov: &Top, error: MediaError) -> MediaError {
+    match error {
+        MediaError::Malformed { part, what } if moov.said > moov.end => {
+            bad(part, format!("{what}; the file is cut inside the index (moov)"))
+        }
+        other => other,
     }
 }
 

@@ -11,11 +11,11 @@ pub(super) struct Shape {
 }
 
 /// Finds the packets in the first bytes of a file: 188 bytes, 192 (with a time code before each) or 204 (with parity
-/// after each).
+/// after each). Three sync bytes in a row have to be there, five when there is room.
 pub(super) fn shape(head: &[u8]) -> Option<Shape> {
     for size in [188, 192, 204] {
         for first in 0..size {
-            let mut syncs = head.iter().skip(first).step_by(size);
+            let mut syncs = head.iter().skip(first).step_by(size).take(5);
             let count = syncs.len();
             if count >= 3 && syncs.all(|&b| b == 0x47) {
                 return Some(Shape { size, first });

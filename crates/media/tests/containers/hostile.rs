@@ -1,0 +1,182 @@
+//! Bytes meant to hurt: counts without data, cycles, deep nests, and damaged real files. All must end quickly.
+
+use std::time::{Duration, Instant};
+
+use crate::bytes::{atom, cat, element, open_element, words};
+use zoetrope_media::container::{self, source::Source};
+use zoetrope_media::track::Container;
+use zoetrope_media::{Limits, MediaError};
+
+const KINDS: [Container; 4] = [Container::Mp4, Container::Matroska, Container::Avi, Container::Ts];
+
+/// Reads within small limits; samples that are listed must read.
+fn check(bytes: &[u8], kind: Container) -> Option<MediaError> {
+    let limits = Limits { samples: 50_000, sample_bytes: 1 << 20, header_bytes: 8 << 20, ..Limits::default() };
+    let source = Source::from_bytes(bytes);
+    match container::read(&source, kind, &limits) {
+        Ok(movie) => {
+            for i in (0..movie.track.samples.len()).step_by(movie.track.samples.len() / 8 + 1) {
+                let size = movie.track.samples[i].size as usize;
+                assert!(movie.read_sample(&source, i).unwrap().len() >= size);
+            }
+            None
+        }
+        Err(MediaError::Bug(text)) => panic!("{text}"),
+        Err(error) => Some(error),
+    }
+}
+
+fn files() -> Vec<(Vec<u8>, Container)> {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/containers");
+    let mut out = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let bytes = std::fs::read(&path).unwrap();
+        if let Some(kind) = container::sniff(&Source::from_bytes(bytes.clone())) {
+            out.push((bytes, kind));
+        }
+    }
+    assert!(out.len() >= 30);
+    out
+}
+
+/// A small generator, so that runs repeat.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self, below: usize) -> usize {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) as usize % below.max(1)
+    }
+}
+
+#[test]
+fn damaged_files_end_quickly_and_without_panic() {
+    let mut random = Random(7);
+    let started = Instant::now();
+    let mut runs = 0;
+    for (bytes, kind) in files() {
+        for _ in 0..60 {
+            let mut damaged = bytes.clone();
+            for _ in 0..1 + random.next(8) {
+                let at = random.next(damaged.len());
+                damaged[at] = [0, 0xff, 1, 0x7f, random.next(256) as u8][random.next(5)];
+            }
+            if random.next(4) == 0 {
+                damaged.truncate(random.next(damaged.len()).max(1));
+            }
+            check(&damaged, kind);
+            runs += 1;
+        }
+    }
+    assert!(runs >= 1800);
+    assert!(started.elapsed() < Duration::from_secs(60), "{:?} for {runs} files", started.elapsed());
+}
+
+#[test]
+fn every_prefix_of_a_small_file_ends() {
+    for (bytes, kind) in files().into_iter().filter(|f| f.0.len() < 4300) {
+        for n in (1..bytes.len()).step_by(13) {
+            check(&bytes[..n], kind);
+        }
+    }
+}
+
+#[test]
+fn any_file_read_as_another_container_is_an_error_or_a_movie() {
+    for (bytes, _) in files() {
+        for kind in KINDS {
+            check(&bytes, kind);
+        }
+    }
+    for bytes in [vec![0u8; 5000], vec![0xff; 5000], vec![0x47; 5000]] {
+        for kind in KINDS {
+            assert!(check(&bytes, kind).is_some());
+        }
+    }
+}
+
+fn moov_with(stbl: &[u8], extra: &[u8]) -> Vec<u8> {
+    let entry = atom(b"avc1", &[&[0; 24], &[0, 128, 0, 96], &[0; 50]]);
+    let stsd = atom(b"stsd", &[&words(&[0, 1]), &entry]);
+    let mdhd = atom(b"mdhd", &[&words(&[0, 0, 0, 1000, 0, 0])]);
+    let hdlr = atom(b"hdlr", &[&words(&[0, 0]), b"vide", &[0; 13]]);
+    let minf = atom(b"minf", &[&atom(b"stbl", &[&stsd, stbl])]);
+    let tkhd = atom(b"tkhd", &[&words(&[3, 0, 0, 1, 0])]);
+    let mvhd = atom(b"mvhd", &[&words(&[0, 0, 0, 1000, 0])]);
+    let trak = atom(b"trak", &[&tkhd, extra, &atom(b"mdia", &[&mdhd, &hdlr, &minf])]);
+    atom(b"moov", &[&mvhd, &trak])
+}
+
+#[test]
+fn counts_without_data_cost_nothing() {
+    let huge = u32::MAX;
+    let one_size = atom(b"stsz", &[&words(&[0, 1, huge])]);
+    let error = check(&moov_with(&one_size, &[]), Container::Mp4).unwrap();
+    assert!(matches!(error, MediaError::Limit { number: 4_294_967_295, .. }), "{error}");
+    // A table that claims 4 billion entries and has two.
+    let sizes = atom(b"stsz", &[&words(&[0, 0, huge, 3, 3])]);
+    let rest = cat(&[
+        &atom(b"stts", &[&words(&[0, huge, huge, huge])]),
+        &atom(b"stsc", &[&words(&[0, huge, 1, huge, 1])]),
+        &atom(b"stco", &[&words(&[0, huge, 0])]),
+        &atom(b"stss", &[&words(&[0, huge, 0x8000_0000])]),
+        &atom(b"ctts", &[&words(&[0, huge, huge, 0x8000_0000])]),
+    ]);
+    assert!(check(&moov_with(&cat(&[&sizes, &rest]), &[]), Container::Mp4).is_none());
+}
+
+#[test]
+fn many_overlapping_edits_stop_at_the_limit() {
+    let stbl = cat(&[
+        &atom(b"stsz", &[&words(&[0, 1, 400])]),
+        &atom(b"stts", &[&words(&[0, 1, 400, 10])]),
+        &atom(b"stsc", &[&words(&[0, 1, 1, 400, 1])]),
+        &atom(b"stco", &[&words(&[0, 1, 0])]),
+        &atom(b"stss", &[&words(&[0, 1, 1])]),
+    ]);
+    let edits: Vec<u8> = (0..100_000).flat_map(|_| words(&[4000, 0, 1 << 16])).collect();
+    let edts = atom(b"edts", &[&atom(b"elst", &[&words(&[0, 100_000]), &edits])]);
+    let started = Instant::now();
+    let error = check(&moov_with(&stbl, &edts), Container::Mp4).unwrap();
+    assert!(matches!(error, MediaError::Limit { .. }), "{error}");
+    assert!(started.elapsed() < Duration::from_secs(5));
+}
+
+#[test]
+fn a_fragment_run_of_billions_is_refused() {
+    let mvex = atom(b"mvex", &[&atom(b"trex", &[&words(&[0, 1, 1, 1, 0, 0])])]);
+    let mut moov = moov_with(&[], &[]);
+    moov.extend(mvex);
+    let size = moov.len() as u32;
+    moov[..4].copy_from_slice(&size.to_be_bytes());
+    let trun = atom(b"trun", &[&words(&[0, u32::MAX])]);
+    let traf = atom(b"traf", &[&atom(b"tfhd", &[&words(&[0, 1])]), &trun]);
+    let error = check(&cat(&[&moov, &atom(b"moof", &[&traf])]), Container::Mp4).unwrap();
+    assert!(matches!(error, MediaError::Limit { .. }), "{error}");
+}
+
+#[test]
+fn deep_nests_are_walked_without_recursion() {
+    let mut boxes = Vec::new();
+    let mut elements = Vec::new();
+    for _ in 0..2000 {
+        boxes = atom(b"moov", &[&boxes]);
+        elements = open_element(0x1f43_b675, &[&elements]);
+    }
+    assert!(check(&boxes, Container::Mp4).is_some());
+    let bytes = cat(&[&element(0x1a45_dfa3, &[]), &element(0x1853_8067, &[&elements])]);
+    assert!(check(&bytes, Container::Matroska).is_some());
+}
+
+#[test]
+fn repeated_cluster_marks_do_not_multiply_the_work() {
+    let entry = cat(&[&element(0xd7, &[&[1]]), &element(0x83, &[&[1]]), &element(0x86, &[b"V_VP9"])]);
+    let tracks = element(0x1654_ae6b, &[&element(0xae, &[&entry])]);
+    // Each mark opens a cluster whose first element makes no sense.
+    let marks = [0x1f, 0x43, 0xb6, 0x75, 0x88, 0x00].repeat(40_000);
+    let bytes = cat(&[&element(0x1a45_dfa3, &[]), &open_element(0x1853_8067, &[&tracks, &marks])]);
+    let started = Instant::now();
+    assert!(check(&bytes, Container::Matroska).is_some());
+    assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
+}

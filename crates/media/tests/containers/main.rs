@@ -1,0 +1,10 @@
+//! The container readers against files built here byte by byte, and against what FFmpeg says about small real ones.
+
+mod avi;
+mod bytes;
+mod goldens;
+mod hostile;
+mod mkv;
+mod mp4;
+mod sources;
+mod ts;
