@@ -310,14 +310,15 @@ impl Scene {
         Some(draft)
     }
 
-    /// Of a mover four times of five where there is one, else of something still, so that no answer stands out.
+    /// Of the mover in nine scenes of ten that have one, of something still in the others and in a few without a mover: then
+    /// no answer stands out.
     fn direction(&self, dice: &mut Dice) -> Option<Draft> {
         let mover = self.objects.iter().position(|object| matches!(object.act, Act::Moves(..)));
         let still: Vec<usize> =
             (0..self.objects.len()).filter(|index| self.objects[*index].act == Act::Still).collect();
         let index = match mover {
-            Some(index) if still.is_empty() || dice.chance(0.8) => index,
-            None if !self.is_clip() || still.is_empty() || !dice.chance(0.06) => return None,
+            Some(index) if still.is_empty() || !self.seed.is_multiple_of(10) => index,
+            None if !self.is_clip() || still.is_empty() || !self.seed.is_multiple_of(24) => return None,
             _ => still[dice.below(still.len())],
         };
         let answer = match self.objects[index].act {
@@ -328,22 +329,26 @@ impl Scene {
         let text = say(dice, phrase::DIRECTION, true, &[("{x}", &reference.words)]);
         let mut choices = words(&Direction::ALL, Direction::name);
         choices.push("still".to_string());
-        let asks = vec![Fact::WayOf(index), Fact::ActOf(index)];
+        let asks = vec![Fact::Way, Fact::ActOf(index)];
         Some(Draft::new(Kind::Direction, text, answer, choices, asks, reference.reveals))
     }
 
+    /// Of something that does something, in every fourth scene of something still; half of the scenes where nothing happens
+    /// are not asked about.
     fn event(&self, dice: &mut Dice) -> Option<Draft> {
-        if !self.is_clip() {
-            return None;
-        }
         let (still, busy): (Vec<usize>, Vec<usize>) =
             (0..self.objects.len()).partition(|index| self.objects[*index].act == Act::Still);
-        let from = if busy.is_empty() || (!still.is_empty() && dice.chance(0.2)) { still } else { busy };
+        if !self.is_clip() || (busy.is_empty() && !self.seed.is_multiple_of(2)) {
+            return None;
+        }
+        let rest = busy.is_empty() || (!still.is_empty() && self.seed.is_multiple_of(4));
+        let from = if rest { still } else { busy };
         let index = from[dice.below(from.len())];
         let reference = refer(dice, self, index, Hide::Nothing)?;
         let text = say(dice, phrase::EVENT, true, &[("{x}", &reference.words)]);
         let choices = strings(&["stays still", "moves", "appears", "disappears", "changes colour"]);
-        let asks = vec![Fact::ActOf(index)];
+        let mut asks = vec![Fact::ActOf(index)];
+        asks.extend(rest.then_some(Fact::Stillness));
         Some(Draft::new(Kind::Event, text, self.objects[index].act.words(), choices, asks, reference.reveals))
     }
 
@@ -386,7 +391,8 @@ impl Scene {
         }
         if self.is_clip() {
             options.push((phrase::DIRECTION, words(&Direction::ALL, Direction::name)));
-            options.push((phrase::EVENT, strings(&["stays still", "moves", "appears", "disappears", "changes colour"])));
+            options
+                .push((phrase::EVENT, strings(&["stays still", "moves", "appears", "disappears", "changes colour"])));
         }
         let (templates, mut choices) = options.swap_remove(dice.below(options.len()));
         let thing = name_words(name);
@@ -412,7 +418,7 @@ impl Scene {
         let mut reveals = vec![Fact::Mention, Fact::Themed];
         for index in order {
             asks.extend([Fact::ColourOf(index), Fact::ShapeOf(index)]);
-            reveals.extend([Fact::ActOf(index), Fact::WayOf(index), Fact::LastOf(index)]);
+            reveals.extend([Fact::ActOf(index), Fact::Way, Fact::LastOf(index)]);
         }
         let mut draft = Draft::new(Kind::Describe, text, &parts.join(", "), Vec::new(), asks, reveals);
         let names = (Colour::ALL.len() * Shape::ALL.len()) as f64;

@@ -93,11 +93,7 @@ impl Backdrop {
             }
             Backdrop::Stripes(first, second, side, upright) => {
                 let along = if *upright { x } else { y };
-                if (along / side).is_multiple_of(2) {
-                    *first
-                } else {
-                    *second
-                }
+                if (along / side).is_multiple_of(2) { *first } else { *second }
             }
         }
     }

@@ -16,9 +16,9 @@ pub(super) fn scatter(word: u64) -> u64 {
 impl Dice {
     /// The stream of `seed` inside `domain`: different domains share no stream.
     pub fn new(domain: &str, seed: u64) -> Self {
-        let name = domain.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-        });
+        let name = domain
+            .bytes()
+            .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
         Dice { state: scatter(name ^ scatter(seed)) }
     }
 

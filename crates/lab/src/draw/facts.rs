@@ -21,8 +21,10 @@ pub(super) enum Fact {
     ShapeOf(usize),
     /// What an object does.
     ActOf(usize),
-    /// The way an object moves.
-    WayOf(usize),
+    /// The way the mover moves (a scene has one at most).
+    Way,
+    /// That some object does nothing (one such question a conversation is enough).
+    Stillness,
     /// The second of an object's event.
     SecondOf(usize),
     /// The colour of an object at the end.
@@ -62,8 +64,7 @@ pub(super) fn refer(dice: &mut Dice, scene: &Scene, index: usize, hide: Hide) ->
     let others = || scene.objects.iter().enumerate().filter(move |(other, _)| *other != index).map(|(_, other)| other);
     let alone = scene.objects.len() == 1;
     let lone_shape = others().all(|other| other.shape != object.shape);
-    let lone_colour =
-        others().all(|other| other.colour != object.colour && other.last_colour() != object.colour);
+    let lone_colour = others().all(|other| other.colour != object.colour && other.last_colour() != object.colour);
     let weights = [
         if hide == Hide::Nothing { 2.0 } else { 0.0 },
         if hide != Hide::Shape && lone_shape { 1.0 } else { 0.0 },

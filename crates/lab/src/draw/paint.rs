@@ -22,10 +22,10 @@ pub(super) fn paint(scene: &Scene, index: usize) -> Rgb {
 
 fn background(scene: &Scene) -> Rgb {
     let (width, height) = (scene.width, scene.height);
-    let mut data = Vec::with_capacity(width as usize * height as usize * 3);
-    for y in 0..height {
-        for x in 0..width {
-            data.extend_from_slice(&scene.backdrop.at(x, y, width, height));
+    let mut data = vec![0; width as usize * height as usize * 3];
+    for (y, row) in data.chunks_exact_mut(width as usize * 3).enumerate() {
+        for (x, pixel) in row.chunks_exact_mut(3).enumerate() {
+            pixel.copy_from_slice(&scene.backdrop.at(x as u32, y as u32, width, height));
         }
     }
     Rgb { width, height, data }
@@ -34,8 +34,7 @@ fn background(scene: &Scene) -> Rgb {
 /// Blends one object over the picture; a pixel half covered is half the object's colour.
 fn stamp(image: &mut Rgb, object: &Object, (cx, cy): (f32, f32), fill: [u8; 3]) {
     let radius = object.radius;
-    let corners: Vec<(f32, f32)> =
-        object.shape.corners().iter().map(|(x, y)| (x * radius, y * radius)).collect();
+    let corners: Vec<(f32, f32)> = object.shape.corners().iter().map(|(x, y)| (x * radius, y * radius)).collect();
     let (sin, cos) = object.angle.sin_cos();
     let reach = radius + 2.0;
     let columns = span(cx, reach, image.width);

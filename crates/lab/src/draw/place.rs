@@ -29,9 +29,10 @@ pub(super) fn layout(dice: &mut Dice, size: (u32, u32), radii: &[f32], acts: &[A
     for index in order {
         let found = (0..24).find_map(|_| {
             let spot = one(dice, size, radii[index], &acts[index])?;
-            let free = spots.iter().zip(radii).all(|(other, radius)| {
-                other.is_none_or(|other| apart(&spot, &other) >= radii[index] + radius + GAP)
-            });
+            let free = spots
+                .iter()
+                .zip(radii)
+                .all(|(other, radius)| other.is_none_or(|other| apart(&spot, &other) >= radii[index] + radius + GAP));
             free.then_some(spot)
         });
         spots[index] = Some(found?);

@@ -67,14 +67,7 @@ impl Difficulty {
 
     /// Everything; what the held-out set is drawn from.
     pub fn full() -> Difficulty {
-        Difficulty {
-            objects: 1..=4,
-            clips: 0.6,
-            seconds: 4..=8,
-            kinds: Kind::ALL.to_vec(),
-            grain: 0.7,
-            odd_sizes: 0.3,
-        }
+        Difficulty { objects: 1..=4, clips: 0.6, seconds: 4..=8, kinds: Kind::ALL.to_vec(), grain: 0.7, odd_sizes: 0.3 }
     }
 }
 
@@ -98,7 +91,7 @@ const PROGRAMS: [(Program, f32); 8] = [
     (Program::AppearInTurn, 0.12),
     (Program::Disappear, 0.10),
     (Program::DisappearInTurn, 0.10),
-    (Program::Become, 0.16),
+    (Program::Become, 0.22),
     (Program::Mixed, 0.12),
 ];
 
@@ -119,8 +112,7 @@ impl Scene {
 }
 
 fn attempt(dice: &mut Dice, difficulty: &Difficulty) -> Option<Scene> {
-    let (width, height) =
-        if dice.chance(difficulty.odd_sizes) { dice.pick(&ODD_SIZES) } else { (224, 224) };
+    let (width, height) = if dice.chance(difficulty.odd_sizes) { dice.pick(&ODD_SIZES) } else { (224, 224) };
     let clip = dice.chance(difficulty.clips);
     let range = (*difficulty.seconds.start() as usize, *difficulty.seconds.end() as usize);
     let seconds = if clip { dice.within(range.0.max(2), range.1.max(2)) as u32 } else { 0 };
