@@ -51,7 +51,7 @@ impl Mux {
         let stamp = |mark: u8, t: u64| {
             let low = |shift: u32| (t >> shift & 0x7f) as u8;
             [
-                mark << 4 | (t >> 30 & 7) as u8 * 2 | 1,
+                (mark << 4) | ((t >> 30 & 7) as u8 * 2) | 1,
                 (t >> 22) as u8,
                 low(15) << 1 | 1,
                 (t >> 7) as u8,
