@@ -119,6 +119,7 @@ pub(super) struct Stamps {
 pub(super) struct Stream {
     /// Header bytes while the header is incomplete.
     header: Option<Vec<u8>>,
+    /// Counter and payload of the packet before, to know one that is sent twice.
     last: Option<(u8, Vec<u8>)>,
     /// Bytes the PES packet may still have, when it says.
     left: Option<usize>,
@@ -142,13 +143,17 @@ impl Stream {
         if data.is_empty() {
             return nothing;
         }
-        if let Some((counter, payload)) = &self.last {
+        if let Some((counter, payload)) = &mut self.last {
             if *counter == packet.counter() && payload == data {
-                return nothing; // sent twice
+                return nothing;
             }
-            self.jumps += usize::from(packet.counter() != (counter + 1) & 15);
+            self.jumps += usize::from(packet.counter() != (*counter + 1) & 15);
+            *counter = packet.counter();
+            payload.clear();
+            payload.extend_from_slice(data);
+        } else {
+            self.last = Some((packet.counter(), data.to_vec()));
         }
-        self.last = Some((packet.counter(), data.to_vec()));
         if packet.starts() {
             self.header = Some(Vec::new());
             self.left = None;
