@@ -353,7 +353,7 @@ impl Scene {
     }
 
     fn order(&self, dice: &mut Dice) -> Option<Draft> {
-        let coming = dice.chance(0.5);
+        let coming = self.objects.iter().any(|object| matches!(object.act, Act::Appears(_)));
         let mut pair: Vec<(usize, u32)> = Vec::new();
         for (index, object) in self.objects.iter().enumerate() {
             match object.act {
