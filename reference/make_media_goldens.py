@@ -2,13 +2,14 @@
 
 Writes `crates/media/tests/data/containers/*` (a moving gradient, 128x96, 25 frames a second, made here, no outside material) and
 `crates/media/tests/data/containers/goldens.txt`: for each file one block with the clock, every packet in decoding order
-(pts, dts, key, shown, size) and every decoded frame's time, as PyAV reports them.
+(pts, dts, key, shown, size, CRC-32 of its bytes) and every decoded frame's time, as PyAV reports them.
 
 Run: python reference/make_media_goldens.py   (needs `pip install av numpy`; made with PyAV 18.1.0)
 """
 
 import os
 import struct
+import zlib
 from fractions import Fraction
 
 import av
@@ -26,7 +27,7 @@ def picture(i):
 
 
 def encode(path, fmt, codec, options=None, mux=None, times=None, pix="yuv420p", bframes=3, clock=1000):
-    box = av.open(path, "w", format=fmt, options=mux or {})
+    box = av.open(path, "w", format=fmt, options={"fflags": "bitexact", **(mux or {})})
     stream = box.add_stream(codec, rate=RATE)
     stream.width, stream.height, stream.pix_fmt, stream.options = WIDTH, HEIGHT, pix, options or {}
     stream.codec_context.gop_size = 12
@@ -96,7 +97,7 @@ def report(path):
     lines = [f"file {os.path.basename(path)} clock {base.numerator}/{base.denominator}"]
     for p in box.demux(stream):
         if p.size:
-            lines.append(f"packet {p.pts} {p.dts} {int(p.is_keyframe)} {int(not p.is_discard)} {p.size}")
+            lines.append(f"packet {p.pts} {p.dts} {int(p.is_keyframe)} {int(not p.is_discard)} {p.size} {zlib.crc32(bytes(p)):08x}")
     box.close()
     box = av.open(path)
     times = []
