@@ -5,4 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod draw;
+pub mod eval;
 pub mod sample;
+pub mod tokenizer;
+pub mod train;

@@ -12,6 +12,7 @@ mod ask;
 mod backdrop;
 mod corpus;
 mod dice;
+mod events;
 mod facts;
 mod paint;
 mod phrase;

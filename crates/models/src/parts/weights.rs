@@ -72,7 +72,7 @@ impl Weights {
 
     /// The weights below `name`.
     pub fn at(&self, name: impl std::fmt::Display) -> Self {
-        let prefix = if self.prefix.is_empty() { name.to_string() } else { format!("{}.{name}", self.prefix) };
+        let prefix = self.canonical(&name.to_string());
         Weights { shared: Arc::clone(&self.shared), prefix }
     }
 
@@ -88,7 +88,7 @@ impl Weights {
 
     /// The tensor `name` below this prefix, which must have `shape`.
     pub fn get(&self, shape: &[usize], name: &str) -> Result<Tensor, ModelError> {
-        let canonical = if self.prefix.is_empty() { name.to_string() } else { format!("{}.{name}", self.prefix) };
+        let canonical = self.canonical(name);
         let shared = &*self.shared;
         let theirs = (shared.rename)(&canonical);
         let tensor = match &shared.source {
@@ -108,6 +108,20 @@ impl Weights {
     /// The tensor names of the source's files (none when the source is not files).
     pub fn names(&self) -> Names<'_> {
         Names(if let Source::Files(files) = &self.shared.source { Some(files) } else { None })
+    }
+
+    /// Whether the source has the tensor `name` below this prefix (a seed stores none).
+    pub fn has(&self, name: &str) -> bool {
+        let theirs = (self.shared.rename)(&self.canonical(name));
+        match &self.shared.source {
+            Source::Files(files) => files.entries.contains_key(&theirs),
+            Source::Tensors(tensors) => tensors.contains_key(&theirs),
+            Source::Random(_) => false,
+        }
+    }
+
+    fn canonical(&self, name: &str) -> String {
+        if self.prefix.is_empty() { name.to_string() } else { format!("{}.{name}", self.prefix) }
     }
 
     /// Variables handed out so far, by canonical name.

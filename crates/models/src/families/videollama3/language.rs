@@ -58,7 +58,8 @@ impl LanguageModel {
         let embedding = w.at("embed_tokens").get(&[c.vocabulary, c.hidden], "weight")?;
         let layers = (0..c.layers).map(|i| Layer::load(&w.at("layers").at(i), c)).collect::<Loaded<_>>()?;
         let norm = RmsNorm::load(&w.at("norm"), c.hidden, c.eps)?;
-        let head = if c.tied {
+        // Some versions of transformers store the output matrix although the flag says it is tied.
+        let head = if c.tied && (!root.has("lm_head.weight")) {
             Linear::new(embedding.clone(), None)
         } else {
             Linear::load(&root.at("lm_head"), c.hidden, c.vocabulary, false)?

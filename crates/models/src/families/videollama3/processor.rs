@@ -94,16 +94,13 @@ pub(super) fn prepare(
     frames: &[Frame],
     carry: &mut Carry,
 ) -> Result<Patches, ModelError> {
-    let tables = [0, 1, 2].map(|channel| levels(c, channel));
-    let order = match c.convention {
-        Convention::Original => Order::HorizontalFirst,
-        Convention::Transformers => Order::Torchvision,
-    };
+    let arithmetic = Arithmetic::of(c.convention, item.kind);
+    let tables = [0, 1, 2].map(|channel| levels(c, arithmetic, channel));
     let (rows, cols) = item.grid;
     let per_frame = rows * cols * 3 * patch * patch;
     let mut pixels = vec![0.0f32; frames.len() * per_frame];
     pixels.par_chunks_mut(per_frame).zip(frames).try_for_each(|(out, frame)| {
-        let picture = resized(&frame.image, item.resized, order)?;
+        let picture = resized(&frame.image, item.resized, arithmetic.order())?;
         patchify(&picture, item, patch, &tables, out);
         Ok::<(), ModelError>(())
     })?;
@@ -118,7 +115,7 @@ pub(super) fn prepare(
 }
 
 /// The picture at the planned size.
-pub(super) fn resized(picture: &Rgb, size: (u32, u32), order: Order) -> Result<Vec<u8>, ModelError> {
+fn resized(picture: &Rgb, size: (u32, u32), order: Order) -> Result<Vec<u8>, ModelError> {
     if picture.width == 0 || picture.height == 0 {
         return Err(ModelError::Caller("a frame without pixels".to_string()));
     }
@@ -126,12 +123,41 @@ pub(super) fn resized(picture: &Rgb, size: (u32, u32), order: Order) -> Result<V
         .map_err(|error| ModelError::Bug(error.to_string()))
 }
 
-/// What every grey level of a channel becomes. The two conventions round differently in the last bit.
-fn levels(c: &ProcessorConfig, channel: usize) -> [f32; 256] {
+/// Whose rounding a picture or frame is resized and normalised with.
+#[derive(Clone, Copy, PartialEq)]
+enum Arithmetic {
+    /// Pillow before 13, of the time of the authors' checkpoints.
+    OldPillow,
+    /// Pillow 13: transformers' Pillow backend for pictures.
+    Pillow,
+    /// torchvision: the only backend transformers has for videos.
+    Torchvision,
+}
+
+impl Arithmetic {
+    fn of(convention: Convention, kind: MediaKind) -> Self {
+        match (convention, kind) {
+            (Convention::Original, _) => Arithmetic::OldPillow,
+            (Convention::Transformers, MediaKind::Image) => Arithmetic::Pillow,
+            (Convention::Transformers, MediaKind::Video) => Arithmetic::Torchvision,
+        }
+    }
+
+    fn order(self) -> Order {
+        match self {
+            Arithmetic::OldPillow => Order::HorizontalFirst,
+            Arithmetic::Pillow => Order::Pillow13,
+            Arithmetic::Torchvision => Order::Torchvision,
+        }
+    }
+}
+
+/// What every grey level of a channel becomes; Pillow's and torchvision's paths differ in the last bit.
+fn levels(c: &ProcessorConfig, arithmetic: Arithmetic, channel: usize) -> [f32; 256] {
     let (mean, std) = (c.mean[channel], c.std[channel]);
-    std::array::from_fn(|level| match c.convention {
-        Convention::Original => ((level as f64 * c.rescale) as f32 - mean) / std,
-        Convention::Transformers => {
+    std::array::from_fn(|level| match arithmetic {
+        Arithmetic::OldPillow | Arithmetic::Pillow => ((level as f64 * c.rescale) as f32 - mean) / std,
+        Arithmetic::Torchvision => {
             let unit = (1.0 / c.rescale) as f32;
             (level as f32 - mean * unit) / (std * unit)
         }

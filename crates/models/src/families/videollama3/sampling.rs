@@ -1,5 +1,7 @@
 //! Which frames of a video the model sees and which times it is told. Exact where the source's ticks are.
 
+use std::ops::Range;
+
 use zoetrope_media::Time;
 
 use super::config::{Convention, ProcessorConfig};
@@ -31,13 +33,13 @@ pub(super) fn frames(c: &ProcessorConfig, source: &Source, options: &PlanOptions
 
 /// The part of a video that the caller asked for.
 struct Window<'a> {
-    /// Index of the first frame of the window in the whole video.
-    first: usize,
-    times: &'a [Time],
+    source: &'a Source,
+    /// Frames of the window, as indices into the whole video.
+    frames: Range<usize>,
+    /// First second of the window: what was asked, or the first frame's time when that is later.
     start: f64,
+    /// End of the window in seconds.
     end: f64,
-    /// Start as an exact time when it is a frame's.
-    origin: Option<Time>,
 }
 
 impl<'a> Window<'a> {
@@ -57,35 +59,30 @@ impl<'a> Window<'a> {
             let text = format!("no frame between {start} s and {end} s; the video's frames run from {from} s to {to} s");
             return Err(ModelError::Caller(text));
         }
-        let begins = start > first_time.seconds();
-        Ok(Window {
-            first,
-            times: &source.times[first..last],
-            start: if begins { start } else { first_time.seconds() },
-            end: end.min(source.end.max(last_time.seconds())),
-            origin: (!begins).then_some(*first_time),
-        })
+        let begin = start.max(first_time.seconds());
+        let end = end.min(source.end.max(last_time.seconds()));
+        Ok(Window { source, frames: first..last, start: begin, end })
+    }
+
+    fn frame(&self, index: usize, stamp: Option<f64>) -> PlannedFrame {
+        let time = self.source.times[index].seconds();
+        PlannedFrame { index, time, stamp: stamp.unwrap_or(time) }
     }
 
     fn middle(&self) -> PlannedFrame {
-        let i = self.times.len() / 2;
-        let time = self.times[i].seconds();
-        PlannedFrame { index: self.first + i, time, stamp: time }
+        self.frame(self.frames.start + self.frames.len() / 2, None)
     }
+}
 
-    /// Number of the slot of length 1/fps that time `t` falls in, counted from the start of the window.
-    fn slot(&self, t: Time, fps: f64) -> i64 {
-        match (self.origin, exact(fps)) {
-            (Some(origin), Some((num, den))) => {
-                // (t - origin) * fps, floored, in integers.
-                let scale = i128::from(t.scale) * i128::from(origin.scale);
-                let ticks = i128::from(t.ticks) * i128::from(origin.scale)
-                    - i128::from(origin.ticks) * i128::from(t.scale);
-                (ticks * i128::from(num)).div_euclid(scale * i128::from(den)) as i64
-            }
-            _ => ((t.seconds() - self.start) * fps + 1e-9).floor() as i64,
-        }
-    }
+/// Number of the slot of length 1/fps that `t` falls in, counted from `origin`.
+fn slot(t: Time, origin: Time, fps: f64) -> i64 {
+    let Some((num, den)) = exact(fps) else {
+        return ((t.seconds() - origin.seconds()) * fps + 1e-9).floor() as i64;
+    };
+    // (t - origin) * fps, floored, in integers.
+    let scale = i128::from(t.scale) * i128::from(origin.scale);
+    let ticks = i128::from(t.ticks) * i128::from(origin.scale) - i128::from(origin.ticks) * i128::from(t.scale);
+    (ticks * i128::from(num)).div_euclid(scale * i128::from(den)) as i64
 }
 
 /// `fps` as a fraction of whole thousandths, when it is one.
@@ -94,26 +91,30 @@ fn exact(fps: f64) -> Option<(u32, u32)> {
     ((num / 1000.0 - fps).abs() < 1e-12 && num < 1e9).then_some((num as u32, 1000))
 }
 
-/// FFmpeg's `fps=F:round=down`: each whole slot of 1/F seconds gives the last frame at or before its end, and is
-/// stamped with its start. A video shorter than one slot gives nothing (the caller then takes its middle frame).
+/// FFmpeg's `fps=F:round=down`: each whole slot of 1/F seconds, counted from the video's first frame, gives the last
+/// frame at or before its end (a gap repeats a frame). A trim keeps the slots that begin inside it, but, as in the
+/// reference, the stamps count from the asked start. A video shorter than one slot gives nothing.
 fn slots(window: &Window<'_>, fps: f64) -> Vec<PlannedFrame> {
-    let count = ((window.end - window.start) * fps + 1e-9).floor().max(0.0) as i64;
-    let mut frames = Vec::new();
-    let mut next = 0;
+    let times = &window.source.times;
+    let first = times[0];
+    let count = ((window.source.end - first.seconds()) * fps + 1e-9).floor().max(0.0) as i64;
+    let (mut frames, mut next) = (Vec::new(), 0);
     for k in 0..count {
-        while next < window.times.len() && window.slot(window.times[next], fps) <= k {
+        while next < times.len() && slot(times[next], first, fps) <= k {
             next += 1;
         }
-        let i = next.saturating_sub(1);
-        let stamp = window.start + k as f64 / fps;
-        frames.push(PlannedFrame { index: window.first + i, time: window.times[i].seconds(), stamp });
+        let begin = first.seconds() + k as f64 / fps;
+        if begin + 1e-9 >= window.start && begin + 1e-9 < window.end {
+            let stamp = window.start + frames.len() as f64 / fps;
+            frames.push(window.frame(next.saturating_sub(1), Some(stamp)));
+        }
     }
     frames
 }
 
 /// transformers' `sample_frames`: the first frame of each of `n` equal windows, stamped with its own time.
 fn windows(window: &Window<'_>, fps: f64, min: usize, max: usize) -> Vec<PlannedFrame> {
-    let total = window.times.len();
+    let total = window.frames.len();
     let seconds = window.end - window.start;
     let vfps = if seconds > 0.0 { total as f64 / seconds } else { 1.0 };
     let n = (total as f64 / vfps * fps).max(min as f64).min(max.min(total) as f64);
@@ -123,8 +124,7 @@ fn windows(window: &Window<'_>, fps: f64, min: usize, max: usize) -> Vec<Planned
     (0..n as usize)
         .map(|i| {
             let at = ((i as f32 * step) as usize).min(total - 1);
-            let time = window.times[at].seconds();
-            PlannedFrame { index: window.first + at, time, stamp: time }
+            window.frame(window.frames.start + at, None)
         })
         .collect()
 }

@@ -1,0 +1,111 @@
+//! AdamW (Loshchilov & Hutter, arXiv 1711.05101) with clipping by global norm.
+
+use std::collections::BTreeMap;
+
+use candle_core::{Tensor, Var};
+use rayon::prelude::*;
+
+use super::TrainError;
+
+/// Settings that do not change from step to step.
+#[derive(Clone, Copy, Debug)]
+pub struct AdamW {
+    /// Decay of the first moment.
+    pub beta1: f32,
+    /// Decay of the second moment.
+    pub beta2: f32,
+    /// Added to the root of the second moment.
+    pub eps: f32,
+    /// Decoupled weight decay of matrices (biases and norms have none).
+    pub weight_decay: f32,
+    /// Largest global norm of the gradient; larger ones are scaled down.
+    pub clip: f32,
+}
+
+/// Running moments of one variable.
+#[derive(Clone, Debug, Default)]
+pub struct Moments {
+    /// First moment.
+    pub first: Vec<f32>,
+    /// Second moment.
+    pub second: Vec<f32>,
+}
+
+/// Gradients by variable name, as plain values.
+pub(super) type Gradients = BTreeMap<String, Vec<f32>>;
+
+impl AdamW {
+    /// One update; `step` counts from 1. Gradients are divided by `divisor` first. Returns the norm before clipping.
+    pub fn step(
+        &self,
+        variables: &BTreeMap<String, Var>,
+        gradients: &Gradients,
+        moments: &mut BTreeMap<String, Moments>,
+        divisor: f32,
+        rate: f32,
+        step: usize,
+    ) -> Result<f32, TrainError> {
+        let square = |g: &Vec<f32>| g.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>();
+        let norm = gradients.values().map(square).sum::<f64>().sqrt() as f32 / divisor;
+        let scale = if norm > self.clip { self.clip / norm } else { 1.0 } / divisor;
+        let correct1 = 1.0 - self.beta1.powi(step as i32);
+        let correct2 = 1.0 - self.beta2.powi(step as i32);
+        for name in gradients.keys() {
+            moments.entry(name.clone()).or_default();
+        }
+        let jobs: Vec<_> = moments.iter_mut().filter(|(name, _)| gradients.contains_key(*name)).collect();
+        jobs.into_par_iter().try_for_each(|(name, moments)| {
+            let (variable, gradient) = (&variables[name], &gradients[name]);
+            let mut values = variable.as_tensor().flatten_all()?.to_vec1::<f32>()?;
+            moments.first.resize(values.len(), 0.0);
+            moments.second.resize(values.len(), 0.0);
+            let decay = if variable.rank() > 1 { 1.0 - rate * self.weight_decay } else { 1.0 };
+            let state = moments.first.iter_mut().zip(moments.second.iter_mut());
+            for ((value, &gradient), (first, second)) in values.iter_mut().zip(gradient).zip(state) {
+                let g = gradient * scale;
+                *first = self.beta1 * *first + (1.0 - self.beta1) * g;
+                *second = self.beta2 * *second + (1.0 - self.beta2) * g * g;
+                let update = *first / correct1 / ((*second / correct2).sqrt() + self.eps);
+                *value = *value * decay - rate * update;
+            }
+            variable.set(&Tensor::from_vec(values, variable.shape(), variable.device())?)?;
+            Ok::<(), TrainError>(())
+        })?;
+        Ok(norm)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::Device;
+
+    use super::*;
+
+    #[test]
+    fn first_steps_match_a_hand_computation() {
+        let adam = AdamW { beta1: 0.9, beta2: 0.99, eps: 1e-8, weight_decay: 0.1, clip: 100.0 };
+        let matrix = Var::from_tensor(&Tensor::new(&[[1.0f32, -2.0]], &Device::Cpu).unwrap()).unwrap();
+        let bias = Var::from_tensor(&Tensor::new(&[1.0f32], &Device::Cpu).unwrap()).unwrap();
+        let variables = BTreeMap::from([("m".to_string(), matrix), ("b".to_string(), bias)]);
+        let gradients = BTreeMap::from([("m".to_string(), vec![2.0, -4.0]), ("b".to_string(), vec![6.0])]);
+        let mut moments = BTreeMap::new();
+        let norm = adam.step(&variables, &gradients, &mut moments, 2.0, 0.01, 1).unwrap();
+        assert!((norm - 14f32.sqrt()).abs() < 1e-6);
+        // After one step the corrected moments are g and g^2, so the update is the sign of g.
+        let matrix = variables["m"].to_vec2::<f32>().unwrap();
+        assert!((matrix[0][0] - (0.999 - 0.01)).abs() < 1e-6 && (matrix[0][1] - (-1.998 + 0.01)).abs() < 1e-6);
+        assert!((variables["b"].to_vec1::<f32>().unwrap()[0] - 0.99).abs() < 1e-6);
+    }
+
+    #[test]
+    fn long_gradients_are_scaled_to_the_clip() {
+        let adam = AdamW { beta1: 0.0, beta2: 0.0, eps: 1.0, weight_decay: 0.0, clip: 1.0 };
+        let x = Var::from_tensor(&Tensor::new(&[0.0f32, 0.0], &Device::Cpu).unwrap()).unwrap();
+        let variables = BTreeMap::from([("x".to_string(), x)]);
+        let gradients = BTreeMap::from([("x".to_string(), vec![30.0, 40.0])]);
+        let norm = adam.step(&variables, &gradients, &mut BTreeMap::new(), 1.0, 1.0, 1).unwrap();
+        assert_eq!(norm, 50.0);
+        let x = variables["x"].to_vec1::<f32>().unwrap();
+        assert!((x[0] + 0.6 / 1.6).abs() < 1e-6 && (x[1] + 0.8 / 1.8).abs() < 1e-6);
+    }
+}
