@@ -55,7 +55,7 @@ pub struct Colour {
 /// One coded frame in decoding order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sample {
-    /// Byte offset in the file. For transport streams: of the first packet (see the reader's `read`).
+    /// Byte offset in the file. For transport streams: of the packet that starts it (`Movie::read_sample` gathers it).
     pub offset: u64,
     /// Bytes.
     pub size: u32,
@@ -78,7 +78,7 @@ pub struct VideoTrack {
     pub extradata: Vec<u8>,
     /// Whether samples are length-prefixed NAL units (MP4/MKV) rather than start-code streams (TS, AVI).
     pub length_prefixed: bool,
-    /// Coded width (as the container says).
+    /// Coded width (as the container says); 0 when it does not say (transport streams).
     pub width: u32,
     /// Coded height.
     pub height: u32,

@@ -121,7 +121,7 @@ impl<'a> Window<'a> {
 
     /// Up to `want` bytes from `offset` on; fewer only at the end of the source.
     pub(super) fn peek(&mut self, offset: u64, want: usize) -> Result<&[u8], MediaError> {
-        let inside = offset >= self.start && offset + want as u64 <= self.start + self.data.len() as u64;
+        let inside = offset >= self.start && offset.saturating_add(want as u64) <= self.start + self.data.len() as u64;
         if !inside {
             let left = self.source.len().saturating_sub(offset);
             let size = (want.max(self.ahead) as u64).min(left) as usize;

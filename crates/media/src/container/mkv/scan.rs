@@ -166,7 +166,11 @@ impl<'a> Scan<'a> {
         }
     }
 
+    /// Adds a frame; an empty one (nothing new to show) is left out.
     fn push(&mut self, offset: u64, size: u64, pts: i64, key: bool) -> Result<(), MediaError> {
+        if size + self.extra == 0 {
+            return Ok(());
+        }
         limit("bytes of a coded frame", size + self.extra, self.limits.sample_bytes)?;
         limit("frames of the track", self.samples.len() as u64 + 1, self.limits.samples)?;
         self.samples.push(Sample { offset, size: size as u32, pts, dts: pts, key, shown: true });

@@ -244,8 +244,10 @@ fn choose(moov: &[u8]) -> Result<Choice<'_>, MediaError> {
     }
 }
 
-/// Drops samples that reach past the end of the file, and checks the size of the others.
+/// Drops samples that reach past the end of the file and empty ones (the frame before stays), and checks the size of
+/// the others.
 fn keep_present(raws: &mut Vec<Raw>, len: u64, limits: &Limits, warnings: &mut Vec<String>) -> Result<(), MediaError> {
+    raws.retain(|r| r.size > 0);
     let all = raws.len();
     raws.retain(|r| r.offset.saturating_add(u64::from(r.size)) <= len);
     if raws.is_empty() && all > 0 {
