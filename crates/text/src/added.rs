@@ -56,7 +56,7 @@ pub(crate) struct Searcher {
 }
 
 impl Searcher {
-    /// `patterns` are the texts to look for, each with its id and rules; empty ones are left out. `None` when none is left.
+    /// `patterns` are the texts to look for, each with its id and rules; `None` when there is none but empty ones.
     pub(crate) fn new(patterns: Vec<(String, u32, AddedToken)>) -> Result<Option<Self>, TextError> {
         let patterns: Vec<_> = patterns.into_iter().filter(|(text, ..)| !text.is_empty()).collect();
         if patterns.is_empty() {

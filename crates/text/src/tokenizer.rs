@@ -65,10 +65,10 @@ struct ConfigPart {
 }
 
 impl Tokenizer {
-    /// Reads `tokenizer.json`, and the added tokens of `tokenizer_config.json` and `added_tokens.json` where they exist.
+    /// Reads `tokenizer.json`, and the added tokens of `tokenizer_config.json` and `added_tokens.json` if they exist.
     ///
     /// # Errors
-    /// [`TextError::File`] when a file is missing, damaged or contradicts another; [`TextError::Limit`] when it is huge.
+    /// [`TextError::File`] when a file is missing, damaged or contradicts another, [`TextError::Limit`] for a huge one.
     pub fn from_folder(folder: &Path) -> Result<Self, TextError> {
         let main = folder.join("tokenizer.json");
         let bytes = read(&main)?.ok_or_else(|| TextError::file(&main, "no such file"))?;

@@ -133,7 +133,8 @@ const MONTHS: [&str; 12] = [
 ];
 const DAYS: [&str; 7] = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
 
-/// The date and time formats that templates use, in UTC (the reference takes the machine's zone). Others stay as written.
+/// The date and time formats that templates use, in UTC (the reference takes the machine's zone); others stay as they
+/// are written.
 fn strftime(format: &str, unix_seconds: u64) -> String {
     let (days, second) = (unix_seconds / 86_400, unix_seconds % 86_400);
     let (year, month, day) = civil(days);

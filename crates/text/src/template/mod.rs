@@ -104,8 +104,8 @@ impl ChatTemplate {
         Ok(ChatTemplate { environment: Arc::new(environment), has_tool_template, limits: TemplateLimits::default() })
     }
 
-    /// Renders `messages` (an array of objects with `role` and `content`, as in the chat APIs). `extra` is what else the
-    /// template may ask for (`tools`, `add_system_prompt`, ...). With `add_generation_prompt` the header of the
+    /// Renders `messages` (an array of objects with `role` and `content`, as in the chat APIs). `extra` is what else
+    /// the template may ask for (`tools`, `add_system_prompt`, ...). With `add_generation_prompt` the header of the
     /// assistant's next turn is appended.
     ///
     /// # Errors

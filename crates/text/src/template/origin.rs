@@ -1,7 +1,7 @@
 //! Which bytes of a rendered prompt came from the caller.
 //!
 //! The template runs twice: on the messages as they are, which gives the prompt, and on messages whose strings are
-//! enclosed in marks. Marks are made of private-use characters that occur nowhere in the first prompt and nowhere in the
+//! enclosed in marks. Marks are made of private-use characters that occur nowhere in the first prompt or in the
 //! messages, so no text can forge one. They stand inside the white space at both ends of a string, so that a template
 //! that trims does the same to both. Where the second prompt without its marks equals the first, its marks say where
 //! every string went: all that stands between them is the caller's, changed or not. A string whose marks did not come
