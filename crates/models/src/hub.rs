@@ -5,7 +5,7 @@
 //! Nothing is asked of the network for a model that is complete in the cache; [`pull`] is the way to a newer revision.
 //!
 //! Every file is checked: its length, and its SHA-256 (large files) or git hash (small ones), which the hub gives as
-//! the entity tag. A broken download goes on where it stopped. Only what a model needs is fetched; never code or pickles.
+//! the entity tag. A broken download goes on where it stopped. Only what a model needs is fetched, no code, no pickles.
 //!
 //! The client is ours, on `ureq` (36 crates with its checksums): hf-hub 1.0 brings 229, among them an async runtime and
 //! a second storage protocol, hf-hub 0.4 brings 92, and neither checks what it has fetched.

@@ -1,6 +1,7 @@
 //! Chat templates: messages to the text of a prompt, in the Jinja dialect that Hugging Face checkpoints use.
 //!
-//! A template is a program from a downloaded file, so it runs with fuel and with a limit on what it writes. It reads
+//! A template is a program from a downloaded file, so it runs with fuel and with a limit on what it writes (not on what
+//! it may build in variables: the engine has no such limit, and a hostile template could exhaust memory). It reads
 //! nothing but the messages, and its text is no proof of origin: [`Rendered::untrusted`] says which bytes of the prompt
 //! came from the caller. How these are found, and what a template could do to hide them, stands in `origin.rs`.
 
