@@ -156,3 +156,10 @@ fn missing_parts_are_named() {
     let bytes = riff(&[&header(b"MJPG", (25, 1), &[]), &movi(), &idx1(0)]);
     assert!(matches!(read_with(&bytes, &limits), Err(MediaError::Limit { .. })));
 }
+
+#[test]
+fn a_header_list_shorter_than_its_own_kind_is_malformed() {
+    // Found by fuzzing: the kind is read past the end of the list.
+    let list = cat(&[b"LIST", &words_le(&[2]), b"hdrl", &[0; 20]]);
+    assert!(matches!(read(&riff(&[&list, &movi()])), Err(MediaError::Malformed { .. })));
+}

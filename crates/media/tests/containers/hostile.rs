@@ -180,3 +180,44 @@ fn repeated_cluster_marks_do_not_multiply_the_work() {
     assert!(check(&bytes, Container::Matroska).is_some());
     assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
 }
+
+#[test]
+fn repeated_strippings_are_refused() {
+    let settings = cat(&[&element(0x4254, &[&[3]]), &element(0x4255, &[&[7; 100]])]);
+    let one = element(0x6240, &[&element(0x5034, &[&settings])]);
+    let encodings = element(0x6d80, &[&one.repeat(20_000)]);
+    let entry = cat(&[&element(0xd7, &[&[1]]), &element(0x83, &[&[1]]), &encodings]);
+    let tracks = element(0x1654_ae6b, &[&element(0xae, &[&entry])]);
+    let bytes = cat(&[&element(0x1a45_dfa3, &[]), &element(0x1853_8067, &[&tracks])]);
+    let started = Instant::now();
+    assert!(matches!(check(&bytes, Container::Matroska), Some(MediaError::Unsupported { .. })));
+    assert!(started.elapsed() < Duration::from_secs(5));
+}
+
+#[test]
+fn a_packet_full_of_delimiters_stops_at_the_limit() {
+    let unit = [0, 0, 1, 9, 0xf0, 0, 0, 1, 1, 0xff];
+    let data = unit.repeat(100_000);
+    let header = [0, 0, 1, 0xe0, 0, 0, 0x80, 0x80, 5, 0x21, 0, 1, 0, 1];
+    let tables = [
+        vec![0x47, 0x40, 0, 0x10, 0, 0, 0xb0, 13, 0, 1, 0xc1, 0, 0, 0, 1, 0xe1, 0, 0, 0, 0, 0],
+        vec![
+            0x47, 0x41, 0, 0x10, 0, 2, 0xb0, 18, 0, 1, 0xc1, 0, 0, 0xe0, 0x50, 0xf0, 0, 0x1b, 0xe0, 0x50, 0xf0, 0, 0,
+            0, 0, 0,
+        ],
+    ];
+    let mut bytes = Vec::new();
+    for table in tables {
+        bytes.extend(&table);
+        bytes.resize(bytes.len().next_multiple_of(188), 0xff);
+    }
+    for (i, part) in cat(&[&header, &data]).chunks_exact(184).enumerate() {
+        let start = if i == 0 { 0x40 } else { 0 };
+        bytes.extend([0x47, start, 0x50, 0x10 | (i % 16) as u8]);
+        bytes.extend(part);
+    }
+    let started = Instant::now();
+    let error = check(&bytes, Container::Ts).unwrap();
+    assert!(matches!(error, MediaError::Limit { limit: 50_000, .. }), "{error}");
+    assert!(started.elapsed() < Duration::from_secs(5));
+}

@@ -203,6 +203,9 @@ fn rotation(data: &[u8], warnings: &mut Vec<String>) -> Result<u16, MediaError> 
     }
 }
 
+/// Bytes that may be stripped from the front of frames.
+const MOST_STRIPPED: usize = 1024;
+
 /// Content encodings: header stripping is undone, everything else is refused.
 fn encodings(data: &[u8], entry: &mut Entry) -> Result<(), MediaError> {
     for (_, encoding) in children(data).filter(|c| c.0 == 0x6240) {
@@ -227,7 +230,9 @@ fn encodings(data: &[u8], entry: &mut Entry) -> Result<(), MediaError> {
         }
         match algorithm {
             None => {}
-            Some(3) if settings.len() <= 1024 => entry.stripped = [settings, &entry.stripped].concat(),
+            Some(3) if settings.len() + entry.stripped.len() <= MOST_STRIPPED => {
+                entry.stripped = [settings, &entry.stripped].concat()
+            }
             Some(n) => {
                 return Err(MediaError::Unsupported {
                     what: format!("matroska frames packed with method {n}"),

@@ -28,9 +28,7 @@ pub(super) fn apply(
     limits: &Limits,
 ) -> Result<(Vec<Sample>, i64), MediaError> {
     let shift = pts_shift(raws);
-    let mut edits = edits.to_vec();
-    let empty: Vec<Edit> = edits.iter().copied().take_while(|e| e.media_time == -1).collect();
-    edits.drain(..empty.len());
+    let (empty, edits) = edits.split_at(edits.iter().take_while(|e| e.media_time == -1).count());
     let delay = empty.iter().fold(0i64, |sum, e| sum.saturating_add(to_media(e.duration, clocks)));
     let delay = delay.min(i64::MAX / 8);
     if edits.is_empty() || clocks.fragmented {
@@ -39,7 +37,7 @@ pub(super) fn apply(
     }
     let mut list = List::new(raws, limits);
     let mut base = delay;
-    for edit in &edits {
+    for edit in edits {
         let duration = to_media(edit.duration, clocks);
         if edit.media_time >= 0 {
             list.add(edit.media_time.min(i64::MAX / 8), duration, base, edits.len() == 1)?;

@@ -1,6 +1,7 @@
 //! Movie and track headers: clocks, display matrix, edit list, handler.
 
 use super::super::bytes::Cursor;
+use super::super::limit;
 use super::boxes::{children, find, find_path, full};
 use crate::MediaError;
 
@@ -93,9 +94,13 @@ pub(super) fn handler(trak: &[u8]) -> [u8; 4] {
     read().unwrap_or([0; 4])
 }
 
-/// Edit list, as many entries as are really there.
-pub(super) fn edits(trak: &[u8]) -> Vec<Edit> {
-    let Some(body) = find_path(trak, &[b"edts", b"elst"]) else { return Vec::new() };
+/// Entries an edit list may have.
+const MOST_EDITS: u64 = 1 << 20;
+
+/// Edit list, as many entries as are really there. Errors: more than a million.
+pub(super) fn edits(trak: &[u8]) -> Result<Vec<Edit>, MediaError> {
+    let Some(body) = find_path(trak, &[b"edts", b"elst"]) else { return Ok(Vec::new()) };
+    limit("bytes of the edit list", body.len() as u64, 20 * MOST_EDITS)?;
     let mut out = Vec::new();
     let mut read = || -> Result<(), MediaError> {
         let (version, _, mut c) = full(body, "elst box")?;
@@ -111,15 +116,22 @@ pub(super) fn edits(trak: &[u8]) -> Vec<Edit> {
         Ok(())
     };
     let _short_list_is_fine = read();
-    out
+    Ok(out)
 }
+
+/// Chapter tracks looked at; more are ignored.
+const MOST_CHAPTERS: usize = 64;
 
 /// Ids of the tracks that only hold chapter names or pictures.
 pub(super) fn chapter_tracks(moov: &[u8]) -> Vec<u32> {
     let mut out = Vec::new();
     for trak in children(moov).filter(|c| c.kind == *b"trak") {
         if let Some(chap) = find_path(trak.body, &[b"tref", b"chap"]) {
-            out.extend(chap.chunks_exact(4).take(64).map(|b| u32::from_be_bytes([b[0], b[1], b[2], b[3]])));
+            out.extend(
+                chap.chunks_exact(4)
+                    .take(MOST_CHAPTERS - out.len())
+                    .map(|b| u32::from_be_bytes([b[0], b[1], b[2], b[3]])),
+            );
         }
     }
     out

@@ -68,7 +68,7 @@ pub(super) fn read(source: &Source, limits: &Limits) -> Result<Found, MediaError
         }
         (n, _) => n,
     };
-    let mut edits = header::edits(choice.trak);
+    let mut edits = header::edits(choice.trak)?;
     if movie_scale.is_none() && !edits.is_empty() {
         warnings.push("no movie header, so the edit list has no clock and is not used".into());
         edits.clear();

@@ -1,7 +1,9 @@
 //! From PES packets to frames: where they start, their times, which are keyframes.
 
+use super::super::limit;
 use super::super::nal::{self, Sequence, Unit};
 use super::packet::Stamps;
+use crate::MediaError;
 use crate::track::Codec;
 
 /// A frame as found.
@@ -38,11 +40,12 @@ impl Frames {
     }
 
     /// Adds the frames that start in `pes`; bytes before the first one belong to the frame before.
-    pub(super) fn add(&mut self, pes: &Pes) {
+    /// Errors: more than `most` frames.
+    pub(super) fn add(&mut self, pes: &Pes, most: u64) -> Result<(), MediaError> {
         if pes.data.is_empty() {
-            return;
+            return Ok(());
         }
-        let (starts, keys) = self.starts(pes);
+        let (starts, keys) = self.starts(pes, most)?;
         let head = starts.first().copied().unwrap_or(pes.data.len());
         if let Some(last) = self.list.last_mut() {
             last.size += head as u64;
@@ -58,18 +61,18 @@ impl Frames {
                 random_access: i == 0 && pes.random_access,
             });
         }
+        Ok(())
     }
 
     /// Where frames start in a PES packet, and whether each is a keyframe.
-    fn starts(&mut self, pes: &Pes) -> (Vec<usize>, Vec<bool>) {
+    fn starts(&mut self, pes: &Pes, most: u64) -> Result<(Vec<usize>, Vec<bool>), MediaError> {
         let kind = match self.codec {
             Codec::H264 => nal::h264,
             Codec::Hevc => nal::hevc,
-            _ => return self.whole(pes),
+            _ => return Ok(self.whole(pes)),
         };
-        let units = nal::units(&pes.data);
         let (mut starts, mut keys, mut slices) = (Vec::new(), Vec::new(), false);
-        for &(code, first) in &units {
+        for (code, first) in nal::units(&pes.data) {
             let unit = kind(&pes.data[first..]);
             if unit == Unit::Sequence && self.sequence.is_none() {
                 self.sequence = nal::sequence(&pes.data[first..]);
@@ -80,6 +83,7 @@ impl Frames {
             let aligned = starts.is_empty() && code == 0 && (pes.stamps.pts.is_some() || !fields);
             let delimited = unit == Unit::Delimiter && (starts.is_empty() || (slices && !fields));
             if aligned || delimited {
+                limit("frames of the track", (self.list.len() + starts.len()) as u64 + 1, most)?;
                 starts.push(code);
                 keys.push(false);
                 slices = false;
@@ -89,7 +93,7 @@ impl Frames {
                 *key |= matches!(unit, Unit::Slice { key: true } | Unit::Recovery);
             }
         }
-        (starts, keys)
+        Ok((starts, keys))
     }
 
     /// Other codecs: a PES packet with a time is a frame, one without goes on with the last.

@@ -140,7 +140,7 @@ fn collect(
         let piece = stream.push(&packet);
         if let Some(stamps) = piece.stamps {
             if let Some(pes) = open.take() {
-                frames.add(&pes);
+                frames.add(&pes, limits.samples)?;
                 limit("frames of the track", frames.list.len() as u64, limits.samples)?;
             }
             open = Some(Pes { offset: started.0, stamps, random_access: started.1, data: Vec::new() });
@@ -151,7 +151,7 @@ fn collect(
         }
     }
     if let Some(pes) = open {
-        frames.add(&pes);
+        frames.add(&pes, limits.samples)?;
     }
     limit("frames of the track", frames.list.len() as u64, limits.samples)?;
     if walk.lost > 0 {

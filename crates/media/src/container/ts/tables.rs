@@ -17,6 +17,9 @@ pub(super) struct Program {
 /// Programs looked at; more are ignored.
 const MOST_PROGRAMS: usize = 64;
 
+/// Bytes of a section at most.
+const LONGEST_SECTION: usize = 4096;
+
 /// Finds the first program with video. Errors: none in the whole file.
 pub(super) fn find(source: &Source, shape: Shape) -> Result<Program, MediaError> {
     let mut walk = Walk::new(source, shape.size, shape.first as u64, 1 << 16);
@@ -37,7 +40,12 @@ pub(super) fn find(source: &Source, shape: Shape) -> Result<Program, MediaError>
             continue;
         }
         buffer.extend_from_slice(data);
-        let Some(body) = complete(buffer) else { continue };
+        let Some(body) = complete(buffer) else {
+            if buffer.len() > LONGEST_SECTION {
+                buffer.clear();
+            }
+            continue;
+        };
         if packet.pid() == 0 {
             for pid in programs(body) {
                 if !sections.iter().any(|s| s.0 == pid) && sections.len() <= MOST_PROGRAMS {
@@ -56,7 +64,7 @@ pub(super) fn find(source: &Source, shape: Shape) -> Result<Program, MediaError>
     Err(bad("transport stream", text))
 }
 
-/// A section that is all there, without its checksum; keeps waiting (up to 4 KB) otherwise.
+/// A section that is all there, without its checksum; `None` otherwise.
 fn complete(buffer: &[u8]) -> Option<&[u8]> {
     let length = usize::from(*buffer.get(1)? & 15) << 8 | usize::from(*buffer.get(2)?);
     buffer.get(..(3 + length).checked_sub(4)?).filter(|b| b.len() + 4 <= buffer.len())
