@@ -1,5 +1,6 @@
-//! Contact sheets of what the default model is trained on: `cargo run -p zoetrope-lab --example draw -- OUT_FOLDER [SEED]`.
-//! Writes `pictures.png` and `clips.png` (a clip a row, a second a column) at the size the model sees, prints the questions.
+//! Contact sheets of what the default model is trained on: `cargo run -p zoetrope-lab --example draw -- OUT_FOLDER
+//! [SEED]`. Writes `pictures.png` and `clips.png` (a clip a row, a second a column) at the size the model sees,
+//! prints the questions.
 
 use std::error::Error;
 use std::path::Path;

@@ -1,4 +1,5 @@
-//! One training or measuring sample: media whose frames are drawn or decoded when asked for, and a conversation about them.
+//! One training or measuring sample: media whose frames are drawn or decoded when asked for, and a conversation about
+//! them.
 
 use std::fmt;
 use std::sync::Arc;
@@ -86,8 +87,8 @@ impl Sample {
         Sample { media, messages }
     }
 
-    /// The training sample of `seed`: a drawn scene of the training split with up to `turns` questions, now and then a
-    /// question that it cannot answer, rarely text alone.
+    /// The training sample of `seed`: a drawn scene of the training split with up to `turns` questions, now and then
+    /// a question that it cannot answer, rarely text alone.
     pub fn drawn(seed: u64, difficulty: &Difficulty, turns: usize) -> Sample {
         let mut dice = Dice::new("drawn/sample", seed);
         if dice.chance(TEXT_ONLY) {

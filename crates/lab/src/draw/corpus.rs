@@ -1,5 +1,5 @@
-//! Text for the tokenizer: conversations as the prompt writes them, time stamps, and some ordinary English so that words
-//! from outside do not fall to single bytes.
+//! Text for the tokenizer: conversations as the prompt writes them, time stamps, and some ordinary English so that
+//! words from outside do not fall to single bytes.
 
 use super::dice::Dice;
 use super::program::{Difficulty, Split};

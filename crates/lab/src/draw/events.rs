@@ -34,8 +34,8 @@ impl Scene {
         Some(Draft::new(Kind::Becomes, text, to.name(), choices, vec![Fact::LastOf(index)], reference.reveals))
     }
 
-    /// Of the mover in nine scenes of ten that have one, of something still in the others and in a few without a mover: then
-    /// no answer stands out.
+    /// Of the mover in nine scenes of ten that have one, of something still in the others and in a few without a
+    /// mover: then no answer stands out.
     pub(super) fn direction(&self, dice: &mut Dice) -> Option<Draft> {
         let mover = self.objects.iter().position(|object| matches!(object.act, Act::Moves(..)));
         let still: Vec<usize> =
@@ -57,8 +57,8 @@ impl Scene {
         Some(Draft::new(Kind::Direction, text, answer, choices, asks, reference.reveals))
     }
 
-    /// Of something that does something, in every fourth scene of something still; half of the scenes where nothing happens
-    /// are not asked about.
+    /// Of something that does something, in every fourth scene of something still; half of the scenes where nothing
+    /// happens are not asked about.
     pub(super) fn event(&self, dice: &mut Dice) -> Option<Draft> {
         let (still, busy): (Vec<usize>, Vec<usize>) =
             (0..self.objects.len()).partition(|index| self.objects[*index].act == Act::Still);

@@ -1,5 +1,6 @@
-//! Who knows what in a conversation. A question asks for facts, and its wording and its answer reveal facts; a question is
-//! left out when an earlier turn has revealed what it asks, because then it could be answered without looking.
+//! Who knows what in a conversation. A question asks for facts, and its wording and its answer reveal facts; a
+//! question is left out when an earlier turn has revealed what it asks, because then it could be answered without
+//! looking.
 
 use super::dice::Dice;
 use super::phrase::article;

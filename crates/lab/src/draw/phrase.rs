@@ -1,4 +1,5 @@
-//! Wordings: several for every kind, in British and American spelling, mostly but not always with a capital and a mark.
+//! Wordings: several for every kind, in British and American spelling, mostly but not always with a capital and a
+//! mark.
 
 use super::dice::Dice;
 

@@ -1,5 +1,5 @@
-//! Where objects go: a cell of a 3 x 3 grid is chosen first (so that every place is equally likely), then a point in it, and
-//! a layout is kept only when no two objects come close to each other at any time.
+//! Where objects go: a cell of a 3 x 3 grid is chosen first (so that every place is equally likely), then a point in
+//! it, and a layout is kept only when no two objects come close to each other at any time.
 
 use super::dice::Dice;
 use super::scene::Act;

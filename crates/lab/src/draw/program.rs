@@ -175,8 +175,8 @@ fn roll_theme(dice: &mut Dice) -> Theme {
     if dice.chance(0.7) { Theme::Shape(dice.pick(&Shape::ALL)) } else { Theme::Colour(dice.pick(&Colour::ALL)) }
 }
 
-/// Shapes and colours of `count` objects, no two alike in both. With a theme, `having` of them have it; otherwise half of
-/// the scenes have all shapes and all colours different.
+/// Shapes and colours of `count` objects, no two alike in both. With a theme, `having` of them have it; otherwise
+/// half of the scenes have all shapes and all colours different.
 fn names(dice: &mut Dice, theme: Option<Theme>, having: usize, count: usize) -> Option<Vec<(Shape, Colour)>> {
     let (mut shapes, mut colours) = (Shape::ALL, Colour::ALL);
     dice.shuffle(&mut shapes);

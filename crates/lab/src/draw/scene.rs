@@ -156,8 +156,8 @@ impl Scene {
         Frame { index, time: Time::new(index as i64, FRAMES_A_SECOND), image: paint(self, index) }
     }
 
-    /// A number that depends on what can be asked of the scene and on nothing else: picture or clip and its length, and of
-    /// every object shape, colour, cell of a 3 x 3 grid and act with its second; in any order of the objects.
+    /// A number that depends on what can be asked of the scene and on nothing else: picture or clip and its length,
+    /// and of every object shape, colour, cell of a 3 x 3 grid and act with its second; in any order of the objects.
     pub fn fingerprint(&self) -> u64 {
         let mut parts: Vec<u64> = self.objects.iter().map(|object| self.object_print(object)).collect();
         parts.sort_unstable();

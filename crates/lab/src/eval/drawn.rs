@@ -1,4 +1,5 @@
-//! The held-out drawn set: scenes of a kind that training never sees, one question each, answers balanced within a kind.
+//! The held-out drawn set: scenes of a kind that training never sees, one question each, answers balanced within a
+//! kind.
 
 use crate::draw::{Colour, Dice, Difficulty, Direction, Kind, Question, Scene, Shape, Split};
 use crate::sample::Sample;
@@ -29,7 +30,8 @@ pub fn drawn_set(seed: u64, n: usize) -> Vec<Item> {
     drawn_set_of(seed, n, &Kind::ALL)
 }
 
-/// `n` items over `kinds` in turn. Where a kind has a closed list of answers, every answer is asked for equally often.
+/// `n` items over `kinds` in turn. Where a kind has a closed list of answers, every answer is asked for equally
+/// often.
 pub fn drawn_set_of(seed: u64, n: usize, kinds: &[Kind]) -> Vec<Item> {
     let difficulty = Difficulty::full();
     let mut items = Vec::with_capacity(n);

@@ -118,8 +118,8 @@ pub fn score<E>(items: &[Item], answer: &mut dyn FnMut(&Item) -> Result<String, 
     })
 }
 
-/// An answer as it is compared: lower case, single spaces, no final mark, no leading article, British "colour", American
-/// "center".
+/// An answer as it is compared: lower case, single spaces, no final mark, no leading article, British "colour",
+/// American "center".
 pub fn normalise(answer: &str) -> String {
     let lower = answer.trim().trim_end_matches(['.', '!', ',', ' ']).to_lowercase();
     let mut words: Vec<String> = Vec::new();
