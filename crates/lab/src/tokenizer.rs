@@ -1,5 +1,5 @@
-//! Training of a small tokenizer in the manner of Qwen2: NFC, the Qwen2 split pattern with single digits, byte-level BPE,
-//! special tokens at the end. The files it writes load in this project and in `transformers`.
+//! Training of a small tokenizer in the manner of Qwen2: NFC, the Qwen2 split pattern with single digits, byte-level
+//! BPE, special tokens at the end. The files it writes load in this project and in `transformers`.
 
 use std::path::Path;
 
@@ -66,8 +66,8 @@ impl From<tokenizers::Error> for TrainError {
     }
 }
 
-/// `tokenizer.json` of at most `vocabulary` tokens (special ones included) learnt from `texts`; the same bytes for the same
-/// texts. Ids: 256 bytes, merges from the most frequent on, special tokens.
+/// `tokenizer.json` of at most `vocabulary` tokens (special ones included) learnt from `texts`; the same bytes for
+/// the same texts. Ids: 256 bytes, merges from the most frequent on, special tokens.
 pub fn train(texts: impl Iterator<Item = String> + Send, vocabulary: usize) -> Result<Vec<u8>, TrainError> {
     let least = 256 + SPECIALS.len();
     if vocabulary < least {

@@ -2,10 +2,11 @@
 //! and measured on. A scene is a function of its split, its seed and a [`Difficulty`]; its pixels are drawn when
 //! asked for.
 //!
-//! **Train and held out never meet.** Every scene has a fingerprint made of what can be asked of it (shapes, colours, places
-//! on a 3 x 3 grid, acts and their seconds). One fingerprint in eight belongs to [`Split::HeldOut`], the others to
-//! [`Split::Train`], and a generator throws away scenes of the other side. So a held-out combination, however small,
-//! has never been seen in training, whatever the seeds are. The seeds of the two splits also start different streams.
+//! **Train and held out never meet.** Every scene has a fingerprint made of what can be asked of it (shapes, colours,
+//! places on a 3 x 3 grid, acts and their seconds). One fingerprint in eight belongs to [`Split::HeldOut`], the
+//! others to [`Split::Train`], and a generator throws away scenes of the other side. So a held-out combination,
+//! however small, has never been seen in training, whatever the seeds are. The seeds of the two splits also start
+//! different streams.
 //!
 //! Deliberately absent: tensors, models, files.
 
