@@ -27,6 +27,10 @@ use crate::track::Colour;
 
 /// Frames a group may have ready before its worker waits.
 const QUEUE: usize = 2;
+/// Bytes a decoder takes for each pixel of the picture: up to 16 reference pictures of 1.5 bytes, and working space.
+const BYTES_A_PIXEL: u64 = 40;
+/// Bytes that all decoders of a clip may take together before fewer threads are used.
+const MEMORY: u64 = 1 << 30;
 /// A wanted picture is taken for lost when the decoder has had this many more samples (no codec reorders further).
 const LOST_AFTER: usize = 24;
 
@@ -116,7 +120,10 @@ impl TrackFrames {
             lost: 0,
             groups: Vec::new().into_iter(),
         };
-        for _ in 0..threads.max(1).min(groups.len()) {
+        let (width, height) = (track.movie.track.width, track.movie.track.height);
+        let each = (u64::from(width) * u64::from(height) * BYTES_A_PIXEL).max(1);
+        let threads = threads.min((MEMORY / each) as usize).max(1);
+        for _ in 0..threads.min(groups.len()) {
             let (track, queue, stop) = (track.clone(), queue.clone(), stop.clone());
             let work = move || work(&track, &queue, &stop);
             frames.workers.push(std::thread::Builder::new().name("decode".into()).spawn(work)?);

@@ -41,6 +41,8 @@ pub(crate) struct Yuv {
     pub(crate) half_columns: bool,
     /// Whether chroma has half the rows.
     pub(crate) half_rows: bool,
+    /// Whether odd and even rows are two fields, each with its own rows of chroma.
+    pub(crate) interlaced: bool,
     /// Luma, blue difference, red difference.
     pub(crate) planes: [Samples; 3],
 }

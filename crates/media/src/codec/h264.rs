@@ -40,6 +40,7 @@ impl First {
             depth: 8,
             half_columns: true,
             half_rows: true,
+            interlaced: false,
             planes: [f.y, f.u, f.v].map(Samples::Byte),
         }))
     }

@@ -6,6 +6,7 @@ use rust_h264::decoder::{ChromaFormat, Decoder, Frame};
 use rust_h264::error::DecodeError;
 use rust_h264::nal::{NalUnit, NalUnitType, SpsInfo, parse_sps_info};
 
+use super::fields::Fields;
 use super::nal::{Parameters, avc_droppable, malformed, unescape, units};
 use super::{Decode, Description, Picture, check_pixels, unsupported};
 use crate::error::MediaError;
@@ -20,32 +21,50 @@ pub(super) struct Second {
     limits: Limits,
     /// Sample of the picture the decoder holds, which it gives out when the next one starts.
     held: Option<usize>,
+    fields: Fields,
+    /// Whether the held picture is of two fields.
+    interlaced: bool,
 }
 
 impl Second {
     /// Feeds the parameter sets after checking their sizes.
     pub(super) fn new(parameters: &Parameters, limits: &Limits) -> Result<Self, MediaError> {
-        let mut second =
-            Second { decoder: Decoder::new(), prefix: parameters.prefix, limits: limits.clone(), held: None };
+        let mut second = Second {
+            decoder: Decoder::new(),
+            prefix: parameters.prefix,
+            limits: limits.clone(),
+            held: None,
+            fields: Fields::default(),
+            interlaced: false,
+        };
         for set in &parameters.sets {
             check_unit(set, limits)?;
+            second.learn(set);
             second.decoder.decode_nal(&parse(set)).map_err(explain)?;
         }
         Ok(second)
     }
 
+    fn learn(&mut self, unit: &[u8]) {
+        if unit.first().is_some_and(|b| b & 0x1f == 7) {
+            self.fields = Fields::of_sps(unit).unwrap_or(self.fields);
+        }
+    }
+
     fn unit(&mut self, sample: usize, unit: &[u8], out: &mut Vec<Picture>) -> Result<(), MediaError> {
         check_unit(unit, &self.limits)?;
+        self.learn(unit);
         let parsed = parse(unit);
         let slice = matches!(parsed.nal_unit_type, NalUnitType::Slice | NalUnitType::SliceIdr);
         let result = self.decoder.decode_nal(&parsed);
         if let Ok(Some(frame)) = &result
             && let Some(held) = self.held
         {
-            out.push(Picture { sample: held, yuv: planes(frame)?, colour: None });
+            out.push(Picture { sample: held, yuv: planes(frame, self.interlaced)?, colour: None });
         }
         if slice {
             self.held = Some(sample);
+            self.interlaced = self.fields.interlaced(unit);
         }
         result.map(|_| ()).map_err(explain)
     }
@@ -70,13 +89,13 @@ impl Decode for Second {
 
     fn finish(&mut self, out: &mut Vec<Picture>) -> Result<(), MediaError> {
         if let (Some(frame), Some(held)) = (self.decoder.flush(), self.held.take()) {
-            out.push(Picture { sample: held, yuv: planes(&frame)?, colour: None });
+            out.push(Picture { sample: held, yuv: planes(&frame, self.interlaced)?, colour: None });
         }
         Ok(())
     }
 }
 
-fn planes(frame: &Frame) -> Result<Yuv, MediaError> {
+fn planes(frame: &Frame, interlaced: bool) -> Result<Yuv, MediaError> {
     let take = |plane: &[u8]| Samples::from_le_bytes(plane.to_vec(), frame.bit_depth);
     let yuv = Yuv {
         width: frame.width as usize,
@@ -84,6 +103,7 @@ fn planes(frame: &Frame) -> Result<Yuv, MediaError> {
         depth: frame.bit_depth,
         half_columns: true,
         half_rows: frame.chroma_format == ChromaFormat::Yuv420,
+        interlaced,
         planes: [take(&frame.y), take(&frame.u), take(&frame.v)],
     };
     yuv.check().map_err(|what| malformed("H.264 picture", what))?;

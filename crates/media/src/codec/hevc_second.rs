@@ -79,6 +79,7 @@ fn planes(frame: Frame) -> Result<Yuv, MediaError> {
         depth: frame.bit_depth,
         half_columns,
         half_rows,
+        interlaced: false,
         planes: [frame.y, frame.u, frame.v].map(|plane| match plane {
             PixelData::U8(v) => Samples::Byte(v),
             PixelData::U16(v) => Samples::Word(v),

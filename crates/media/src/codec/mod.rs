@@ -2,11 +2,14 @@
 
 #[cfg(feature = "av1")]
 mod av1;
+mod fields;
 mod h264;
 mod h264_second;
 mod hevc;
 mod hevc_second;
 pub(crate) mod nal;
+#[cfg(test)]
+mod tests;
 mod vp9;
 
 use crate::clip::OpenOptions;
@@ -61,7 +64,7 @@ impl Recipe {
             Codec::Vp9 => nal::Parameters::default(),
             #[cfg(feature = "av1")]
             Codec::Av1 => nal::Parameters::default(),
-            _ => return Err(unsupported(codec_name(&track.codec).to_string())),
+            _ => return Err(unsupported(format!("video codec {}", codec_name(&track.codec)))),
         };
         Ok(Recipe {
             codec: track.codec.clone(),
