@@ -119,14 +119,8 @@ fn windows(window: &Window<'_>, fps: f64, min: usize, max: usize) -> Vec<Planned
     let vfps = if seconds > 0.0 { total as f64 / seconds } else { 1.0 };
     let n = (total as f64 / vfps * fps).max(min as f64).min(max.min(total) as f64);
     // An average rate is rarely exact to the last bit; a frame is not lost over 1e-6.
-    let n = (n + 1e-6).floor().max(1.0);
-    let step = (total as f64 / n) as f32;
-    (0..n as usize)
-        .map(|i| {
-            let at = ((i as f32 * step) as usize).min(total - 1);
-            window.frame(window.frames.start + at, None)
-        })
-        .collect()
+    let n = (n + 1e-6).floor().max(1.0) as usize;
+    (0..n).map(|i| window.frame(window.frames.start + i * total / n, None)).collect()
 }
 
 /// `linspace(0, n - 1, max)` truncated, as numpy computes it.
