@@ -106,7 +106,10 @@ mod tests {
                     let x = f64::from(x);
                     let want = 0.5 * x * (1.0 + (0.7978845608028654 * (x + 0.044715 * x.powi(3))).tanh());
                     // tanh is computed as 1 - 2/(e+1): absolute error of a few f32 roundings, scaled by |x|.
-                    assert!((f64::from(y) - want).abs() < 4e-7 * (1.0 + x.abs()), "{level:?} gelu({x}) = {y}, want {want}");
+                    assert!(
+                        (f64::from(y) - want).abs() < 4e-7 * (1.0 + x.abs()),
+                        "{level:?} gelu({x}) = {y}, want {want}"
+                    );
                 }
             }
         }

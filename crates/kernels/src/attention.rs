@@ -210,11 +210,8 @@ fn one_group(
     tiles: &[Tile],
 ) -> GroupGradients {
     let (q_row, k_row, group, d) = (h.heads * h.dim, h.kv_heads * h.dim, h.heads / h.kv_heads, h.dim);
-    let mut out = GroupGradients {
-        dq: vec![vec![0.0; queries * d]; group],
-        dk: vec![0.0; keys * d],
-        dv: vec![0.0; keys * d],
-    };
+    let mut out =
+        GroupGradients { dq: vec![vec![0.0; queries * d]; group], dk: vec![0.0; keys * d], dv: vec![0.0; keys * d] };
     let (mut p, mut dp) = (vec![0.0; TILE * keys], vec![0.0; TILE * keys]);
     for (i, dq) in out.dq.iter_mut().enumerate() {
         let head = kv * group + i;

@@ -19,13 +19,7 @@ impl<'a> Matrix<'a> {
 
     /// The transpose, without moving anything.
     pub(crate) fn t(self) -> Self {
-        Matrix {
-            rows: self.cols,
-            cols: self.rows,
-            row_stride: self.col_stride,
-            col_stride: self.row_stride,
-            ..self
-        }
+        Matrix { rows: self.cols, cols: self.rows, row_stride: self.col_stride, col_stride: self.row_stride, ..self }
     }
 }
 
@@ -37,7 +31,14 @@ fn last(offset: usize, rows: usize, cols: usize, row_stride: usize, col_stride: 
 /// One thread; callers spread tiles over the pool.
 ///
 /// Panics when the sizes do not fit together or reach outside a slice: a defect of the calling kernel.
-pub(crate) fn product(dst: &mut [f32], dst_offset: usize, dst_stride: usize, lhs: Matrix<'_>, rhs: Matrix<'_>, add: bool) {
+pub(crate) fn product(
+    dst: &mut [f32],
+    dst_offset: usize,
+    dst_stride: usize,
+    lhs: Matrix<'_>,
+    rhs: Matrix<'_>,
+    add: bool,
+) {
     let (m, n, k) = (lhs.rows, rhs.cols, lhs.cols);
     assert_eq!(k, rhs.rows, "inner sizes differ");
     if m == 0 || n == 0 {

@@ -258,9 +258,8 @@ pub trait VideoLanguageModel: Send + Sync {
         let ((width, height), from) = (item.resized, &frame.image);
         let order = zoetrope_kernels::resize::Order::HorizontalFirst;
         let bicubic = zoetrope_kernels::resize::Filter::Bicubic;
-        let data =
-            zoetrope_kernels::resize::resize(&from.data, from.width, from.height, width, height, bicubic, order)
-                .map_err(|error| ModelError::Bug(error.to_string()))?;
+        let data = zoetrope_kernels::resize::resize(&from.data, from.width, from.height, width, height, bicubic, order)
+            .map_err(|error| ModelError::Bug(error.to_string()))?;
         Ok(Rgb { width, height, data })
     }
     /// Patches to visual tokens. Differentiable.
@@ -268,7 +267,13 @@ pub trait VideoLanguageModel: Send + Sync {
 
     /// The conversation as ids. `kept[item][frame]` is the number of surviving visual tokens of that frame.
     /// With `answer_next`, the header of the assistant's next turn is appended.
-    fn prompt(&self, messages: &[Message], plan: &Plan, kept: &[Vec<usize>], answer_next: bool) -> Result<Prompt, ModelError>;
+    fn prompt(
+        &self,
+        messages: &[Message],
+        plan: &Plan,
+        kept: &[Vec<usize>],
+        answer_next: bool,
+    ) -> Result<Prompt, ModelError>;
     /// Ids and visual tokens `[V, D]` (all items, in order) to rows `[T, D]`. Fails loudly, with both numbers,
     /// when V differs from the number of placeholders. Differentiable.
     fn embed(&self, prompt: &Prompt, visual: Option<&Tensor>) -> Result<Tensor, ModelError>;

@@ -67,8 +67,7 @@ fn spread(x_skc: &Tensor, group: usize) -> Result<Tensor> {
 
 fn mask(queries: usize, keys: usize, like: &Tensor) -> Result<Tensor> {
     let seen = |i: usize| keys - queries + i;
-    let values: Vec<f32> = (0..queries)
-        .flat_map(|i| (0..keys).map(move |j| if j > seen(i) { f32::NEG_INFINITY } else { 0.0 }))
-        .collect();
+    let values: Vec<f32> =
+        (0..queries).flat_map(|i| (0..keys).map(move |j| if j > seen(i) { f32::NEG_INFINITY } else { 0.0 })).collect();
     Tensor::from_vec(values, (queries, keys), like.device())
 }

@@ -4,9 +4,7 @@
 
 use std::sync::Arc;
 
-use candle_core::{
-    CpuStorage, CustomOp1, CustomOp2, CustomOp3, DType, Layout, Result, Shape, Storage, Tensor, bail,
-};
+use candle_core::{CpuStorage, CustomOp1, CustomOp2, CustomOp3, DType, Layout, Result, Shape, Storage, Tensor, bail};
 use zoetrope_kernels::attention::{self as kernel, Heads};
 use zoetrope_kernels::{activation, norm, rope as rope_kernel};
 
@@ -347,11 +345,9 @@ mod tests {
     #[test]
     fn kernels_agree_with_candle_on_values_and_gradients() {
         let (x, w, b) = (var(&[5, 12], 0.0), var(&[12], 1.0), var(&[12], 2.0));
-        same(
-            &[&x, &w, &b],
-            &|| layer_norm(&x, &w, &b, 1e-6).unwrap(),
-            &|| composite::layer_norm(&x, &w, &b, 1e-6).unwrap(),
-        );
+        same(&[&x, &w, &b], &|| layer_norm(&x, &w, &b, 1e-6).unwrap(), &|| {
+            composite::layer_norm(&x, &w, &b, 1e-6).unwrap()
+        });
         same(&[&x, &w], &|| rms_norm(&x, &w, 1e-6).unwrap(), &|| composite::rms_norm(&x, &w, 1e-6).unwrap());
         same(&[&x], &|| gelu_tanh(&x).unwrap(), &|| x.gelu().unwrap());
         let up = var(&[5, 12], 3.0);
@@ -362,11 +358,9 @@ mod tests {
         same(&[&q], &|| rope(&q, &rotary).unwrap(), &|| composite::rope(&q, &rotary).unwrap());
         for causal in [false, true] {
             let s = [(4, 4), (5, 5)];
-            same(
-                &[&q, &k, &v],
-                &|| attention(&q, &k, &v, &s, causal, 0.4).unwrap(),
-                &|| composite::attention(&q, &k, &v, &s, causal, 0.4).unwrap(),
-            );
+            same(&[&q, &k, &v], &|| attention(&q, &k, &v, &s, causal, 0.4).unwrap(), &|| {
+                composite::attention(&q, &k, &v, &s, causal, 0.4).unwrap()
+            });
         }
     }
 

@@ -40,7 +40,12 @@ enum Source {
 
 impl Weights {
     /// The safetensors files of a checkpoint folder: `model.safetensors`, or the shards its index names.
-    pub fn open(folder: &Path, rename: fn(&Names) -> Rename, dtype: DType, device: &Device) -> Result<Self, ModelError> {
+    pub fn open(
+        folder: &Path,
+        rename: fn(&Names) -> Rename,
+        dtype: DType,
+        device: &Device,
+    ) -> Result<Self, ModelError> {
         let files = Files::open(folder)?;
         let rename = rename(&Names(Some(&files)));
         Ok(Self::build(Source::Files(files), rename, dtype, device, false))

@@ -175,7 +175,8 @@ impl Config {
             .map(ids)
             .find(|ids| !ids.is_empty())
             .unwrap_or_default();
-        let config = Config { language, vision, processor, image_token, video_token, stop, sampling: sampling(&generation) };
+        let config =
+            Config { language, vision, processor, image_token, video_token, stop, sampling: sampling(&generation) };
         config.check().map_err(|what| ModelError::File { file: folder.join("config.json"), what })?;
         Ok(config)
     }
@@ -336,8 +337,11 @@ fn processor(folder: &Path, convention: Convention, config: &Value) -> Result<Pr
         max_tokens: number(image, "max_tokens").unwrap_or(16_384),
         image_pixels: pixels(image, PixelRange { min: 3_136, max: 1_003_520 }),
         video_pixels: pixels(video, PixelRange { min: 100_352, max: 602_112 }),
-        image_merge: number(if original { video } else { image }, if original { "image_merge_size" } else { "merge_size" })
-            .unwrap_or(1),
+        image_merge: number(
+            if original { video } else { image },
+            if original { "image_merge_size" } else { "merge_size" },
+        )
+        .unwrap_or(1),
         video_merge: number(video, if original { "video_merge_size" } else { "merge_size" }).unwrap_or(2),
         fps: video["fps"].as_f64().unwrap_or(1.0),
         min_frames: number(video, "min_frames").unwrap_or(4),

@@ -2,13 +2,13 @@
 
 mod config;
 mod geometry;
+mod language;
 mod names;
 mod processor;
 mod prompt;
 mod sampling;
 #[cfg(test)]
 mod tests;
-mod language;
 mod vision;
 
 use std::path::Path;
@@ -188,7 +188,8 @@ impl VideoLanguageModel for VideoLlama3 {
     fn embed(&self, prompt: &Prompt, visual: Option<&Tensor>) -> Result<Tensor, ModelError> {
         let given = visual.map_or(Ok(0), |v| v.dim(0))?;
         if given != prompt.visual.len() {
-            let text = format!("the prompt has {} visual placeholders, the media gave {given} tokens", prompt.visual.len());
+            let text =
+                format!("the prompt has {} visual placeholders, the media gave {given} tokens", prompt.visual.len());
             return Err(ModelError::Bug(text));
         }
         let text_td = self.language.embed(&prompt.ids)?;

@@ -150,7 +150,9 @@ impl PromptWriter<'_> {
             from = range.end;
         }
         match queues.iter_mut().find_map(|(pad, queue)| queue.next().map(|item| (pad.clone(), item))) {
-            Some((pad, item)) => Err(ModelError::Caller(format!("the chat template has no {pad} for media item {item}"))),
+            Some((pad, item)) => {
+                Err(ModelError::Caller(format!("the chat template has no {pad} for media item {item}")))
+            }
             None => Ok(out),
         }
     }

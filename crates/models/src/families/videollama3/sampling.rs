@@ -14,7 +14,11 @@ pub(super) fn still() -> Vec<PlannedFrame> {
 }
 
 /// The frames of a video.
-pub(super) fn frames(c: &ProcessorConfig, source: &Source, options: &PlanOptions) -> Result<Vec<PlannedFrame>, ModelError> {
+pub(super) fn frames(
+    c: &ProcessorConfig,
+    source: &Source,
+    options: &PlanOptions,
+) -> Result<Vec<PlannedFrame>, ModelError> {
     let fps = options.fps.unwrap_or(c.fps);
     let max = options.max_frames.unwrap_or(c.max_frames);
     if !fps.is_finite() || fps <= 0.0 || max == 0 {
@@ -56,7 +60,8 @@ impl<'a> Window<'a> {
         let last = source.times.partition_point(|t| t.seconds() < end);
         if first >= last {
             let (from, to) = (first_time.seconds(), last_time.seconds());
-            let text = format!("no frame between {start} s and {end} s; the video's frames run from {from} s to {to} s");
+            let text =
+                format!("no frame between {start} s and {end} s; the video's frames run from {from} s to {to} s");
             return Err(ModelError::Caller(text));
         }
         let begin = start.max(first_time.seconds());

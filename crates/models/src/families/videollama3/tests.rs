@@ -63,8 +63,7 @@ fn given(raw: &Tensor, kind: MediaKind, stamps: Vec<f64>) -> Given {
     let frames = frames_of(raw);
     let image = &frames[0].image;
     let times = (0..frames.len()).map(|i| Time::new(i as i64, 1)).collect();
-    let source =
-        Source { kind, width: image.width, height: image.height, times, end: frames.len() as f64 };
+    let source = Source { kind, width: image.width, height: image.height, times, end: frames.len() as f64 };
     Given { source, frames, stamps }
 }
 
@@ -145,11 +144,7 @@ fn numbers(t: &Tensor) -> Vec<f32> {
 fn close(what: &str, ours: &Tensor, theirs: &Tensor, noise: &Value) {
     assert_eq!(ours.dims(), theirs.dims(), "{what}");
     let bound = 4.0 * noise.as_f64().unwrap_or_else(|| panic!("no noise is known of {what}"));
-    let worst = numbers(ours)
-        .iter()
-        .zip(numbers(theirs))
-        .map(|(a, b)| f64::from((a - b).abs()))
-        .fold(0.0, f64::max);
+    let worst = numbers(ours).iter().zip(numbers(theirs)).map(|(a, b)| f64::from((a - b).abs())).fold(0.0, f64::max);
     assert!(worst <= bound, "{what}: off by {worst}, allowed {bound}");
 }
 

@@ -41,10 +41,15 @@ fn smart_resize_matches_transformers() {
 #[test]
 fn shared_budget_matches_the_authors_rule() {
     for row in json("plan.json")["original_sizes"].as_array().unwrap() {
-        let items: Vec<Item> = row["items"].as_array().unwrap().iter().map(|item| {
-            let i = integers(item);
-            Item { height: i[0], width: i[1], frames: i[2], factor: 14 * i[3], video: i[3] > 1 }
-        }).collect();
+        let items: Vec<Item> = row["items"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|item| {
+                let i = integers(item);
+                Item { height: i[0], width: i[1], frames: i[2], factor: 14 * i[3], video: i[3] > 1 }
+            })
+            .collect();
         let number = |key: &str| row[key].as_u64().unwrap() as usize;
         let ours = original(&items, number("min_tokens"), number("max_tokens"));
         let theirs: Vec<(usize, usize)> =
@@ -133,7 +138,8 @@ fn too_many_frames_are_thinned_as_numpy_does() {
     let c = processor(Convention::Original);
     for row in json("plan.json")["original_cap"].as_array().unwrap() {
         let n = row["n"].as_u64().unwrap() as usize;
-        let options = PlanOptions { max_frames: row["max_frames"].as_u64().map(|m| m as usize), ..PlanOptions::default() };
+        let options =
+            PlanOptions { max_frames: row["max_frames"].as_u64().map(|m| m as usize), ..PlanOptions::default() };
         let source = video((0..n).map(|i| Time::new(i as i64, 1)).collect(), n as f64);
         let frames = sampling::frames(&c, &source, &options).unwrap();
         assert_eq!(frames.iter().map(|f| f.index).collect::<Vec<_>>(), integers(&row["picks"]), "{row}");
@@ -156,7 +162,8 @@ fn windows_without_frames_are_errors_with_the_numbers() {
 #[test]
 fn worked_numbers_of_pictures_and_clips() {
     let mut c = processor(Convention::Original);
-    let picture = |width, height| Source { kind: MediaKind::Image, width, height, times: vec![Time::new(0, 1)], end: 0.0 };
+    let picture =
+        |width, height| Source { kind: MediaKind::Image, width, height, times: vec![Time::new(0, 1)], end: 0.0 };
     let rows = [
         (640, 480, 1, (644, 476), (34, 46), 1564),
         (640, 480, 2, (644, 476), (34, 46), 391),

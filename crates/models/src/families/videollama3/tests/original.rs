@@ -131,7 +131,10 @@ fn broken_folders_say_what_is_wrong() {
     let folder = original_folder(3);
     std::fs::remove_file(folder.path().join("model-00002-of-00003.safetensors")).unwrap();
     let error = open(&folder).err().unwrap().to_string();
-    assert!(error.ends_with("model-00002-of-00003.safetensors: weight file is missing from the model folder"), "{error}");
+    assert!(
+        error.ends_with("model-00002-of-00003.safetensors: weight file is missing from the model folder"),
+        "{error}"
+    );
 
     let folder = original_folder(1);
     let file = folder.path().join("model.safetensors");
