@@ -1,4 +1,47 @@
-//! The `zoetrope` binary.
+//! The `zoetrope` binary: questions about images and videos, answered by video-language models.
+//!
+//! `cli` is the manual; each subcommand is one file in `commands`. This room is the only one that knows the terminal
+//! and the JSON that goes over it. Deliberately absent: arithmetic, decoding, model code.
 #![forbid(unsafe_code)]
 
-fn main() {}
+mod cli;
+mod commands;
+mod failure;
+mod interrupt;
+mod model;
+mod output;
+mod progress;
+mod report;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use cli::{Cli, Command};
+use failure::Failure;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    cli.common.apply();
+    match run(&cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}
+
+fn run(cli: &Cli) -> Result<(), Failure> {
+    let common = &cli.common;
+    match &cli.command {
+        Command::Ask(args) => commands::ask::run(args, common),
+        Command::Chat(args) => commands::chat::run(args, common),
+        Command::Plan(args) => commands::plan::run(args, common),
+        Command::Frames(args) => commands::frames::run(args, common),
+        Command::Info(args) => commands::info::run(args, common),
+        Command::Pull(args) => commands::pull::run(args, common),
+        Command::Dump(args) => commands::dump::run(args, common),
+        Command::Train(args) => commands::train::run(args, common),
+        Command::Eval(args) => commands::eval::run(args, common),
+        Command::Draw(args) => commands::draw::run(args, common),
+        Command::DecodeChild => commands::decode_child::run(),
+    }
+}

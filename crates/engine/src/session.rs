@@ -251,35 +251,39 @@ impl<'m> Session<'m> {
         Ok(())
     }
 
-    /// What answering `pieces` in a conversation of its own would take, without running the model. With `prune_now`
-    /// frames are decoded and compared to count the tokens that survive pruning; otherwise only headers are read.
+    /// What answering `pieces` as the next turn would take, without running the model. With `prune_now` frames are
+    /// decoded and compared to count the tokens that survive pruning; otherwise only headers are read.
     pub fn dry_run(
-        model: &'m dyn VideoLanguageModel,
-        limits: Limits,
+        mut self,
         pieces: Vec<Piece>,
         options: &Options,
         prune_now: bool,
         watch: &mut Watch<'_>,
     ) -> Result<DryRun, EngineError> {
-        let mut session = Session::new(model, limits.clone());
-        session.push(Role::User, pieces)?;
-        let mut run = Run::new(model, &limits, &options.cancel, watch);
-        let mut plan = session.open(&mut run, &options.plan)?;
-        let mut progress = Progress::of(&plan);
-        let mut kept = Vec::new();
-        for (item, medium) in plan.items.iter_mut().zip(&session.media) {
-            match medium {
+        self.push(Role::User, pieces)?;
+        let limits = self.limits.clone();
+        let mut run = Run::new(self.model, &limits, &options.cancel, watch);
+        let (mut items, mut kept): (Vec<_>, Vec<_>) =
+            self.seen().map(|seen| (seen.plan.clone(), seen.per_frame.clone())).unzip();
+        let new = self.open(&mut run, &options.plan)?;
+        let mut progress = Progress::of(&new);
+        for (item, medium) in new.items.into_iter().zip(&self.media[kept.len()..]) {
+            let (item, tokens) = match medium {
                 Medium::Open(name, source) if prune_now => {
-                    let (found, tokens) = survivors(&mut run, name, source.as_ref(), item.clone(), &mut progress)?;
-                    *item = found;
-                    kept.push(tokens);
+                    survivors(&mut run, name, source.as_ref(), item, &mut progress)?
                 }
-                _ => kept.push(vec![item.tokens_per_frame; item.frames.len()]),
-            }
+                _ => {
+                    let tokens = vec![item.tokens_per_frame; item.frames.len()];
+                    (item, tokens)
+                }
+            };
+            items.push(item);
+            kept.push(tokens);
         }
-        let prompt = model.prompt(&session.messages, &plan, &kept, true)?;
-        let names = session.media.iter().map(Medium::name).collect();
-        Ok(DryRun::new(model, names, plan, kept, &prompt, options.max_new_tokens, prune_now))
+        let plan = Plan { items };
+        let prompt = self.model.prompt(&self.messages, &plan, &kept, true)?;
+        let names = self.media.iter().map(Medium::name).collect();
+        Ok(DryRun::new(self.model, names, plan, kept, &prompt, options.max_new_tokens, prune_now))
     }
 
     fn seen(&self) -> impl Iterator<Item = &Seen> {

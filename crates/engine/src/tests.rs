@@ -354,3 +354,18 @@ fn a_dry_run_counts_what_the_request_would_read() {
     assert_eq!((memory.frames, memory.patches, memory.visual_tokens, memory.cache), (9, 192, 128, 400));
     assert_eq!(memory.total, 729);
 }
+
+#[test]
+fn a_dry_run_of_a_later_turn_counts_the_whole_conversation() {
+    let model = FakeModel::new();
+    let talk = || {
+        let mut session = Session::new(&model, Limits::default());
+        session.ask(vec![medium("clip", video(&[5, 5])), text("one")], &short(2), &mut ignore).expect("an answer");
+        session
+    };
+    let next = || vec![medium("photo", picture(9)), text("two")];
+    let dry = talk().dry_run(next(), &short(2), false, &mut ignore).expect("a dry run");
+    let answer = talk().ask(next(), &short(2), &mut ignore).expect("an answer");
+    assert_eq!(dry.tokens, TokenCounts { generated: 0, reused: 0, ..answer.tokens });
+    assert_eq!(dry.names, ["clip", "photo"]);
+}

@@ -1,0 +1,145 @@
+//! Errors as people read them: one line with the cause, one with what to do, and an exit code.
+
+use std::io::{self, ErrorKind};
+use std::process::ExitCode;
+
+use zoetrope_engine::EngineError;
+use zoetrope_media::MediaError;
+use zoetrope_models::error::ModelError;
+use zoetrope_models::hub::HubError;
+
+/// Why a command did not succeed.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// Something went wrong: the cause, and what to do about it. Exit code 1.
+    Error(String, Option<String>),
+    /// The command line does not make sense. Exit code 2.
+    Usage(String, Option<String>),
+    /// Whoever read our output has closed it; nothing to say. Exit code 0.
+    Closed,
+    /// Interrupted by Ctrl-C after saying what there was. Exit code 130.
+    Interrupted,
+}
+
+impl Failure {
+    /// An error without advice.
+    pub(crate) fn new(text: impl Into<String>) -> Self {
+        Failure::Error(text.into(), None)
+    }
+
+    /// A mistake in the command line with advice.
+    pub(crate) fn usage(text: impl Into<String>, hint: &str) -> Self {
+        Failure::Usage(text.into(), Some(hint.to_string()))
+    }
+
+    /// An error about a file.
+    pub(crate) fn file(path: &std::path::Path, error: &io::Error) -> Self {
+        Failure::new(format!("{}: {}", path.display(), io_words(error)))
+    }
+
+    /// Writes it to standard error; the exit code of the process.
+    pub(crate) fn report(&self) -> ExitCode {
+        let (text, hint, code) = match self {
+            Failure::Error(text, hint) => (text, hint, 1),
+            Failure::Usage(text, hint) => (text, hint, 2),
+            Failure::Closed => return ExitCode::SUCCESS,
+            Failure::Interrupted => return ExitCode::from(130),
+        };
+        let mut lines = format!("error: {}\n", text.replace('\n', " "));
+        if let Some(hint) = hint {
+            lines.push_str(&format!("  hint: {hint}\n"));
+        }
+        // Nobody is left to be told when standard error is closed too.
+        let _ = io::Write::write_all(&mut io::stderr(), lines.as_bytes());
+        ExitCode::from(code)
+    }
+}
+
+impl From<EngineError> for Failure {
+    fn from(error: EngineError) -> Self {
+        match error {
+            EngineError::Media { name, error } => media(&name, &error),
+            EngineError::Model(error) => error.into(),
+            EngineError::Limit { what, .. } => {
+                let hint = limit_hint(what).map(str::to_string);
+                Failure::Error(error.to_string(), hint)
+            }
+            other => Failure::new(other.to_string()),
+        }
+    }
+}
+
+impl From<ModelError> for Failure {
+    fn from(error: ModelError) -> Self {
+        let hint = match &error {
+            ModelError::File { .. } => {
+                Some("the model folder is not complete or not intact; `zoetrope pull NAME` downloads a model again")
+            }
+            ModelError::Limit { what, .. } => limit_hint(what),
+            _ => None,
+        };
+        Failure::Error(error.to_string(), hint.map(str::to_string))
+    }
+}
+
+impl From<HubError> for Failure {
+    fn from(error: HubError) -> Self {
+        let hint = match &error {
+            HubError::Caller(_) => Some("--model takes a folder, or a hub name such as DAMO-NLP-SG/VideoLLaMA3-2B"),
+            HubError::Network { .. } => Some("HF_ENDPOINT names another hub; --model also takes a folder"),
+            HubError::Offline { .. } => Some("unset HF_HUB_OFFLINE, or give --model a folder"),
+            _ => None,
+        };
+        Failure::Error(error.to_string(), hint.map(str::to_string))
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        if error.kind() == ErrorKind::BrokenPipe { Failure::Closed } else { Failure::new(io_words(&error)) }
+    }
+}
+
+/// An error of the media room about the file `name`.
+pub(crate) fn media(name: &str, error: &MediaError) -> Failure {
+    let (text, hint) = match error {
+        MediaError::Io(error) => (io_words(error), io_hint(error)),
+        MediaError::Malformed { .. } => {
+            (error.to_string(), Some("the file is damaged, incomplete, or not what its name says"))
+        }
+        MediaError::Limit { .. } => (
+            error.to_string(),
+            Some("the limit protects this machine's memory; convert the file to a smaller one first"),
+        ),
+        _ => (error.to_string(), None),
+    };
+    Failure::Error(format!("{name}: {text}"), hint.map(str::to_string))
+}
+
+fn io_words(error: &io::Error) -> String {
+    match error.kind() {
+        ErrorKind::NotFound => "no such file".to_string(),
+        ErrorKind::PermissionDenied => "permission denied".to_string(),
+        ErrorKind::IsADirectory => "is a folder, not a file".to_string(),
+        _ => error.to_string(),
+    }
+}
+
+fn io_hint(error: &io::Error) -> Option<&'static str> {
+    match error.kind() {
+        ErrorKind::NotFound => Some("check the spelling and the folder"),
+        ErrorKind::IsADirectory => Some("name the files one by one"),
+        _ => None,
+    }
+}
+
+fn limit_hint(what: &str) -> Option<&'static str> {
+    match what {
+        "characters of a message" => Some("shorten the question"),
+        "prompt tokens" => Some("shorten the question, or lower --max-visual-tokens, --max-frames or --fps"),
+        "visual tokens" => Some("lower --max-visual-tokens, --max-frames or --fps, or use --start and --end"),
+        "tokens of the answer" => Some("lower --max-new-tokens"),
+        "bytes of keys and values" => Some("lower --max-new-tokens or --max-visual-tokens"),
+        _ => None,
+    }
+}

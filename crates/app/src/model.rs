@@ -1,0 +1,73 @@
+//! Which model: a folder, a name on the hub, or the embedded default.
+
+use std::path::PathBuf;
+
+use candle_core::{DType, Device};
+use zoetrope_models::contract::VideoLanguageModel;
+use zoetrope_models::families;
+use zoetrope_models::hub::{self, HubOptions};
+
+use crate::cli::{ModelArgs, Precision};
+use crate::failure::Failure;
+use crate::progress::Bars;
+
+/// The name of the embedded model.
+const EMBEDDED: &str = "zoetrope-nano";
+
+/// A model ready for questions.
+pub(crate) struct Loaded {
+    /// As the user calls it.
+    pub(crate) name: String,
+    /// The model.
+    pub(crate) model: Box<dyn VideoLanguageModel>,
+}
+
+/// Loads the model that the user named, or the embedded one; shows what takes time.
+pub(crate) fn load(args: &ModelArgs, bars: &mut Bars) -> Result<Loaded, Failure> {
+    open(args.model.as_deref(), args.dtype, bars)
+}
+
+/// Loads a model by folder or name; the embedded one for `None`.
+pub(crate) fn open(name: Option<&str>, precision: Precision, bars: &mut Bars) -> Result<Loaded, Failure> {
+    let shown = name.unwrap_or(EMBEDDED);
+    let folder = match name {
+        Some(name) => folder(name, bars)?,
+        None => embedded()?,
+    };
+    bars.spin(format!("loading {shown}"));
+    let model = families::open(&folder, dtype(precision), &Device::Cpu)?;
+    bars.clear();
+    Ok(Loaded { name: shown.to_string(), model })
+}
+
+/// The folder of a model that is named by folder or by hub name; fetched when the cache does not have it.
+fn folder(name: &str, bars: &mut Bars) -> Result<PathBuf, Failure> {
+    let options = HubOptions::from_env();
+    match hub::cached(name, &options)? {
+        Some(folder) => Ok(folder),
+        None => fetch(name, &options, bars),
+    }
+}
+
+/// Downloads a model into the cache.
+pub(crate) fn fetch(name: &str, options: &HubOptions, bars: &mut Bars) -> Result<PathBuf, Failure> {
+    bars.spin(format!("asking for {name}"));
+    let folder = hub::pull(name, options, &mut |progress| bars.bytes(&progress.file, progress.done, progress.total))?;
+    bars.clear();
+    Ok(folder)
+}
+
+fn embedded() -> Result<PathBuf, Failure> {
+    Err(Failure::Error(
+        "this build has no embedded model".to_string(),
+        Some("give --model a folder or a hub name".to_string()),
+    ))
+}
+
+fn dtype(precision: Precision) -> DType {
+    match precision {
+        Precision::Auto | Precision::F32 => DType::F32,
+        Precision::Bf16 => DType::BF16,
+        Precision::F16 => DType::F16,
+    }
+}

@@ -1,0 +1,124 @@
+//! What is said after an answer: a closing line for people, one object for programs.
+
+use serde::Serialize;
+use zoetrope_engine::{Answer, FinishReason, ItemUsed, Timings, TokenCounts};
+use zoetrope_models::contract::MediaKind;
+
+/// The object that `--json` prints.
+#[derive(Serialize)]
+pub(crate) struct Report<'a> {
+    model: &'a str,
+    question: &'a str,
+    answer: &'a str,
+    finish_reason: FinishReason,
+    media: &'a [ItemUsed],
+    tokens: &'a TokenCounts,
+    timings: &'a Timings,
+}
+
+impl<'a> Report<'a> {
+    /// About `answer` of the model that the user calls `model`.
+    pub(crate) fn new(model: &'a str, question: &'a str, answer: &'a Answer) -> Self {
+        Report {
+            model,
+            question,
+            answer: answer.text.trim(),
+            finish_reason: answer.finish_reason,
+            media: &answer.media,
+            tokens: &answer.tokens,
+            timings: &answer.timings,
+        }
+    }
+}
+
+/// "10 frames of 1 video, 1 picture | 1200 tokens read (1100 video, 100 text) | 12 written | 3.2 s (...)".
+pub(crate) fn closing_line(answer: &Answer) -> String {
+    let mut parts = Vec::new();
+    if !answer.media.is_empty() {
+        parts.push(media_words(&answer.media));
+    }
+    parts.push(token_words(&answer.tokens));
+    let ended = match answer.finish_reason {
+        FinishReason::Stop => "",
+        FinishReason::Length => " (cut at the length limit)",
+        FinishReason::Cancelled => " (cancelled)",
+        FinishReason::Time => " (cut at the time limit)",
+    };
+    parts.push(format!("{} written{ended}", answer.tokens.generated));
+    parts.push(time_words(&answer.timings));
+    format!("[{}]", parts.join(" | "))
+}
+
+fn media_words(media: &[ItemUsed]) -> String {
+    let of = |kind| media.iter().filter(move |item| item.kind == kind);
+    let frames: usize = of(MediaKind::Video).map(|item| item.frames.len()).sum();
+    let lost: usize = media.iter().map(|item| item.lost).sum();
+    let mut words = Vec::new();
+    if frames > 0 {
+        words.push(format!("{} of {}", count(frames, "frame"), count(of(MediaKind::Video).count(), "video")));
+    }
+    if of(MediaKind::Image).count() > 0 {
+        words.push(count(of(MediaKind::Image).count(), "picture"));
+    }
+    if lost > 0 {
+        words.push(format!("{} not decodable", count(lost, "frame")));
+    }
+    words.join(", ")
+}
+
+fn token_words(tokens: &TokenCounts) -> String {
+    let kinds = [("video", tokens.video), ("image", tokens.image), ("text", tokens.text)];
+    let mut kinds: Vec<String> = kinds.iter().filter(|(_, n)| *n > 0).map(|(kind, n)| format!("{n} {kind}")).collect();
+    if tokens.reused > 0 {
+        kinds.push(format!("{} kept from before", tokens.reused));
+    }
+    format!("{} read ({})", count(tokens.prompt, "token"), kinds.join(", "))
+}
+
+fn time_words(t: &Timings) -> String {
+    let stages = [("decode", t.decode), ("encode", t.encode), ("read", t.prefill), ("write", t.generation)];
+    let stages: Vec<String> =
+        stages.iter().filter(|(_, s)| *s > 0.0).map(|(name, s)| format!("{name} {s:.1}")).collect();
+    format!("{:.1} s ({})", t.total, stages.join(", "))
+}
+
+fn count(n: usize, what: &str) -> String {
+    if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn item(kind: MediaKind, frames: usize) -> ItemUsed {
+        let frame = zoetrope_engine::FrameUsed { index: 0, time: 0.0, stamp: 0.0, tokens: 4 };
+        let frames = vec![frame; frames];
+        ItemUsed {
+            name: "x".into(),
+            kind,
+            source: (8, 8),
+            resized: (28, 28),
+            frames,
+            lost: 0,
+            tokens_before: 4,
+            tokens: 4,
+        }
+    }
+
+    #[test]
+    fn the_closing_line_says_frames_tokens_and_times() {
+        let answer = Answer {
+            text: "yes".into(),
+            finish_reason: FinishReason::Length,
+            media: vec![item(MediaKind::Video, 10), item(MediaKind::Image, 1)],
+            tokens: TokenCounts { text: 5, image: 4, video: 40, prompt: 49, reused: 0, generated: 3 },
+            timings: Timings { decode: 0.25, prefill: 1.0, generation: 2.0, total: 3.25, ..Timings::default() },
+            ids: vec![1, 2, 3],
+        };
+        assert_eq!(
+            closing_line(&answer),
+            "[10 frames of 1 video, 1 picture | 49 tokens read (40 video, 4 image, 5 text) | \
+             3 written (cut at the length limit) | 3.2 s (decode 0.2, read 1.0, write 2.0)]"
+        );
+    }
+}

@@ -1,0 +1,390 @@
+//! The binary, end to end: what it prints where, and how it fails. The model is the toy checkpoint of the models room.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+const TOY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../models/src/families/videollama3/golden/toy-hf");
+
+fn zoetrope(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_zoetrope"));
+    command.args(args).stdin(Stdio::null()).env_remove("RUST_LOG").env("HF_HUB_OFFLINE", "1");
+    command
+}
+
+fn run(args: &[&str]) -> Output {
+    zoetrope(args).output().expect("the binary starts")
+}
+
+fn with_input(args: &[&str], input: &str) -> Output {
+    let mut child = zoetrope(args)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary starts");
+    child.stdin.take().expect("a pipe").write_all(input.as_bytes()).expect("the binary reads");
+    child.wait_with_output().expect("the binary ends")
+}
+
+fn out(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).expect("UTF-8")
+}
+
+fn err(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).expect("UTF-8")
+}
+
+/// Runs and expects exit code `code`, nothing on standard output, and `error: ` followed by all of `words` on one line.
+fn fails(args: &[&str], code: i32, words: &[&str]) -> String {
+    let output = run(args);
+    refused(&output, code, words)
+}
+
+fn refused(output: &Output, code: i32, words: &[&str]) -> String {
+    let text = err(output);
+    assert_eq!(output.status.code(), Some(code), "{text}");
+    assert_eq!(out(output), "");
+    let first = text.lines().next().unwrap_or_default();
+    assert!(first.starts_with("error: "), "{text}");
+    for word in words {
+        assert!(first.contains(word), "{word:?} is not in {first:?}");
+    }
+    assert!(!text.contains("panicked") && !text.contains("backtrace"), "{text}");
+    text
+}
+
+/// A folder with what the tests need.
+struct Desk(tempfile::TempDir);
+
+impl Desk {
+    fn new() -> Self {
+        Desk(tempfile::tempdir().expect("a folder"))
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.0.path().join(name).display().to_string()
+    }
+
+    fn file(&self, name: &str, bytes: &[u8]) -> String {
+        let path = self.path(name);
+        std::fs::write(&path, bytes).expect("written");
+        path
+    }
+
+    /// A picture with a gradient.
+    fn picture(&self, name: &str, width: u32, height: u32) -> String {
+        let path = self.path(name);
+        let color = |x: u32, y: u32| image::Rgb([(x * 3) as u8, (y * 5) as u8, 99]);
+        image::RgbImage::from_fn(width, height, color).save(&path).expect("written");
+        path
+    }
+
+    /// An animated GIF of four frames, a quarter of a second each.
+    fn clip(&self, name: &str) -> String {
+        let path = self.path(name);
+        let mut encoder = image::codecs::gif::GifEncoder::new(std::fs::File::create(&path).expect("created"));
+        for n in 0..4u32 {
+            let picture = image::RgbaImage::from_fn(80, 60, |x, y| {
+                let inside = x / 20 == n && y > 20;
+                image::Rgba(if inside { [250, 20, 20, 255] } else { [10, 10, 60, 255] })
+            });
+            let delay = image::Delay::from_numer_denom_ms(250, 1);
+            encoder.encode_frame(image::Frame::from_parts(picture, 0, 0, delay)).expect("encoded");
+        }
+        path
+    }
+
+    /// A copy of the toy model.
+    fn model(&self, name: &str) -> PathBuf {
+        let folder = self.0.path().join(name);
+        std::fs::create_dir_all(&folder).expect("made");
+        for entry in std::fs::read_dir(TOY).expect("the toy model") {
+            let entry = entry.expect("an entry");
+            std::fs::copy(entry.path(), folder.join(entry.file_name())).expect("copied");
+        }
+        folder
+    }
+}
+
+fn json(output: &Output) -> serde_json::Value {
+    assert_eq!(output.status.code(), Some(0), "{}", err(output));
+    serde_json::from_slice(&output.stdout).expect("exactly one JSON value on standard output")
+}
+
+fn number(value: &serde_json::Value) -> u64 {
+    value.as_u64().unwrap_or_else(|| panic!("{value} is not a count"))
+}
+
+#[test]
+fn help_names_every_command_and_the_default_sampling() {
+    let help = out(&run(&["--help"]));
+    for command in ["ask", "chat", "plan", "frames", "info", "pull", "dump", "train", "eval", "draw"] {
+        assert!(help.contains(&format!("  {command} ")), "{command}: {help}");
+    }
+    assert!(!help.contains("decode-child"), "internal commands are hidden");
+    assert!(out(&run(&["ask", "--help"])).contains("greedy"));
+    assert!(out(&run(&["--version"])).starts_with("zoetrope "));
+}
+
+#[test]
+fn mistakes_in_the_command_line_end_with_code_2() {
+    let desk = Desk::new();
+    let picture = desk.picture("a.png", 40, 30);
+    let text = fails(&["ask", &picture], 2, &["the question is missing"]);
+    assert!(text.contains("hint: "), "{text}");
+    fails(&["ask", &picture, "what", "is it?"], 2, &["\"what\" is not a file"]);
+    fails(&["ask", "hm?", "--start", "3", "--end", "2"], 2, &["--start 3 is not before --end 2"]);
+    fails(&["plan", "--size", "640"], 2, &["--size 640"]);
+    for wrong in [&["ask", "q", "--top-p", "1.5"][..], &["ask", "q", "--fps", "0"], &["nonsense"], &["ask"]] {
+        assert_eq!(run(wrong).status.code(), Some(2), "{wrong:?}");
+    }
+}
+
+#[test]
+fn files_that_cannot_be_read_are_named_with_the_reason() {
+    let desk = Desk::new();
+    let ask = |file: &str, words: &[&str]| fails(&["ask", file, "what is it?", "--model", TOY], 1, words);
+    let missing = desk.path("none.mp4");
+    let text = ask(&missing, &["none.mp4: no such file"]);
+    assert!(text.contains("hint: check the spelling"), "{text}");
+    ask(&desk.file("empty.mp4", b""), &["empty.mp4", "empty (0 bytes)"]);
+    ask(&desk.file("text.mp4", b"this is only a text, whatever the name says\n"), &["text.mp4"]);
+    ask(&desk.file("cut.mp4", b"\0\0\0\x18ftypisom\0\0\0\0isommp42"), &["cut.mp4"]);
+    ask(&desk.file("huge.png", &huge_png()), &["huge.png", "1600000000", "limit"]);
+    ask(&desk.0.path().display().to_string(), &["folder"]);
+}
+
+/// The beginning of a PNG of 40000 x 40000 pixels.
+fn huge_png() -> Vec<u8> {
+    let mut header = b"IHDR".to_vec();
+    header.extend(40_000u32.to_be_bytes());
+    header.extend(40_000u32.to_be_bytes());
+    header.extend([8, 2, 0, 0, 0]);
+    let crc = header.iter().fold(u32::MAX, |crc, &byte| {
+        (0..8).fold(crc ^ u32::from(byte), |crc, _| if crc & 1 == 1 { (crc >> 1) ^ 0xEDB8_8320 } else { crc >> 1 })
+    });
+    let mut png = b"\x89PNG\r\n\x1a\n\0\0\0\x0d".to_vec();
+    png.extend(header);
+    png.extend((!crc).to_be_bytes());
+    png.extend(b"\0\0\0\x00IDAT\x35\xaf\x06\x1e");
+    png
+}
+
+#[test]
+fn a_question_that_is_too_long_is_refused_before_a_model_is_loaded() {
+    let question = "why ".repeat(50_000);
+    let output = with_input(&["ask", "-", "--model", "/nowhere/at/all"], &question);
+    let text = refused(&output, 1, &["199999", "limit of 100000"]);
+    assert!(text.contains("hint: shorten the question"), "{text}");
+}
+
+#[test]
+fn a_model_folder_that_is_not_complete_is_named_with_the_file() {
+    let desk = Desk::new();
+    fails(&["ask", "q", "--model", "/nowhere/at/all"], 1, &["/nowhere/at/all"]);
+    let empty = desk.path("nothing");
+    std::fs::create_dir(&empty).expect("made");
+    fails(&["ask", "q", "--model", &empty], 1, &["config.json", "not a model folder"]);
+
+    let sharded = desk.model("sharded");
+    std::fs::rename(sharded.join("model.safetensors"), sharded.join("model-00001-of-00002.safetensors"))
+        .expect("moved");
+    let index = r#"{"metadata": {}, "weight_map": {
+        "model.projector.readout.0.weight": "model-00001-of-00002.safetensors",
+        "lm_head.weight": "model-00002-of-00002.safetensors"}}"#;
+    std::fs::write(sharded.join("model.safetensors.index.json"), index).expect("written");
+    let text =
+        fails(&["ask", "q", "--model", &sharded.display().to_string()], 1, &["model-00002-of-00002.safetensors"]);
+    assert!(text.contains("hint: "), "{text}");
+
+    let wrong = desk.model("wrong");
+    let config = std::fs::read_to_string(wrong.join("config.json")).expect("config");
+    let mut config: serde_json::Value = serde_json::from_str(&config).expect("JSON");
+    config["text_config"]["intermediate_size"] = 24.into();
+    std::fs::write(wrong.join("config.json"), config.to_string()).expect("written");
+    fails(&["ask", "q", "--model", &wrong.display().to_string()], 1, &["mlp", "24"]);
+}
+
+#[test]
+fn an_answer_goes_to_standard_output_and_the_closing_line_to_standard_error() {
+    let desk = Desk::new();
+    let (picture, clip) = (desk.picture("a.png", 90, 60), desk.clip("b.gif"));
+    let args = ["ask", &picture, &clip, "what is it?", "--model", TOY, "--max-new-tokens", "6"];
+    let output = run(&args);
+    let notes = err(&output);
+    assert_eq!(output.status.code(), Some(0), "{notes}");
+    assert!(
+        notes.contains("frames of 1 video, 1 picture") || notes.contains("1 frame of 1 video, 1 picture"),
+        "{notes}"
+    );
+    assert!(notes.contains("written"), "{notes}");
+    let quiet = run(&[&args[..], &["--quiet"]].concat());
+    assert_eq!((out(&quiet), err(&quiet)), (out(&output), String::new()));
+}
+
+#[test]
+fn json_is_one_object_with_frames_tokens_and_times() {
+    let desk = Desk::new();
+    let (picture, clip) = (desk.picture("a.png", 90, 60), desk.clip("b.gif"));
+    let args = ["ask", &clip, &picture, "what is it?", "--model", TOY, "--max-new-tokens", "6", "--json"];
+    let value = json(&run(&args));
+    assert_eq!(value["question"], "what is it?");
+    assert!(value["answer"].is_string());
+    assert!(["stop", "length"].contains(&value["finish_reason"].as_str().expect("a reason")));
+    let media = value["media"].as_array().expect("media");
+    assert_eq!((&media[0]["kind"], &media[1]["kind"]), (&"video".into(), &"image".into()));
+    for (item, sum) in media.iter().zip(["video", "image"]) {
+        let frames = item["frames"].as_array().expect("frames");
+        assert!(!frames.is_empty() && frames.iter().all(|frame| frame["time"].is_f64()));
+        let kept: u64 = frames.iter().map(|frame| number(&frame["tokens"])).sum();
+        assert_eq!((kept, number(&item["tokens"])), (number(&value["tokens"][sum]), kept));
+    }
+    let tokens = &value["tokens"];
+    let parts = number(&tokens["text"]) + number(&tokens["image"]) + number(&tokens["video"]);
+    assert_eq!(parts, number(&tokens["prompt"]));
+    assert!(number(&tokens["generated"]) <= 6);
+    assert!(value["timings"]["total"].as_f64() > Some(0.0));
+    let again = json(&run(&args));
+    assert_eq!((&again["answer"], &again["tokens"]), (&value["answer"], &value["tokens"]));
+}
+
+#[test]
+fn a_seed_fixes_what_is_sampled() {
+    let args = |seed: &'static str| {
+        ["ask", "tell me", "--model", TOY, "--temperature", "3", "--max-new-tokens", "24", "--json", "--seed", seed]
+    };
+    let answer = |seed| json(&run(&args(seed)))["answer"].clone();
+    assert_eq!(answer("1"), answer("1"));
+    assert_ne!(answer("1"), answer("2"));
+}
+
+#[test]
+fn a_plan_shows_sizes_tokens_and_memory_without_running_the_model() {
+    let desk = Desk::new();
+    let clip = desk.clip("b.gif");
+    let value = json(&run(&["plan", &clip, "--size", "640x480", "--model", TOY, "--question", "what?"]));
+    let media = value["media"].as_array().expect("media");
+    assert_eq!(media.len(), 2);
+    for item in media {
+        let frames = item["frames"].as_array().expect("frames").len() as u64;
+        let (rows, columns) = (number(&item["grid"][0]), number(&item["grid"][1]));
+        assert_eq!(number(&item["patches"]), frames * rows * columns);
+        assert_eq!(number(&item["tokens"]), frames * number(&item["tokens_per_frame"]));
+        assert!(item["tokens_after_pruning"].is_null());
+    }
+    let memory = value["memory_bytes"].as_object().expect("memory");
+    let total = number(&memory["total"]);
+    assert_eq!(memory.values().map(number).sum::<u64>(), 2 * total);
+
+    let asked = json(&run(&["ask", &clip, "what?", "--model", TOY, "--max-new-tokens", "1", "--json"]));
+    let planned = json(&run(&["plan", &clip, "--question", "what?", "--model", TOY, "--prune-now"]));
+    assert_eq!(planned["tokens"]["prompt"], asked["tokens"]["prompt"]);
+    assert_eq!(planned["media"][0]["tokens_after_pruning"], asked["media"][0]["tokens"]);
+    let times = |frames: &serde_json::Value| -> Vec<f64> {
+        frames.as_array().expect("frames").iter().filter_map(|frame| frame["time"].as_f64()).collect()
+    };
+    assert_eq!(times(&planned["media"][0]["frames"]), times(&asked["media"][0]["frames"]));
+}
+
+#[test]
+fn frames_are_written_at_the_size_the_model_sees() {
+    let desk = Desk::new();
+    let (clip, folder) = (desk.clip("b.gif"), desk.path("seen"));
+    let value = json(&run(&["frames", &clip, "--out", &folder, "--model", TOY, "--json"]));
+    let written = value.as_array().expect("a list");
+    assert!(!written.is_empty());
+    for frame in written {
+        let file = Path::new(&folder).join(frame["file"].as_str().expect("a name"));
+        let size = image::image_dimensions(file).expect("a PNG");
+        assert_eq!(
+            (u64::from(size.0), u64::from(size.1)),
+            (number(&frame["resized"][0]), number(&frame["resized"][1]))
+        );
+    }
+    let times = std::fs::read_to_string(Path::new(&folder).join("times.json")).expect("times.json");
+    assert_eq!(serde_json::from_str::<serde_json::Value>(&times).expect("JSON"), value);
+}
+
+#[test]
+fn a_chat_takes_lines_from_a_pipe_and_survives_mistakes() {
+    let desk = Desk::new();
+    let picture = desk.picture("a.png", 90, 60);
+    let input = format!(
+        "/help\n/add none.png\n/add {picture}\n/media\nwhat is it?\nand now?\n/media\n/bogus\n/reset\n/media\n/quit\nno\n"
+    );
+    let output = with_input(&["chat", "--model", TOY, "--max-new-tokens", "4"], &input);
+    let notes = err(&output);
+    assert_eq!(output.status.code(), Some(0), "{notes}");
+    assert_eq!(out(&output).lines().count(), 2, "two answers: {}", out(&output));
+    for part in
+        ["/add FILE", "none.png: no such file", "(with the next question)", "kept from before", "no command /bogus"]
+    {
+        assert!(notes.contains(part), "{part:?} is not in {notes}");
+    }
+    assert!(notes.trim_end().ends_with("nothing was shown yet; /add FILE shows a picture or video"), "{notes}");
+}
+
+#[test]
+fn a_dump_holds_what_a_reference_needs() {
+    let desk = Desk::new();
+    let (picture, file) = (desk.picture("a.png", 90, 60), desk.path("d.safetensors"));
+    let args = ["dump", &picture, "what is it?", "--out", &file, "--model", TOY, "--max-new-tokens", "3", "--json"];
+    let value = json(&run(&args));
+    let bytes = std::fs::read(&file).expect("written");
+    let length = u64::from_le_bytes(bytes[..8].try_into().expect("eight bytes")) as usize;
+    let header: serde_json::Value = serde_json::from_slice(&bytes[8..8 + length]).expect("JSON");
+    let shape = |name: &str| -> Vec<u64> {
+        header[name]["shape"].as_array().unwrap_or_else(|| panic!("no {name}")).iter().map(number).collect()
+    };
+    let steps = shape("greedy_ids")[0];
+    assert!((1..=3).contains(&steps));
+    assert_eq!(shape("greedy_logits"), [steps, shape("logits")[0]]);
+    assert_eq!(shape("grid"), [1, 3]);
+    assert_eq!((shape("merge"), shape("keep")[0]), (vec![1], shape("visual_tokens")[0]));
+    assert!(shape("patches")[0] > 0 && shape("input_ids")[0] > shape("visual_tokens")[0]);
+    assert_eq!(value["tensors"].as_array().expect("names").len(), header.as_object().expect("a map").len());
+}
+
+#[test]
+fn info_says_what_a_model_is() {
+    let text = out(&run(&["info", TOY]));
+    assert!(text.contains("videollama3") && text.contains("parameters"), "{text}");
+    let value = json(&run(&["info", TOY, "--json"]));
+    assert_eq!(value["family"], "videollama3");
+}
+
+#[test]
+fn a_reader_that_goes_away_is_not_an_error() {
+    let mut child = zoetrope(&["ask", "tell me", "--model", TOY, "--max-new-tokens", "200", "--quiet"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary starts");
+    drop(child.stdout.take());
+    let output = child.wait_with_output().expect("the binary ends");
+    assert_eq!((output.status.code(), err(&output)), (Some(0), String::new()));
+}
+
+#[test]
+fn without_the_network_a_model_by_name_says_so() {
+    let desk = Desk::new();
+    let mut command = zoetrope(&["ask", "q", "--model", "somebody/some-model"]);
+    let output = command.env("HF_HOME", desk.path("cache")).output().expect("the binary starts");
+    refused(&output, 1, &["somebody/some-model", "HF_HUB_OFFLINE"]);
+}
+
+#[test]
+fn drawn_questions_are_written_with_their_pictures() {
+    let desk = Desk::new();
+    let folder = desk.path("drawn");
+    let value = json(&run(&["draw", "--out", &folder, "--items", "3", "--seed", "11", "--json"]));
+    let drawn = value.as_array().expect("a list");
+    assert_eq!(drawn.len(), 3);
+    for item in drawn {
+        let frames = item["frames"].as_array().expect("frames");
+        assert_eq!(frames.len(), item["times"].as_array().expect("times").len());
+        assert!(Path::new(&folder).join(frames[0].as_str().expect("a name")).exists());
+        assert!(item["question"].is_string() && item["answer"].is_string());
+    }
+}
