@@ -43,6 +43,8 @@ pub(crate) struct Yuv {
     pub(crate) half_rows: bool,
     /// Whether odd and even rows are two fields, each with its own rows of chroma.
     pub(crate) interlaced: bool,
+    /// Whether chroma lies on the left one of its two columns (H.264, HEVC) rather than between them or unsaid.
+    pub(crate) left: bool,
     /// Luma, blue difference, red difference.
     pub(crate) planes: [Samples; 3],
 }

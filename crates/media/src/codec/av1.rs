@@ -101,6 +101,7 @@ fn planes(picture: Plain) -> Result<Picture, MediaError> {
         half_columns: matches!(picture.layout, 1 | 2),
         half_rows: picture.layout == 1,
         interlaced: false,
+        left: false,
         planes: picture.planes.map(|plane| Samples::from_le_bytes(plane, depth)),
     };
     yuv.check().map_err(|what| malformed("AV1 picture", what))?;

@@ -41,6 +41,7 @@ impl First {
             half_columns: true,
             half_rows: true,
             interlaced: false,
+            left: true,
             planes: [f.y, f.u, f.v].map(Samples::Byte),
         }))
     }

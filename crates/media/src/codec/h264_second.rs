@@ -104,6 +104,7 @@ fn planes(frame: &Frame, interlaced: bool) -> Result<Yuv, MediaError> {
         half_columns: true,
         half_rows: frame.chroma_format == ChromaFormat::Yuv420,
         interlaced,
+        left: true,
         planes: [take(&frame.y), take(&frame.u), take(&frame.v)],
     };
     yuv.check().map_err(|what| malformed("H.264 picture", what))?;

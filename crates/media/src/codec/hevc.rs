@@ -71,8 +71,16 @@ fn planes(frame: &Frame) -> Result<Yuv, MediaError> {
     let (half_columns, half_rows) = (matches!(picture.chroma_format_idc, 1 | 2), picture.chroma_format_idc == 1);
     let empty = || Samples::from_le_bytes(Vec::new(), depth);
     let planes = [empty(), empty(), empty()];
-    let mut yuv =
-        Yuv { width: frame.width, height: frame.height, depth, half_columns, half_rows, interlaced: false, planes };
+    let mut yuv = Yuv {
+        width: frame.width,
+        height: frame.height,
+        depth,
+        half_columns,
+        half_rows,
+        interlaced: false,
+        left: true,
+        planes,
+    };
     let unit = if wide { 2 } else { 1 };
     let chroma = if mono { 0 } else { yuv.chroma_width() * yuv.chroma_height() * unit };
     let luma = yuv.width * yuv.height * unit;

@@ -80,6 +80,7 @@ fn planes(frame: Frame) -> Result<Yuv, MediaError> {
         half_columns,
         half_rows,
         interlaced: false,
+        left: true,
         planes: [frame.y, frame.u, frame.v].map(|plane| match plane {
             PixelData::U8(v) => Samples::Byte(v),
             PixelData::U16(v) => Samples::Word(v),

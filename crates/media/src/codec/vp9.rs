@@ -65,6 +65,7 @@ fn planes(frame: DecodedFrame) -> Result<Yuv, MediaError> {
         half_columns: frame.subsampling_x == 1,
         half_rows: frame.subsampling_y == 1,
         interlaced: false,
+        left: false,
         planes: [y, u, v],
     };
     yuv.check().map_err(|what| malformed("VP9 picture", what))?;

@@ -140,8 +140,16 @@ mod tests {
         for line in text.lines() {
             let n: Vec<u8> = line.split(' ').map(|w| w.parse().unwrap()).collect();
             let planes = [vec![n[2]; 4], vec![n[3]], vec![n[4]]].map(Samples::Byte);
-            let yuv =
-                Yuv { width: 2, height: 2, depth: 8, half_columns: true, half_rows: true, interlaced: false, planes };
+            let yuv = Yuv {
+                width: 2,
+                height: 2,
+                depth: 8,
+                half_columns: true,
+                half_rows: true,
+                interlaced: false,
+                left: false,
+                planes,
+            };
             let rgb = to_rgb(&yuv, colour(n[0], n[1] == 1));
             assert_eq!(rgb.data[..3], n[5..8], "{line}");
             lines += 1;
@@ -159,8 +167,16 @@ mod tests {
                 } else {
                     [vec![level; 8], vec![neutral; 2], vec![neutral; 2]].map(Samples::Word)
                 };
-                let yuv =
-                    Yuv { width: 4, height: 2, depth, half_columns: true, half_rows: true, interlaced: false, planes };
+                let yuv = Yuv {
+                    width: 4,
+                    height: 2,
+                    depth,
+                    half_columns: true,
+                    half_rows: true,
+                    interlaced: false,
+                    left: false,
+                    planes,
+                };
                 let rgb = to_rgb(&yuv, colour(1, false));
                 assert!(rgb.data.iter().all(|&v| v.abs_diff(expect) <= 1), "{depth} bits: {:?}", rgb.data);
             }
@@ -170,7 +186,16 @@ mod tests {
     #[test]
     fn odd_widths_use_the_last_chroma_sample() {
         let planes = [vec![128u8; 6], vec![128, 255], vec![128, 128]].map(Samples::Byte);
-        let yuv = Yuv { width: 3, height: 2, depth: 8, half_columns: true, half_rows: true, interlaced: false, planes };
+        let yuv = Yuv {
+            width: 3,
+            height: 2,
+            depth: 8,
+            half_columns: true,
+            half_rows: true,
+            interlaced: false,
+            left: false,
+            planes,
+        };
         let rgb = to_rgb(&yuv, colour(6, true));
         assert_eq!(rgb.data[..6], [128u8; 6]);
         assert_eq!((rgb.data[6], rgb.data[8], rgb.data[17]), (128, 255, 255));
@@ -179,8 +204,16 @@ mod tests {
     #[test]
     fn monochrome_is_grey() {
         let planes = [vec![128u8; 4], Vec::new(), Vec::new()].map(Samples::Byte);
-        let yuv =
-            Yuv { width: 2, height: 2, depth: 8, half_columns: false, half_rows: false, interlaced: false, planes };
+        let yuv = Yuv {
+            width: 2,
+            height: 2,
+            depth: 8,
+            half_columns: false,
+            half_rows: false,
+            interlaced: false,
+            left: false,
+            planes,
+        };
         let rgb = to_rgb(&yuv, colour(6, true));
         assert!(rgb.data.iter().all(|&v| v == 128), "{:?}", rgb.data);
     }

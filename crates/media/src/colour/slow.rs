@@ -1,7 +1,7 @@
 //! FFmpeg's general path, taken for samples of more than 8 bits, odd heights and full-resolution chroma.
 //!
-//! Subsampled chroma is interpolated between rows (bilinear, 12-bit weights), samples are brought to 8 bits, and RGB comes
-//! from tables in which chroma shifts the index of luma; so 8-bit white is 253 here, and that is what the tools of the
+//! Subsampled chroma is interpolated between rows (bilinear, 12-bit weights) and, where it is sited on the left of its
+//! two columns, moved by a quarter of a sample (14-bit weights); samples are brought to 8 bits, and RGB comes from tables in which chroma shifts the index of luma; so 8-bit white is 253 here, and that is what the tools of the
 //! reference models see. Full-resolution chroma takes the direct formula with 13-bit coefficients and rounding.
 //! Widths that are odd as well take their chroma from the nearest column instead of interpolating between columns.
 
@@ -14,7 +14,7 @@ type Tap = (usize, [i32; 3]);
 
 /// RGB of `yuv` by the general path, into dense rows of `data`.
 pub(super) fn convert(yuv: &Yuv, colour: Colour, data: &mut [u8]) {
-    let rows = if yuv.half_rows { taps(yuv.chroma_height(), yuv.height) } else { identity(yuv.height) };
+    let rows = if yuv.half_rows { row_taps(yuv.chroma_height(), yuv.height) } else { identity(yuv.height) };
     let tables = Tables::new(colour);
     let direct = Direct { c: Coefficients::new(colour) };
     let full = !yuv.half_columns || yuv.width % 2 == 1;
@@ -22,12 +22,13 @@ pub(super) fn convert(yuv: &Yuv, colour: Colour, data: &mut [u8]) {
     let shift = 15 - i32::from(yuv.depth.clamp(8, 15));
     let mono = yuv.planes[1].len() == 0;
     let mut chroma = [vec![1 << 14; columns], vec![1 << 14; columns]];
-    let mut luma = vec![0; width];
+    let moves = (yuv.left && yuv.half_columns && !full).then(|| column_taps(columns));
+    let (mut luma, mut scratch) = (vec![0; width], vec![0; columns]);
     for (row, out) in data.chunks_exact_mut(width * 3).enumerate() {
         widen(&yuv.planes[0], row * width, shift, &mut luma);
         if !mono {
             for (plane, line) in chroma.iter_mut().enumerate() {
-                blend(&yuv.planes[plane + 1], &rows[row], columns, shift, line);
+                blend(&yuv.planes[plane + 1], &rows[row], shift, moves.as_deref(), &mut scratch, line);
             }
         }
         for (x, out) in out.chunks_exact_mut(3).enumerate() {
@@ -53,41 +54,63 @@ fn widen(samples: &Samples, start: usize, shift: i32, line: &mut [i32]) {
     }
 }
 
-/// A weighted sum of rows on the 15-bit scale, rounded down to it.
-fn blend(samples: &Samples, tap: &Tap, columns: usize, shift: i32, line: &mut [i32]) {
-    let (first, weights) = tap;
-    for (x, out) in line.iter_mut().enumerate() {
+/// A row of chroma on the 15-bit scale, moved to the middle of its column pairs where `columns` says how.
+fn chroma_row(samples: &Samples, row: usize, shift: i32, columns: Option<&[Tap]>, line: &mut [i32]) {
+    let start = row * line.len();
+    let Some(taps) = columns else { return widen(samples, start, shift, line) };
+    for (out, (first, weights)) in line.iter_mut().zip(taps) {
         let parts = weights.iter().enumerate().filter(|(_, w)| **w != 0);
-        let sum: i32 = parts.map(|(j, w)| (sample(samples, (first + j) * columns + x) << shift) * w).sum();
-        *out = sum >> 12;
+        let sum: i64 = parts.map(|(j, w)| i64::from(sample(samples, start + first + j)) * i64::from(*w)).sum();
+        *out = ((sum << shift) >> 14).min(32_767) as i32;
     }
+}
+
+/// A weighted sum of rows.
+fn blend(samples: &Samples, tap: &Tap, shift: i32, columns: Option<&[Tap]>, scratch: &mut [i32], line: &mut [i32]) {
+    let (first, weights) = tap;
+    line.fill(0);
+    for (j, &weight) in weights.iter().enumerate().filter(|(_, w)| **w != 0) {
+        chroma_row(samples, first + j, shift, columns, scratch);
+        line.iter_mut().zip(&*scratch).for_each(|(out, value)| *out += value * weight);
+    }
+    line.iter_mut().for_each(|out| *out >>= 12);
 }
 
 fn identity(rows: usize) -> Vec<Tap> {
     (0..rows).map(|row| (row, [4096, 0, 0])).collect()
 }
 
-/// Bilinear weights of `to` rows over `from` rows, chroma between the luma rows, in FFmpeg's arithmetic.
-fn taps(from: usize, to: usize) -> Vec<Tap> {
+/// Weights of `to` rows over `from` rows of chroma that lies between the luma rows.
+fn row_taps(from: usize, to: usize) -> Vec<Tap> {
     let step = (((from as i64) << 16) + (to as i64 >> 1)) / to as i64;
+    taps(from, to, step, step - (1 << 16), 4096)
+}
+
+/// Weights that move chroma from the left of its column pair to the middle.
+fn column_taps(columns: usize) -> Vec<Tap> {
+    taps(columns, columns, 1 << 16, 1 << 15, 16_384)
+}
+
+/// Bilinear weights (sum `sum`) in FFmpeg's arithmetic: `to` places over `from` samples, the first at `position` and the
+/// next ones `step` further (sample distance 2^16, positions doubled).
+fn taps(from: usize, to: usize, step: i64, mut position: i64, sum: i64) -> Vec<Tap> {
     let size = 3.min(from.saturating_sub(2)).max(1) as i64;
     let last = from as i64 - 1;
-    let mut position = step - (1 << 16);
     let mut taps = Vec::with_capacity(to);
     for _ in 0..to {
         let first = (position - (size - 2) * (1 << 16)) / (1 << 17);
         let raw = |j: i64| (1i64 << 30) - ((((first + j) * (1 << 17)) - position).abs() << 13);
         let weights: Vec<i64> = (0..size).map(|j| raw(j).max(0) << 24).collect();
-        let one = ((weights.iter().sum::<i64>() + 2048) / 4096).max(1);
-        // Rows beyond the edge count as the edge row.
+        let one = ((weights.iter().sum::<i64>() + sum / 2) / sum).max(1);
+        // Samples beyond the edge count as the edge sample.
         let base = first.clamp(0, last.saturating_sub(2).max(0));
         let (mut tap, mut error) = ([0i32; 3], 0);
         for (j, weight) in weights.iter().enumerate() {
             let value = weight + error;
             let rounded = (value + if value >= 0 { one >> 1 } else { -(one >> 1) }) / one;
             error = value - rounded * one;
-            let row = (first + j as i64).clamp(0, last);
-            tap[(row - base).clamp(0, 2) as usize] += rounded as i32;
+            let at = (first + j as i64).clamp(0, last);
+            tap[(at - base).clamp(0, 2) as usize] += rounded as i32;
         }
         taps.push((base as usize, tap));
         position += 2 * step;
@@ -157,7 +180,7 @@ mod tests {
 
     #[test]
     fn doubled_rows_weigh_a_quarter_and_three_quarters() {
-        let taps = taps(8, 16);
+        let taps = row_taps(8, 16);
         assert_eq!(taps[0], (0, [4096, 0, 0]));
         let weights = |row: usize| -> Vec<(usize, i32)> {
             let (first, w) = taps[row];
@@ -172,7 +195,7 @@ mod tests {
     fn weights_always_sum_to_one_inside_the_picture() {
         for to in 1..70usize {
             let from = to.div_ceil(2);
-            for (first, weights) in taps(from, to) {
+            for (first, weights) in row_taps(from, to) {
                 assert_eq!(weights.iter().sum::<i32>(), 4096, "{from} to {to}");
                 let used = (0..3).filter(|&j| weights[j] != 0).max().unwrap_or(0);
                 assert!(first + used < from, "{from} to {to}");
