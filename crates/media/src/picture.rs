@@ -195,7 +195,7 @@ pub(crate) struct PictureFrames {
 impl PictureFrames {
     /// `indices` must be ascending and below the number of frames.
     pub(crate) fn new(pictures: Arc<Pictures>, indices: &[usize]) -> Self {
-        PictureFrames { pictures, animation: None, wanted: indices.to_vec().into_iter(), next: 0, last: None }
+        PictureFrames { pictures, animation: None, wanted: Vec::from(indices).into_iter(), next: 0, last: None }
     }
 
     fn decode(&mut self, index: usize) -> Result<Rgb, MediaError> {

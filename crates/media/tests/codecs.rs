@@ -1,5 +1,6 @@
 //! Every codec, container shape and colour description against what FFmpeg decodes (tests/data/codec, made by
 //! reference/make_codec_goldens.py).
+#![allow(clippy::unwrap_used, reason = "a test may stop at what it did not expect")]
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

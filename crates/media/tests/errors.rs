@@ -1,4 +1,5 @@
 //! What a user is told about files that are not what they seem; the application puts the file's name in front.
+#![allow(clippy::unwrap_used, reason = "a test may stop at what it did not expect")]
 
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
@@ -42,7 +43,7 @@ fn empty_file() {
 fn text_named_mp4() {
     let text = b"Dear diary, today I renamed a text file and nobody noticed until it was opened.\n";
     assert_eq!(error("notes.mp4", text).to_string(), "malformed file: it is text, not a video or a picture");
-    let noise: Vec<u8> = (0..600u32).map(|i| (i * 7919 >> 3) as u8 | 0x80).collect();
+    let noise: Vec<u8> = (0..600u32).map(|i| ((i * 7919) >> 3) as u8 | 0x80).collect();
     assert_eq!(error("noise.mp4", &noise).to_string(), "malformed file: it is no video or picture known here");
 }
 

@@ -1,4 +1,5 @@
 //! The system's FFmpeg as a decoder. Without one (`ZOETROPE_FFMPEG` or the PATH) these tests only say so.
+#![allow(clippy::unwrap_used, reason = "a test may stop at what it did not expect")]
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

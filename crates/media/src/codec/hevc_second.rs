@@ -22,9 +22,7 @@ pub(super) struct Second {
 impl Second {
     /// Feeds the parameter sets after checking their sizes.
     pub(super) fn new(parameters: &Parameters, limits: &Limits) -> Result<Self, MediaError> {
-        let mut bounds = DecodeLimits::default();
-        bounds.max_picture_pixels = limits.pixels;
-        bounds.max_picture_memory_bytes = limits.child_bytes;
+        let bounds = DecodeLimits { max_picture_pixels: limits.pixels, max_picture_memory_bytes: limits.child_bytes };
         let mut second = Second {
             decoder: Decoder::with_limits(bounds),
             prefix: parameters.prefix,

@@ -71,7 +71,7 @@ fn take_set<'a>(extra: &'a [u8], at: &mut usize) -> Option<&'a [u8]> {
 }
 
 /// The NAL units of a sample. A length that runs over the end gives what is there and ends the list.
-pub(crate) fn units<'a>(sample: &'a [u8], prefix: usize) -> Vec<&'a [u8]> {
+pub(crate) fn units(sample: &[u8], prefix: usize) -> Vec<&[u8]> {
     if prefix == 0 {
         return split_start_codes(sample).collect();
     }

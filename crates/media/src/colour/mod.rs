@@ -63,7 +63,7 @@ struct Tint {
 pub(crate) fn to_rgb(yuv: &Yuv, colour: Colour) -> Rgb {
     let mut data = vec![0u8; yuv.width * yuv.height * 3];
     match &yuv.planes {
-        [Samples::Byte(y), Samples::Byte(u), Samples::Byte(v)] if yuv.half_columns && yuv.height % 2 == 0 => {
+        [Samples::Byte(y), Samples::Byte(u), Samples::Byte(v)] if yuv.half_columns && yuv.height.is_multiple_of(2) => {
             fast(yuv, Coefficients::new(colour), [y, u, v], &mut data);
         }
         _ => slow::convert(yuv, colour, &mut data),
@@ -78,7 +78,7 @@ fn fast(yuv: &Yuv, c: Coefficients, planes: [&[u8]; 3], data: &mut [u8]) {
     let mut tints = vec![Tint::default(); columns];
     let mut tinted = usize::MAX;
     for (row, (out, luma)) in data.chunks_exact_mut(width * 3).zip(luma.chunks_exact(width)).enumerate() {
-        let chroma_row = match (yuv.half_rows, yuv.interlaced && yuv.height % 4 == 0) {
+        let chroma_row = match (yuv.half_rows, yuv.interlaced && yuv.height.is_multiple_of(4)) {
             (true, true) => row / 4 * 2 + row % 2,
             (true, false) => row / 2,
             (false, _) => row,

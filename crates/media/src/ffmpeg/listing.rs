@@ -73,7 +73,7 @@ impl Listing {
         }
         let Some((_, video)) = line.split_once(": Video: ") else { return };
         if self.codec.is_empty() {
-            let mut words = video.split(|c: char| c == ' ' || c == ',');
+            let mut words = video.split([' ', ',']);
             self.codec = words.next().unwrap_or_default().to_string();
             let rest = video[self.codec.len()..].trim_start();
             if let Some(profile) = rest.strip_prefix('(').and_then(|r| r.split(')').next())

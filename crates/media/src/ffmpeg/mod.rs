@@ -109,7 +109,7 @@ impl Program {
             Some(spawn(&self.path, &arguments, &self.options, process::Pipe::Output)?)
         };
         let piped: Vec<usize> = piped.into_iter().flat_map(|(a, b)| a..=b).collect();
-        let wanted = indices.to_vec().into_iter();
+        let wanted = Vec::from(indices).into_iter();
         Ok(ProgramFrames { program: self.clone(), child, piped: piped.into_iter(), wanted, last: None, failed: false })
     }
 }
