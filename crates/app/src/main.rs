@@ -6,6 +6,7 @@
 
 mod cli;
 mod commands;
+mod embedded;
 mod failure;
 mod interrupt;
 mod model;

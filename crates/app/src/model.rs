@@ -1,6 +1,6 @@
 //! Which model: a folder, a name on the hub, or the embedded default.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Device};
 use zoetrope_models::contract::VideoLanguageModel;
@@ -8,6 +8,7 @@ use zoetrope_models::families;
 use zoetrope_models::hub::{self, HubOptions};
 
 use crate::cli::{ModelArgs, Precision};
+use crate::embedded;
 use crate::failure::Failure;
 use crate::progress::Bars;
 
@@ -30,12 +31,15 @@ pub(crate) fn load(args: &ModelArgs, bars: &mut Bars) -> Result<Loaded, Failure>
 /// Loads a model by folder or name; the embedded one for `None`.
 pub(crate) fn open(name: Option<&str>, precision: Precision, bars: &mut Bars) -> Result<Loaded, Failure> {
     let shown = name.unwrap_or(EMBEDDED);
-    let folder = match name {
-        Some(name) => folder(name, bars)?,
-        None => embedded()?,
+    let load = |folder: &Path| families::open(folder, dtype(precision), &Device::Cpu);
+    let model = match name {
+        Some(name) => {
+            let folder = folder(name, bars)?;
+            bars.spin(format!("loading {shown}"));
+            load(&folder)?
+        }
+        None => load(embedded::unpack()?.path())?,
     };
-    bars.spin(format!("loading {shown}"));
-    let model = families::open(&folder, dtype(precision), &Device::Cpu)?;
     bars.clear();
     Ok(Loaded { name: shown.to_string(), model })
 }
@@ -55,13 +59,6 @@ pub(crate) fn fetch(name: &str, options: &HubOptions, bars: &mut Bars) -> Result
     let folder = hub::pull(name, options, &mut |progress| bars.bytes(&progress.file, progress.done, progress.total))?;
     bars.clear();
     Ok(folder)
-}
-
-fn embedded() -> Result<PathBuf, Failure> {
-    Err(Failure::Error(
-        "this build has no embedded model".to_string(),
-        Some("give --model a folder or a hub name".to_string()),
-    ))
 }
 
 fn dtype(precision: Precision) -> DType {

@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::{AdamW, TrainError};
-use crate::draw::Difficulty;
+use crate::draw::{Difficulty, Kind};
 
 /// A training run.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -133,12 +133,16 @@ impl Stage {
 
 fn difficulty(name: &str) -> Result<Difficulty, TrainError> {
     match name {
+        "first_words" => {
+            let kinds = vec![Kind::Colour, Kind::Shape];
+            Ok(Difficulty { kinds, grain: 0.3, ..Difficulty::one_object() })
+        }
         "one_object" => Ok(Difficulty::one_object()),
         "pictures" => Ok(Difficulty::pictures()),
         "easy_clips" => Ok(Difficulty::easy_clips()),
         "full" => Ok(Difficulty::full()),
         other => Err(TrainError::Caller(format!(
-            "no drawn material is called {other}; there are one_object, pictures, easy_clips and full"
+            "no drawn material is called {other}; there are first_words, one_object, pictures, easy_clips and full"
         ))),
     }
 }
