@@ -31,7 +31,7 @@ pub(crate) fn run(args: &TrainArgs, common: &Common) -> Result<(), Failure> {
     let mut lately = Vec::with_capacity(SAY_EVERY);
     let mut told = |report: &Report<'_>| {
         lately.push(report.loss);
-        if report.progress.step % SAY_EVERY == 0 && !common.quiet {
+        if report.progress.step.is_multiple_of(SAY_EVERY) && !common.quiet {
             output::note(&line(report, recipe.steps(), lately.iter().sum::<f64>() / lately.len() as f64));
             lately.clear();
         }

@@ -141,8 +141,8 @@ impl PromptWriter<'_> {
         let (image, video) = (self.pad(self.config.image_token)?, self.pad(self.config.video_token)?);
         let mut queues = [(image, of_kind(MediaKind::Image)), (video, of_kind(MediaKind::Video))];
         let mut out = Marked::default();
-        let mut from = 0;
-        for range in rendered.untrusted.iter().cloned().chain([rendered.text.len()..rendered.text.len()]) {
+        let (mut from, end) = (0, rendered.text.len());
+        for range in rendered.untrusted.iter().cloned().chain(std::iter::once(end..end)) {
             self.expand(&rendered.text[from..range.start], &mut queues, plan, kept, &mut out)?;
             if !range.is_empty() {
                 out.push_untrusted(&rendered.text[range.clone()]);
