@@ -44,6 +44,16 @@ pub(crate) fn open(name: Option<&str>, precision: Precision, bars: &mut Bars) ->
     Ok(Loaded { name: shown.to_string(), model })
 }
 
+/// The model without its weights, for what needs none: planning, preparing frames, writing prompts.
+pub(crate) fn outline(args: &ModelArgs, bars: &mut Bars) -> Result<Loaded, Failure> {
+    let bare = |folder: &Path| families::outline(folder, dtype(args.dtype), &Device::Cpu);
+    let model = match &args.model {
+        Some(name) => bare(&folder(name, bars)?)?,
+        None => bare(embedded::unpack()?.path())?,
+    };
+    Ok(Loaded { name: args.model.as_deref().unwrap_or(EMBEDDED).to_string(), model })
+}
+
 /// The folder of a model that is named by folder or by hub name; fetched when the cache does not have it.
 fn folder(name: &str, bars: &mut Bars) -> Result<PathBuf, Failure> {
     let options = HubOptions::from_env();

@@ -287,6 +287,55 @@ fn a_plan_shows_sizes_tokens_and_memory_without_running_the_model() {
     assert_eq!(times(&planned["media"][0]["frames"]), times(&asked["media"][0]["frames"]));
 }
 
+/// The toy checkpoint in the authors' layout: JSON files alone, with the published numbers of the processor.
+const ORIGINAL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../models/src/families/videollama3/golden/toy-original");
+
+#[test]
+fn a_plan_gives_the_published_sizes_without_any_weights() {
+    let plan = |args: &[&str]| json(&run(&[&["plan", "--model", ORIGINAL], args].concat()));
+    let first = |value: &serde_json::Value| -> [u64; 6] {
+        let item = &value["media"][0];
+        let number = |value: &serde_json::Value| number(value);
+        let (resized, grid) = (&item["resized"], &item["grid"]);
+        [&resized[0], &resized[1], &grid[0], &grid[1], &item["patches"], &item["tokens"]].map(number)
+    };
+    for (size, merge, want) in [
+        ("640x480", "1", [644, 476, 34, 46, 1564, 1564]),
+        ("640x480", "2", [644, 476, 34, 46, 1564, 391]),
+        ("1344x336", "1", [1344, 336, 24, 96, 2304, 2304]),
+        ("1344x336", "2", [1344, 336, 24, 96, 2304, 576]),
+        ("1920x1080", "1", [1918, 1078, 77, 137, 10549, 10549]),
+        ("1920x1080", "2", [1932, 1092, 78, 138, 10764, 2691]),
+        ("32x32", "1", [56, 56, 4, 4, 16, 16]),
+        ("4000x4000", "1", [1792, 1792, 128, 128, 16384, 16384]),
+        ("100x5", "1", [252, 14, 1, 18, 18, 18]),
+        ("20x4000", "1", [14, 4004, 286, 1, 286, 286]),
+    ] {
+        assert_eq!(first(&plan(&["--size", size, "--image-merge", merge])), want, "{size} merge {merge}");
+    }
+    let video = |frames: u32, tokens: &str| -> [u64; 6] {
+        let size = format!("1280x720:{}@30", 30 * frames);
+        first(&plan(&["--size", &size, "--fps", "1", "--max-frames", "180", "--max-visual-tokens", tokens]))
+    };
+    assert_eq!(video(10, "16384"), [1288, 728, 52, 92, 47_840, 11_960]);
+    for (frames, tokens, resized, per_frame) in [
+        (10, "10240", [1176, 672], 1008),
+        (11, "16384", [1288, 728], 1196),
+        (128, "16384", [420, 224], 120),
+        (180, "16384", [336, 196], 84),
+        (128, "10240", [308, 168], 66),
+        (180, "10240", [280, 140], 50),
+    ] {
+        let got = video(frames, tokens);
+        assert_eq!((&got[..2], got[5]), (&resized[..], per_frame * u64::from(frames)), "{frames} frames");
+    }
+    let clip = plan(&["--size", "1280x720:300@30"]);
+    let frames = clip["media"][0]["frames"].as_array().expect("frames");
+    let indices: Vec<u64> = frames.iter().map(|frame| number(&frame["index"])).collect();
+    assert_eq!(indices, [29, 59, 89, 119, 149, 179, 209, 239, 269, 299]);
+    assert_eq!((frames[9]["stamp"].as_f64(), number(&clip["tokens"]["video"])), (Some(9.0), 11_960));
+}
+
 #[test]
 fn frames_are_written_at_the_size_the_model_sees() {
     let desk = Desk::new();

@@ -160,6 +160,10 @@ impl VideoLanguageModel for FakeModel {
         Ok(Patches { pixels, frames: frames.len(), grid: item.grid, merge: item.merge, keep })
     }
 
+    fn shown(&self, _item: &ItemPlan, frame: &Frame) -> Result<Rgb, ModelError> {
+        Ok(frame.image.clone())
+    }
+
     fn see(&self, patches: &Patches) -> Result<VisualTokens, ModelError> {
         self.frames_seen.fetch_add(patches.frames, Ordering::SeqCst);
         let values = patches.pixels.flatten_all()?.to_vec1::<f32>()?;

@@ -341,8 +341,10 @@ fn frames_that_a_damaged_source_leaves_out_are_counted_and_the_others_keep_their
 fn a_dry_run_counts_what_the_request_would_read() {
     let model = FakeModel::new();
     let pieces = || vec![medium("clip", video(&[5, 5, 6])), medium("photo", picture(5)), text("abc")];
-    let plan =
-        |now| Session::dry_run(&model, Limits::default(), pieces(), &short(3), now, &mut ignore).expect("a dry run");
+    let plan = |now| {
+        let session = Session::new(&model, Limits::default());
+        session.dry_run(pieces(), &short(3), now, &mut ignore).expect("a dry run")
+    };
     let (headers, pixels) = (plan(false), plan(true));
     assert_eq!((headers.tokens.video, headers.tokens.prompt), (12, 22));
     assert_eq!(model.frames_seen.load(Ordering::SeqCst), 0, "nothing goes through the encoder");

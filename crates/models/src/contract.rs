@@ -254,14 +254,7 @@ pub trait VideoLanguageModel: Send + Sync {
     /// Frames (a run of consecutive planned frames of `item`) to patches. `carry` goes from chunk to chunk of an item.
     fn prepare(&self, item: &ItemPlan, frames: &[Frame], carry: &mut Carry) -> Result<Patches, ModelError>;
     /// The picture of one frame as the encoder sees it, before normalising: resized to the plan's size.
-    fn shown(&self, item: &ItemPlan, frame: &Frame) -> Result<Rgb, ModelError> {
-        let ((width, height), from) = (item.resized, &frame.image);
-        let order = zoetrope_kernels::resize::Order::HorizontalFirst;
-        let bicubic = zoetrope_kernels::resize::Filter::Bicubic;
-        let data = zoetrope_kernels::resize::resize(&from.data, from.width, from.height, width, height, bicubic, order)
-            .map_err(|error| ModelError::Bug(error.to_string()))?;
-        Ok(Rgb { width, height, data })
-    }
+    fn shown(&self, item: &ItemPlan, frame: &Frame) -> Result<Rgb, ModelError>;
     /// Patches to visual tokens. Differentiable.
     fn see(&self, patches: &Patches) -> Result<VisualTokens, ModelError>;
 

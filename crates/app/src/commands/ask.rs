@@ -33,7 +33,7 @@ pub(crate) fn run(args: &AskArgs, common: &Common) -> Result<(), Failure> {
     let mut watch = |event: Event<'_>| {
         bars.event(&event);
         match event {
-            Event::Text(piece) if !common.json && output::text(piece).is_err() => {
+            Event::Text(piece) if !common.json && output::answer(piece).is_err() => {
                 closed = true;
                 ControlFlow::Break(())
             }

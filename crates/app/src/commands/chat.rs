@@ -151,7 +151,7 @@ impl<'m> Chat<'m> {
         let mut watch = |event: Event<'_>| {
             bars.event(&event);
             match event {
-                Event::Text(piece) if !json && output::text(piece).is_err() => {
+                Event::Text(piece) if !json && output::answer(piece).is_err() => {
                     closed = true;
                     ControlFlow::Break(())
                 }

@@ -40,7 +40,7 @@ pub(crate) fn run(args: &FramesArgs, common: &Common) -> Result<(), Failure> {
         sources.push((file.display().to_string(), open_file(file, &limits)?));
     }
     let mut bars = Bars::new(common);
-    let loaded = model::load(&args.model, &mut bars)?;
+    let loaded = model::outline(&args.model, &mut bars)?;
     let described: Vec<_> = sources.iter().map(|(_, source)| source.source()).collect();
     let plan = loaded.model.plan(&described, &options)?;
     std::fs::create_dir_all(&args.out).map_err(|error| Failure::file(&args.out, &error))?;

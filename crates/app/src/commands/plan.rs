@@ -32,7 +32,7 @@ pub(crate) fn run(args: &PlanArgs, common: &Common) -> Result<(), Failure> {
         ..Options::default()
     };
     let mut bars = Bars::new(common);
-    let loaded = model::load(&args.model, &mut bars)?;
+    let loaded = model::outline(&args.model, &mut bars)?;
     let mut watch = |event: Event<'_>| {
         bars.event(&event);
         ControlFlow::Continue(())

@@ -17,7 +17,7 @@ pub fn open(folder: &Path, dtype: DType, device: &Device) -> Result<Box<dyn Vide
     }
 }
 
-/// A model over `weights` (to train); configuration, tokenizer and template come from `folder`.
+/// A model over `weights` (to train, say); configuration, tokenizer and template come from `folder`.
 pub fn over(folder: &Path, weights: Weights) -> Result<Box<dyn VideoLanguageModel>, ModelError> {
     match family(folder)? {
         Family::VideoLlama3 => {
@@ -25,6 +25,11 @@ pub fn over(folder: &Path, weights: Weights) -> Result<Box<dyn VideoLanguageMode
             Ok(Box::new(videollama3::VideoLlama3::load(folder, config, weights, "transformers")?))
         }
     }
+}
+
+/// A model without weights that plans, prepares frames and writes prompts: all it needs are the JSON files of `folder`.
+pub fn outline(folder: &Path, dtype: DType, device: &Device) -> Result<Box<dyn VideoLanguageModel>, ModelError> {
+    over(folder, Weights::hollow(dtype, device))
 }
 
 enum Family {

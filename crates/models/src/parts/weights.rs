@@ -36,6 +36,8 @@ enum Source {
     Files(Files),
     Tensors(HashMap<String, Tensor>),
     Random(u64),
+    /// Shapes alone: every value is the same zero in memory.
+    Hollow,
 }
 
 impl Weights {
@@ -60,6 +62,11 @@ impl Weights {
     /// (embeddings 0.1), so that activations keep their size in small models.
     pub fn random(seed: u64, device: &Device) -> Self {
         Self::build(Source::Random(seed), |name| name.to_string(), DType::F32, device, true)
+    }
+
+    /// No weights at all: tensors of the right shapes that take no memory and hold zeros, for a model that only plans.
+    pub fn hollow(dtype: DType, device: &Device) -> Self {
+        Self::build(Source::Hollow, |name| name.to_string(), dtype, device, false)
     }
 
     fn build(source: Source, rename: Rename, dtype: DType, device: &Device, train: bool) -> Self {
@@ -100,6 +107,7 @@ impl Weights {
             Source::Files(files) => files.read(&theirs, shape, shared.dtype, &shared.device)?,
             Source::Tensors(tensors) => stored(tensors, &theirs, shape)?.to_dtype(shared.dtype)?,
             Source::Random(seed) => drawn(*seed, &canonical, shape, &shared.device)?,
+            Source::Hollow => Tensor::zeros((), shared.dtype, &shared.device)?.broadcast_as(shape)?,
         };
         lock(&shared.used).insert(theirs);
         lock(&shared.parameters).insert(canonical.clone(), tensor.elem_count());
@@ -121,7 +129,7 @@ impl Weights {
         match &self.shared.source {
             Source::Files(files) => files.entries.contains_key(&theirs),
             Source::Tensors(tensors) => tensors.contains_key(&theirs),
-            Source::Random(_) => false,
+            Source::Random(_) | Source::Hollow => false,
         }
     }
 

@@ -14,7 +14,7 @@ mod vision;
 use std::path::Path;
 
 use candle_core::{DType, Device, Tensor};
-use zoetrope_media::Frame;
+use zoetrope_media::{Frame, Rgb};
 use zoetrope_text::{ChatTemplate, Tokenizer};
 
 pub use config::{Config, Convention, LanguageConfig, PixelRange, ProcessorConfig, VisionConfig};
@@ -158,6 +158,10 @@ impl VideoLanguageModel for VideoLlama3 {
 
     fn prepare(&self, item: &ItemPlan, frames: &[Frame], carry: &mut Carry) -> Result<Patches, ModelError> {
         processor::prepare(&self.config.processor, self.config.vision.patch, item, frames, carry)
+    }
+
+    fn shown(&self, item: &ItemPlan, frame: &Frame) -> Result<Rgb, ModelError> {
+        processor::shown(&self.config.processor, item, frame)
     }
 
     fn see(&self, patches: &Patches) -> Result<VisualTokens, ModelError> {

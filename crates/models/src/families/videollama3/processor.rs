@@ -114,6 +114,13 @@ pub(super) fn prepare(
     Ok(Patches { pixels, frames: frames.len(), grid: item.grid, merge: item.merge, keep })
 }
 
+/// One frame as the encoder sees it, before normalising.
+pub(super) fn shown(c: &ProcessorConfig, item: &ItemPlan, frame: &Frame) -> Result<Rgb, ModelError> {
+    let order = Arithmetic::of(c.convention, item.kind).order();
+    let (width, height) = item.resized;
+    Ok(Rgb { width, height, data: resized(&frame.image, item.resized, order)? })
+}
+
 /// The picture at the planned size.
 fn resized(picture: &Rgb, size: (u32, u32), order: Order) -> Result<Vec<u8>, ModelError> {
     if picture.width == 0 || picture.height == 0 {
