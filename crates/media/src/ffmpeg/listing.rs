@@ -50,7 +50,9 @@ pub(super) fn parse(input: &mut dyn BufRead, limits: &Limits) -> Result<Listing,
 
 impl Listing {
     fn line(&mut self, line: &str) {
+        // A progress report ends with a carriage return only.
         let trimmed = line.trim();
+        let trimmed = trimmed.rsplit('\r').next().unwrap_or_default();
         if let Some(rest) = trimmed.strip_prefix("Input #0, ") {
             self.container = rest.split(", from ").next().unwrap_or_default().to_string();
         } else if trimmed.starts_with("Stream #0:") {
@@ -125,7 +127,7 @@ mod tests {
 [Parsed_showinfo_0 @ 0x55] config in time_base: 1/30, frame_rate: 30/1
 [Parsed_showinfo_0 @ 0x55] n:   0 pts:     -1 pts_time:-0.03 duration: 1 fmt:yuv420p cl:left sar:4/3 s:1280x720 i:P
 [Parsed_showinfo_0 @ 0x55]   side data - User Data
-[Parsed_showinfo_0 @ 0x55] n:   1 pts:   NOPTS pts_time:NOPTS duration: 1 fmt:yuv420p sar:4/3 s:1280x720 i:P
+frame=    1 fps=0.0 q=-0.0 size=N/A time=00:00:00.04 bitrate=N/A\r[Parsed_showinfo_0 @ 0x55] n:   1 pts:   NOPTS pts_time:NOPTS duration: 1 fmt:yuv420p sar:4/3 s:1280x720 i:P
 ";
 
     #[test]

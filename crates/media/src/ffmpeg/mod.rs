@@ -1,9 +1,9 @@
 //! The system's FFmpeg as a child process, for everything without an embedded decoder.
 //!
-//! The program is `ZOETROPE_FFMPEG`, else `ffmpeg` on the PATH. Opening runs it once over the file for exact frame times
-//! (`showinfo` on every frame: exactness costs one decode); taking frames runs it again with the wanted frames selected
-//! before the pipe. It gets no standard input, file access only through `-protocol_whitelist file,pipe`, a bound
-//! on memory, and is killed when its time is over. Nothing here is needed for H.264, HEVC, VP9, AV1 or pictures.
+//! The program is `ZOETROPE_FFMPEG`, else `ffmpeg` on the PATH. Opening runs it once over the file for exact frame
+//! times (`showinfo` on every frame: exactness costs one decode); taking frames runs it again with the wanted frames
+//! selected before the pipe. It gets no standard input, file access only through `-protocol_whitelist file,pipe`, a
+//! bound on memory, and is killed when its time is over. Nothing here is needed for H.264, HEVC, VP9, AV1 or pictures.
 
 mod listing;
 mod process;
@@ -71,7 +71,7 @@ impl Program {
         for argument in ["-map", "0:v:0", "-an", "-sn", "-dn", "-vf", "showinfo", "-f", "null", "-"] {
             arguments.push(argument.into());
         }
-        arguments.splice(0..0, ["-v", "info", "-copyts"].map(OsString::from));
+        arguments.splice(0..0, ["-v", "info", "-nostats", "-copyts"].map(OsString::from));
         let mut child = spawn(&path, &arguments, options, process::Pipe::Errors)?;
         let listing = parse(child.output(), &options.limits)?;
         if child.timed_out() {
