@@ -1,4 +1,5 @@
-//! A model for tests: arithmetic on ids that depends on every earlier row, so that a wrong cache, chunk or splice shows.
+//! A model for tests: arithmetic on ids that depends on every earlier row, so that a wrong cache, chunk or splice
+//! shows.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 

@@ -66,7 +66,9 @@ per_level! {
 
 per_level! {
     /// Gradients of [`swiglu`] to both inputs.
-    pub fn swiglu_backward / swiglu_backward_at(gate: &[f32], up: &[f32], dy: &[f32], dgate: &mut [f32], dup: &mut [f32]) {
+    pub fn swiglu_backward / swiglu_backward_at(
+        gate: &[f32], up: &[f32], dy: &[f32], dgate: &mut [f32], dup: &mut [f32],
+    ) {
         let inputs = gate.iter().zip(up).zip(dy);
         for ((dg, du), ((&g, &u), &dy)) in dgate.iter_mut().zip(dup.iter_mut()).zip(inputs) {
             let s = sigmoid(g);

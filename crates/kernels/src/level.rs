@@ -1,6 +1,7 @@
 //! Which instruction set the kernels use: the best this CPU has, or a lower one named by `ZOETROPE_ISA`.
 //!
-//! Kernels are written once as plain loops; [`per_level!`] compiles the same body for every level and picks at run time.
+//! Kernels are written once as plain loops; [`per_level!`] compiles the same body for every level and picks at run
+//! time.
 
 use std::sync::OnceLock;
 

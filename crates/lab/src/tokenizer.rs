@@ -107,7 +107,6 @@ pub fn config(positions: usize) -> serde_json::Value {
         "errors": "replace",
         "model_max_length": positions,
         "pad_token": "<|endoftext|>",
-        "processor_class": "VideoLlama3Processor",
         "split_special_tokens": false,
         "tokenizer_class": "Qwen2Tokenizer",
         "unk_token": null

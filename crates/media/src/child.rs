@@ -11,11 +11,11 @@
 //! ```
 //!
 //! Which program: `OpenOptions::child_program`, else the running one. A library user whose program has no such entry
-//! sets it (the workspace's `zoetrope-decode-child` is one). On Unix the child's memory is bounded with `ulimit -v`, and
-//! a child that does not answer in time is killed; either gives an error for the group at hand, never more.
+//! sets it (the workspace's `zoetrope-decode-child` is one). On Unix the child's memory is bounded with `ulimit -v`,
+//! and a child that does not answer in time is killed; either gives an error for the group at hand, never more.
 //!
-//! Messages are one request (`R` reset, `P` one sample) and then answers (`p` picture, `e` error text) up to `d` (done),
-//! numbers little-endian. Before the first request the child says [`HELLO`].
+//! Messages are one request (`R` reset, `P` one sample) and then answers (`p` picture, `e` error text) up to `d`
+//! (done), numbers little-endian. Before the first request the child says [`HELLO`].
 
 use std::io::{self, Read, Write};
 

@@ -1,7 +1,7 @@
 //! Frames of a video track as a stream: groups decoded side by side, frames handed over in presentation order.
 //!
-//! A group (plan.rs) is one job of one worker thread. Every group in flight has its own short queue, so memory is bounded
-//! by threads times queue length plus the decoders' own reference pictures, however many frames are wanted.
+//! A group (plan.rs) is one job of one worker thread. Every group in flight has its own short queue, so memory is
+//! bounded by threads times queue length plus the decoders' own reference pictures, however many frames are wanted.
 //!
 //! Damage: a group whose first decoder refuses or stumbles is decoded again from its key by the next one, and the last
 //! decoder goes on after errors. A wanted frame that still does not come out is given as the nearest earlier picture of

@@ -12,7 +12,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// (rule, path, number): what exceeded a limit when the rule was made, with its number then.
-const EXCEPTIONS: &[(&str, &str, usize)] = &[];
+const EXCEPTIONS: &[(&str, &str, usize)] =
+    &[("file-lines", "crates/media/src/clip.rs", 473), ("file-lines", "crates/media/src/stream.rs", 412)];
 
 /// One thing that is not as it should be.
 #[derive(Debug)]

@@ -1,9 +1,10 @@
 //! FFmpeg's general path, taken for samples of more than 8 bits, odd heights and full-resolution chroma.
 //!
 //! Subsampled chroma is interpolated between rows (bilinear, 12-bit weights) and, where it is sited on the left of its
-//! two columns, moved by a quarter of a sample (14-bit weights); samples are brought to 8 bits, and RGB comes from tables in which chroma shifts the index of luma; so 8-bit white is 253 here, and that is what the tools of the
-//! reference models see. Full-resolution chroma takes the direct formula with 13-bit coefficients and rounding.
-//! Widths that are odd as well take their chroma from the nearest column instead of interpolating between columns.
+//! two columns, moved by a quarter of a sample (14-bit weights); samples are brought to 8 bits, and RGB comes from
+//! tables in which chroma shifts the index of luma; so 8-bit white is 253 here, and that is what the tools of the
+//! reference models see. Full-resolution chroma takes the direct formula with 13-bit coefficients and rounding. Widths
+//! that are odd as well take their chroma from the nearest column instead of interpolating between columns.
 
 use super::{Coefficients, factors};
 use crate::track::Colour;
@@ -91,8 +92,8 @@ fn column_taps(columns: usize) -> Vec<Tap> {
     taps(columns, columns, 1 << 16, 1 << 15, 16_384)
 }
 
-/// Bilinear weights (sum `sum`) in FFmpeg's arithmetic: `to` places over `from` samples, the first at `position` and the
-/// next ones `step` further (sample distance 2^16, positions doubled).
+/// Bilinear weights (sum `sum`) in FFmpeg's arithmetic: `to` places over `from` samples, the first at `position` and
+/// the next ones `step` further (sample distance 2^16, positions doubled).
 fn taps(from: usize, to: usize, step: i64, mut position: i64, sum: i64) -> Vec<Tap> {
     let size = 3.min(from.saturating_sub(2)).max(1) as i64;
     let last = from as i64 - 1;

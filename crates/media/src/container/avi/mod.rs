@@ -1,6 +1,6 @@
 //! RIFF AVI. Frames have a constant rate and no presentation times: the n-th chunk of the stream is decoded at n ticks.
-//! Streams whose frames are shown in another order get their presentation times from the frames (see `order`). The index (OpenDML or `idx1`) is used when it agrees with the chunks it
-//! points at, else all chunk headers are scanned.
+//! Streams whose frames are shown in another order get their presentation times from the frames (see `order`). The
+//! index (OpenDML or `idx1`) is used when it agrees with the chunks it points at, else all chunk headers are scanned.
 
 mod header;
 mod index;

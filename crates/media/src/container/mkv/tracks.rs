@@ -127,10 +127,11 @@ fn set_codec(entry: &mut Entry, id: &str) {
         },
         _ => Codec::Other(id.into()),
     };
-    entry.length_prefixed = matches!(entry.codec, Codec::H264 | Codec::Hevc) && entry.extradata.first().is_some_and(|&v| v <= 1)
-            // A start code is no configuration record.
-            && !entry.extradata.starts_with(&[0, 0, 0, 1])
-            && !entry.extradata.starts_with(&[0, 0, 1]);
+    // A start code is no configuration record.
+    let data = &entry.extradata;
+    let start_code = data.starts_with(&[0, 0, 0, 1]) || data.starts_with(&[0, 0, 1]);
+    let record = data.first().is_some_and(|&v| v <= 1) && !start_code;
+    entry.length_prefixed = record && matches!(entry.codec, Codec::H264 | Codec::Hevc);
 }
 
 fn video(data: &[u8], entry: &mut Entry, warnings: &mut Vec<String>) -> Result<(), MediaError> {

@@ -312,7 +312,8 @@ fn vision(value: &Value) -> Result<VisionConfig, String> {
     })
 }
 
-/// Settings from `processor_config.json` (nested or flat), `preprocessor_config.json`, `video_preprocessor_config.json`.
+/// Settings from `processor_config.json` (nested or flat), `preprocessor_config.json`,
+/// `video_preprocessor_config.json`.
 fn processor(folder: &Path, convention: Convention, config: &Value) -> Result<ProcessorConfig, ModelError> {
     let whole = read_json(folder, "processor_config.json")?.unwrap_or(Value::Null);
     let flat_image = read_json(folder, "preprocessor_config.json")?.unwrap_or(Value::Null);

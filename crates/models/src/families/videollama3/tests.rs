@@ -1,4 +1,5 @@
-//! Against goldens of transformers and of a transcription of the authors' code; `reference/NOTES.md` says how they were made.
+//! Against goldens of transformers and of a transcription of the authors' code; `reference/NOTES.md` says how they were
+//! made.
 
 mod arithmetic;
 mod original;

@@ -93,7 +93,8 @@ impl VisionEncoder {
         self.post_norm.forward(&x_nd)
     }
 
-    /// Rotary angles of one frame's patches in block order: a quarter of the head for the row, a quarter for the column.
+    /// Rotary angles of one frame's patches in block order: a quarter of the head for the row, a quarter for the
+    /// column.
     fn angles(&self, rows: usize, cols: usize, merge: usize) -> Vec<f32> {
         let quarter = self.config.head_dim() / 4;
         let dim = (2 * quarter) as f32;

@@ -53,7 +53,7 @@ fn shared_budget_matches_the_authors_rule() {
         let number = |key: &str| row[key].as_u64().unwrap() as usize;
         let ours = original(&items, number("min_tokens"), number("max_tokens"));
         let theirs: Vec<(usize, usize)> =
-            row["sizes"].as_array().unwrap().iter().map(|s| integers(s)).map(|s| (s[0], s[1])).collect();
+            row["sizes"].as_array().unwrap().iter().map(integers).map(|s| (s[0], s[1])).collect();
         // The reference lets a side become zero in mixed requests; here it never does.
         for (i, (ours, theirs)) in ours.iter().zip(&theirs).enumerate() {
             let f = items[i].factor;
