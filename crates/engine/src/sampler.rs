@@ -306,8 +306,8 @@ mod tests {
             counts[id as usize] += 1;
             counts
         });
-        for (count, p) in counts.iter().zip([0.25, 0.5, 0.125, 0.125]) {
-            let sigma = (4000.0 * p * (1.0 - p) as f64).sqrt();
+        for (count, p) in counts.iter().zip([0.25, 0.5, 0.125, 0.125f64]) {
+            let sigma = (4000.0f64 * p * (1.0 - p)).sqrt();
             assert!((*count as f64 - 4000.0 * p).abs() < 5.0 * sigma, "{counts:?}");
         }
     }
