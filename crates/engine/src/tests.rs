@@ -147,11 +147,11 @@ fn a_failed_or_cancelled_turn_leaves_the_conversation_as_it_was() {
     assert!(error.expect_err("no frames").to_string().starts_with("none: no frame"), "the name of the clip");
     assert_eq!(session.messages(), messages);
 
-    let mut at_prompt = |event: Event<'_>| match event {
-        Event::Prefill { done, .. } if done > 0 => ControlFlow::Break(()),
+    let mut when_read = |event: Event<'_>| match event {
+        Event::Prefill { done, total } if done == total => ControlFlow::Break(()),
         _ => ControlFlow::Continue(()),
     };
-    let answer = session.ask(vec![medium("b", picture(2)), text("two")], &short(4), &mut at_prompt).expect("cancelled");
+    let answer = session.ask(vec![medium("b", picture(2)), text("two")], &short(4), &mut when_read).expect("cancelled");
     assert_eq!((answer.finish_reason, answer.text.as_str()), (FinishReason::Cancelled, ""));
     assert_eq!(session.messages(), messages);
 
