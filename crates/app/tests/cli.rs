@@ -437,3 +437,11 @@ fn drawn_questions_are_written_with_their_pictures() {
         assert!(item["question"].is_string() && item["answer"].is_string());
     }
 }
+
+#[test]
+fn the_embedded_model_answers_the_readme_question() {
+    let clip = concat!(env!("CARGO_MANIFEST_DIR"), "/../../assets/clips/red-circle.mp4");
+    let output = run(&["ask", clip, "What colour is the circle?"]);
+    assert_eq!(output.status.code(), Some(0), "{}", err(&output));
+    assert_eq!(out(&output).trim_end(), "red");
+}
