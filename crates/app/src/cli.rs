@@ -265,7 +265,7 @@ pub(crate) struct DumpArgs {
 pub(crate) struct TrainArgs {
     /// The recipe (JSON)
     pub(crate) recipe: PathBuf,
-    /// Folder of the model to train: its configuration and tokenizer, and weights to start from where it has any
+    /// Folder of the model to train: its configuration and tokenizer (a new run starts from random weights)
     #[arg(long, short, value_name = "FOLDER")]
     pub(crate) model: PathBuf,
     /// Folder of the checkpoint; training goes on from the one that is there
