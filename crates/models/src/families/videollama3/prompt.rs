@@ -49,11 +49,10 @@ impl PromptWriter<'_> {
     ) -> Result<Prompt, ModelError> {
         check(messages, plan, kept)?;
         let text = match (self.config.processor.convention, self.template) {
-            (Convention::Original, _) => self.original(messages, plan, kept, answer_next)?,
-            (Convention::Transformers, None) => self.plain(messages, plan, kept, answer_next)?,
             (Convention::Transformers, Some(template)) => {
                 self.templated(template, messages, plan, kept, answer_next)?
             }
+            _ => self.by_rule(messages, plan, kept, answer_next)?,
         };
         let ids = self.tokenizer.encode_marked(&text.text, &text.untrusted)?;
         let (image, video) = (self.config.image_token, self.config.video_token);
@@ -62,46 +61,13 @@ impl PromptWriter<'_> {
         Ok(Prompt { ids, visual, targets })
     }
 
-    fn original(
-        &self,
-        messages: &[Message],
-        plan: &Plan,
-        kept: &[Vec<usize>],
-        answer_next: bool,
-    ) -> Result<Marked, ModelError> {
-        self.by_rule(messages, answer_next, |out, item| {
-            let pad = self.pad(self.config.image_token)?;
-            let (plan, kept) = (&plan.items[item], &kept[item]);
-            if plan.kind == MediaKind::Image {
-                out.push(&pad.repeat(kept.iter().sum()));
-            } else {
-                out.push(&stamped(plan, kept, &pad, numpy_stamp));
-            }
-            out.push("\n");
-            Ok(())
-        })
-    }
-
-    fn plain(
-        &self,
-        messages: &[Message],
-        plan: &Plan,
-        kept: &[Vec<usize>],
-        answer_next: bool,
-    ) -> Result<Marked, ModelError> {
-        self.by_rule(messages, answer_next, |out, item| {
-            out.push(&self.expansion(&plan.items[item], &kept[item])?);
-            out.push("\n");
-            Ok(())
-        })
-    }
-
     /// The rules of the hub chat template: nothing between the parts of a message.
     fn by_rule(
         &self,
         messages: &[Message],
+        plan: &Plan,
+        kept: &[Vec<usize>],
         answer_next: bool,
-        media: impl Fn(&mut Marked, usize) -> Result<(), ModelError>,
     ) -> Result<Marked, ModelError> {
         let mut out = Marked::default();
         for message in messages {
@@ -109,7 +75,10 @@ impl PromptWriter<'_> {
             for part in &message.parts {
                 match part {
                     Part::Text(text) => out.push_untrusted(text),
-                    Part::Media(item) => media(&mut out, *item)?,
+                    Part::Media(item) => {
+                        out.push(&self.expansion(&plan.items[*item], &kept[*item])?);
+                        out.push("\n");
+                    }
                 }
             }
             out.push("<|im_end|>\n");
@@ -180,13 +149,17 @@ impl PromptWriter<'_> {
         Ok(())
     }
 
-    /// What stands for one item in the transformers convention.
+    /// What stands for one item: placeholders, after a video's stamps as the convention rounds them.
     fn expansion(&self, plan: &ItemPlan, kept: &[usize]) -> Result<String, ModelError> {
         match plan.kind {
             MediaKind::Image => Ok(self.pad(self.config.image_token)?.repeat(kept.iter().sum())),
             MediaKind::Video => {
                 let pad = self.pad(self.config.video_token)?;
-                Ok(stamped(plan, kept, &pad, |stamp| format!("{stamp:.1}")))
+                let stamp = match self.config.processor.convention {
+                    Convention::Original => numpy_stamp,
+                    Convention::Transformers => |seconds: f64| format!("{seconds:.1}"),
+                };
+                Ok(stamped(plan, kept, &pad, stamp))
             }
         }
     }
