@@ -1,4 +1,4 @@
-//! CPU arithmetic on slices: attention, norms, rope, activations, picture resize, and the safe door to mapped files.
+//! CPU arithmetic on slices: attention, linear layers, norms, rope, activations, picture resize, and the safe door to mapped files.
 //!
 //! The only room that may say `unsafe`. Imports nothing of ours. Deliberately absent: tensors, models, files' meaning.
 
@@ -8,6 +8,7 @@ pub mod attention;
 pub mod av1;
 mod gemm;
 pub mod level;
+pub mod linear;
 pub mod map;
 pub mod norm;
 pub mod resize;

@@ -28,11 +28,7 @@ impl Linear {
 
     /// Multiplies; differentiable in `x` and, when they are variables, in weight and bias.
     pub fn forward(&self, x_ti: &Tensor) -> Result<Tensor> {
-        let y_to = x_ti.matmul(&self.weight.t()?)?;
-        match &self.bias {
-            Some(bias) => y_to.broadcast_add(bias),
-            None => Ok(y_to),
-        }
+        ops::linear(x_ti, &self.weight, self.bias.as_ref())
     }
 }
 

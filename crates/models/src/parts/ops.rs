@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, CustomOp3, DType, Layout, Result, Shape, Storage, Tensor, bail};
 use zoetrope_kernels::attention::{self as kernel, Heads};
-use zoetrope_kernels::{activation, norm, rope as rope_kernel};
+use zoetrope_kernels::{activation, linear as linear_kernel, norm, rope as rope_kernel};
 
 use super::composite;
 
@@ -23,6 +23,22 @@ impl Rotary {
     pub fn new(angles: &[f32], half: usize) -> Self {
         let (cos, sin): (Vec<f32>, Vec<f32>) = angles.iter().map(|a| (a.cos(), a.sin())).unzip();
         Rotary { cos: Arc::new(cos), sin: Arc::new(sin), half }
+    }
+}
+
+/// `x W^T + b` of rows `x` `[T, I]` with `w` `[O, I]` and `b` `[O]`. Types below f32 keep candle's product.
+pub fn linear(x: &Tensor, w: &Tensor, b: Option<&Tensor>) -> Result<Tensor> {
+    let ((_, input), (output, w_input)) = (x.dims2()?, w.dims2()?);
+    if input != w_input || b.is_some_and(|b| b.dims() != [output]) {
+        bail!("linear of x {:?}, w {:?}, b {:?}", x.dims(), w.dims(), b.map(Tensor::dims))
+    }
+    if !ours(x) || x.dtype() != DType::F32 || w.dtype() != DType::F32 {
+        return composite::linear(x, w, b);
+    }
+    let (x, w) = (x.contiguous()?, w.contiguous()?);
+    match b {
+        Some(b) => x.apply_op3(&w, &contiguous(b)?, Linear),
+        None => x.apply_op2(&w, Linear),
     }
 }
 
@@ -140,6 +156,77 @@ fn read<R>(tensors: &[&Tensor], f: impl FnOnce(&[&[f32]]) -> R) -> Result<R> {
 
 fn tensor(values: Vec<f32>, like: &Tensor) -> Result<Tensor> {
     Tensor::from_vec(values, like.shape(), like.device())
+}
+
+struct Linear;
+
+impl Linear {
+    fn forward(x: &[f32], lx: &Layout, w: &[f32], lw: &Layout, b: Option<&[f32]>) -> Result<(CpuStorage, Shape)> {
+        let ((t, input), (output, _)) = (lx.shape().dims2()?, lw.shape().dims2()?);
+        let run = |y: &mut [f32]| linear_kernel::linear(x, w, b, t, input, y);
+        Ok((filled(t * output, run), (t, output).into()))
+    }
+
+    /// Gradients to `x` (when somebody learns from it) and `w`.
+    fn backward(x: &Tensor, w: &Tensor, dy: &Tensor) -> Result<Gradients2> {
+        let (t, input) = x.dims2()?;
+        let dw = read(&[x, w, dy], |s| {
+            let mut dw = vec![0.0; s[1].len()];
+            linear_kernel::linear_backward_weight(s[2], s[0], t, input, &mut dw);
+            dw
+        })?;
+        if !x.track_op() {
+            return Ok((None, Some(tensor(dw, w)?)));
+        }
+        let dx = read(&[w, dy], |s| {
+            let mut dx = vec![0.0; t * input];
+            linear_kernel::linear_backward_input(s[1], s[0], t, input, &mut dx);
+            dx
+        })?;
+        Ok((Some(tensor(dx, x)?), Some(tensor(dw, w)?)))
+    }
+}
+
+impl CustomOp2 for Linear {
+    fn name(&self) -> &'static str {
+        "linear"
+    }
+
+    fn cpu_fwd(&self, x: &CpuStorage, lx: &Layout, w: &CpuStorage, lw: &Layout) -> Result<(CpuStorage, Shape)> {
+        Linear::forward(slice(x, lx)?, lx, slice(w, lw)?, lw, None)
+    }
+
+    fn bwd(&self, x: &Tensor, w: &Tensor, _: &Tensor, dy: &Tensor) -> Result<Gradients2> {
+        Linear::backward(x, w, dy)
+    }
+}
+
+impl CustomOp3 for Linear {
+    fn name(&self) -> &'static str {
+        "linear-bias"
+    }
+
+    fn cpu_fwd(
+        &self,
+        x: &CpuStorage,
+        lx: &Layout,
+        w: &CpuStorage,
+        lw: &Layout,
+        b: &CpuStorage,
+        lb: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        Linear::forward(slice(x, lx)?, lx, slice(w, lw)?, lw, Some(slice(b, lb)?))
+    }
+
+    fn bwd(&self, x: &Tensor, w: &Tensor, b: &Tensor, _: &Tensor, dy: &Tensor) -> Result<Gradients3> {
+        let (dx, dw) = Linear::backward(x, w, dy)?;
+        let db = read(&[dy], |s| {
+            let mut db = vec![0.0; b.elem_count()];
+            linear_kernel::linear_backward_bias(s[0], &mut db);
+            db
+        })?;
+        Ok((dx, dw, Some(tensor(db, b)?)))
+    }
 }
 
 struct LayerNorm {
@@ -345,6 +432,9 @@ mod tests {
     #[test]
     fn kernels_agree_with_candle_on_values_and_gradients() {
         let (x, w, b) = (var(&[5, 12], 0.0), var(&[12], 1.0), var(&[12], 2.0));
+        let (m, c) = (var(&[7, 12], 1.5), var(&[7], 2.5));
+        same(&[&x, &m, &c], &|| linear(&x, &m, Some(&c)).unwrap(), &|| composite::linear(&x, &m, Some(&c)).unwrap());
+        same(&[&x, &m], &|| linear(&x, &m, None).unwrap(), &|| composite::linear(&x, &m, None).unwrap());
         same(&[&x, &w, &b], &|| layer_norm(&x, &w, &b, 1e-6).unwrap(), &|| {
             composite::layer_norm(&x, &w, &b, 1e-6).unwrap()
         });
