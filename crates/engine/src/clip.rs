@@ -9,10 +9,15 @@ use crate::error::EngineError;
 use crate::limits::Limits;
 use crate::media::{FrameIter, MediaSource};
 
-/// Opens a file: headers only, no pixels. Errors name the file.
+/// Opens a file: headers only, no pixels. Errors name the file; what is readable but not whole is a warning.
 pub fn open_file(path: &Path, limits: &Limits) -> Result<Box<dyn MediaSource>, EngineError> {
     match zoetrope_media::open(path, &limits.files) {
-        Ok(clip) => Ok(Box::new(clip)),
+        Ok(clip) => {
+            for warning in &clip.info().warnings {
+                tracing::warn!("{}: {warning}", path.display());
+            }
+            Ok(Box::new(clip))
+        }
         Err(error) => Err(EngineError::Media { name: path.display().to_string(), error }),
     }
 }

@@ -60,8 +60,12 @@ impl<'a> Window<'a> {
         let last = source.times.partition_point(|t| t.seconds() < end);
         if first >= last {
             let (from, to) = (first_time.seconds(), last_time.seconds());
-            let text =
-                format!("no frame between {start} s and {end} s; the video's frames run from {from} s to {to} s");
+            let asked = match (options.start, options.end) {
+                (Some(start), None) => format!("from {start} s on"),
+                (None, Some(end)) => format!("before {end} s"),
+                _ => format!("between {start} s and {end} s"),
+            };
+            let text = format!("no frame {asked}; the video's frames run from {from} s to {to} s");
             return Err(ModelError::Caller(text));
         }
         let begin = start.max(first_time.seconds());
