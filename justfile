@@ -96,11 +96,10 @@ fuzz seconds="600" targets=`cd fuzz && ls fuzz_targets | sed -n 's/\.rs$//p' | g
       cargo +nightly fuzz run $target -- -max_total_time={{seconds}} -timeout=10 -rss_limit_mb=2048 -max_len=65536; \
     done
 
-# Trains the default model from its recipe, or goes on from the last checkpoint; hours on two cores. The variables keep
-# the tensor library from waiting for its own threads: each pack has one of ours (docs/LOG.md).
+# Trains the default model from its recipe, or goes on from the last checkpoint; hours on two cores.
 train-nano out="target/zoetrope-nano":
-    CANDLE_NUM_THREADS=1 RAYON_NUM_THREADS=1 cargo run --release -- train recipes/nano.json --threads "$(nproc)" \
-        --model assets/models/zoetrope-nano --out {{out}}
+    cargo run --release -- train recipes/nano.json --from-scratch --model assets/models/zoetrope-nano \
+        --out {{out}}
 
 # The default model on held-out drawn questions, by kind, beside the chance level.
 eval-nano model="assets/models/zoetrope-nano":

@@ -265,12 +265,15 @@ pub(crate) struct DumpArgs {
 pub(crate) struct TrainArgs {
     /// The recipe (JSON)
     pub(crate) recipe: PathBuf,
-    /// Folder of the model to train: its configuration and tokenizer (a new run starts from random weights)
+    /// Folder of the model to train: its configuration, tokenizer and weights
     #[arg(long, short, value_name = "FOLDER")]
     pub(crate) model: PathBuf,
     /// Folder of the checkpoint; training goes on from the one that is there
     #[arg(long, short, value_name = "DIR")]
     pub(crate) out: PathBuf,
+    /// Start a new run from random weights instead of the model's
+    #[arg(long)]
+    pub(crate) from_scratch: bool,
     /// Stop after this many steps of the run
     #[arg(long, value_name = "N")]
     pub(crate) until: Option<usize>,
@@ -284,6 +287,12 @@ pub(crate) struct EvalArgs {
     /// Seed of the set
     #[arg(long, value_name = "N", default_value_t = 7)]
     pub(crate) seed: u64,
+    /// How hard: one_object, pictures, easy_clips, clips or full
+    #[arg(long, value_name = "NAME", default_value = "full")]
+    pub(crate) drawn: String,
+    /// Kinds of questions, with commas between [default: all]
+    #[arg(long, value_name = "KINDS", value_delimiter = ',')]
+    pub(crate) kinds: Vec<String>,
     #[command(flatten)]
     pub(crate) model: ModelArgs,
     #[command(flatten)]

@@ -155,6 +155,60 @@ fn files_that_cannot_be_read_are_named_with_the_reason() {
     ask(&desk.0.path().display().to_string(), &["folder"]);
 }
 
+/// A recipe of `steps` steps on pictures of one object.
+fn recipe(desk: &Desk, steps: usize) -> String {
+    let text = format!(
+        r#"{{"seed": 1, "batch": 2, "pack": 1, "rate": 0.001, "muon": 0.01, "warmup": 1, "floor": 0.1, "weight_decay": 0.0,
+            "beta2": 0.98, "clip": 1.0, "save_every": 1, "stages": [{{"name": "one", "steps": {steps}, "turns": 2,
+            "prune": true, "mix": [{{"drawn": "one_object", "share": 1, "kinds": ["colour", "place"]}}]}}]}}"#
+    );
+    desk.file("recipe.json", text.as_bytes())
+}
+
+const NANO: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../assets/models/zoetrope-nano");
+
+#[test]
+fn training_starts_from_the_model_or_from_nothing_goes_on_and_gives_a_model_that_answers() {
+    let desk = Desk::new();
+    let out_of = |name: &str, steps: usize, more: &[&str]| {
+        let (recipe, folder) = (recipe(&desk, steps), desk.path(name));
+        let args = [&["train", &recipe, "--model", NANO, "--out", &folder, "--json"][..], more].concat();
+        let output = run(&args);
+        assert_eq!(output.status.code(), Some(0), "{}", err(&output));
+        serde_json::from_str::<serde_json::Value>(&out(&output)).expect("one object")
+    };
+    let (learnt, random) = (out_of("learnt", 1, &[]), out_of("random", 1, &["--from-scratch"]));
+    let loss = |done: &serde_json::Value| done["loss"].as_f64().expect("a number");
+    assert!(loss(&learnt) < 0.5 * loss(&random), "{learnt} {random}");
+    let more = out_of("learnt", 3, &[]);
+    assert_eq!(more["steps"], 3);
+    let model = more["model"].as_str().expect("a folder");
+    let output = run(&["eval", "--model", model, "--items", "2", "--drawn", "one_object", "--kinds", "colour", "--json"]);
+    assert!(out(&output).contains("\"accuracy\""), "{}", err(&output));
+    let wrong = desk.file("wrong.json", b"{}");
+    fails(&["train", &wrong, "--model", NANO, "--out", &desk.path("x")], 1, &["wrong.json", "seed"]);
+    fails(&["eval", "--drawn", "oil"], 1, &["oil", "one_object"]);
+    fails(&["eval", "--kinds", "smell"], 1, &["smell", "colour"]);
+}
+
+const CLIP: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../assets/clips/red-circle.mp4");
+
+#[test]
+fn a_video_without_frames_is_refused_and_a_cut_one_gives_those_it_has() {
+    let desk = Desk::new();
+    let whole = std::fs::read(CLIP).expect("a readable clip");
+    let mut hollow = whole.clone();
+    // The count of samples comes after the name, version and flags, and the common size.
+    let at = hollow.windows(4).position(|name| name == b"stsz").expect("a sample table") + 12;
+    hollow[at..at + 4].fill(0);
+    let hollow = desk.file("hollow.mp4", &hollow);
+    fails(&["plan", &hollow, "--model", TOY], 1, &["hollow.mp4", "it holds no frame"]);
+    let half = desk.file("half.mp4", &whole[..whole.len() / 2]);
+    let output = run(&["plan", &half, "--model", TOY]);
+    assert_eq!(output.status.code(), Some(0), "{}", err(&output));
+    assert!(err(&output).contains("half.mp4: the file is cut: "), "{}", err(&output));
+}
+
 /// The beginning of a PNG of 40000 x 40000 pixels.
 fn huge_png() -> Vec<u8> {
     let mut header = b"IHDR".to_vec();
@@ -440,8 +494,7 @@ fn drawn_questions_are_written_with_their_pictures() {
 
 #[test]
 fn the_embedded_model_answers_the_readme_question() {
-    let clip = concat!(env!("CARGO_MANIFEST_DIR"), "/../../assets/clips/red-circle.mp4");
-    let output = run(&["ask", clip, "What colour is the circle?"]);
+    let output = run(&["ask", CLIP, "What colour is the circle?"]);
     assert_eq!(output.status.code(), Some(0), "{}", err(&output));
     assert_eq!(out(&output).trim_end(), "red");
 }

@@ -4,7 +4,8 @@ use std::ops::ControlFlow;
 
 use serde::Serialize;
 use zoetrope_engine::{FrameIter, Input, MediaSource, Options, Piece, Session};
-use zoetrope_lab::eval::{Item, Report, Row, drawn_set, score};
+use zoetrope_lab::draw::{Difficulty, Kind};
+use zoetrope_lab::eval::{Item, Report, Row, drawn_set_of, score};
 use zoetrope_lab::sample::Media;
 use zoetrope_models::contract::{Part, Source};
 
@@ -38,7 +39,7 @@ pub(crate) fn run(args: &EvalArgs, common: &Common) -> Result<(), Failure> {
     };
     let mut bars = Bars::new(common);
     let loaded = model::load(&args.model, &mut bars)?;
-    let items = drawn_set(args.seed, args.items);
+    let items = drawn_set_of(args.seed, args.items, &difficulty(args)?);
     let mut asked = 0;
     let report = interrupt.while_busy(|| {
         score(&items, &mut |item: &Item| {
@@ -53,6 +54,23 @@ pub(crate) fn run(args: &EvalArgs, common: &Common) -> Result<(), Failure> {
         return output::json(&Measured { model: &loaded.name, seed: args.seed, report: &report });
     }
     Ok(output::text(&table(&report))?)
+}
+
+/// The difficulty that the arguments name, with its kinds or those asked for.
+fn difficulty(args: &EvalArgs) -> Result<Difficulty, Failure> {
+    let mut difficulty = Difficulty::named(&args.drawn).map_err(Failure::new)?;
+    if !args.kinds.is_empty() {
+        difficulty.kinds = args.kinds.iter().map(|name| kind(name)).collect::<Result<_, Failure>>()?;
+    }
+    Ok(difficulty)
+}
+
+fn kind(name: &str) -> Result<Kind, Failure> {
+    let found = Kind::ALL.into_iter().find(|kind| kind.name() == name);
+    found.ok_or_else(|| {
+        let names = Kind::ALL.map(Kind::name).join(", ");
+        Failure::new(format!("no question kind is called {name}; there are {names}"))
+    })
 }
 
 fn answer(loaded: &Loaded, item: &Item, options: &Options, common: &Common) -> Result<String, Failure> {

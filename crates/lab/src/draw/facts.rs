@@ -70,7 +70,8 @@ pub(super) fn refer(dice: &mut Dice, scene: &Scene, index: usize, hide: Hide) ->
         if hide == Hide::Nothing { 2.0 } else { 0.0 },
         if hide != Hide::Shape && lone_shape { 1.0 } else { 0.0 },
         if hide != Hide::Colour && lone_colour { 1.0 } else { 0.0 },
-        if alone { 1.0 } else { 0.0 },
+        // Says nothing about it, so that everything else can still be asked.
+        if alone { 4.0 } else { 0.0 },
     ];
     if weights.iter().all(|weight| *weight == 0.0) {
         return None;

@@ -28,7 +28,7 @@ pub use ask::{Kind, Question};
 pub use backdrop::Backdrop;
 pub use corpus::corpus;
 pub use dice::Dice;
-pub use program::{Difficulty, Split};
+pub use program::{Difficulty, MOST_OBJECTS, Split};
 pub use scene::{Act, FRAMES_A_SECOND, Object, Scene, Theme};
 pub use shape::{Colour, Direction, Shape};
 pub use talk::{aside, talk};

@@ -18,6 +18,8 @@ pub(super) struct Spot {
 const GAP: f32 = 6.0;
 /// Least distance of an extent from the border, in pixels.
 const MARGIN: f32 = 3.0;
+/// Share of the canvas on both sides of a grid line where a place has no plain name.
+pub(super) const PLACE_MARGIN: f32 = 0.055;
 /// Shortest and longest way of a mover as a share of the canvas.
 const WAY: (f32, f32) = (0.42, 0.72);
 
@@ -62,13 +64,15 @@ fn one(dice: &mut Dice, (width, height): (u32, u32), radius: f32, act: &Act) -> 
     Some(Spot { from: point(start), to: point(stop) })
 }
 
-/// A coordinate in a third of `size` chosen evenly, far enough from the border.
+/// A coordinate in a third of `size` chosen evenly, far enough from the border and, where there is room, from the lines
+/// between the thirds, so that the place has a plain name.
 fn cell_point(dice: &mut Dice, size: f32, radius: f32) -> f32 {
-    let edge = radius + MARGIN;
+    let (edge, third, margin) = (radius + MARGIN, size / 3.0, (PLACE_MARGIN + 0.002) * size);
+    let inner = if edge < third - margin { third - margin } else { third };
     match dice.below(3) {
-        0 => dice.between(edge, size / 3.0),
-        1 => dice.between(size / 3.0, size * 2.0 / 3.0),
-        _ => size - dice.between(edge, size / 3.0),
+        0 => dice.between(edge, inner),
+        1 => dice.between(third + margin, 2.0 * third - margin),
+        _ => size - dice.between(edge, inner),
     }
 }
 

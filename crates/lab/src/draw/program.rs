@@ -32,11 +32,16 @@ impl Split {
     }
 }
 
+/// Most objects of a scene.
+pub const MOST_OBJECTS: usize = 2;
+
 /// How hard drawn scenes are; training goes from easy to full.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Difficulty {
-    /// Number of objects, within `1..=4`.
+    /// Number of objects of a picture, within `1..=MOST_OBJECTS`.
     pub objects: RangeInclusive<usize>,
+    /// Number of objects of a clip, within `1..=MOST_OBJECTS`.
+    pub clip_objects: RangeInclusive<usize>,
     /// Share of clips among the scenes; the others are pictures.
     pub clips: f32,
     /// Length of a clip in whole seconds, at least 2.
@@ -55,19 +60,46 @@ impl Difficulty {
         Difficulty { objects: 1..=1, clips: 0.0, odd_sizes: 0.0, ..Difficulty::full() }
     }
 
-    /// Pictures of one to four objects.
+    /// Pictures of one or two objects.
     pub fn pictures() -> Difficulty {
-        Difficulty { clips: 0.0, odd_sizes: 0.15, ..Difficulty::full() }
+        Difficulty { clips: 0.0, ..Difficulty::full() }
+    }
+
+    /// Clips of one object on a square canvas.
+    pub fn easy_clips() -> Difficulty {
+        Difficulty { clip_objects: 1..=1, clips: 1.0, odd_sizes: 0.0, ..Difficulty::full() }
     }
 
     /// Clips of one or two objects.
-    pub fn easy_clips() -> Difficulty {
-        Difficulty { objects: 1..=2, clips: 0.8, odd_sizes: 0.15, ..Difficulty::full() }
+    pub fn clips() -> Difficulty {
+        Difficulty { clips: 1.0, ..Difficulty::full() }
+    }
+
+    /// The difficulty of this name; what the names are when there is none.
+    pub fn named(name: &str) -> Result<Difficulty, String> {
+        match name {
+            "one_object" => Ok(Difficulty::one_object()),
+            "pictures" => Ok(Difficulty::pictures()),
+            "easy_clips" => Ok(Difficulty::easy_clips()),
+            "clips" => Ok(Difficulty::clips()),
+            "full" => Ok(Difficulty::full()),
+            other => Err(format!(
+                "no drawn material is called {other}; there are one_object, pictures, easy_clips, clips and full"
+            )),
+        }
     }
 
     /// Everything; what the held-out set is drawn from.
     pub fn full() -> Difficulty {
-        Difficulty { objects: 1..=4, clips: 0.6, seconds: 4..=8, kinds: Kind::ALL.to_vec(), grain: 0.7, odd_sizes: 0.3 }
+        Difficulty {
+            objects: 1..=MOST_OBJECTS,
+            clip_objects: 1..=MOST_OBJECTS,
+            clips: 0.6,
+            seconds: 4..=5,
+            kinds: Kind::FIRST.to_vec(),
+            grain: 0.3,
+            odd_sizes: 0.1,
+        }
     }
 }
 
@@ -116,8 +148,9 @@ fn attempt(dice: &mut Dice, difficulty: &Difficulty) -> Option<Scene> {
     let clip = dice.chance(difficulty.clips);
     let range = (*difficulty.seconds.start() as usize, *difficulty.seconds.end() as usize);
     let seconds = if clip { dice.within(range.0.max(2), range.1.max(2)) as u32 } else { 0 };
-    let (fewest, most) = (*difficulty.objects.start(), *difficulty.objects.end());
-    let (fewest, most) = (fewest.max(1), most.clamp(1, 4));
+    let objects = if clip { &difficulty.clip_objects } else { &difficulty.objects };
+    let (fewest, most) = (*objects.start(), *objects.end());
+    let (fewest, most) = (fewest.max(1), most.clamp(1, MOST_OBJECTS));
     let program = if clip { PROGRAMS[dice.weighted(&PROGRAMS.map(|(_, weight)| weight))].0 } else { Program::Still };
     let countable = matches!(program, Program::Still | Program::Move);
     let theme = (countable && dice.chance(0.45)).then(|| roll_theme(dice));
@@ -176,7 +209,7 @@ fn roll_theme(dice: &mut Dice) -> Theme {
 }
 
 /// Shapes and colours of `count` objects, no two alike in both. With a theme, `having` of them have it; otherwise
-/// half of the scenes have all shapes and all colours different.
+/// all shapes and all colours are different.
 fn names(dice: &mut Dice, theme: Option<Theme>, having: usize, count: usize) -> Option<Vec<(Shape, Colour)>> {
     let (mut shapes, mut colours) = (Shape::ALL, Colour::ALL);
     dice.shuffle(&mut shapes);
@@ -193,9 +226,6 @@ fn names(dice: &mut Dice, theme: Option<Theme>, having: usize, count: usize) -> 
             names.iter_mut().for_each(|name| name.1 = dice.pick(&others));
             names[..having].iter_mut().for_each(|name| name.1 = colour);
         }
-        None if dice.chance(0.5) => {
-            names = (0..count).map(|_| (dice.pick(&Shape::ALL), dice.pick(&Colour::ALL))).collect();
-        }
         None => {}
     }
     dice.shuffle(&mut names);
@@ -203,10 +233,12 @@ fn names(dice: &mut Dice, theme: Option<Theme>, having: usize, count: usize) -> 
     (!twin).then_some(names)
 }
 
+/// Least and greatest half extent of an object, in pixels.
+const RADII: (f32, f32) = (36.0, 48.0);
+
 /// Objects with places and shades; `None` when they do not fit or a change of colour makes two objects alike.
 fn furnish(dice: &mut Dice, size: (u32, u32), names: &[(Shape, Colour)], acts: Vec<Act>) -> Option<Vec<Object>> {
-    let (least, greatest) = if names.len() <= 2 { (25.0, 38.0) } else { (24.0, 32.0) };
-    let radii: Vec<f32> = names.iter().map(|_| dice.between(least, greatest)).collect();
+    let radii: Vec<f32> = names.iter().map(|_| dice.between(RADII.0, RADII.1)).collect();
     let spots = (0..6).find_map(|_| layout(dice, size, &radii, &acts))?;
     let mut objects = Vec::with_capacity(names.len());
     for (index, (&(shape, colour), act)) in names.iter().zip(acts).enumerate() {

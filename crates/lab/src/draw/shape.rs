@@ -13,8 +13,6 @@ pub enum Shape {
     Triangle,
     /// A star of five points.
     Star,
-    /// A square on its tip, a little narrow.
-    Diamond,
     /// An upright cross with equal arms.
     Cross,
 }
@@ -27,13 +25,10 @@ const STAR_INNER: f32 = 0.42;
 const CROSS_ARM: f32 = 0.33;
 /// Half the side of the square.
 const SQUARE_HALF: f32 = 0.80;
-/// Half the width of the diamond.
-const DIAMOND_HALF: f32 = 0.76;
 
 impl Shape {
     /// All shapes.
-    pub const ALL: [Shape; 6] =
-        [Shape::Circle, Shape::Square, Shape::Triangle, Shape::Star, Shape::Diamond, Shape::Cross];
+    pub const ALL: [Shape; 5] = [Shape::Circle, Shape::Square, Shape::Triangle, Shape::Star, Shape::Cross];
 
     /// The word for one.
     pub fn name(self) -> &'static str {
@@ -42,7 +37,6 @@ impl Shape {
             Shape::Square => "square",
             Shape::Triangle => "triangle",
             Shape::Star => "star",
-            Shape::Diamond => "diamond",
             Shape::Cross => "cross",
         }
     }
@@ -54,7 +48,6 @@ impl Shape {
             Shape::Square => "squares",
             Shape::Triangle => "triangles",
             Shape::Star => "stars",
-            Shape::Diamond => "diamonds",
             Shape::Cross => "crosses",
         }
     }
@@ -75,7 +68,6 @@ impl Shape {
                     (radius * angle.sin(), -radius * angle.cos())
                 })
                 .collect(),
-            Shape::Diamond => vec![(0.0, -1.0), (DIAMOND_HALF, 0.0), (0.0, 1.0), (-DIAMOND_HALF, 0.0)],
             Shape::Cross => {
                 let (a, r) = (CROSS_ARM, 0.94);
                 vec![

@@ -1,10 +1,11 @@
-//! Training: samples to packed batches, one forward shared with inference, AdamW, checkpoints that resume.
+//! Training: samples to packed batches, one forward shared with inference, AdamW and Muon, checkpoints that resume.
 //!
 //! The whole loop is [`run`]; what it learns from is a function from a number to a [`Sample`](crate::sample::Sample).
 
 mod batch;
 mod checkpoint;
 mod export;
+mod muon;
 mod optimizer;
 mod recipe;
 mod run;
@@ -12,7 +13,7 @@ mod run;
 pub use batch::{Batch, loss};
 pub use checkpoint::{Checkpoint, Progress};
 pub use export::export;
-pub use optimizer::{AdamW, Moments};
+pub use optimizer::{Moments, Optimizer};
 pub use recipe::{Recipe, Stage};
 pub use run::{Report, run};
 

@@ -1,15 +1,16 @@
-//! AdamW (Loshchilov & Hutter, arXiv 1711.05101) with clipping by global norm.
+//! AdamW (Loshchilov & Hutter, arXiv 1711.05101) with clipping by global norm, and Muon for the hidden matrices when
+//! asked for.
 
 use std::collections::BTreeMap;
 
 use candle_core::{Tensor, Var};
 use rayon::prelude::*;
 
-use super::TrainError;
+use super::{TrainError, muon};
 
 /// Settings that do not change from step to step.
 #[derive(Clone, Copy, Debug)]
-pub struct AdamW {
+pub struct Optimizer {
     /// Decay of the first moment.
     pub beta1: f32,
     /// Decay of the second moment.
@@ -20,21 +21,23 @@ pub struct AdamW {
     pub weight_decay: f32,
     /// Largest global norm of the gradient; larger ones are scaled down.
     pub clip: f32,
+    /// Muon's rate on hidden matrices as a multiple of the rate of a step; without it AdamW updates everything.
+    pub muon: Option<f32>,
 }
 
 /// Running moments of one variable.
 #[derive(Clone, Debug, Default)]
 pub struct Moments {
-    /// First moment.
+    /// First moment (Muon: its momentum).
     pub first: Vec<f32>,
-    /// Second moment.
+    /// Second moment (Muon: none).
     pub second: Vec<f32>,
 }
 
 /// Gradients by variable name, as plain values.
 pub(super) type Gradients = BTreeMap<String, Vec<f32>>;
 
-impl AdamW {
+impl Optimizer {
     /// One update; `step` counts from 1. Gradients are divided by `divisor` first. Returns the norm before clipping.
     pub fn step(
         &self,
@@ -48,8 +51,6 @@ impl AdamW {
         let square = |g: &Vec<f32>| g.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>();
         let norm = gradients.values().map(square).sum::<f64>().sqrt() as f32 / divisor;
         let scale = if norm > self.clip { self.clip / norm } else { 1.0 } / divisor;
-        let correct1 = 1.0 - self.beta1.powi(step as i32);
-        let correct2 = 1.0 - self.beta2.powi(step as i32);
         for name in gradients.keys() {
             moments.entry(name.clone()).or_default();
         }
@@ -58,20 +59,32 @@ impl AdamW {
             let (variable, gradient) = (&variables[name], &gradients[name]);
             let mut values = variable.as_tensor().flatten_all()?.to_vec1::<f32>()?;
             moments.first.resize(values.len(), 0.0);
-            moments.second.resize(values.len(), 0.0);
             let decay = if variable.rank() > 1 { 1.0 - rate * self.weight_decay } else { 1.0 };
-            let state = moments.first.iter_mut().zip(moments.second.iter_mut());
-            for ((value, &gradient), (first, second)) in values.iter_mut().zip(gradient).zip(state) {
-                let g = gradient * scale;
-                *first = self.beta1 * *first + (1.0 - self.beta1) * g;
-                *second = self.beta2 * *second + (1.0 - self.beta2) * g * g;
-                let update = *first / correct1 / ((*second / correct2).sqrt() + self.eps);
-                *value = *value * decay - rate * update;
+            values.iter_mut().for_each(|value| *value *= decay);
+            match self.muon.filter(|_| muon::fits(name, variable)) {
+                Some(share) => {
+                    let sizes = variable.dims2()?;
+                    muon::update(&mut values, gradient, scale, &mut moments.first, sizes, rate * share)?;
+                }
+                None => self.adam(&mut values, gradient, scale, moments, rate, step),
             }
             variable.set(&Tensor::from_vec(values, variable.shape(), variable.device())?)?;
             Ok::<(), TrainError>(())
         })?;
         Ok(norm)
+    }
+
+    fn adam(&self, values: &mut [f32], gradient: &[f32], scale: f32, moments: &mut Moments, rate: f32, step: usize) {
+        let correct1 = 1.0 - self.beta1.powi(step as i32);
+        let correct2 = 1.0 - self.beta2.powi(step as i32);
+        moments.second.resize(values.len(), 0.0);
+        let state = moments.first.iter_mut().zip(moments.second.iter_mut());
+        for ((value, &gradient), (first, second)) in values.iter_mut().zip(gradient).zip(state) {
+            let g = gradient * scale;
+            *first = self.beta1 * *first + (1.0 - self.beta1) * g;
+            *second = self.beta2 * *second + (1.0 - self.beta2) * g * g;
+            *value -= rate * (*first / correct1) / ((*second / correct2).sqrt() + self.eps);
+        }
     }
 }
 
@@ -83,7 +96,7 @@ mod tests {
 
     #[test]
     fn first_steps_match_a_hand_computation() {
-        let adam = AdamW { beta1: 0.9, beta2: 0.99, eps: 1e-8, weight_decay: 0.1, clip: 100.0 };
+        let adam = Optimizer { beta1: 0.9, beta2: 0.99, eps: 1e-8, weight_decay: 0.1, clip: 100.0, muon: None };
         let matrix = Var::from_tensor(&Tensor::new(&[[1.0f32, -2.0]], &Device::Cpu).unwrap()).unwrap();
         let bias = Var::from_tensor(&Tensor::new(&[1.0f32], &Device::Cpu).unwrap()).unwrap();
         let variables = BTreeMap::from([("m".to_string(), matrix), ("b".to_string(), bias)]);
@@ -99,7 +112,7 @@ mod tests {
 
     #[test]
     fn long_gradients_are_scaled_to_the_clip() {
-        let adam = AdamW { beta1: 0.0, beta2: 0.0, eps: 1.0, weight_decay: 0.0, clip: 1.0 };
+        let adam = Optimizer { beta1: 0.0, beta2: 0.0, eps: 1.0, weight_decay: 0.0, clip: 1.0, muon: None };
         let x = Var::from_tensor(&Tensor::new(&[0.0f32, 0.0], &Device::Cpu).unwrap()).unwrap();
         let variables = BTreeMap::from([("x".to_string(), x)]);
         let gradients = BTreeMap::from([("x".to_string(), vec![30.0, 40.0])]);

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::{AdamW, TrainError};
+use super::{Optimizer, TrainError};
 use crate::draw::{Difficulty, Kind};
 
 /// A training run.
@@ -19,6 +19,9 @@ pub struct Recipe {
     pub pack: usize,
     /// Peak learning rate.
     pub rate: f64,
+    /// Muon's peak learning rate for hidden matrices; AdamW updates them too when it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub muon: Option<f64>,
     /// Steps of linear warm-up.
     pub warmup: usize,
     /// Final learning rate as a share of the peak (cosine decay).
@@ -43,12 +46,25 @@ pub struct Stage {
     pub name: String,
     /// Optimiser steps.
     pub steps: usize,
-    /// Drawn material: shares of each difficulty, in any unit.
-    pub mix: Vec<(String, f64)>,
+    /// Drawn material.
+    pub mix: Vec<Material>,
     /// Most question-answer turns about one scene.
     pub turns: usize,
     /// Whether DiffFP prunes.
     pub prune: bool,
+}
+
+/// One kind of drawn material of a stage.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Material {
+    /// How hard: `one_object`, `pictures`, `easy_clips`, `clips` or `full`.
+    pub drawn: String,
+    /// How much of it, relative to the stage's other material.
+    pub share: f64,
+    /// What is asked; everything when left out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub kinds: Vec<Kind>,
 }
 
 impl Recipe {
@@ -66,11 +82,11 @@ impl Recipe {
             return Err(TrainError::Caller("batch, pack, save_every and stages must not be empty".to_string()));
         }
         for stage in &self.stages {
-            if stage.mix.is_empty() || stage.mix.iter().any(|(_, share)| *share <= 0.0) || stage.turns == 0 {
+            if stage.mix.is_empty() || stage.mix.iter().any(|one| one.share <= 0.0) || stage.turns == 0 {
                 return Err(TrainError::Caller(format!("stage {} has no material or no turns", stage.name)));
             }
-            for (name, _) in &stage.mix {
-                difficulty(name)?;
+            for one in &stage.mix {
+                one.difficulty()?;
             }
         }
         Ok(())
@@ -105,13 +121,14 @@ impl Recipe {
     }
 
     /// The optimiser's settings.
-    pub fn optimizer(&self) -> AdamW {
-        AdamW {
+    pub fn optimizer(&self) -> Optimizer {
+        Optimizer {
             beta1: 0.9,
             beta2: self.beta2 as f32,
             eps: 1e-8,
             weight_decay: self.weight_decay as f32,
             clip: self.clip as f32,
+            muon: self.muon.map(|rate| (rate / self.rate) as f32),
         }
     }
 }
@@ -119,30 +136,24 @@ impl Recipe {
 impl Stage {
     /// The difficulty that the number `unit` in [0, 1) picks.
     pub fn pick(&self, unit: f64) -> Result<Difficulty, TrainError> {
-        let total: f64 = self.mix.iter().map(|(_, share)| share).sum();
+        let total: f64 = self.mix.iter().map(|one| one.share).sum();
         let mut left = unit * total;
-        for (name, share) in &self.mix {
-            left -= share;
+        for one in &self.mix {
+            left -= one.share;
             if left < 0.0 {
-                return difficulty(name);
+                return one.difficulty();
             }
         }
-        difficulty(&self.mix[self.mix.len() - 1].0)
+        self.mix[self.mix.len() - 1].difficulty()
     }
 }
 
-fn difficulty(name: &str) -> Result<Difficulty, TrainError> {
-    match name {
-        "first_words" => {
-            let kinds = vec![Kind::Colour, Kind::Shape];
-            Ok(Difficulty { kinds, grain: 0.3, ..Difficulty::one_object() })
+impl Material {
+    fn difficulty(&self) -> Result<Difficulty, TrainError> {
+        let mut difficulty = Difficulty::named(&self.drawn).map_err(TrainError::Caller)?;
+        if !self.kinds.is_empty() {
+            difficulty.kinds.clone_from(&self.kinds);
         }
-        "one_object" => Ok(Difficulty::one_object()),
-        "pictures" => Ok(Difficulty::pictures()),
-        "easy_clips" => Ok(Difficulty::easy_clips()),
-        "full" => Ok(Difficulty::full()),
-        other => Err(TrainError::Caller(format!(
-            "no drawn material is called {other}; there are first_words, one_object, pictures, easy_clips and full"
-        ))),
+        Ok(difficulty)
     }
 }

@@ -17,6 +17,17 @@ pub fn open(folder: &Path, dtype: DType, device: &Device) -> Result<Box<dyn Vide
     }
 }
 
+/// Loads a checkpoint folder as f32 variables, to go on training it; the variables are those of the weights.
+pub fn open_to_train(folder: &Path, device: &Device) -> Result<(Box<dyn VideoLanguageModel>, Weights), ModelError> {
+    match family(folder)? {
+        Family::VideoLlama3 => {
+            let model = videollama3::VideoLlama3::open_to_train(folder, device)?;
+            let weights = model.weights().clone();
+            Ok((Box::new(model), weights))
+        }
+    }
+}
+
 /// A model over `weights` (to train, say); configuration, tokenizer and template come from `folder`.
 pub fn over(folder: &Path, weights: Weights) -> Result<Box<dyn VideoLanguageModel>, ModelError> {
     match family(folder)? {

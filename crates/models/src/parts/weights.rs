@@ -53,6 +53,13 @@ impl Weights {
         Ok(Self::build(Source::Files(files), rename, dtype, device, false))
     }
 
+    /// The same as f32 variables to train.
+    pub fn open_to_train(folder: &Path, rename: fn(&Names) -> Rename, device: &Device) -> Result<Self, ModelError> {
+        let files = Files::open(folder)?;
+        let rename = rename(&Names(Some(&files)));
+        Ok(Self::build(Source::Files(files), rename, DType::F32, device, true))
+    }
+
     /// Variables to train, initialised from `tensors` (canonical names).
     pub fn trainable(tensors: HashMap<String, Tensor>, device: &Device) -> Self {
         Self::build(Source::Tensors(tensors), |name| name.to_string(), DType::F32, device, true)
@@ -193,19 +200,29 @@ impl SplitMix {
     }
 }
 
+/// Spread of the query and key biases at the start. Under rotary positions two biases make a score that depends on the
+/// distance alone, so heads begin with patterns of places; from zero, place is learnt several times later
+/// (docs/LOG.md).
+const POSITION_STD: f32 = 1.5;
+
 fn drawn(seed: u64, name: &str, shape: &[usize], device: &Device) -> Result<Tensor, ModelError> {
     let n: usize = shape.iter().product();
-    let values = if shape.len() == 1 {
-        vec![if name.ends_with("bias") { 0.0 } else { 1.0 }; n]
+    let std = if name.ends_with("q_proj.bias") || name.ends_with("k_proj.bias") {
+        POSITION_STD
+    } else if shape.len() == 1 {
+        0.0
+    } else if name.ends_with("embed_tokens.weight") {
+        0.1
     } else {
         let fan_in: usize = shape[1..].iter().product();
-        let std = if name.ends_with("embed_tokens.weight") { 0.1 } else { (fan_in as f32).powf(-0.5) };
-        let mut random = SplitMix(seed);
-        for byte in name.bytes() {
-            random = SplitMix(random.next() ^ u64::from(byte));
-        }
-        (0..n).map(|_| random.normal() * std).collect()
+        (fan_in as f32).powf(-0.5)
     };
+    let mean = if shape.len() == 1 && !name.ends_with("bias") { 1.0 } else { 0.0 };
+    let mut random = SplitMix(seed);
+    for byte in name.bytes() {
+        random = SplitMix(random.next() ^ u64::from(byte));
+    }
+    let values: Vec<f32> = (0..n).map(|_| mean + random.normal() * std).collect();
     Ok(Tensor::from_vec(values, shape, device)?)
 }
 

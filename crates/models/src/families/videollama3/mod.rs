@@ -47,8 +47,16 @@ pub struct VideoLlama3 {
 impl VideoLlama3 {
     /// Loads a checkpoint folder in any published layout.
     pub fn open(folder: &Path, dtype: DType, device: &Device) -> Result<Self, ModelError> {
+        Self::over_files(folder, Weights::open(folder, |names| Layout::of(names).rename(), dtype, device)?)
+    }
+
+    /// The same with f32 variables, to go on training it.
+    pub fn open_to_train(folder: &Path, device: &Device) -> Result<Self, ModelError> {
+        Self::over_files(folder, Weights::open_to_train(folder, |names| Layout::of(names).rename(), device)?)
+    }
+
+    fn over_files(folder: &Path, weights: Weights) -> Result<Self, ModelError> {
         let config = Config::load(folder)?;
-        let weights = Weights::open(folder, |names| Layout::of(names).rename(), dtype, device)?;
         let layout = Layout::of(&weights.names()).word();
         let model = Self::load(folder, config, weights, layout)?;
         let unused = model.weights.unused();
