@@ -1,4 +1,5 @@
-//! CPU arithmetic on slices: attention, linear layers, norms, rope, activations, picture resize, and the safe door to mapped files.
+//! CPU arithmetic on slices: attention, linear layers, norms, rope and activations, picture resize, and the safe door
+//! to mapped files.
 //!
 //! The only room that may say `unsafe`. Imports nothing of ours. Deliberately absent: tensors, models, files' meaning.
 

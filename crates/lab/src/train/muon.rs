@@ -1,6 +1,6 @@
 //! Muon (K. Jordan and others, "Muon: An optimizer for hidden layers in neural networks", 2024): momentum whose matrix
-//! is made nearly orthogonal, so that every direction of a layer learns at the same pace. On small encoders trained from
-//! nothing it needs a third of AdamW's samples (docs/LOG.md).
+//! is made nearly orthogonal, so that every direction of a layer learns at the same pace. Small encoders trained from
+//! nothing need a third of AdamW's samples with it (docs/LOG.md).
 
 use candle_core::{Device, Result, Tensor, Var};
 

@@ -170,19 +170,13 @@ impl Linear {
     /// Gradients to `x` (when somebody learns from it) and `w`.
     fn backward(x: &Tensor, w: &Tensor, dy: &Tensor) -> Result<Gradients2> {
         let (t, input) = x.dims2()?;
-        let dw = read(&[x, w, dy], |s| {
-            let mut dw = vec![0.0; s[1].len()];
-            linear_kernel::linear_backward_weight(s[2], s[0], t, input, &mut dw);
-            dw
-        })?;
+        let mut dw = vec![0.0; w.elem_count()];
+        read(&[x, dy], |s| linear_kernel::linear_backward_weight(s[1], s[0], t, input, &mut dw))?;
         if !x.track_op() {
             return Ok((None, Some(tensor(dw, w)?)));
         }
-        let dx = read(&[w, dy], |s| {
-            let mut dx = vec![0.0; t * input];
-            linear_kernel::linear_backward_input(s[1], s[0], t, input, &mut dx);
-            dx
-        })?;
+        let mut dx = vec![0.0; x.elem_count()];
+        read(&[w, dy], |s| linear_kernel::linear_backward_input(s[1], s[0], t, input, &mut dx))?;
         Ok((Some(tensor(dx, x)?), Some(tensor(dw, w)?)))
     }
 }
@@ -220,11 +214,8 @@ impl CustomOp3 for Linear {
 
     fn bwd(&self, x: &Tensor, w: &Tensor, b: &Tensor, _: &Tensor, dy: &Tensor) -> Result<Gradients3> {
         let (dx, dw) = Linear::backward(x, w, dy)?;
-        let db = read(&[dy], |s| {
-            let mut db = vec![0.0; b.elem_count()];
-            linear_kernel::linear_backward_bias(s[0], &mut db);
-            db
-        })?;
+        let mut db = vec![0.0; b.elem_count()];
+        read(&[dy], |s| linear_kernel::linear_backward_bias(s[0], &mut db))?;
         Ok((dx, dw, Some(tensor(db, b)?)))
     }
 }

@@ -65,8 +65,8 @@ impl Weights {
         Self::build(Source::Tensors(tensors), |name| name.to_string(), DType::F32, device, true)
     }
 
-    /// Variables to train, drawn from `seed`: norms 1, biases 0, matrices normal with std `fan_in^-0.5`
-    /// (embeddings 0.1), so that activations keep their size in small models.
+    /// Variables to train, drawn from `seed`: norms 1, biases 0 (see `POSITION_STD`), matrices normal with std
+    /// `fan_in^-0.5` (embeddings 0.1), so that activations keep their size in small models.
     pub fn random(seed: u64, device: &Device) -> Self {
         Self::build(Source::Random(seed), |name| name.to_string(), DType::F32, device, true)
     }
@@ -200,14 +200,15 @@ impl SplitMix {
     }
 }
 
-/// Spread of the query and key biases at the start. Under rotary positions two biases make a score that depends on the
-/// distance alone, so heads begin with patterns of places; from zero, place is learnt several times later
-/// (docs/LOG.md).
+/// Spread of the encoder's query and key biases at the start. Under rotary positions two biases make a score that
+/// depends on the distance alone, so heads begin with patterns of places; from zero, place is learnt several times
+/// later. In the decoder the same halves the pace (docs/LOG.md).
 const POSITION_STD: f32 = 1.5;
 
 fn drawn(seed: u64, name: &str, shape: &[usize], device: &Device) -> Result<Tensor, ModelError> {
     let n: usize = shape.iter().product();
-    let std = if name.ends_with("q_proj.bias") || name.ends_with("k_proj.bias") {
+    let seeing = name.starts_with("model.vision_model");
+    let std = if seeing && (name.ends_with("q_proj.bias") || name.ends_with("k_proj.bias")) {
         POSITION_STD
     } else if shape.len() == 1 {
         0.0
