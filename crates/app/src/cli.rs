@@ -290,7 +290,7 @@ pub(crate) struct EvalArgs {
     /// How hard: one_object, pictures, easy_clips, clips or full
     #[arg(long, value_name = "NAME", default_value = "full")]
     pub(crate) drawn: String,
-    /// Kinds of questions, with commas between [default: all]
+    /// Kinds of questions, with commas between [default: the nine that the default model learns]
     #[arg(long, value_name = "KINDS", value_delimiter = ',')]
     pub(crate) kinds: Vec<String>,
     #[command(flatten)]

@@ -60,17 +60,10 @@ pub(crate) fn run(args: &EvalArgs, common: &Common) -> Result<(), Failure> {
 fn difficulty(args: &EvalArgs) -> Result<Difficulty, Failure> {
     let mut difficulty = Difficulty::named(&args.drawn).map_err(Failure::new)?;
     if !args.kinds.is_empty() {
-        difficulty.kinds = args.kinds.iter().map(|name| kind(name)).collect::<Result<_, Failure>>()?;
+        difficulty.kinds =
+            args.kinds.iter().map(|name| Kind::named(name)).collect::<Result<_, _>>().map_err(Failure::new)?;
     }
     Ok(difficulty)
-}
-
-fn kind(name: &str) -> Result<Kind, Failure> {
-    let found = Kind::ALL.into_iter().find(|kind| kind.name() == name);
-    found.ok_or_else(|| {
-        let names = Kind::ALL.map(Kind::name).join(", ");
-        Failure::new(format!("no question kind is called {name}; there are {names}"))
-    })
 }
 
 fn answer(loaded: &Loaded, item: &Item, options: &Options, common: &Common) -> Result<String, Failure> {

@@ -88,6 +88,14 @@ impl Kind {
         }
     }
 
+    /// The kind of this name; what the names are when there is none.
+    pub fn named(name: &str) -> Result<Kind, String> {
+        Kind::ALL.into_iter().find(|kind| kind.name() == name).ok_or_else(|| {
+            let names = Kind::ALL.map(Kind::name).join(", ");
+            format!("no question kind is called {name}; there are {names}")
+        })
+    }
+
     /// How often the kind is asked where it can be, relative to the others.
     fn weight(self) -> f32 {
         match self {

@@ -89,7 +89,7 @@ impl Difficulty {
         }
     }
 
-    /// Everything; what the held-out set is drawn from.
+    /// All of these, about [`Kind::FIRST`]; what the held-out set is drawn from.
     pub fn full() -> Difficulty {
         Difficulty {
             objects: 1..=MOST_OBJECTS,

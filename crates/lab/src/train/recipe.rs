@@ -62,7 +62,7 @@ pub struct Material {
     pub drawn: String,
     /// How much of it, relative to the stage's other material.
     pub share: f64,
-    /// What is asked; everything when left out.
+    /// What is asked; the difficulty's own kinds when left out.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub kinds: Vec<Kind>,
 }
