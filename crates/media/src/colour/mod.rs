@@ -131,6 +131,11 @@ mod tests {
         assert_eq!((c.red_v, c.blue_u, c.green_v, c.green_u), (14_686, 17_305, -4366, -1747));
     }
 
+    /// A progressive picture whose colours have half its width and height, sited in the middle.
+    fn halved(width: usize, height: usize, depth: u8, planes: [Samples; 3]) -> Yuv {
+        Yuv { width, height, depth, half_columns: true, half_rows: true, interlaced: false, left: false, planes }
+    }
+
     /// Every matrix, both ranges, against what FFmpeg gives (reference/make_codec_goldens.py).
     #[test]
     fn single_pixels_equal_ffmpegs() {
@@ -140,16 +145,7 @@ mod tests {
         for line in text.lines() {
             let n: Vec<u8> = line.split(' ').map(|w| w.parse().unwrap()).collect();
             let planes = [vec![n[2]; 4], vec![n[3]], vec![n[4]]].map(Samples::Byte);
-            let yuv = Yuv {
-                width: 2,
-                height: 2,
-                depth: 8,
-                half_columns: true,
-                half_rows: true,
-                interlaced: false,
-                left: false,
-                planes,
-            };
+            let yuv = halved(2, 2, 8, planes);
             let rgb = to_rgb(&yuv, colour(n[0], n[1] == 1));
             assert_eq!(rgb.data[..3], n[5..8], "{line}");
             lines += 1;
@@ -167,16 +163,7 @@ mod tests {
                 } else {
                     [vec![level; 8], vec![neutral; 2], vec![neutral; 2]].map(Samples::Word)
                 };
-                let yuv = Yuv {
-                    width: 4,
-                    height: 2,
-                    depth,
-                    half_columns: true,
-                    half_rows: true,
-                    interlaced: false,
-                    left: false,
-                    planes,
-                };
+                let yuv = halved(4, 2, depth, planes);
                 let rgb = to_rgb(&yuv, colour(1, false));
                 assert!(rgb.data.iter().all(|&v| v.abs_diff(expect) <= 1), "{depth} bits: {:?}", rgb.data);
             }
@@ -186,16 +173,7 @@ mod tests {
     #[test]
     fn odd_widths_use_the_last_chroma_sample() {
         let planes = [vec![128u8; 6], vec![128, 255], vec![128, 128]].map(Samples::Byte);
-        let yuv = Yuv {
-            width: 3,
-            height: 2,
-            depth: 8,
-            half_columns: true,
-            half_rows: true,
-            interlaced: false,
-            left: false,
-            planes,
-        };
+        let yuv = halved(3, 2, 8, planes);
         let rgb = to_rgb(&yuv, colour(6, true));
         assert_eq!(rgb.data[..6], [128u8; 6]);
         assert_eq!((rgb.data[6], rgb.data[8], rgb.data[17]), (128, 255, 255));
