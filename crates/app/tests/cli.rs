@@ -155,12 +155,14 @@ fn files_that_cannot_be_read_are_named_with_the_reason() {
     ask(&desk.0.path().display().to_string(), &["folder"]);
 }
 
-/// A recipe of `steps` steps on pictures of one object.
+/// A recipe of `steps` steps on pictures of one object, and one more in which only the visual tokens learn.
 fn recipe(desk: &Desk, steps: usize) -> String {
     let text = format!(
         r#"{{"seed": 1, "batch": 2, "pack": 1, "rate": 0.001, "muon": 0.01, "warmup": 1, "floor": 0.1, "weight_decay": 0.0,
             "beta2": 0.98, "clip": 1.0, "save_every": 1, "stages": [{{"name": "one", "steps": {steps}, "turns": 2,
-            "prune": true, "mix": [{{"drawn": "one_object", "share": 1, "kinds": ["colour", "place"]}}]}}]}}"#
+            "prune": true, "mix": [{{"drawn": "one_object", "share": 1, "kinds": ["colour", "place"]}}]}},
+            {{"name": "tokens", "steps": 1, "turns": 0, "tokens": 1.0, "prune": true,
+            "mix": [{{"drawn": "one_object", "share": 1}}]}}]}}"#
     );
     desk.file("recipe.json", text.as_bytes())
 }
@@ -181,7 +183,7 @@ fn training_starts_from_the_model_or_from_nothing_goes_on_and_gives_a_model_that
     let loss = |done: &serde_json::Value| done["loss"].as_f64().expect("a number");
     assert!(loss(&learnt) < 0.5 * loss(&random), "{learnt} {random}");
     let more = out_of("learnt", 3, &[]);
-    assert_eq!(more["steps"], 3);
+    assert_eq!(more["steps"], 4);
     let model = more["model"].as_str().expect("a folder");
     let output =
         run(&["eval", "--model", model, "--items", "2", "--drawn", "one_object", "--kinds", "colour", "--json"]);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use zoetrope_media::{Frame, Time};
 use zoetrope_models::contract::{MediaKind, Message, Part, Role, Source};
 
-use crate::draw::{Dice, Difficulty, Question, Scene, Split, aside, talk};
+use crate::draw::{Cell, Dice, Difficulty, Question, Scene, Split, aside, talk};
 
 /// One picture or video of a sample. Only the frames a plan asks for are ever drawn.
 #[derive(Clone)]
@@ -23,13 +23,17 @@ pub struct Media {
     /// End of the last frame in seconds.
     pub end: f64,
     frames: Arc<dyn Fn(usize) -> Frame + Send + Sync>,
+    cells: Option<Arc<CellsOf>>,
 }
+
+/// From a frame's index and a grid (rows, columns) to what each cell shows.
+type CellsOf = dyn Fn(usize, (usize, usize)) -> Vec<Cell> + Send + Sync;
 
 impl Media {
     /// Media whose frame `index` is `frames(index)`.
     pub fn new(source: Source, frames: impl Fn(usize) -> Frame + Send + Sync + 'static) -> Media {
         let Source { kind, width, height, times, end } = source;
-        Media { kind, width, height, times, end, frames: Arc::new(frames) }
+        Media { kind, width, height, times, end, frames: Arc::new(frames), cells: None }
     }
 
     /// A drawn scene.
@@ -37,12 +41,20 @@ impl Media {
         let kind = if scene.is_clip() { MediaKind::Video } else { MediaKind::Image };
         let (width, height) = scene.size();
         let source = Source { kind, width, height, times: scene.times(), end: scene.end() };
-        Media::new(source, move |index| scene.frame(index))
+        let scene = Arc::new(scene);
+        let same = Arc::clone(&scene);
+        let cells: Arc<CellsOf> = Arc::new(move |index, grid| same.cells(index, grid));
+        Media { cells: Some(cells), ..Media::new(source, move |index| scene.frame(index)) }
     }
 
     /// Frame `index` in presentation order.
     pub fn frame(&self, index: usize) -> Frame {
         (self.frames)(index)
+    }
+
+    /// What each cell of a grid (rows, columns) over frame `index` shows; `None` when nobody knows.
+    pub fn cells(&self, index: usize, grid: (usize, usize)) -> Option<Vec<Cell>> {
+        self.cells.as_ref().map(|cells| cells(index, grid))
     }
 
     /// What a plan needs to know.
@@ -88,9 +100,13 @@ impl Sample {
     }
 
     /// The training sample of `seed`: a drawn scene of the training split with up to `turns` questions, now and then
-    /// a question that it cannot answer, rarely text alone.
+    /// a question that it cannot answer, rarely text alone. With no turns it is the scene alone.
     pub fn drawn(seed: u64, difficulty: &Difficulty, turns: usize) -> Sample {
         let mut dice = Dice::new("drawn/sample", seed);
+        if turns == 0 {
+            let scene = Scene::new(Split::Train, seed, difficulty);
+            return Sample::conversation(vec![Media::drawn(scene)], &[]);
+        }
         if dice.chance(TEXT_ONLY) {
             return Sample::conversation(Vec::new(), &[talk(&mut dice)]);
         }

@@ -7,7 +7,7 @@ use std::process::Command;
 use std::thread::available_parallelism;
 
 use candle_core::{DType, Device};
-use zoetrope_lab::train::{self, Checkpoint, Moments, Progress, Recipe, Report, TrainError};
+use zoetrope_lab::train::{self, Checkpoint, Moments, Progress, Recipe, Report, TokenHeads, TrainError};
 use zoetrope_models::contract::VideoLanguageModel;
 use zoetrope_models::families;
 use zoetrope_models::parts::weights::Weights;
@@ -26,7 +26,7 @@ pub(crate) fn run(args: &TrainArgs, common: &Common) -> Result<(), Failure> {
     library_on_one_thread(common)?;
     std::fs::create_dir_all(&args.out).map_err(|error| Failure::file(&args.out, &error))?;
     let folder = args.out.join("checkpoint");
-    let (model, weights, state) = start(args, &folder, recipe.seed)?;
+    let Start { model, weights, heads, state } = start(args, &folder, recipe.seed)?;
     let variables = weights.variables();
     let interrupt = Interrupt::install();
     let flag = interrupt.flag();
@@ -49,7 +49,7 @@ pub(crate) fn run(args: &TrainArgs, common: &Common) -> Result<(), Failure> {
         if stop { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
     let progress =
-        interrupt.while_busy(|| train::run(model.as_ref(), &variables, &recipe, state, &folder, &mut told))?;
+        interrupt.while_busy(|| train::run(model.as_ref(), &heads, &variables, &recipe, state, &folder, &mut told))?;
     train::export(&args.model, &exported, &variables, DType::F32)?;
     if common.json {
         let done = serde_json::json!({ "steps": progress.step, "loss": progress.loss, "model": exported });
@@ -96,24 +96,29 @@ fn replaced_by(mut command: Command) -> Failure {
     }
 }
 
-/// Moments of every variable and how far a run is.
-type State = (BTreeMap<String, Moments>, Progress);
+/// What a run begins with.
+struct Start {
+    model: Box<dyn VideoLanguageModel>,
+    weights: Weights,
+    heads: TokenHeads,
+    state: (BTreeMap<String, Moments>, Progress),
+}
 
 /// The model to go on with: that of the checkpoint, else that of the model's folder, or random weights when asked for.
-fn start(
-    args: &TrainArgs,
-    checkpoint: &Path,
-    seed: u64,
-) -> Result<(Box<dyn VideoLanguageModel>, Weights, State), Failure> {
-    let (weights, state) = match Checkpoint::read(checkpoint)? {
-        Some(found) => (Weights::trainable(found.weights, &Device::Cpu), (found.moments, found.progress)),
-        None if args.from_scratch => (Weights::random(seed, &Device::Cpu), State::default()),
-        None => {
-            let (model, weights) = families::open_to_train(&args.model, &Device::Cpu)?;
-            return Ok((model, weights, State::default()));
-        }
+fn start(args: &TrainArgs, checkpoint: &Path, seed: u64) -> Result<Start, Failure> {
+    let found = Checkpoint::read(checkpoint)?;
+    let (model, weights) = match &found {
+        Some(found) => over(args, Weights::trainable(found.weights.clone(), &Device::Cpu))?,
+        None if args.from_scratch => over(args, Weights::random(seed, &Device::Cpu))?,
+        None => families::open_to_train(&args.model, &Device::Cpu)?,
     };
-    Ok((families::over(&args.model, weights.clone())?, weights, state))
+    let heads = TokenHeads::new(model.info().hidden, found.as_ref().map(|found| &found.weights), seed)?;
+    let state = found.map(|found| (found.moments, found.progress)).unwrap_or_default();
+    Ok(Start { model, weights, heads, state })
+}
+
+fn over(args: &TrainArgs, weights: Weights) -> Result<(Box<dyn VideoLanguageModel>, Weights), Failure> {
+    Ok((families::over(&args.model, weights.clone())?, weights))
 }
 
 fn line(report: &Report<'_>, steps: usize, loss: f64) -> String {

@@ -12,6 +12,7 @@
 
 mod ask;
 mod backdrop;
+mod cells;
 mod corpus;
 mod dice;
 mod events;
@@ -26,6 +27,7 @@ mod talk;
 
 pub use ask::{Kind, Question};
 pub use backdrop::Backdrop;
+pub use cells::Cell;
 pub use corpus::corpus;
 pub use dice::Dice;
 pub use program::{Difficulty, MOST_OBJECTS, Split};

@@ -4,7 +4,7 @@ use zoetrope_media::Rgb;
 
 use super::dice::scatter;
 use super::scene::{Object, Scene};
-use super::shape::{Shape, polygon_distance};
+use super::shape::Outline;
 
 /// The picture that frame `index` of `scene` shows.
 pub(super) fn paint(scene: &Scene, index: usize) -> Rgb {
@@ -33,19 +33,12 @@ fn background(scene: &Scene) -> Rgb {
 
 /// Blends one object over the picture; a pixel half covered is half the object's colour.
 fn stamp(image: &mut Rgb, object: &Object, (cx, cy): (f32, f32), fill: [u8; 3]) {
-    let radius = object.radius;
-    let corners: Vec<(f32, f32)> = object.shape.corners().iter().map(|(x, y)| (x * radius, y * radius)).collect();
-    let (sin, cos) = object.angle.sin_cos();
-    let reach = radius + 2.0;
+    let outline = Outline::new(object.shape, object.radius, object.angle);
+    let reach = object.radius + 2.0;
     let columns = span(cx, reach, image.width);
     for y in span(cy, reach, image.height) {
         for x in columns.clone() {
-            let (dx, dy) = (x as f32 + 0.5 - cx, y as f32 + 0.5 - cy);
-            let (dx, dy) = (dx * cos + dy * sin, dy * cos - dx * sin);
-            let distance = match object.shape {
-                Shape::Circle => dx.hypot(dy) - radius * 0.92,
-                _ => polygon_distance(&corners, dx, dy),
-            };
+            let distance = outline.distance(x as f32 + 0.5 - cx, y as f32 + 0.5 - cy);
             let cover = (0.5 - distance).clamp(0.0, 1.0);
             if cover > 0.0 {
                 let at = (y as usize * image.width as usize + x as usize) * 3;

@@ -83,6 +83,15 @@ impl Object {
         }
     }
 
+    /// The name of the colour at frame `index`; `None` when the object is not there.
+    pub fn colour_at(&self, index: usize) -> Option<Colour> {
+        let fill = self.fill_at(index)?;
+        Some(match self.act {
+            Act::Becomes(_, colour, after) if fill == after => colour,
+            _ => self.colour,
+        })
+    }
+
     /// The middle at frame `index`, in pixels.
     pub fn centre_at(&self, scene: &Scene, index: usize) -> (f32, f32) {
         match self.act {

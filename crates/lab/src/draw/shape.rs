@@ -89,8 +89,34 @@ impl Shape {
     }
 }
 
+/// The edge of a drawn object.
+pub(super) struct Outline {
+    shape: Shape,
+    corners: Vec<(f32, f32)>,
+    radius: f32,
+    turn: (f32, f32),
+}
+
+impl Outline {
+    /// Of `shape` with half extent `radius` (pixels), tilted by `angle` (radians).
+    pub(super) fn new(shape: Shape, radius: f32, angle: f32) -> Outline {
+        let corners = shape.corners().iter().map(|(x, y)| (x * radius, y * radius)).collect();
+        Outline { shape, corners, radius, turn: angle.sin_cos() }
+    }
+
+    /// Signed distance (negative inside) of a point to the edge; both from the middle of the object, in pixels.
+    pub(super) fn distance(&self, dx: f32, dy: f32) -> f32 {
+        let (sin, cos) = self.turn;
+        let (dx, dy) = (dx * cos + dy * sin, dy * cos - dx * sin);
+        match self.shape {
+            Shape::Circle => dx.hypot(dy) - self.radius * 0.92,
+            _ => polygon_distance(&self.corners, dx, dy),
+        }
+    }
+}
+
 /// Signed distance (negative inside) of a point to the closed polygon `corners`.
-pub(super) fn polygon_distance(corners: &[(f32, f32)], x: f32, y: f32) -> f32 {
+fn polygon_distance(corners: &[(f32, f32)], x: f32, y: f32) -> f32 {
     let mut nearest = f32::MAX;
     let mut inside = false;
     let mut previous = corners.len().wrapping_sub(1);

@@ -9,6 +9,7 @@ mod muon;
 mod optimizer;
 mod recipe;
 mod run;
+mod tokens;
 
 pub use batch::{Batch, loss};
 pub use checkpoint::{Checkpoint, Progress};
@@ -16,6 +17,7 @@ pub use export::export;
 pub use optimizer::{Moments, Optimizer};
 pub use recipe::{Recipe, Stage};
 pub use run::{Report, run};
+pub use tokens::TokenHeads;
 
 /// Why training stopped.
 #[derive(Debug, thiserror::Error)]

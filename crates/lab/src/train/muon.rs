@@ -12,7 +12,7 @@ const QUINTIC: (f64, f64, f64) = (3.4445, -4.7750, 2.0315);
 
 /// Whether Muon is meant for this variable: matrices between hidden layers, not tables of tokens or of pixels.
 pub(super) fn fits(name: &str, variable: &Var) -> bool {
-    variable.rank() == 2 && !name.contains("embed") && !name.starts_with("lm_head")
+    variable.rank() == 2 && !name.contains("embed") && !name.starts_with("lm_head") && !name.starts_with("lab.")
 }
 
 /// One update of a matrix of `sizes` (rows, columns) with `gradient * scale`.

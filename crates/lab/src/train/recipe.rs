@@ -48,8 +48,11 @@ pub struct Stage {
     pub steps: usize,
     /// Drawn material.
     pub mix: Vec<Material>,
-    /// Most question-answer turns about one scene.
+    /// Most question-answer turns about one scene; 0 asks nothing, so that only the visual tokens learn.
     pub turns: usize,
+    /// Weight of the loss by which every visual token learns to tell what it shows, beside that of the answers.
+    #[serde(default)]
+    pub tokens: f64,
     /// Whether DiffFP prunes.
     pub prune: bool,
 }
@@ -82,8 +85,12 @@ impl Recipe {
             return Err(TrainError::Caller("batch, pack, save_every and stages must not be empty".to_string()));
         }
         for stage in &self.stages {
-            if stage.mix.is_empty() || stage.mix.iter().any(|one| one.share <= 0.0) || stage.turns == 0 {
-                return Err(TrainError::Caller(format!("stage {} has no material or no turns", stage.name)));
+            if stage.mix.is_empty()
+                || stage.mix.iter().any(|one| one.share <= 0.0)
+                || stage.turns == 0 && stage.tokens == 0.0
+            {
+                let text = format!("stage {} has no material, or neither turns nor tokens to learn from", stage.name);
+                return Err(TrainError::Caller(text));
             }
             for one in &stage.mix {
                 one.difficulty()?;

@@ -9,8 +9,9 @@ use candle_core::Var;
 use rayon::prelude::*;
 use zoetrope_models::contract::{PlanOptions, VideoLanguageModel};
 
-use super::batch::{Batch, loss};
+use super::batch::{Batch, lesson};
 use super::optimizer::Gradients;
+use super::tokens::TokenHeads;
 use super::{Checkpoint, Moments, Progress, Recipe, TrainError};
 use crate::draw::Dice;
 use crate::sample::Sample;
@@ -30,10 +31,11 @@ pub struct Report<'a> {
     pub rate: f64,
 }
 
-/// Trains `model`, whose weights are `variables`, until the recipe ends or `told` says stop; writes a checkpoint to
+/// Trains `model`, whose weights are `variables`, and `heads` until the recipe ends or `told` says stop; writes a checkpoint to
 /// `folder` every `save_every` steps and at the end. `state` is what the last checkpoint held.
 pub fn run(
     model: &dyn VideoLanguageModel,
+    heads: &TokenHeads,
     variables: &BTreeMap<String, Var>,
     recipe: &Recipe,
     state: (BTreeMap<String, Moments>, Progress),
@@ -41,12 +43,15 @@ pub fn run(
     told: &mut dyn FnMut(&Report<'_>) -> ControlFlow<()>,
 ) -> Result<Progress, TrainError> {
     let (mut moments, mut progress) = state;
+    let mut variables = variables.clone();
+    variables.extend(heads.variables());
+    let variables = &variables;
     let optimizer = recipe.optimizer();
     let clock = Instant::now();
     let before = progress.seconds;
     while progress.step < recipe.steps() {
         let step = progress.step;
-        let (gradients, total, targets) = gradients(model, variables, recipe, step)?;
+        let (gradients, total, targets) = gradients(model, heads, variables, recipe, step)?;
         let mean = total / targets as f64;
         if !mean.is_finite() {
             return Err(TrainError::Diverged { step, loss: mean });
@@ -73,13 +78,14 @@ pub fn run(
 /// independent, so they run on as many threads as the pool has.
 fn gradients(
     model: &dyn VideoLanguageModel,
+    heads: &TokenHeads,
     variables: &BTreeMap<String, Var>,
     recipe: &Recipe,
     step: usize,
 ) -> Result<(Gradients, f64, usize), TrainError> {
     let numbers: Vec<u64> = (0..recipe.batch).map(|i| (step * recipe.batch + i) as u64).collect();
     let packs: Vec<_> =
-        numbers.par_chunks(recipe.pack).map(|pack| one_pack(model, variables, recipe, step, pack)).collect();
+        numbers.par_chunks(recipe.pack).map(|pack| one_pack(model, heads, variables, recipe, step, pack)).collect();
     let mut sum: Option<(Gradients, f64, usize)> = None;
     for pack in packs {
         let (gradients, loss, targets) = pack?;
@@ -108,6 +114,7 @@ fn add(all: &mut Gradients, name: String, values: Vec<f32>) {
 
 fn one_pack(
     model: &dyn VideoLanguageModel,
+    heads: &TokenHeads,
     variables: &BTreeMap<String, Var>,
     recipe: &Recipe,
     step: usize,
@@ -121,13 +128,13 @@ fn one_pack(
     let samples = numbers.iter().map(draw).collect::<Result<Vec<_>, TrainError>>()?;
     let options = PlanOptions { prune: Some(stage.prune), ..PlanOptions::default() };
     let batch = Batch::new(model, &samples, &options)?;
-    let loss = loss(model, &batch)?;
-    let store = loss.backward()?;
+    let lesson = lesson(model, heads, &batch, stage.tokens)?;
+    let store = lesson.loss.backward()?;
     let mut gradients = Gradients::new();
     for (name, variable) in variables {
         if let Some(gradient) = store.get(variable) {
             gradients.insert(name.clone(), gradient.flatten_all()?.to_vec1::<f32>()?);
         }
     }
-    Ok((gradients, f64::from(loss.to_scalar::<f32>()?), batch.targets.len()))
+    Ok((gradients, f64::from(lesson.loss.to_scalar::<f32>()?), lesson.targets))
 }
