@@ -14,6 +14,8 @@ pub enum Level {
     Avx2,
     /// AVX-512 F, VL, BW and DQ.
     Avx512,
+    /// The same with VNNI (8-bit products) and BF16.
+    Avx512Vnni,
 }
 
 impl Level {
@@ -25,8 +27,9 @@ impl Level {
                 && is_x86_feature_detected!("avx512vl")
                 && is_x86_feature_detected!("avx512bw")
                 && is_x86_feature_detected!("avx512dq");
+            let short = is_x86_feature_detected!("avx512vnni") && is_x86_feature_detected!("avx512bf16");
             if avx2 && wide {
-                return Level::Avx512;
+                return if short { Level::Avx512Vnni } else { Level::Avx512 };
             }
             if avx2 {
                 return Level::Avx2;
@@ -37,20 +40,29 @@ impl Level {
 
     /// Levels this CPU can run, lowest first; tests force each of them.
     pub fn available() -> Vec<Level> {
-        let best = Level::detect();
-        [Level::Portable, Level::Avx2, Level::Avx512].into_iter().filter(|level| *level <= best).collect()
+        let best = level_of_cpu();
+        let all = [Level::Portable, Level::Avx2, Level::Avx512, Level::Avx512Vnni];
+        all.into_iter().filter(|level| *level <= best).collect()
     }
 }
 
-/// The level in use: never above what the CPU has, whatever `ZOETROPE_ISA` (`portable`, `avx2`, `avx512`) says.
+/// The best level this CPU has.
+pub fn level_of_cpu() -> Level {
+    static BEST: OnceLock<Level> = OnceLock::new();
+    *BEST.get_or_init(Level::detect)
+}
+
+/// The level in use: never above what the CPU has, whatever `ZOETROPE_ISA` (`portable`, `avx2`, `avx512`, `avx512vnni`)
+/// says.
 pub fn level() -> Level {
     static CHOSEN: OnceLock<Level> = OnceLock::new();
     *CHOSEN.get_or_init(|| {
-        let best = Level::detect();
+        let best = level_of_cpu();
         let asked = match std::env::var("ZOETROPE_ISA").as_deref() {
             Ok("portable") => Level::Portable,
             Ok("avx2") => Level::Avx2,
-            _ => Level::Avx512,
+            Ok("avx512") => Level::Avx512,
+            _ => Level::Avx512Vnni,
         };
         best.min(asked)
     })
@@ -58,10 +70,10 @@ pub fn level() -> Level {
 
 /// Defines a function whose body is compiled once a level; `name` runs the level in use, `name_at` a given one.
 macro_rules! per_level {
-    ($(#[$meta:meta])* pub fn $name:ident / $name_at:ident ($($arg:ident : $ty:ty),* $(,)?) $body:block) => {
+    ($(#[$meta:meta])* $vis:vis fn $name:ident / $name_at:ident ($($arg:ident : $ty:ty),* $(,)?) $body:block) => {
         $(#[$meta])*
         #[allow(clippy::too_many_arguments, reason = "kernels take plain slices and sizes")]
-        pub fn $name($($arg: $ty),*) {
+        $vis fn $name($($arg: $ty),*) {
             $name_at($crate::level::level(), $($arg),*)
         }
 
@@ -84,9 +96,9 @@ macro_rules! per_level {
                 fn avx2($($arg: $ty),*) {
                     body($($arg),*)
                 }
-                match level.min($crate::level::level()) {
-                    // SAFETY: `level()` only returns levels whose features were detected on this CPU.
-                    $crate::level::Level::Avx512 => return unsafe { avx512($($arg),*) },
+                match level.min($crate::level::level_of_cpu()) {
+                    // SAFETY: `level_of_cpu()` only returns levels whose features were detected on this CPU.
+                    $crate::level::Level::Avx512 | $crate::level::Level::Avx512Vnni => return unsafe { avx512($($arg),*) },
                     // SAFETY: as above.
                     $crate::level::Level::Avx2 => return unsafe { avx2($($arg),*) },
                     $crate::level::Level::Portable => {}

@@ -1,4 +1,4 @@
-//! CPU arithmetic on slices: attention, linear layers, norms, rope and activations, picture resize, and the safe door
+//! CPU arithmetic on slices: products with packed weights, attention, linear layers, norms, rope and activations, picture resize, and the safe door
 //! to mapped files.
 //!
 //! The only room that may say `unsafe`. Imports nothing of ours. Deliberately absent: tensors, models, files' meaning.
@@ -12,5 +12,7 @@ pub mod level;
 pub mod linear;
 pub mod map;
 pub mod norm;
+pub mod packed;
+pub mod peak;
 pub mod resize;
 pub mod rope;

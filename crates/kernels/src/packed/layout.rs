@@ -1,0 +1,135 @@
+//! Weights to packed bytes and back. One panel is [`LANES`] rows of `W`; its step `s` holds, for every lane, the
+//! values of columns `per_step * s ..` in 32 bits. A 4-bit panel is a sequence of groups of 32 columns: bytes whose low
+//! nibble belongs to step `s` and whose high nibble to step `s + 4` (`s < 4`), then a bf16 scale a lane.
+
+use std::ops::Range;
+
+use super::{GROUP, GROUP_BYTES, Kind, LANES, Packed, STEP_BYTES};
+
+/// What int8 and 4-bit values are stored above, so that they are unsigned.
+const ZERO8: f32 = 128.0;
+const ZERO4: f32 = 8.0;
+
+/// The nearest bf16, ties to even, as its 16 bits.
+#[inline(always)]
+pub(super) fn bf16(value: f32) -> u16 {
+    let bits = value.to_bits();
+    let rounded = bits.wrapping_add(0x7fff + ((bits >> 16) & 1));
+    // A number that is none stays one: rounding could carry its last bits away.
+    if value.is_nan() { (bits >> 16) as u16 | 0x40 } else { (rounded >> 16) as u16 }
+}
+
+/// The value of 16 bits of bf16.
+#[inline(always)]
+pub(super) fn from_bf16(bits: u16) -> f32 {
+    f32::from_bits(u32::from(bits) << 16)
+}
+
+/// Packs `values` `[LANES, cols]` to one panel; `scales` holds a little-endian f32 a lane for int8.
+pub(super) fn pack(kind: Kind, values: &[f32], cols: usize, bytes: &mut [u8], scales: &mut [u8]) {
+    match kind {
+        Kind::F32 => each(values, cols, 1, bytes, |value, out| out.copy_from_slice(&value[0].to_le_bytes())),
+        Kind::Bf16 => each(values, cols, 2, bytes, |values, out| {
+            for (value, out) in values.iter().zip(out.chunks_exact_mut(2)) {
+                out.copy_from_slice(&bf16(*value).to_le_bytes());
+            }
+        }),
+        Kind::Int8 => int8(values, cols, bytes, scales),
+        Kind::Int4 => {
+            for (group, bytes) in bytes.chunks_exact_mut(GROUP_BYTES).enumerate() {
+                for lane in 0..LANES {
+                    int4(values, cols, group, lane, bytes);
+                }
+            }
+        }
+    }
+}
+
+/// Calls `write` for the 32 bits of every lane of every step with its (at most `per_step`) values.
+fn each(values: &[f32], cols: usize, per_step: usize, bytes: &mut [u8], write: impl Fn(&[f32], &mut [u8])) {
+    for (step, bytes) in bytes.chunks_exact_mut(STEP_BYTES).enumerate() {
+        let columns = step * per_step..cols.min((step + 1) * per_step);
+        for (row, out) in values.chunks_exact(cols).zip(bytes.chunks_exact_mut(4)) {
+            write(&row[columns.clone()], out);
+        }
+    }
+}
+
+fn largest(values: &[f32]) -> f32 {
+    values.iter().fold(0.0, |most, value| value.abs().max(most))
+}
+
+fn int8(values: &[f32], cols: usize, bytes: &mut [u8], scales: &mut [u8]) {
+    bytes.fill(ZERO8 as u8);
+    for (lane, (row, out)) in values.chunks_exact(cols).zip(scales.chunks_exact_mut(4)).enumerate() {
+        let scale = largest(row) / 127.0;
+        let inverse = if scale > 0.0 { scale.recip() } else { 0.0 };
+        for (k, value) in row.iter().enumerate() {
+            let whole = (value * inverse).round_ties_even().clamp(-127.0, 127.0);
+            bytes[k / 4 * STEP_BYTES + lane * 4 + k % 4] = (whole + ZERO8) as u8;
+        }
+        out.copy_from_slice(&scale.to_le_bytes());
+    }
+}
+
+/// Byte and shift of value `k` of a group for `lane`.
+fn nibble(lane: usize, k: usize) -> (usize, u32) {
+    let (step, part) = (k / 4, k % 4);
+    (step % 4 * STEP_BYTES + lane * 4 + part, 4 * (step as u32 / 4))
+}
+
+/// One lane of one group: of a few scales near `largest / 8` the one with the smallest squared error.
+fn int4(values: &[f32], cols: usize, group: usize, lane: usize, bytes: &mut [u8]) {
+    let mut own = [0.0; GROUP];
+    let columns = group * GROUP..cols.min((group + 1) * GROUP);
+    own[..columns.len()].copy_from_slice(&values[lane * cols..][columns]);
+    // The value of largest size gets the end with eight steps.
+    let peak = own.iter().fold(0.0f32, |peak, value| if value.abs() > peak.abs() { *value } else { peak });
+    let mut best = (f32::INFINITY, 0);
+    for tenth in -2..=3 {
+        let scale = bf16(peak / -(ZERO4 - 0.25 * tenth as f32));
+        let error = own.iter().map(|value| (value - four(*value, from_bf16(scale)) * from_bf16(scale)).powi(2)).sum();
+        if error < best.0 {
+            best = (error, scale);
+        }
+    }
+    let scale = from_bf16(best.1);
+    for (k, value) in own.iter().enumerate() {
+        let (at, shift) = nibble(lane, k);
+        bytes[at] |= ((four(*value, scale) + ZERO4) as u8) << shift;
+    }
+    let at = LANES * GROUP / 2 + 2 * lane;
+    bytes[at..at + 2].copy_from_slice(&best.1.to_le_bytes());
+}
+
+fn four(value: f32, scale: f32) -> f32 {
+    if scale == 0.0 { 0.0 } else { (value / scale).round_ties_even().clamp(-ZERO4, ZERO4 - 1.0) }
+}
+
+/// Rows `range` of `packed` as f32.
+pub(super) fn unpack(packed: &Packed, range: Range<usize>) -> Vec<f32> {
+    let mut out = Vec::with_capacity(range.len() * packed.cols);
+    for row in range {
+        let (bytes, lane) = (packed.panel(row / LANES), row % LANES);
+        let scale = if packed.kind == Kind::Int8 { packed.row_scale(row) } else { 1.0 };
+        out.extend((0..packed.cols).map(|k| value(packed.kind, bytes, lane, k) * scale));
+    }
+    out
+}
+
+/// Value `k` of a lane before the scale of its row.
+fn value(kind: Kind, bytes: &[u8], lane: usize, k: usize) -> f32 {
+    let at = |size: usize, per_step: usize| k / per_step * STEP_BYTES + lane * 4 + k % per_step * size;
+    match kind {
+        Kind::F32 => f32::from_le_bytes(bytes[at(4, 1)..][..4].try_into().expect("four bytes")),
+        Kind::Bf16 => from_bf16(u16::from_le_bytes(bytes[at(2, 2)..][..2].try_into().expect("two bytes"))),
+        Kind::Int8 => f32::from(bytes[at(1, 4)]) - ZERO8,
+        Kind::Int4 => {
+            let bytes = &bytes[k / GROUP * GROUP_BYTES..];
+            let (at, shift) = nibble(lane, k % GROUP);
+            let scale = &bytes[LANES * GROUP / 2 + 2 * lane..][..2];
+            let whole = f32::from((bytes[at] >> shift) & 15) - ZERO4;
+            whole * from_bf16(u16::from_le_bytes(scale.try_into().expect("two bytes")))
+        }
+    }
+}

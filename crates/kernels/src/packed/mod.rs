@@ -1,0 +1,323 @@
+//! Products `y = x W^T + b` with weights packed once for the kernel that reads them: f32, bf16, int8 and 4-bit.
+//!
+//! Shapes: `x` is `[t, cols]` f32, `W` is `[rows, cols]`, `b` is `[rows]`, `y` is `[t, rows]`.
+//!
+//! - **f32**: as it is.
+//! - **bf16**: weights and `x` rounded to bf16, products exact, sums in f32.
+//! - **int8**: one scale a row of `W` (largest value to 127); `x` gets a scale for each 256 values of a row, so that one
+//!   large value coarsens only its neighbours; sums exact in 32 bits.
+//! - **int4**: a bf16 scale for each 32 values of a row of `W`, values `-8..=7`; `x` as for int8.
+//!
+//! The bytes are the same at every level and on every machine, so that a converted file is mapped and used.
+
+mod layout;
+#[cfg(test)]
+mod reference;
+mod rows;
+#[cfg(test)]
+mod tests;
+mod tile;
+
+use std::ops::{Deref, Range};
+use std::sync::Arc;
+
+use rayon::prelude::*;
+
+use crate::level::{Level, level};
+use crate::map::Mapped;
+use rows::Rows;
+use tile::{Tile, add_tile};
+
+/// Rows of `W` that lie side by side in a panel.
+const LANES: usize = 32;
+/// Bytes of one step of a panel: 32 bits for each lane.
+const STEP_BYTES: usize = 4 * LANES;
+/// Most rows of `x` that a tile multiplies at once.
+const TILE_ROWS: usize = 12;
+/// Values of a row of `W` that share a scale in 4-bit.
+const GROUP: usize = 32;
+/// Bytes of one group of a 4-bit panel: nibbles, then scales.
+const GROUP_BYTES: usize = LANES * GROUP / 2 + 2 * LANES;
+
+/// How the values are stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// 32-bit floats.
+    F32,
+    /// 16-bit floats with eight bits of exponent.
+    Bf16,
+    /// 8-bit integers with a scale a row.
+    Int8,
+    /// 4-bit integers with a scale for 32 values.
+    Int4,
+}
+
+impl Kind {
+    /// All kinds.
+    pub const ALL: [Kind; 4] = [Kind::F32, Kind::Bf16, Kind::Int8, Kind::Int4];
+
+    /// Values along `cols` in the 32 bits of one lane of one step.
+    fn per_step(self) -> usize {
+        match self {
+            Kind::F32 => 1,
+            Kind::Bf16 => 2,
+            Kind::Int8 | Kind::Int4 => 4,
+        }
+    }
+
+    /// Values along `cols` that a tile adds up before the sum goes to its f32 result; one scale of `x` spans as many.
+    fn chunk(self) -> usize {
+        if self == Kind::Bf16 { 512 } else { 256 }
+    }
+
+    /// Steps of a row of `cols` values.
+    fn steps(self, cols: usize) -> usize {
+        match self {
+            Kind::Int4 => cols.div_ceil(GROUP) * GROUP / 4,
+            _ => cols.div_ceil(self.per_step()),
+        }
+    }
+
+    /// Bytes of `steps` steps of a panel (4-bit: whole groups).
+    fn panel_bytes(self, steps: usize) -> usize {
+        match self {
+            Kind::Int4 => steps * 4 / GROUP * GROUP_BYTES,
+            _ => steps * STEP_BYTES,
+        }
+    }
+
+    /// Bytes of a packed `[rows, cols]`.
+    pub fn bytes(self, rows: usize, cols: usize) -> usize {
+        let panels = rows.div_ceil(LANES);
+        let scales = if self == Kind::Int8 { panels * LANES * 4 } else { 0 };
+        panels * self.panel_bytes(self.steps(cols)) + scales
+    }
+}
+
+/// 64 bytes at an address that is a multiple of 64.
+#[derive(Clone, Copy)]
+#[repr(C, align(64))]
+struct Line([u8; 64]);
+
+/// Where packed bytes lie.
+#[derive(Clone)]
+enum Storage {
+    Owned(Arc<Vec<Line>>, usize),
+    Mapped(Arc<Mapped>, Range<usize>),
+}
+
+impl Deref for Storage {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            // SAFETY: `Line` is 64 plain bytes without padding, and `len` bytes of them were asked for.
+            Storage::Owned(lines, len) => unsafe { std::slice::from_raw_parts(lines.as_ptr().cast(), *len) },
+            Storage::Mapped(map, range) => &map[range.clone()],
+        }
+    }
+}
+
+/// A packed matrix `[rows, cols]`; cheap to clone.
+#[derive(Clone)]
+pub struct Packed {
+    kind: Kind,
+    rows: usize,
+    cols: usize,
+    storage: Storage,
+}
+
+impl std::fmt::Debug for Packed {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(out, "Packed({:?}, {} x {})", self.kind, self.rows, self.cols)
+    }
+}
+
+/// Multiplications below which a product stays on one thread (about 20 microseconds).
+const WORTH_THREADS: usize = 1 << 20;
+/// Bytes of packed rows of `x` that are multiplied with one panel after the other; they stay in the second cache.
+const NEAR_BYTES: usize = 512 << 10;
+
+impl Packed {
+    /// Packs `w` `[rows, cols]`.
+    ///
+    /// Panics when `w` has another size: a defect of the caller.
+    pub fn pack(kind: Kind, w: &[f32], rows: usize, cols: usize) -> Packed {
+        Packed::from_rows(kind, rows, cols, |range, out| out.copy_from_slice(&w[range.start * cols..range.end * cols]))
+    }
+
+    /// Packs a matrix whose rows `range` are written by `read` to a slice of `range.len() * cols` values; asks for 32
+    /// rows at a time, each once, so that the f32 values of the whole never lie in memory.
+    pub fn from_rows(kind: Kind, rows: usize, cols: usize, read: impl Fn(Range<usize>, &mut [f32]) + Sync) -> Packed {
+        assert!(cols > 0, "a matrix without columns");
+        let len = kind.bytes(rows, cols);
+        let mut lines = vec![Line([0; 64]); len.div_ceil(64)];
+        // SAFETY: as in `Storage::deref`, borrowed mutably.
+        let bytes = unsafe { std::slice::from_raw_parts_mut(lines.as_mut_ptr().cast::<u8>(), len) };
+        let (panels, scales) = bytes.split_at_mut(rows.div_ceil(LANES) * kind.panel_bytes(kind.steps(cols)));
+        let mut scales: Vec<&mut [u8]> = scales.chunks_mut(4 * LANES).collect();
+        scales.resize_with(rows.div_ceil(LANES), Default::default);
+        panels.par_chunks_mut(kind.panel_bytes(kind.steps(cols))).zip(scales).enumerate().for_each(
+            |(panel, (bytes, scales))| {
+                let range = panel * LANES..rows.min((panel + 1) * LANES);
+                let mut values = vec![0.0; LANES * cols];
+                read(range.clone(), &mut values[..range.len() * cols]);
+                layout::pack(kind, &values, cols, bytes, scales);
+            },
+        );
+        Packed { kind, rows, cols, storage: Storage::Owned(Arc::new(lines), len) }
+    }
+
+    /// A matrix packed earlier, inside a mapped file at `range`; `None` when the range is not as long as `rows`, `cols`
+    /// and `kind` ask for.
+    pub fn mapped(kind: Kind, rows: usize, cols: usize, map: Arc<Mapped>, range: Range<usize>) -> Option<Packed> {
+        let fits = cols > 0 && range.len() == kind.bytes(rows, cols) && map.get(range.clone()).is_some();
+        fits.then_some(Packed { kind, rows, cols, storage: Storage::Mapped(map, range) })
+    }
+
+    /// How the values are stored.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// Rows and columns.
+    pub fn dims(&self) -> (usize, usize) {
+        (self.rows, self.cols)
+    }
+
+    /// The packed bytes, for writing to a file.
+    pub fn bytes(&self) -> &[u8] {
+        &self.storage
+    }
+
+    /// The values of rows `range` as the products use them, `[range.len(), cols]`.
+    pub fn unpack(&self, range: Range<usize>) -> Vec<f32> {
+        assert!(range.end <= self.rows, "rows of a packed matrix");
+        layout::unpack(self, range)
+    }
+
+    /// `y = x W^T + b`.
+    ///
+    /// Panics when the slices do not have the sizes that `t` says.
+    pub fn multiply(&self, x: &[f32], t: usize, b: Option<&[f32]>, y: &mut [f32]) {
+        self.multiply_at(level(), x, t, b, y);
+    }
+
+    pub(crate) fn multiply_at(&self, level: Level, x: &[f32], t: usize, b: Option<&[f32]>, y: &mut [f32]) {
+        assert_eq!(x.len(), t * self.cols, "input size");
+        assert_eq!(y.len(), t * self.rows, "result size");
+        assert!(b.is_none_or(|b| b.len() == self.rows), "bias size");
+        if t == 0 || self.rows == 0 {
+            return;
+        }
+        let many = t * self.rows * self.cols >= WORTH_THREADS && rayon::current_num_threads() > 1;
+        let rows = Rows::pack(self.kind, x, t, self.cols, many);
+        let product = Product { packed: self, rows: &rows, bias: b, level };
+        let jobs = product.jobs(if many { rayon::current_num_threads() } else { 1 });
+        let out = Out(y.as_mut_ptr());
+        if many {
+            jobs.into_par_iter().with_max_len(1).for_each(|job| product.run(&job, &out));
+        } else {
+            jobs.iter().for_each(|job| product.run(job, &out));
+        }
+    }
+
+    fn panel(&self, panel: usize) -> &[u8] {
+        let size = self.kind.panel_bytes(self.kind.steps(self.cols));
+        &self.storage[panel * size..(panel + 1) * size]
+    }
+
+    /// Scale of row `row` of an int8 matrix.
+    fn row_scale(&self, row: usize) -> f32 {
+        let at = self.storage.len() - self.rows.div_ceil(LANES) * LANES * 4 + row * 4;
+        let bytes = &self.storage[at..at + 4];
+        f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])
+    }
+}
+
+/// The result's first value. Jobs write disjoint parts of it.
+struct Out(*mut f32);
+
+// SAFETY: every job writes only `y[row, column]` of its own blocks of rows and its own panels, and no two jobs share both.
+unsafe impl Sync for Out {}
+
+/// Blocks of rows of `x` times panels of `W`.
+struct Job {
+    blocks: Range<usize>,
+    panels: Range<usize>,
+}
+
+struct Product<'a> {
+    packed: &'a Packed,
+    rows: &'a Rows,
+    bias: Option<&'a [f32]>,
+    level: Level,
+}
+
+impl Product<'_> {
+    /// All work, in parts small enough that a thread that was held up leaves its share to the others.
+    fn jobs(&self, threads: usize) -> Vec<Job> {
+        let blocks = self.rows.blocks();
+        let near = (NEAR_BYTES / (self.rows.block_bytes().max(1))).clamp(1, 8);
+        let panels = self.packed.rows.div_ceil(LANES);
+        let parts = if threads == 1 { 1 } else { (8 * threads).div_ceil(blocks.div_ceil(near)).max(threads) };
+        let wide = panels.div_ceil(parts).max(1);
+        let starts =
+            (0..blocks).step_by(near).flat_map(|block| (0..panels).step_by(wide).map(move |panel| (block, panel)));
+        let job = |(block, panel): (usize, usize)| Job {
+            blocks: block..blocks.min(block + near),
+            panels: panel..panels.min(panel + wide),
+        };
+        starts.map(job).collect()
+    }
+
+    fn run(&self, job: &Job, out: &Out) {
+        let mut sums = vec![0.0; job.blocks.len() * TILE_ROWS * LANES];
+        for panel in job.panels.clone() {
+            self.sum(job, panel, &mut sums);
+            for (block, sums) in job.blocks.clone().zip(sums.chunks(TILE_ROWS * LANES)) {
+                self.finish(panel, block, sums, out);
+            }
+        }
+    }
+
+    /// Sums of all chunks for one panel, block by block.
+    fn sum(&self, job: &Job, panel: usize, sums: &mut [f32]) {
+        let (kind, bytes) = (self.packed.kind, self.packed.panel(panel));
+        let (steps, chunk) = (self.rows.steps(), kind.chunk() / kind.per_step());
+        sums.fill(0.0);
+        for (number, first) in (0..steps).step_by(chunk).enumerate() {
+            let last = steps.min(first + chunk);
+            let w = &bytes[kind.panel_bytes(first)..kind.panel_bytes(last)];
+            for (block, sums) in job.blocks.clone().zip(sums.chunks_mut(TILE_ROWS * LANES)) {
+                let m = self.rows.height(block);
+                let x = self.rows.chunk(block, first..last, number);
+                add_tile(self.level, kind, &Tile { m, steps: last - first, x, w }, &mut sums[..m * LANES]);
+            }
+        }
+    }
+
+    /// Scales, adds the bias and writes one tile of the result.
+    fn finish(&self, panel: usize, block: usize, sums: &[f32], out: &Out) {
+        let (n, first) = (self.packed.rows, panel * LANES);
+        let width = LANES.min(n - first);
+        let mut factor = [1.0; LANES];
+        let mut add = [0.0; LANES];
+        for lane in 0..width {
+            if self.packed.kind == Kind::Int8 {
+                factor[lane] = self.packed.row_scale(first + lane);
+            }
+            add[lane] = self.bias.map_or(0.0, |bias| bias[first + lane]);
+        }
+        let row = self.rows.first(block);
+        for (m, sums) in sums.chunks_exact(LANES).take(self.rows.height(block)).enumerate() {
+            let mut values = [0.0; LANES];
+            for lane in 0..LANES {
+                values[lane] = sums[lane] * factor[lane] + add[lane];
+            }
+            // SAFETY: row + m < t and first + width <= n, so the values lie inside the result `[t, n]`; no other job
+            // has this block and this panel.
+            unsafe { std::ptr::copy_nonoverlapping(values.as_ptr(), out.0.add((row + m) * n + first), width) };
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! The innermost products: at most twelve rows of `x` times one panel of 32 rows of `W` over one chunk of columns.
+//!
+//! One file a level: `portable` is the plain meaning, `avx2` and `avx512` the same with instructions.
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+mod portable;
+
+use super::rows::Chunk;
+use super::{GROUP, Kind, LANES, TILE_ROWS};
+use crate::level::Level;
+
+/// One tile's inputs.
+pub(super) struct Tile<'a> {
+    /// Rows of `x`, `1..=TILE_ROWS`.
+    pub(super) m: usize,
+    /// Steps of the chunk; a 4-bit chunk is whole groups.
+    pub(super) steps: usize,
+    /// The rows' part of the chunk.
+    pub(super) x: Chunk<'a>,
+    /// The panel's part of the chunk.
+    pub(super) w: &'a [u8],
+}
+
+/// Adds to `sums` `[m, LANES]` what one chunk gives (int8: before the scales of the rows of `W`).
+///
+/// Panics when the slices do not have the sizes that `m` and `steps` say.
+pub(super) fn add_tile(level: Level, kind: Kind, tile: &Tile<'_>, sums: &mut [f32]) {
+    let (m, steps) = (tile.m, tile.steps);
+    assert!((1..=TILE_ROWS).contains(&m) && steps > 0, "tile height");
+    assert_eq!(tile.x.lanes.len(), m * steps, "packed rows");
+    assert_eq!(tile.w.len(), kind.panel_bytes(steps), "packed panel");
+    assert_eq!(sums.len(), m * LANES, "sums");
+    let (scales, offsets) = match kind {
+        Kind::F32 | Kind::Bf16 => (0, 0),
+        Kind::Int8 => (m, m),
+        Kind::Int4 => (m, m * steps * 4 / GROUP),
+    };
+    assert_eq!((tile.x.scales.len(), tile.x.offsets.len()), (scales, offsets), "scales");
+    assert!(kind != Kind::Int4 || (steps * 4).is_multiple_of(GROUP), "whole groups");
+    #[cfg(target_arch = "x86_64")]
+    {
+        let level = level.min(crate::level::level_of_cpu());
+        // SAFETY (all): the sizes were checked above, and the level was detected on this CPU.
+        match (level, kind) {
+            (Level::Avx512Vnni, Kind::Bf16) => return unsafe { avx512::bf16(tile, sums) },
+            // SAFETY: see above.
+            (Level::Avx512Vnni, Kind::Int8) => return unsafe { avx512::int8(tile, sums) },
+            // SAFETY: see above.
+            (Level::Avx512Vnni, Kind::Int4) => return unsafe { avx512::int4(tile, sums) },
+            // SAFETY: see above.
+            (Level::Avx512Vnni | Level::Avx512, Kind::F32) => return unsafe { avx512::f32(tile, sums) },
+            // SAFETY: see above.
+            (Level::Avx512 | Level::Avx2, _) => return unsafe { avx2::add(kind, tile, sums) },
+            (Level::Portable, _) => {}
+        }
+    }
+    let _ = level;
+    portable::add(kind, tile, sums);
+}

@@ -1,0 +1,68 @@
+//! The plain meaning of a tile, one row after the other.
+
+use super::{GROUP, Kind, LANES, Tile};
+use crate::packed::layout::from_bf16;
+use crate::packed::{GROUP_BYTES, STEP_BYTES};
+
+pub(super) fn add(kind: Kind, tile: &Tile<'_>, sums: &mut [f32]) {
+    for (row, sums) in sums.chunks_exact_mut(LANES).enumerate() {
+        let lanes = tile.x.lanes[row..].iter().step_by(tile.m).copied();
+        match kind {
+            Kind::F32 => {
+                for (x, w) in lanes.zip(tile.w.chunks_exact(STEP_BYTES)) {
+                    let x = f32::from_bits(x);
+                    for (sum, w) in sums.iter_mut().zip(w.chunks_exact(4)) {
+                        *sum += x * f32::from_le_bytes([w[0], w[1], w[2], w[3]]);
+                    }
+                }
+            }
+            Kind::Bf16 => {
+                for (x, w) in lanes.zip(tile.w.chunks_exact(STEP_BYTES)) {
+                    let (x0, x1) = (from_bf16(x as u16), from_bf16((x >> 16) as u16));
+                    for (sum, w) in sums.iter_mut().zip(w.chunks_exact(4)) {
+                        let (w0, w1) = (u16::from_le_bytes([w[0], w[1]]), u16::from_le_bytes([w[2], w[3]]));
+                        *sum += x0 * from_bf16(w0) + x1 * from_bf16(w1);
+                    }
+                }
+            }
+            Kind::Int8 => int8(tile, row, sums),
+            Kind::Int4 => int4(tile, row, sums),
+        }
+    }
+}
+
+fn int8(tile: &Tile<'_>, row: usize, sums: &mut [f32]) {
+    let mut whole = [tile.x.offsets[row]; LANES];
+    for (x, w) in tile.x.lanes[row..].iter().step_by(tile.m).zip(tile.w.chunks_exact(STEP_BYTES)) {
+        add_fours(&mut whole, *x, w, |byte| i32::from(byte));
+    }
+    for (sum, whole) in sums.iter_mut().zip(whole) {
+        *sum += whole as f32 * tile.x.scales[row];
+    }
+}
+
+fn int4(tile: &Tile<'_>, row: usize, sums: &mut [f32]) {
+    let mut all = [0.0f32; LANES];
+    for (group, w) in tile.w.chunks_exact(GROUP_BYTES).enumerate() {
+        let mut whole = [tile.x.offsets[group * tile.m + row]; LANES];
+        let (nibbles, scales) = w.split_at(LANES * GROUP / 2);
+        for (step, w) in nibbles.chunks_exact(STEP_BYTES).enumerate() {
+            let x = |step: usize| tile.x.lanes[(group * GROUP / 4 + step) * tile.m + row];
+            add_fours(&mut whole, x(step), w, |byte| i32::from(byte & 15));
+            add_fours(&mut whole, x(step + 4), w, |byte| i32::from(byte >> 4));
+        }
+        for ((all, whole), scale) in all.iter_mut().zip(whole).zip(scales.chunks_exact(2)) {
+            *all += whole as f32 * from_bf16(u16::from_le_bytes([scale[0], scale[1]]));
+        }
+    }
+    for (sum, all) in sums.iter_mut().zip(all) {
+        *sum += all * tile.x.scales[row];
+    }
+}
+
+fn add_fours(whole: &mut [i32; LANES], x: u32, w: &[u8], weight: impl Fn(u8) -> i32) {
+    let x = x.to_le_bytes().map(|byte| i32::from(byte as i8));
+    for (whole, w) in whole.iter_mut().zip(w.chunks_exact(4)) {
+        *whole += x[0] * weight(w[0]) + x[1] * weight(w[1]) + x[2] * weight(w[2]) + x[3] * weight(w[3]);
+    }
+}

@@ -1,0 +1,109 @@
+//! What this machine can do at most: products a second by the instructions alone, and bytes read a second. `zoetrope
+//! bench` shows them beside what the kernels reach.
+
+use std::time::Instant;
+
+use rayon::prelude::*;
+
+use crate::level::{Level, level};
+use crate::packed::Kind;
+
+/// Multiplications and additions a second (both counted) that `threads` threads reach with the widest product
+/// instruction of `kind` on registers alone; `None` when the level in use has no such instruction (4-bit counts as int8).
+pub fn operations_a_second(kind: Kind, threads: usize) -> Option<f64> {
+    let one = loops(kind)?;
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().ok()?;
+    Some(pool.install(|| {
+        let rounds = 200_000;
+        // The first run raises the clock.
+        (0..3)
+            .map(|_| {
+                let clock = Instant::now();
+                let operations: f64 = (0..threads).into_par_iter().with_max_len(1).map(|_| one(rounds)).sum();
+                operations / clock.elapsed().as_secs_f64()
+            })
+            .fold(0.0, f64::max)
+    }))
+}
+
+/// Bytes a second that `threads` threads read from memory: `bytes` of their own each, more than the caches hold.
+pub fn bytes_a_second(threads: usize, bytes: usize) -> f64 {
+    let data: Vec<Vec<u64>> = (0..threads).into_par_iter().map(|n| vec![n as u64 + 1; bytes / 8]).collect();
+    let Ok(pool) = rayon::ThreadPoolBuilder::new().num_threads(threads).build() else { return 0.0 };
+    let read = || {
+        let clock = Instant::now();
+        let sums: Vec<u64> = pool.install(|| data.par_iter().with_max_len(1).map(|data| sum(data)).collect());
+        let good = sums.iter().enumerate().all(|(n, sum)| *sum == (n as u64 + 1) * (bytes / 8) as u64);
+        if good { (threads * (bytes / 8) * 8) as f64 / clock.elapsed().as_secs_f64() } else { 0.0 }
+    };
+    (0..3).map(|_| read()).fold(0.0, f64::max)
+}
+
+crate::level::per_level! {
+    /// Adds up `data`.
+    fn add_up / add_up_at(data: &[u64], total: &mut u64) {
+        *total = data.iter().fold(0, |sum, value| sum.wrapping_add(*value));
+    }
+}
+
+fn sum(data: &[u64]) -> u64 {
+    let mut total = 0;
+    add_up(data, &mut total);
+    total
+}
+
+/// A function that does about `rounds` rounds of products and says how many operations they were.
+fn loops(kind: Kind) -> Option<fn(usize) -> f64> {
+    #[cfg(target_arch = "x86_64")]
+    match (level(), kind) {
+        (Level::Avx512Vnni | Level::Avx512, Kind::F32) => return Some(x86::f32_wide),
+        (Level::Avx512Vnni, Kind::Bf16) => return Some(x86::bf16_wide),
+        (Level::Avx512Vnni, Kind::Int8 | Kind::Int4) => return Some(x86::int8_wide),
+        (Level::Avx2, Kind::F32) => return Some(x86::f32_half),
+        _ => {}
+    }
+    let _ = (level(), Level::Portable, kind);
+    None
+}
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    #![allow(clippy::wildcard_imports, reason = "the instructions")]
+    use std::arch::x86_64::*;
+    use std::hint::black_box;
+
+    /// Independent sums: enough to hide the latency of one product.
+    const SUMS: usize = 12;
+
+    macro_rules! peak {
+        ($name:ident, $inner:ident, $features:literal, $operations:literal, $zero:expr, $dot:expr) => {
+            pub(super) fn $name(rounds: usize) -> f64 {
+                #[target_feature(enable = $features)]
+                fn $inner(rounds: usize) {
+                    let mut sums = [$zero; SUMS];
+                    let (a, b) = (black_box($zero), black_box($zero));
+                    for _ in 0..rounds {
+                        for sum in &mut sums {
+                            *sum = $dot(*sum, a, b);
+                        }
+                    }
+                    black_box(sums);
+                }
+                // SAFETY: chosen only at a level that was detected on this CPU.
+                unsafe { $inner(rounds) };
+                (rounds * SUMS) as f64 * $operations
+            }
+        };
+    }
+
+    peak!(f32_wide, inner, "avx512f", 32.0, _mm512_setzero_ps(), |sum, a, b| _mm512_fmadd_ps(a, b, sum));
+    peak!(f32_half, inner, "avx2,fma", 16.0, _mm256_setzero_ps(), |sum, a, b| _mm256_fmadd_ps(a, b, sum));
+    peak!(int8_wide, inner, "avx512f,avx512vnni", 128.0, _mm512_setzero_si512(), |sum, a, b| _mm512_dpbusd_epi32(
+        sum, a, b
+    ));
+    peak!(bf16_wide, inner, "avx512f,avx512bf16", 64.0, _mm512_setzero_ps(), |sum, a, b| {
+        // SAFETY: both are 512 bits of anything.
+        let short = |value| unsafe { std::mem::transmute::<__m512, __m512bh>(value) };
+        _mm512_dpbf16_ps(sum, short(a), short(b))
+    });
+}
