@@ -29,12 +29,16 @@ pub(crate) enum Command {
     Info(InfoArgs),
     /// Download a model into the Hugging Face cache
     Pull(PullArgs),
+    /// Write a model with its matrices packed, to load at once and take less memory
+    Convert(ConvertArgs),
     /// Write ids, patches, visual tokens and logits of a request to a safetensors file
     Dump(DumpArgs),
     /// Train a model on drawn scenes
     Train(TrainArgs),
     /// Measure a model on a held-out set of drawn questions
     Eval(EvalArgs),
+    /// Measure how fast a model runs here, beside what the machine allows
+    Bench(BenchArgs),
     /// Draw scenes with questions as PNG and JSON
     Draw(DrawArgs),
     /// Decode one stream for a parent process (used by zoetrope itself)
@@ -80,17 +84,19 @@ impl Common {
     }
 }
 
-/// Type that activations are computed in.
+/// How matrices are held and multiplied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Precision {
-    /// f32 on a CPU
+    /// As a converted model has them; else int8 on a CPU, or f32 for a model under 100 MB
     Auto,
     /// 32-bit float
     F32,
-    /// bfloat16
+    /// bfloat16, sums in f32
     Bf16,
-    /// 16-bit float
-    F16,
+    /// 8-bit whole numbers with scales, sums exact
+    Int8,
+    /// 4-bit whole numbers with a scale for 32
+    Int4,
 }
 
 /// Which model.
@@ -99,7 +105,7 @@ pub(crate) struct ModelArgs {
     /// A model folder or a name on the Hugging Face hub (see `pull`) [default: the embedded model]
     #[arg(long, short, value_name = "FOLDER|NAME", help_heading = "Model")]
     pub(crate) model: Option<String>,
-    /// Type that activations are computed in
+    /// How matrices are held and multiplied
     #[arg(long, value_enum, default_value = "auto", help_heading = "Model")]
     pub(crate) dtype: Precision,
 }
@@ -280,6 +286,30 @@ pub(crate) struct TrainArgs {
 }
 
 #[derive(Args, Debug)]
+pub(crate) struct ConvertArgs {
+    /// A model folder or a name on the Hugging Face hub
+    #[arg(value_name = "FOLDER|NAME")]
+    pub(crate) model: String,
+    /// Folder to write to; made when it is not there
+    #[arg(value_name = "OUT")]
+    pub(crate) out: PathBuf,
+    /// How matrices are packed
+    #[arg(long, value_enum, default_value = "int8")]
+    pub(crate) dtype: Packing,
+}
+
+/// How matrices are packed in a converted model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Packing {
+    /// bfloat16
+    Bf16,
+    /// 8-bit whole numbers with a scale a row
+    Int8,
+    /// 4-bit whole numbers with a scale for 32
+    Int4,
+}
+
+#[derive(Args, Debug)]
 pub(crate) struct EvalArgs {
     /// Questions
     #[arg(long, value_name = "N", default_value_t = 480, value_parser = positive)]
@@ -290,13 +320,37 @@ pub(crate) struct EvalArgs {
     /// How hard: one_object, pictures, easy_clips, clips or full
     #[arg(long, value_name = "NAME", default_value = "full")]
     pub(crate) drawn: String,
-    /// Kinds of questions, with commas between [default: the nine that the default model learns]
+    /// Kinds of questions, with commas between [default: all of them]
     #[arg(long, value_name = "KINDS", value_delimiter = ',')]
     pub(crate) kinds: Vec<String>,
     #[command(flatten)]
     pub(crate) model: ModelArgs,
     #[command(flatten)]
     pub(crate) media: MediaArgs,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct BenchArgs {
+    #[command(flatten)]
+    pub(crate) model: ModelArgs,
+    /// A clip to decode, too
+    #[arg(value_name = "CLIP")]
+    pub(crate) clip: Option<PathBuf>,
+    /// Frames to encode
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = positive)]
+    pub(crate) frames: usize,
+    /// Width and height of the frames that are encoded
+    #[arg(long, value_name = "PIXELS", default_value_t = 448, value_parser = positive)]
+    pub(crate) side: usize,
+    /// Tokens of the prompt
+    #[arg(long, value_name = "N", default_value_t = 1024, value_parser = positive)]
+    pub(crate) prompt: usize,
+    /// Tokens of the answer
+    #[arg(long, value_name = "N", default_value_t = 32, value_parser = positive)]
+    pub(crate) answer: usize,
+    /// Repetitions; the median counts
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = positive)]
+    pub(crate) repeats: usize,
 }
 
 #[derive(Args, Debug)]

@@ -39,9 +39,11 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         Command::Frames(args) => commands::frames::run(args, common),
         Command::Info(args) => commands::info::run(args, common),
         Command::Pull(args) => commands::pull::run(args, common),
+        Command::Convert(args) => commands::convert::run(args, common),
         Command::Dump(args) => commands::dump::run(args, common),
         Command::Train(args) => commands::train::run(args, common),
         Command::Eval(args) => commands::eval::run(args, common),
+        Command::Bench(args) => commands::bench::run(args, common),
         Command::Draw(args) => commands::draw::run(args, common),
         Command::DecodeChild => commands::decode_child::run(),
     }

@@ -31,7 +31,7 @@ pub(crate) fn load(args: &ModelArgs, bars: &mut Bars) -> Result<Loaded, Failure>
 /// Loads a model by folder or name; the embedded one for `None`.
 pub(crate) fn open(name: Option<&str>, precision: Precision, bars: &mut Bars) -> Result<Loaded, Failure> {
     let shown = name.unwrap_or(EMBEDDED);
-    let load = |folder: &Path| families::open(folder, dtype(precision), &Device::Cpu);
+    let load = |folder: &Path| families::open(folder, held(precision), &Device::Cpu);
     let model = match name {
         Some(name) => {
             let folder = folder(name, bars)?;
@@ -46,7 +46,7 @@ pub(crate) fn open(name: Option<&str>, precision: Precision, bars: &mut Bars) ->
 
 /// The model without its weights, for what needs none: planning, preparing frames, writing prompts.
 pub(crate) fn outline(args: &ModelArgs, bars: &mut Bars) -> Result<Loaded, Failure> {
-    let bare = |folder: &Path| families::outline(folder, dtype(args.dtype), &Device::Cpu);
+    let bare = |folder: &Path| families::outline(folder, DType::F32, &Device::Cpu);
     let model = match &args.model {
         Some(name) => bare(&folder(name, bars)?)?,
         None => bare(embedded::unpack()?.path())?,
@@ -55,7 +55,7 @@ pub(crate) fn outline(args: &ModelArgs, bars: &mut Bars) -> Result<Loaded, Failu
 }
 
 /// The folder of a model that is named by folder or by hub name; fetched when the cache does not have it.
-fn folder(name: &str, bars: &mut Bars) -> Result<PathBuf, Failure> {
+pub(crate) fn folder(name: &str, bars: &mut Bars) -> Result<PathBuf, Failure> {
     let options = HubOptions::from_env();
     match hub::cached(name, &options)? {
         Some(folder) => Ok(folder),
@@ -71,10 +71,13 @@ pub(crate) fn fetch(name: &str, options: &HubOptions, bars: &mut Bars) -> Result
     Ok(folder)
 }
 
-fn dtype(precision: Precision) -> DType {
+/// What the user's word means to the models.
+fn held(precision: Precision) -> families::Precision {
     match precision {
-        Precision::Auto | Precision::F32 => DType::F32,
-        Precision::Bf16 => DType::BF16,
-        Precision::F16 => DType::F16,
+        Precision::Auto => families::Precision::Auto,
+        Precision::F32 => DType::F32.into(),
+        Precision::Bf16 => families::Precision::Packed(families::Kind::Bf16),
+        Precision::Int8 => families::Precision::Packed(families::Kind::Int8),
+        Precision::Int4 => families::Precision::Packed(families::Kind::Int4),
     }
 }

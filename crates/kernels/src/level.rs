@@ -97,8 +97,10 @@ macro_rules! per_level {
                     body($($arg),*)
                 }
                 match level.min($crate::level::level_of_cpu()) {
-                    // SAFETY: `level_of_cpu()` only returns levels whose features were detected on this CPU.
-                    $crate::level::Level::Avx512 | $crate::level::Level::Avx512Vnni => return unsafe { avx512($($arg),*) },
+                    $crate::level::Level::Avx512 | $crate::level::Level::Avx512Vnni => {
+                        // SAFETY: `level_of_cpu()` only returns levels whose features were detected on this CPU.
+                        return unsafe { avx512($($arg),*) };
+                    }
                     // SAFETY: as above.
                     $crate::level::Level::Avx2 => return unsafe { avx2($($arg),*) },
                     $crate::level::Level::Portable => {}

@@ -1,4 +1,5 @@
-//! CPU arithmetic on slices: products with packed weights, attention, linear layers, norms, rope and activations, picture resize, and the safe door
+//! CPU arithmetic on slices: products with packed weights, attention, linear layers, norms, rope and activations,
+//! picture resize, what the machine allows at most, and the safe door
 //! to mapped files.
 //!
 //! The only room that may say `unsafe`. Imports nothing of ours. Deliberately absent: tensors, models, files' meaning.
@@ -16,3 +17,4 @@ pub mod packed;
 pub mod peak;
 pub mod resize;
 pub mod rope;
+pub mod spread;

@@ -9,7 +9,7 @@ use crate::level::{Level, level};
 use crate::packed::Kind;
 
 /// Multiplications and additions a second (both counted) that `threads` threads reach with the widest product
-/// instruction of `kind` on registers alone; `None` when the level in use has no such instruction (4-bit counts as int8).
+/// instruction of `kind` on registers alone; `None` when the level in use has no such instruction (4-bit: int8's).
 pub fn operations_a_second(kind: Kind, threads: usize) -> Option<f64> {
     let one = loops(kind)?;
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().ok()?;

@@ -7,5 +7,6 @@
 pub mod draw;
 pub mod eval;
 pub mod sample;
+pub mod speed;
 pub mod tokenizer;
 pub mod train;

@@ -220,8 +220,14 @@ pub struct ModelInfo {
     pub layout: String,
     /// Parameters by part: (part, number of values).
     pub parameters: Vec<(String, usize)>,
+    /// How matrices are held: "f32", "int8" and so on.
+    pub weights: String,
+    /// Bytes of weights that are read for every token that is written.
+    pub bytes_per_token: usize,
     /// Vocabulary rows.
     pub vocabulary: usize,
+    /// Whether the output's matrix is the embedding.
+    pub tied: bool,
     /// Language width D.
     pub hidden: usize,
     /// Most positions the checkpoint was made for.

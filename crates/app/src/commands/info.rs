@@ -25,6 +25,7 @@ fn table(name: &str, info: &ModelInfo) -> String {
         ("parameters".to_string(), millions(total)),
     ];
     rows.extend(info.parameters.iter().map(|(part, n)| (format!("  {part}"), millions(*n))));
+    rows.push(("weights".to_string(), info.weights.clone()));
     rows.push(("vocabulary".to_string(), format!("{} rows", info.vocabulary)));
     rows.push(("positions".to_string(), info.max_positions.to_string()));
     rows.push(("cache".to_string(), format!("{} bytes a token", info.cache_bytes_per_token)));

@@ -1,7 +1,9 @@
 //! One file a subcommand, and what several of them share.
 
 pub(crate) mod ask;
+pub(crate) mod bench;
 pub(crate) mod chat;
+pub(crate) mod convert;
 pub(crate) mod decode_child;
 pub(crate) mod draw;
 pub(crate) mod dump;

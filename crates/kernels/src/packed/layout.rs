@@ -120,16 +120,17 @@ pub(super) fn unpack(packed: &Packed, range: Range<usize>) -> Vec<f32> {
 /// Value `k` of a lane before the scale of its row.
 fn value(kind: Kind, bytes: &[u8], lane: usize, k: usize) -> f32 {
     let at = |size: usize, per_step: usize| k / per_step * STEP_BYTES + lane * 4 + k % per_step * size;
+    let half = |at: usize| u16::from_le_bytes([bytes[at], bytes[at + 1]]);
     match kind {
-        Kind::F32 => f32::from_le_bytes(bytes[at(4, 1)..][..4].try_into().expect("four bytes")),
-        Kind::Bf16 => from_bf16(u16::from_le_bytes(bytes[at(2, 2)..][..2].try_into().expect("two bytes"))),
+        Kind::F32 => f32::from_bits(u32::from(half(at(4, 1))) | u32::from(half(at(4, 1) + 2)) << 16),
+        Kind::Bf16 => from_bf16(half(at(2, 2))),
         Kind::Int8 => f32::from(bytes[at(1, 4)]) - ZERO8,
         Kind::Int4 => {
             let bytes = &bytes[k / GROUP * GROUP_BYTES..];
             let (at, shift) = nibble(lane, k % GROUP);
-            let scale = &bytes[LANES * GROUP / 2 + 2 * lane..][..2];
+            let scale = LANES * GROUP / 2 + 2 * lane;
             let whole = f32::from((bytes[at] >> shift) & 15) - ZERO4;
-            whole * from_bf16(u16::from_le_bytes(scale.try_into().expect("two bytes")))
+            whole * from_bf16(u16::from_le_bytes([bytes[scale], bytes[scale + 1]]))
         }
     }
 }

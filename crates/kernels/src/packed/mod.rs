@@ -4,8 +4,8 @@
 //!
 //! - **f32**: as it is.
 //! - **bf16**: weights and `x` rounded to bf16, products exact, sums in f32.
-//! - **int8**: one scale a row of `W` (largest value to 127); `x` gets a scale for each 256 values of a row, so that one
-//!   large value coarsens only its neighbours; sums exact in 32 bits.
+//! - **int8**: one scale a row of `W` (largest value to 127); `x` gets a scale for each 256 values of a row, so that
+//!   one large value coarsens only its neighbours; sums exact in 32 bits.
 //! - **int4**: a bf16 scale for each 32 values of a row of `W`, values `-8..=7`; `x` as for int8.
 //!
 //! The bytes are the same at every level and on every machine, so that a converted file is mapped and used.
@@ -23,6 +23,7 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
+use crate::gemm::{Matrix, product_over_pool};
 use crate::level::{Level, level};
 use crate::map::Mapped;
 use rows::Rows;
@@ -203,6 +204,21 @@ impl Packed {
         self.multiply_at(level(), x, t, b, y);
     }
 
+    /// `dx = dy W`: the gradient of [`Packed::multiply`] to `x`, in f32 with the values that [`Packed::unpack`] gives.
+    ///
+    /// Panics when the slices do not have the sizes that `t` says.
+    pub fn multiply_transposed(&self, dy: &[f32], t: usize, dx: &mut [f32]) {
+        let (rows, cols) = (self.rows, self.cols);
+        assert_eq!((dy.len(), dx.len()), (t * rows, t * cols), "gradient sizes");
+        dx.fill(0.0);
+        for first in (0..rows).step_by(8 * LANES) {
+            let last = rows.min(first + 8 * LANES);
+            let w = self.unpack(first..last);
+            let dy = Matrix::rows_of(dy, first, t, last - first, rows);
+            product_over_pool(dx, 0, cols, dy, Matrix::rows_of(&w, 0, last - first, cols, cols), true);
+        }
+    }
+
     pub(crate) fn multiply_at(&self, level: Level, x: &[f32], t: usize, b: Option<&[f32]>, y: &mut [f32]) {
         assert_eq!(x.len(), t * self.cols, "input size");
         assert_eq!(y.len(), t * self.rows, "result size");
@@ -238,7 +254,7 @@ impl Packed {
 /// The result's first value. Jobs write disjoint parts of it.
 struct Out(*mut f32);
 
-// SAFETY: every job writes only `y[row, column]` of its own blocks of rows and its own panels, and no two jobs share both.
+// SAFETY: every job writes only `y[row, column]` of its own blocks of rows and its own panels; no two jobs share both.
 unsafe impl Sync for Out {}
 
 /// Blocks of rows of `x` times panels of `W`.

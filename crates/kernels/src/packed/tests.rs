@@ -114,3 +114,21 @@ fn a_mapped_matrix_is_the_packed_one_and_a_wrong_range_is_refused() {
         assert!(Packed::mapped(kind, rows, cols, map, 65..bytes.len() + 1).is_none());
     }
 }
+
+#[test]
+fn the_gradient_to_the_input_is_that_of_the_stored_values() {
+    let (t, rows, cols) = (5, 300, 41);
+    let dy = wave(t * rows, 0.3);
+    for kind in Kind::ALL {
+        let packed = Packed::pack(kind, &wave(rows * cols, 0.2), rows, cols);
+        let w = packed.unpack(0..rows);
+        let mut dx = vec![f32::NAN; t * cols];
+        packed.multiply_transposed(&dy, t, &mut dx);
+        for (at, dx) in dx.iter().enumerate() {
+            let (r, k) = (at / cols, at % cols);
+            let terms = || (0..rows).map(|o| f64::from(dy[r * rows + o]) * f64::from(w[o * cols + k]));
+            let bound = terms().map(f64::abs).sum::<f64>() * rows as f64 * f64::from(f32::EPSILON);
+            assert!((f64::from(*dx) - terms().sum::<f64>()).abs() <= bound, "{kind:?} at {at}");
+        }
+    }
+}

@@ -56,20 +56,6 @@ impl Kind {
         Kind::Describe,
     ];
 
-    /// What the default model learns and is measured on. The others need more objects told apart by shape than a model
-    /// of a million parameters learns in an hour; `eval --kinds` asks for them.
-    pub const FIRST: [Kind; 9] = [
-        Kind::Colour,
-        Kind::Shape,
-        Kind::Count,
-        Kind::Place,
-        Kind::Direction,
-        Kind::Order,
-        Kind::When,
-        Kind::Event,
-        Kind::Becomes,
-    ];
-
     /// The word used in reports.
     pub fn name(self) -> &'static str {
         match self {

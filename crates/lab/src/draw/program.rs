@@ -89,14 +89,14 @@ impl Difficulty {
         }
     }
 
-    /// All of these, about [`Kind::FIRST`]; what the held-out set is drawn from.
+    /// All of these, with questions of all kinds; what the held-out set is drawn from.
     pub fn full() -> Difficulty {
         Difficulty {
             objects: 1..=MOST_OBJECTS,
             clip_objects: 1..=MOST_OBJECTS,
             clips: 0.6,
             seconds: 4..=5,
-            kinds: Kind::FIRST.to_vec(),
+            kinds: Kind::ALL.to_vec(),
             grain: 0.3,
             odd_sizes: 0.1,
         }

@@ -220,7 +220,7 @@ mod tests {
     fn the_report_prints_a_line_for_every_row() {
         let set = drawn_set(11, 24);
         let report = score::<Infallible>(&set, &mut |_| Ok(String::new())).unwrap();
-        assert_eq!(report.to_string().lines().count(), 1 + 9 + 2 + 1);
+        assert_eq!(report.to_string().lines().count(), 1 + 12 + 2 + 1);
         assert!(serde_json::to_string(&report).unwrap().contains("\"accuracy\""));
     }
 }

@@ -31,8 +31,8 @@ pub struct Report<'a> {
     pub rate: f64,
 }
 
-/// Trains `model`, whose weights are `variables`, and `heads` until the recipe ends or `told` says stop; writes a checkpoint to
-/// `folder` every `save_every` steps and at the end. `state` is what the last checkpoint held.
+/// Trains `model`, whose weights are `variables`, and `heads` until the recipe ends or `told` says stop; writes a
+/// checkpoint to `folder` every `save_every` steps and at the end. `state` is what the last checkpoint held.
 pub fn run(
     model: &dyn VideoLanguageModel,
     heads: &TokenHeads,

@@ -1,7 +1,7 @@
-//! A second lesson for the encoder: every visual token says what it shows. Linear heads, kept in checkpoints and left out
-//! of the exported model, name the shape, the colour and the place of the object at a token's place; drawn media know
-//! them. An answer of one word teaches one thing a question, this teaches all tokens of all frames at once, so the
-//! language model finds objects already told apart (docs/LOG.md has what it is worth).
+//! A second lesson for the encoder: every visual token says what it shows. Linear heads, kept in checkpoints and left
+//! out of the exported model, name the shape, the colour and the place of the object at a token's place; drawn media
+//! know them. An answer of one word teaches one thing a question, this teaches all tokens of all frames at once, so
+//! the language model finds objects already told apart (docs/LOG.md has what it is worth).
 
 use std::collections::{BTreeMap, HashMap};
 

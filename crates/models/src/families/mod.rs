@@ -5,16 +5,49 @@ pub mod videollama3;
 use std::path::Path;
 
 use candle_core::{DType, Device};
+pub use zoetrope_kernels::packed::Kind;
 
 use crate::contract::VideoLanguageModel;
 use crate::error::ModelError;
+use crate::parts::save;
+pub use crate::parts::weights::Precision;
 use crate::parts::weights::Weights;
 
-/// Loads a checkpoint folder of whichever family its `config.json` names.
-pub fn open(folder: &Path, dtype: DType, device: &Device) -> Result<Box<dyn VideoLanguageModel>, ModelError> {
+/// Loads a checkpoint folder of whichever family its `config.json` names. Packed matrices need the CPU.
+pub fn open(
+    folder: &Path,
+    precision: impl Into<Precision>,
+    device: &Device,
+) -> Result<Box<dyn VideoLanguageModel>, ModelError> {
     match family(folder)? {
-        Family::VideoLlama3 => Ok(Box::new(videollama3::VideoLlama3::open(folder, dtype, device)?)),
+        Family::VideoLlama3 => Ok(Box::new(videollama3::VideoLlama3::open(folder, precision, device)?)),
     }
+}
+
+/// Writes the model of `folder` to `out` with its matrices packed as `kind`, and everything else that it needs; the
+/// new folder loads by mapping. Fails when `out` holds a model already.
+pub fn convert(folder: &Path, out: &Path, kind: Kind) -> Result<(), ModelError> {
+    let wrong = |file: &Path, error: std::io::Error| ModelError::File { file: file.into(), what: error.to_string() };
+    let file = out.join("model.safetensors");
+    if file.exists() {
+        let what = "exists already; name another folder, or remove it first".to_string();
+        return Err(ModelError::File { file, what });
+    }
+    let weights = match family(folder)? {
+        Family::VideoLlama3 => {
+            videollama3::VideoLlama3::open(folder, Precision::Packed(kind), &Device::Cpu)?.weights().clone()
+        }
+    };
+    std::fs::create_dir_all(out).map_err(|error| wrong(out, error))?;
+    for entry in std::fs::read_dir(folder).map_err(|error| wrong(folder, error))? {
+        let from = entry.map_err(|error| wrong(folder, error))?.path();
+        let index = from.ends_with("model.safetensors.index.json");
+        let small = from.extension().is_some_and(|e| ["json", "jinja", "txt", "md"].iter().any(|own| e == *own));
+        if let Some(name) = from.file_name().filter(|_| small && !index) {
+            std::fs::copy(&from, out.join(name)).map_err(|error| wrong(&from, error))?;
+        }
+    }
+    save::write(&weights, &file)
 }
 
 /// Loads a checkpoint folder as f32 variables, to go on training it; the variables are those of the weights.

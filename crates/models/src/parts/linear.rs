@@ -1,34 +1,79 @@
 //! Layers with weights: the leaves that know how a weight is stored.
 
 use candle_core::{Result, Tensor};
+use zoetrope_kernels::packed::Packed;
 
 use super::ops;
-use super::weights::Weights;
+use super::weights::{Table, Weights};
 use crate::error::Loaded;
 
 /// `y = x W^T + b`, `W` `[out, in]`, `x` `[T, in]`.
 #[derive(Clone, Debug)]
 pub struct Linear {
-    weight: Tensor,
+    weight: Weight,
     bias: Option<Tensor>,
+}
+
+/// How a weight is held.
+#[derive(Clone, Debug)]
+enum Weight {
+    Float(Tensor),
+    Packed(Packed),
 }
 
 impl Linear {
     /// From tensors that are already there (tied weights).
     pub fn new(weight: Tensor, bias: Option<Tensor>) -> Self {
-        Linear { weight, bias }
+        Linear { weight: Weight::Float(weight), bias }
     }
 
     /// Reads `weight` and, if asked, `bias` below `weights`.
     pub fn load(weights: &Weights, input: usize, output: usize, bias: bool) -> Loaded<Self> {
-        let weight = weights.get(&[output, input], "weight")?;
-        let bias = if bias { Some(weights.get(&[output], "bias")?) } else { None };
+        Self::load_as(weights, &[output, input], bias)
+    }
+
+    /// The same for a weight stored with `shape` `[out, ...]`, all further axes being the input.
+    pub fn load_as(weights: &Weights, shape: &[usize], bias: bool) -> Loaded<Self> {
+        let weight = match weights.packed(shape, "weight")? {
+            Some(packed) => Weight::Packed(packed),
+            None => Weight::Float(weights.get(shape, "weight")?.flatten_from(1)?),
+        };
+        let bias = if bias { Some(weights.get(&shape[..1], "bias")?) } else { None };
         Ok(Linear { weight, bias })
     }
 
     /// Multiplies; differentiable in `x` and, when they are variables, in weight and bias.
     pub fn forward(&self, x_ti: &Tensor) -> Result<Tensor> {
-        ops::linear(x_ti, &self.weight, self.bias.as_ref())
+        match &self.weight {
+            Weight::Float(weight) => ops::linear(x_ti, weight, self.bias.as_ref()),
+            Weight::Packed(packed) => ops::packed_linear(x_ti, packed, self.bias.as_ref()),
+        }
+    }
+}
+
+/// Rows of a table by number.
+pub enum Embedding {
+    /// All of it as a tensor `[W, D]`.
+    Tensor(Tensor),
+    /// In its file.
+    Table(Table),
+}
+
+impl Embedding {
+    /// Reads `weight` `[W, D]` below `weights`.
+    pub fn load(weights: &Weights, vocabulary: usize, width: usize) -> Loaded<Self> {
+        match weights.table([vocabulary, width], "weight") {
+            Some(table) => Ok(Embedding::Table(table)),
+            None => Ok(Embedding::Tensor(weights.get(&[vocabulary, width], "weight")?)),
+        }
+    }
+
+    /// Rows `[ids.len(), D]`.
+    pub fn forward(&self, ids: &[u32]) -> Result<Tensor> {
+        match self {
+            Embedding::Tensor(all) => all.index_select(&Tensor::from_slice(ids, ids.len(), all.device())?, 0),
+            Embedding::Table(table) => table.rows(ids).map_err(candle_core::Error::wrap),
+        }
     }
 }
 

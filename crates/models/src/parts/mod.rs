@@ -2,6 +2,10 @@
 
 pub mod cache;
 mod composite;
+mod custom;
+mod files;
 pub mod linear;
 pub mod ops;
+mod random;
+pub(crate) mod save;
 pub mod weights;

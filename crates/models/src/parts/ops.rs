@@ -4,11 +4,12 @@
 
 use std::sync::Arc;
 
-use candle_core::{CpuStorage, CustomOp1, CustomOp2, CustomOp3, DType, Layout, Result, Shape, Storage, Tensor, bail};
-use zoetrope_kernels::attention::{self as kernel, Heads};
-use zoetrope_kernels::{activation, linear as linear_kernel, norm, rope as rope_kernel};
+use candle_core::{DType, Result, Tensor, bail};
+use zoetrope_kernels::attention::Heads;
+use zoetrope_kernels::packed::Packed;
 
 use super::composite;
+use super::custom::{Attention, GeluTanh, LayerNorm, Linear, PackedLinear, RmsNorm, Rope, SwiGlu};
 
 /// Cosines and sines of one rotary embedding, `[T, C/2]` each.
 #[derive(Clone, Debug)]
@@ -40,6 +41,16 @@ pub fn linear(x: &Tensor, w: &Tensor, b: Option<&Tensor>) -> Result<Tensor> {
         Some(b) => x.apply_op3(&w, &contiguous(b)?, Linear),
         None => x.apply_op2(&w, Linear),
     }
+}
+
+/// The same with a packed `w`; a gradient passes to `x` alone.
+pub fn packed_linear(x: &Tensor, w: &Packed, b: Option<&Tensor>) -> Result<Tensor> {
+    let ((_, input), (output, w_input)) = (x.dims2()?, w.dims());
+    if input != w_input || b.is_some_and(|b| b.dims() != [output]) {
+        bail!("linear of x {:?}, packed w {:?}, b {:?}", x.dims(), w.dims(), b.map(Tensor::dims))
+    }
+    let bias = b.map(|b| contiguous(b)?.to_vec1::<f32>()).transpose()?;
+    in_f32(x, |x| x.apply_op1(PackedLinear { w: w.clone(), bias }))
 }
 
 /// `(x - mean) / sqrt(var + eps) * w + b` over the last axis of `x`.
@@ -123,274 +134,8 @@ fn in_f32(x: &Tensor, f: impl FnOnce(&Tensor) -> Result<Tensor>) -> Result<Tenso
     f(&contiguous(x)?)?.to_dtype(dtype)
 }
 
-fn contiguous(x: &Tensor) -> Result<Tensor> {
+pub(super) fn contiguous(x: &Tensor) -> Result<Tensor> {
     x.to_dtype(DType::F32)?.contiguous()
-}
-
-fn slice<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
-    match layout.contiguous_offsets() {
-        Some((start, end)) => Ok(&storage.as_slice::<f32>()?[start..end]),
-        None => bail!("kernel input must be contiguous"),
-    }
-}
-
-fn filled(n: usize, f: impl FnOnce(&mut [f32])) -> CpuStorage {
-    let mut out = vec![0.0f32; n];
-    f(&mut out);
-    CpuStorage::F32(out)
-}
-
-/// Runs `f` on the values of contiguous f32 CPU tensors.
-fn read<R>(tensors: &[&Tensor], f: impl FnOnce(&[&[f32]]) -> R) -> Result<R> {
-    let tensors = tensors.iter().map(|t| contiguous(t)).collect::<Result<Vec<_>>>()?;
-    let guards: Vec<_> = tensors.iter().map(|t| t.storage_and_layout()).collect();
-    let mut slices = Vec::with_capacity(guards.len());
-    for (storage, layout) in &guards {
-        match &**storage {
-            Storage::Cpu(storage) => slices.push(slice(storage, layout)?),
-            _ => bail!("kernel gradient needs CPU tensors"),
-        }
-    }
-    Ok(f(&slices))
-}
-
-fn tensor(values: Vec<f32>, like: &Tensor) -> Result<Tensor> {
-    Tensor::from_vec(values, like.shape(), like.device())
-}
-
-struct Linear;
-
-impl Linear {
-    fn forward(x: &[f32], lx: &Layout, w: &[f32], lw: &Layout, b: Option<&[f32]>) -> Result<(CpuStorage, Shape)> {
-        let ((t, input), (output, _)) = (lx.shape().dims2()?, lw.shape().dims2()?);
-        let run = |y: &mut [f32]| linear_kernel::linear(x, w, b, t, input, y);
-        Ok((filled(t * output, run), (t, output).into()))
-    }
-
-    /// Gradients to `x` (when somebody learns from it) and `w`.
-    fn backward(x: &Tensor, w: &Tensor, dy: &Tensor) -> Result<Gradients2> {
-        let (t, input) = x.dims2()?;
-        let mut dw = vec![0.0; w.elem_count()];
-        read(&[x, dy], |s| linear_kernel::linear_backward_weight(s[1], s[0], t, input, &mut dw))?;
-        if !x.track_op() {
-            return Ok((None, Some(tensor(dw, w)?)));
-        }
-        let mut dx = vec![0.0; x.elem_count()];
-        read(&[w, dy], |s| linear_kernel::linear_backward_input(s[1], s[0], t, input, &mut dx))?;
-        Ok((Some(tensor(dx, x)?), Some(tensor(dw, w)?)))
-    }
-}
-
-impl CustomOp2 for Linear {
-    fn name(&self) -> &'static str {
-        "linear"
-    }
-
-    fn cpu_fwd(&self, x: &CpuStorage, lx: &Layout, w: &CpuStorage, lw: &Layout) -> Result<(CpuStorage, Shape)> {
-        Linear::forward(slice(x, lx)?, lx, slice(w, lw)?, lw, None)
-    }
-
-    fn bwd(&self, x: &Tensor, w: &Tensor, _: &Tensor, dy: &Tensor) -> Result<Gradients2> {
-        Linear::backward(x, w, dy)
-    }
-}
-
-impl CustomOp3 for Linear {
-    fn name(&self) -> &'static str {
-        "linear-bias"
-    }
-
-    fn cpu_fwd(
-        &self,
-        x: &CpuStorage,
-        lx: &Layout,
-        w: &CpuStorage,
-        lw: &Layout,
-        b: &CpuStorage,
-        lb: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        Linear::forward(slice(x, lx)?, lx, slice(w, lw)?, lw, Some(slice(b, lb)?))
-    }
-
-    fn bwd(&self, x: &Tensor, w: &Tensor, b: &Tensor, _: &Tensor, dy: &Tensor) -> Result<Gradients3> {
-        let (dx, dw) = Linear::backward(x, w, dy)?;
-        let mut db = vec![0.0; b.elem_count()];
-        read(&[dy], |s| linear_kernel::linear_backward_bias(s[0], &mut db))?;
-        Ok((dx, dw, Some(tensor(db, b)?)))
-    }
-}
-
-struct LayerNorm {
-    eps: f32,
-}
-
-impl CustomOp3 for LayerNorm {
-    fn name(&self) -> &'static str {
-        "layer-norm"
-    }
-
-    fn cpu_fwd(
-        &self,
-        x: &CpuStorage,
-        lx: &Layout,
-        w: &CpuStorage,
-        lw: &Layout,
-        b: &CpuStorage,
-        lb: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        let (x, w, b) = (slice(x, lx)?, slice(w, lw)?, slice(b, lb)?);
-        Ok((filled(x.len(), |y| norm::layer_norm(x, w, b, self.eps, y)), lx.shape().clone()))
-    }
-
-    fn bwd(&self, x: &Tensor, w: &Tensor, b: &Tensor, _: &Tensor, dy: &Tensor) -> Result<Gradients3> {
-        let (dx, dw, db) = read(&[x, w, dy], |s| {
-            let (mut dx, mut dw, mut db) = (vec![0.0; s[0].len()], vec![0.0; s[1].len()], vec![0.0; s[1].len()]);
-            norm::layer_norm_backward(s[0], s[1], self.eps, s[2], &mut dx, &mut dw, &mut db);
-            (dx, dw, db)
-        })?;
-        Ok((Some(tensor(dx, x)?), Some(tensor(dw, w)?), Some(tensor(db, b)?)))
-    }
-}
-
-type Gradients2 = (Option<Tensor>, Option<Tensor>);
-type Gradients3 = (Option<Tensor>, Option<Tensor>, Option<Tensor>);
-
-struct RmsNorm {
-    eps: f32,
-}
-
-impl CustomOp2 for RmsNorm {
-    fn name(&self) -> &'static str {
-        "rms-norm"
-    }
-
-    fn cpu_fwd(&self, x: &CpuStorage, lx: &Layout, w: &CpuStorage, lw: &Layout) -> Result<(CpuStorage, Shape)> {
-        let (x, w) = (slice(x, lx)?, slice(w, lw)?);
-        Ok((filled(x.len(), |y| norm::rms_norm(x, w, self.eps, y)), lx.shape().clone()))
-    }
-
-    fn bwd(&self, x: &Tensor, w: &Tensor, _: &Tensor, dy: &Tensor) -> Result<Gradients2> {
-        let (dx, dw) = read(&[x, w, dy], |s| {
-            let (mut dx, mut dw) = (vec![0.0; s[0].len()], vec![0.0; s[1].len()]);
-            norm::rms_norm_backward(s[0], s[1], self.eps, s[2], &mut dx, &mut dw);
-            (dx, dw)
-        })?;
-        Ok((Some(tensor(dx, x)?), Some(tensor(dw, w)?)))
-    }
-}
-
-struct GeluTanh;
-
-impl CustomOp1 for GeluTanh {
-    fn name(&self) -> &'static str {
-        "gelu-tanh"
-    }
-
-    fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let x = slice(x, layout)?;
-        Ok((filled(x.len(), |y| activation::gelu_tanh(x, y)), layout.shape().clone()))
-    }
-
-    fn bwd(&self, x: &Tensor, _: &Tensor, dy: &Tensor) -> Result<Option<Tensor>> {
-        let dx = read(&[x, dy], |s| {
-            let mut dx = vec![0.0; s[0].len()];
-            activation::gelu_tanh_backward(s[0], s[1], &mut dx);
-            dx
-        })?;
-        Ok(Some(tensor(dx, x)?))
-    }
-}
-
-struct SwiGlu;
-
-impl CustomOp2 for SwiGlu {
-    fn name(&self) -> &'static str {
-        "swiglu"
-    }
-
-    fn cpu_fwd(&self, g: &CpuStorage, lg: &Layout, u: &CpuStorage, lu: &Layout) -> Result<(CpuStorage, Shape)> {
-        let (gate, up) = (slice(g, lg)?, slice(u, lu)?);
-        Ok((filled(gate.len(), |y| activation::swiglu(gate, up, y)), lg.shape().clone()))
-    }
-
-    fn bwd(&self, gate: &Tensor, up: &Tensor, _: &Tensor, dy: &Tensor) -> Result<Gradients2> {
-        let (dg, du) = read(&[gate, up, dy], |s| {
-            let (mut dg, mut du) = (vec![0.0; s[0].len()], vec![0.0; s[0].len()]);
-            activation::swiglu_backward(s[0], s[1], s[2], &mut dg, &mut du);
-            (dg, du)
-        })?;
-        Ok((Some(tensor(dg, gate)?), Some(tensor(du, up)?)))
-    }
-}
-
-struct Rope {
-    rotary: Rotary,
-    sign: f32,
-}
-
-impl Rope {
-    fn rotate(&self, x: &[f32], heads: usize, y: &mut [f32]) {
-        let r = &self.rotary;
-        rope_kernel::rope(x, &r.cos, &r.sin, heads, r.half, self.sign, y);
-    }
-}
-
-impl CustomOp1 for Rope {
-    fn name(&self) -> &'static str {
-        "rope"
-    }
-
-    fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let heads = layout.shape().dims3()?.1;
-        let x = slice(x, layout)?;
-        Ok((filled(x.len(), |y| self.rotate(x, heads, y)), layout.shape().clone()))
-    }
-
-    fn bwd(&self, x: &Tensor, _: &Tensor, dy: &Tensor) -> Result<Option<Tensor>> {
-        let heads = x.dims3()?.1;
-        let back = Rope { rotary: self.rotary.clone(), sign: -self.sign };
-        let dx = read(&[dy], |s| {
-            let mut dx = vec![0.0; s[0].len()];
-            back.rotate(s[0], heads, &mut dx);
-            dx
-        })?;
-        Ok(Some(tensor(dx, x)?))
-    }
-}
-
-struct Attention {
-    segments: Vec<(usize, usize)>,
-    heads: Heads,
-}
-
-impl CustomOp3 for Attention {
-    fn name(&self) -> &'static str {
-        "attention"
-    }
-
-    fn cpu_fwd(
-        &self,
-        q: &CpuStorage,
-        lq: &Layout,
-        k: &CpuStorage,
-        lk: &Layout,
-        v: &CpuStorage,
-        lv: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        let (q, k, v) = (slice(q, lq)?, slice(k, lk)?, slice(v, lv)?);
-        let run = |y: &mut [f32]| kernel::attention(q, k, v, &self.segments, &self.heads, y);
-        Ok((filled(q.len(), run), lq.shape().clone()))
-    }
-
-    fn bwd(&self, q: &Tensor, k: &Tensor, v: &Tensor, _: &Tensor, dy: &Tensor) -> Result<Gradients3> {
-        let (dq, dk, dv) = read(&[q, k, v, dy], |s| {
-            let (mut dq, mut dk, mut dv) = (vec![0.0; s[0].len()], vec![0.0; s[1].len()], vec![0.0; s[2].len()]);
-            let (seg, h) = (&self.segments, &self.heads);
-            kernel::attention_backward(s[0], s[1], s[2], s[3], seg, h, &mut dq, &mut dk, &mut dv);
-            (dq, dk, dv)
-        })?;
-        Ok((Some(tensor(dq, q)?), Some(tensor(dk, k)?), Some(tensor(dv, v)?)))
-    }
 }
 
 #[cfg(test)]

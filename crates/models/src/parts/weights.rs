@@ -1,14 +1,50 @@
 //! Where a model's tensors come from: safetensors files (mapped, never read whole), tensors in memory, or a seed.
 
-use std::collections::{BTreeMap, HashMap};
-use std::path::{Path, PathBuf};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Range;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use candle_core::{DType, Device, Tensor, Var};
-use safetensors::tensor::Dtype;
 use zoetrope_kernels::map::Mapped;
+use zoetrope_kernels::packed::{Kind, Packed};
 
+pub use super::files::Names;
+use super::files::{Files, packed_name};
+use super::random::drawn;
 use crate::error::ModelError;
+
+/// How a model holds its matrices.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Precision {
+    /// As a converted folder has them; else f32 for a small model and int8 for others.
+    Auto,
+    /// As tensors of this type, in which activations are computed too.
+    Float(DType),
+    /// Packed for the CPU's products; activations are f32.
+    Packed(Kind),
+}
+
+/// Bytes of weight files below which [`Precision::Auto`] means f32: nothing is gained by less.
+const SMALL: usize = 100 << 20;
+
+impl Precision {
+    /// What [`Precision::Auto`] means for these files.
+    fn settled(self, files: &Files) -> Precision {
+        match (self, files.packed_kind()) {
+            (Precision::Auto, Some(kind)) => Precision::Packed(kind),
+            (Precision::Auto, None) if files.bytes() < SMALL => Precision::Float(DType::F32),
+            (Precision::Auto, None) => Precision::Packed(Kind::Int8),
+            (asked, _) => asked,
+        }
+    }
+}
+
+impl From<DType> for Precision {
+    fn from(dtype: DType) -> Self {
+        Precision::Float(dtype)
+    }
+}
 
 /// How a canonical tensor name reads in the source.
 pub type Rename = fn(&str) -> String;
@@ -24,12 +60,50 @@ struct Shared {
     source: Source,
     rename: Rename,
     dtype: DType,
+    /// How matrices are packed, if at all.
+    kind: Option<Kind>,
     device: Device,
     /// Variables handed out so far, by canonical name; `None` when the weights are not to be trained.
     variables: Option<Mutex<BTreeMap<String, Var>>>,
     /// Names in the source that were asked for.
     used: Mutex<std::collections::HashSet<String>>,
-    parameters: Mutex<BTreeMap<String, usize>>,
+    parameters: Mutex<BTreeMap<String, Size>>,
+    /// Packed matrices handed out so far, by their name in the source.
+    packed: Mutex<BTreeMap<String, Packed>>,
+    /// Names of the tables whose rows are read one by one.
+    tables: Mutex<BTreeSet<String>>,
+}
+
+/// How large a tensor is.
+#[derive(Clone, Copy, Debug)]
+pub struct Size {
+    /// Number of values.
+    pub values: usize,
+    /// Bytes that a pass over all of it reads from memory; 0 for a table of which single rows are read.
+    pub bytes: usize,
+}
+
+/// A tensor of a model as a converted file holds it.
+pub(crate) struct Held {
+    pub(crate) name: String,
+    /// As safetensors writes it.
+    pub(crate) dtype: String,
+    pub(crate) shape: Vec<usize>,
+    bytes: Bytes,
+}
+
+enum Bytes {
+    Packed(Packed),
+    Mapped(Arc<Mapped>, Range<usize>),
+}
+
+impl Held {
+    pub(crate) fn bytes(&self) -> &[u8] {
+        match &self.bytes {
+            Bytes::Packed(packed) => packed.bytes(),
+            Bytes::Mapped(map, range) => &map[range.clone()],
+        }
+    }
 }
 
 enum Source {
@@ -45,46 +119,55 @@ impl Weights {
     pub fn open(
         folder: &Path,
         rename: fn(&Names) -> Rename,
-        dtype: DType,
+        precision: Precision,
         device: &Device,
     ) -> Result<Self, ModelError> {
         let files = Files::open(folder)?;
         let rename = rename(&Names(Some(&files)));
-        Ok(Self::build(Source::Files(files), rename, dtype, device, false))
+        let precision = precision.settled(&files);
+        Ok(Self::build(Source::Files(files), rename, precision, device, false))
     }
 
     /// The same as f32 variables to train.
     pub fn open_to_train(folder: &Path, rename: fn(&Names) -> Rename, device: &Device) -> Result<Self, ModelError> {
         let files = Files::open(folder)?;
         let rename = rename(&Names(Some(&files)));
-        Ok(Self::build(Source::Files(files), rename, DType::F32, device, true))
+        Ok(Self::build(Source::Files(files), rename, DType::F32.into(), device, true))
     }
 
     /// Variables to train, initialised from `tensors` (canonical names).
     pub fn trainable(tensors: HashMap<String, Tensor>, device: &Device) -> Self {
-        Self::build(Source::Tensors(tensors), |name| name.to_string(), DType::F32, device, true)
+        Self::build(Source::Tensors(tensors), |name| name.to_string(), DType::F32.into(), device, true)
     }
 
     /// Variables to train, drawn from `seed`: norms 1, biases 0 (see `POSITION_STD`), matrices normal with std
     /// `fan_in^-0.5` (embeddings 0.1), so that activations keep their size in small models.
     pub fn random(seed: u64, device: &Device) -> Self {
-        Self::build(Source::Random(seed), |name| name.to_string(), DType::F32, device, true)
+        Self::build(Source::Random(seed), |name| name.to_string(), DType::F32.into(), device, true)
     }
 
     /// No weights at all: tensors of the right shapes that take no memory and hold zeros, for a model that only plans.
     pub fn hollow(dtype: DType, device: &Device) -> Self {
-        Self::build(Source::Hollow, |name| name.to_string(), dtype, device, false)
+        Self::build(Source::Hollow, |name| name.to_string(), dtype.into(), device, false)
     }
 
-    fn build(source: Source, rename: Rename, dtype: DType, device: &Device, train: bool) -> Self {
+    fn build(source: Source, rename: Rename, precision: Precision, device: &Device, train: bool) -> Self {
+        let (dtype, kind) = match precision {
+            Precision::Float(dtype) => (dtype, None),
+            Precision::Packed(kind) => (DType::F32, Some(kind)),
+            Precision::Auto => (DType::F32, None),
+        };
         let shared = Shared {
             source,
             rename,
             dtype,
+            kind,
             device: device.clone(),
             variables: train.then(Mutex::default),
             used: Mutex::default(),
             parameters: Mutex::default(),
+            packed: Mutex::default(),
+            tables: Mutex::default(),
         };
         Weights { shared: Arc::new(shared), prefix: String::new() }
     }
@@ -93,6 +176,19 @@ impl Weights {
     pub fn at(&self, name: impl std::fmt::Display) -> Self {
         let prefix = self.canonical(&name.to_string());
         Weights { shared: Arc::clone(&self.shared), prefix }
+    }
+
+    /// How matrices are held: "f32", "int8" and so on.
+    pub fn word(&self) -> String {
+        match self.shared.kind {
+            Some(kind) => format!("{kind:?}").to_lowercase(),
+            None => self.shared.dtype.as_str().to_string(),
+        }
+    }
+
+    /// How matrices are packed, if they are.
+    pub fn kind(&self) -> Option<Kind> {
+        self.shared.kind
     }
 
     /// Type the weights are converted to.
@@ -116,13 +212,72 @@ impl Weights {
             Source::Random(seed) => drawn(*seed, &canonical, shape, &shared.device)?,
             Source::Hollow => Tensor::zeros((), shared.dtype, &shared.device)?.broadcast_as(shape)?,
         };
-        lock(&shared.used).insert(theirs);
-        lock(&shared.parameters).insert(canonical.clone(), tensor.elem_count());
+        let size = Size { values: tensor.elem_count(), bytes: tensor.elem_count() * shared.dtype.size_in_bytes() };
+        self.note(&canonical, theirs, size);
         let Some(variables) = &shared.variables else { return Ok(tensor) };
         let variable = Var::from_tensor(&tensor)?;
         let shown = variable.as_tensor().clone();
         lock(variables).insert(canonical, variable);
         Ok(shown)
+    }
+
+    /// The matrix `name` below this prefix, packed; `None` when matrices are held as tensors.
+    pub fn packed(&self, shape: &[usize], name: &str) -> Result<Option<Packed>, ModelError> {
+        let (Some(kind), Source::Files(files)) = (self.shared.kind, &self.shared.source) else { return Ok(None) };
+        let canonical = self.canonical(name);
+        let theirs = (self.shared.rename)(&canonical);
+        let packed = files.packed(&theirs, shape, kind)?;
+        lock(&self.shared.packed).insert(theirs.clone(), packed.clone());
+        let size = Size { values: shape.iter().product(), bytes: packed.bytes().len() };
+        self.note(&canonical, theirs, size);
+        Ok(Some(packed))
+    }
+
+    /// The table `name` below this prefix, whose rows are read one by one; `None` when matrices are held as tensors.
+    pub fn table(&self, shape: [usize; 2], name: &str) -> Option<Table> {
+        let canonical = self.canonical(name);
+        let stored = self.shared.kind.is_some() && matches!(self.shared.source, Source::Files(_));
+        stored.then(|| {
+            let name = (self.shared.rename)(&canonical);
+            self.note(&canonical, name.clone(), Size { values: shape.iter().product(), bytes: 0 });
+            lock(&self.shared.tables).insert(name.clone());
+            Table { shared: Arc::clone(&self.shared), name, shape }
+        })
+    }
+
+    /// Every tensor that was asked for, packed ones first; those of files only.
+    pub(crate) fn held(&self) -> Result<Vec<Held>, ModelError> {
+        let shared = &*self.shared;
+        let (Some(kind), Source::Files(files)) = (shared.kind, &shared.source) else {
+            return Err(ModelError::Bug("only packed matrices from files are converted".to_string()));
+        };
+        let packed = lock(&shared.packed).clone();
+        let mut names: Vec<String> = lock(&shared.used).iter().cloned().collect();
+        names.sort();
+        let mut held: Vec<Held> = packed
+            .iter()
+            .map(|(name, packed)| Held {
+                name: packed_name(name, kind),
+                dtype: "U8".to_string(),
+                shape: vec![packed.bytes().len()],
+                bytes: Bytes::Packed(packed.clone()),
+            })
+            .collect();
+        for name in names {
+            // A tied table is there twice: as rows to look up and packed as the output's matrix.
+            if packed.contains_key(&name) && !lock(&shared.tables).contains(&name) {
+                continue;
+            }
+            let Some((entry, map)) = files.raw(&name) else { continue };
+            let (dtype, shape) = (format!("{:?}", entry.dtype), entry.shape.clone());
+            held.push(Held { name, dtype, shape, bytes: Bytes::Mapped(Arc::clone(map), entry.start..entry.end) });
+        }
+        Ok(held)
+    }
+
+    fn note(&self, canonical: &str, theirs: String, size: Size) {
+        lock(&self.shared.used).insert(theirs);
+        lock(&self.shared.parameters).insert(canonical.to_string(), size);
     }
 
     /// The tensor names of the source's files (none when the source is not files).
@@ -149,8 +304,8 @@ impl Weights {
         self.shared.variables.as_ref().map(|v| lock(v).clone()).unwrap_or_default()
     }
 
-    /// Number of values handed out so far, by canonical name.
-    pub fn parameters(&self) -> BTreeMap<String, usize> {
+    /// Sizes of what was handed out so far, by canonical name.
+    pub fn parameters(&self) -> BTreeMap<String, Size> {
         lock(&self.shared.parameters).clone()
     }
 
@@ -161,6 +316,26 @@ impl Weights {
         let mut names: Vec<String> = files.entries.keys().filter(|n| !used.contains(*n)).cloned().collect();
         names.sort();
         names
+    }
+}
+
+/// A matrix in a file whose rows are read when they are asked for.
+#[derive(Clone)]
+pub struct Table {
+    shared: Arc<Shared>,
+    name: String,
+    shape: [usize; 2],
+}
+
+impl Table {
+    /// Rows `rows`, `[rows.len(), width]` in f32.
+    pub fn rows(&self, rows: &[u32]) -> Result<Tensor, ModelError> {
+        let Source::Files(files) = &self.shared.source else {
+            return Err(ModelError::Bug(format!("table {} is not in a file", self.name)));
+        };
+        let mut values = vec![0.0; rows.len() * self.shape[1]];
+        files.rows(&self.name, &self.shape, rows, &mut values)?;
+        Ok(Tensor::from_vec(values, (rows.len(), self.shape[1]), &self.shared.device)?)
     }
 }
 
@@ -175,153 +350,4 @@ fn stored(tensors: &HashMap<String, Tensor>, name: &str, shape: &[usize]) -> Res
         return Err(ModelError::Caller(text));
     }
     Ok(tensor.clone())
-}
-
-/// SplitMix64: a full-period generator that needs one word of state.
-struct SplitMix(u64);
-
-impl SplitMix {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    /// In (0, 1).
-    fn unit(&mut self) -> f64 {
-        ((self.next() >> 11) as f64 + 0.5) / (1u64 << 53) as f64
-    }
-
-    /// Box-Muller.
-    fn normal(&mut self) -> f32 {
-        ((-2.0 * self.unit().ln()).sqrt() * (std::f64::consts::TAU * self.unit()).cos()) as f32
-    }
-}
-
-/// Spread of the encoder's query and key biases at the start. Under rotary positions two biases make a score that
-/// depends on the distance alone, so heads begin with patterns of places; from zero, place is learnt several times
-/// later. In the decoder the same halves the pace (docs/LOG.md).
-const POSITION_STD: f32 = 1.5;
-
-fn drawn(seed: u64, name: &str, shape: &[usize], device: &Device) -> Result<Tensor, ModelError> {
-    let n: usize = shape.iter().product();
-    let seeing = name.starts_with("model.vision_model");
-    let std = if seeing && (name.ends_with("q_proj.bias") || name.ends_with("k_proj.bias")) {
-        POSITION_STD
-    } else if shape.len() == 1 {
-        0.0
-    } else if name.ends_with("embed_tokens.weight") {
-        0.1
-    } else {
-        let fan_in: usize = shape[1..].iter().product();
-        (fan_in as f32).powf(-0.5)
-    };
-    let mean = if shape.len() == 1 && !name.ends_with("bias") { 1.0 } else { 0.0 };
-    let mut random = SplitMix(seed);
-    for byte in name.bytes() {
-        random = SplitMix(random.next() ^ u64::from(byte));
-    }
-    let values: Vec<f32> = (0..n).map(|_| mean + random.normal() * std).collect();
-    Ok(Tensor::from_vec(values, shape, device)?)
-}
-
-/// The tensor names of the files, for telling layouts apart.
-pub struct Names<'a>(Option<&'a Files>);
-
-impl Names<'_> {
-    /// Whether any tensor's name starts with `prefix`.
-    pub fn any(&self, prefix: &str) -> bool {
-        self.0.is_some_and(|files| files.entries.keys().any(|name| name.starts_with(prefix)))
-    }
-}
-
-struct Files {
-    folder: PathBuf,
-    maps: Vec<(PathBuf, Mapped)>,
-    entries: HashMap<String, Entry>,
-}
-
-struct Entry {
-    map: usize,
-    dtype: Dtype,
-    shape: Vec<usize>,
-    start: usize,
-    end: usize,
-}
-
-impl Files {
-    fn open(folder: &Path) -> Result<Self, ModelError> {
-        let mut files = Files { folder: folder.to_path_buf(), maps: Vec::new(), entries: HashMap::new() };
-        let index = folder.join("model.safetensors.index.json");
-        let names = if index.is_file() { shards(&index)? } else { vec!["model.safetensors".to_string()] };
-        for name in names {
-            files.add(&folder.join(name))?;
-        }
-        Ok(files)
-    }
-
-    fn add(&mut self, path: &Path) -> Result<(), ModelError> {
-        let wrong = |what: String| ModelError::File { file: path.to_path_buf(), what };
-        let map = Mapped::open(path).map_err(|error| match error.kind() {
-            std::io::ErrorKind::NotFound if path.with_file_name("pytorch_model.bin").exists() => {
-                wrong("missing; pytorch_model.bin is not read, convert it to safetensors".to_string())
-            }
-            std::io::ErrorKind::NotFound => wrong("weight file is missing from the model folder".to_string()),
-            _ => wrong(error.to_string()),
-        })?;
-        let (header, metadata) = safetensors::SafeTensors::read_metadata(&map)
-            .map_err(|error| wrong(format!("not a complete safetensors file: {error}")))?;
-        let number = self.maps.len();
-        for (name, info) in metadata.tensors() {
-            let (start, end) = (header + 8 + info.data_offsets.0, header + 8 + info.data_offsets.1);
-            if end > map.len() || start > end {
-                let text = format!("cut off: tensor {name} ends at byte {end}, the file has {}", map.len());
-                return Err(wrong(text));
-            }
-            let entry = Entry { map: number, dtype: info.dtype, shape: info.shape.clone(), start, end };
-            self.entries.insert(name.to_string(), entry);
-        }
-        self.maps.push((path.to_path_buf(), map));
-        Ok(())
-    }
-
-    fn read(&self, name: &str, shape: &[usize], dtype: DType, device: &Device) -> Result<Tensor, ModelError> {
-        let Some(entry) = self.entries.get(name) else {
-            let files: Vec<_> = self.maps.iter().filter_map(|(path, _)| path.file_name()?.to_str()).collect();
-            let what = format!("tensor {name} {shape:?} is in none of {}", files.join(", "));
-            return Err(ModelError::File { file: self.folder.clone(), what });
-        };
-        let (path, map) = &self.maps[entry.map];
-        let wrong = |what: String| ModelError::File { file: path.clone(), what };
-        if entry.shape != shape {
-            let text = format!("tensor {name} has shape {:?}, the configuration says {shape:?}", entry.shape);
-            return Err(wrong(text));
-        }
-        let stored = match entry.dtype {
-            Dtype::F32 => DType::F32,
-            Dtype::F16 => DType::F16,
-            Dtype::BF16 => DType::BF16,
-            other => return Err(wrong(format!("tensor {name} is stored as {other:?}; f32, f16 and bf16 are read"))),
-        };
-        let bytes = &map[entry.start..entry.end];
-        let tensor = Tensor::from_raw_buffer(bytes, stored, shape, &Device::Cpu)?;
-        Ok(tensor.to_dtype(dtype)?.to_device(device)?)
-    }
-}
-
-/// Shard file names of an index, each once, in order.
-fn shards(index: &Path) -> Result<Vec<String>, ModelError> {
-    let wrong = |what: String| ModelError::File { file: index.to_path_buf(), what };
-    let text = std::fs::read_to_string(index).map_err(|error| wrong(error.to_string()))?;
-    let json: serde_json::Value = serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?;
-    let map = json["weight_map"].as_object().ok_or_else(|| wrong("has no weight_map".to_string()))?;
-    let mut names: Vec<String> = map.values().filter_map(|v| v.as_str().map(str::to_string)).collect();
-    names.sort();
-    names.dedup();
-    if let Some(odd) = names.iter().find(|n| n.contains('/') || n.contains('\\') || n.contains("..")) {
-        return Err(wrong(format!("shard name {odd:?} leaves the model folder")));
-    }
-    Ok(names)
 }

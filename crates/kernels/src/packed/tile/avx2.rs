@@ -1,6 +1,7 @@
 //! Tiles with AVX2 and FMA: 16 lanes (two registers) of at most four rows at a time.
 
 #![allow(clippy::wildcard_imports, reason = "the instructions")]
+#![allow(clippy::needless_range_loop, reason = "loops over registers are unrolled by their numbers")]
 use std::arch::x86_64::*;
 
 use super::{GROUP, Kind, LANES, Tile};
@@ -37,6 +38,7 @@ pub(super) unsafe fn add(kind: Kind, tile: &Tile<'_>, sums: &mut [f32]) {
     }
 }
 
+// SAFETY: as for `add`, and the part lies inside the tile.
 #[target_feature(enable = "avx2,fma")]
 unsafe fn rows<const M: usize>(kind: Kind, tile: &Tile<'_>, part: Part, sums: *mut f32) {
     // SAFETY: as the caller promises.
@@ -58,6 +60,7 @@ unsafe fn rows<const M: usize>(kind: Kind, tile: &Tile<'_>, part: Part, sums: *m
     }
 }
 
+// SAFETY: as for `add`, and the part lies inside the tile.
 #[inline]
 #[target_feature(enable = "avx2,fma")]
 unsafe fn floats<const M: usize>(
@@ -86,6 +89,7 @@ unsafe fn floats<const M: usize>(
     }
 }
 
+// SAFETY: as for `add`, and the part lies inside the tile.
 /// Adds eight values to the sums of row `r` of the part.
 #[inline]
 #[target_feature(enable = "avx2,fma")]
@@ -104,6 +108,7 @@ fn fours(unsigned: __m256i, signed: __m256i) -> __m256i {
     _mm256_madd_epi16(_mm256_maddubs_epi16(unsigned, signed), _mm256_set1_epi16(1))
 }
 
+// SAFETY: as for `add`, and the part lies inside the tile.
 #[inline]
 #[target_feature(enable = "avx2,fma")]
 unsafe fn int8<const M: usize>(tile: &Tile<'_>, part: Part, sums: *mut f32) {
@@ -135,6 +140,7 @@ unsafe fn int8<const M: usize>(tile: &Tile<'_>, part: Part, sums: *mut f32) {
     }
 }
 
+// SAFETY: as for `add`, and the part lies inside the tile.
 #[inline]
 #[target_feature(enable = "avx2,fma")]
 unsafe fn int4<const M: usize>(tile: &Tile<'_>, part: Part, sums: *mut f32) {

@@ -1,7 +1,8 @@
-//! Tiles with AVX-512: two registers hold the 32 lanes of a step, every row of `x` has two sums, a 32-bit word of `x` is
-//! spread over a register and multiplied with both. f32 needs AVX-512F, the others VNNI or BF16.
+//! Tiles with AVX-512: two registers hold the 32 lanes of a step, every row of `x` has two sums, a 32-bit word of `x`
+//! is spread over a register and multiplied with both. f32 needs AVX-512F, the others VNNI or BF16.
 
 #![allow(clippy::wildcard_imports, reason = "the instructions")]
+#![allow(clippy::needless_range_loop, reason = "loops over registers are unrolled by their numbers")]
 use std::arch::x86_64::*;
 
 use super::{GROUP, LANES, Tile};

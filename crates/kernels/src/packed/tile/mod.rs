@@ -43,18 +43,16 @@ pub(super) fn add_tile(level: Level, kind: Kind, tile: &Tile<'_>, sums: &mut [f3
     #[cfg(target_arch = "x86_64")]
     {
         let level = level.min(crate::level::level_of_cpu());
-        // SAFETY (all): the sizes were checked above, and the level was detected on this CPU.
-        match (level, kind) {
-            (Level::Avx512Vnni, Kind::Bf16) => return unsafe { avx512::bf16(tile, sums) },
-            // SAFETY: see above.
-            (Level::Avx512Vnni, Kind::Int8) => return unsafe { avx512::int8(tile, sums) },
-            // SAFETY: see above.
-            (Level::Avx512Vnni, Kind::Int4) => return unsafe { avx512::int4(tile, sums) },
-            // SAFETY: see above.
-            (Level::Avx512Vnni | Level::Avx512, Kind::F32) => return unsafe { avx512::f32(tile, sums) },
-            // SAFETY: see above.
-            (Level::Avx512 | Level::Avx2, _) => return unsafe { avx2::add(kind, tile, sums) },
-            (Level::Portable, _) => {}
+        // SAFETY: the sizes were checked above, and the level was detected on this CPU.
+        unsafe {
+            match (level, kind) {
+                (Level::Avx512Vnni, Kind::Bf16) => return avx512::bf16(tile, sums),
+                (Level::Avx512Vnni, Kind::Int8) => return avx512::int8(tile, sums),
+                (Level::Avx512Vnni, Kind::Int4) => return avx512::int4(tile, sums),
+                (Level::Avx512Vnni | Level::Avx512, Kind::F32) => return avx512::f32(tile, sums),
+                (Level::Avx512 | Level::Avx2, _) => return avx2::add(kind, tile, sums),
+                (Level::Portable, _) => {}
+            }
         }
     }
     let _ = level;

@@ -34,7 +34,7 @@ pub(super) fn add(kind: Kind, tile: &Tile<'_>, sums: &mut [f32]) {
 fn int8(tile: &Tile<'_>, row: usize, sums: &mut [f32]) {
     let mut whole = [tile.x.offsets[row]; LANES];
     for (x, w) in tile.x.lanes[row..].iter().step_by(tile.m).zip(tile.w.chunks_exact(STEP_BYTES)) {
-        add_fours(&mut whole, *x, w, |byte| i32::from(byte));
+        add_fours(&mut whole, *x, w, i32::from);
     }
     for (sum, whole) in sums.iter_mut().zip(whole) {
         *sum += whole as f32 * tile.x.scales[row];

@@ -7,7 +7,7 @@ use candle_core::{DType, Device, Result, Tensor};
 use super::config::LanguageConfig;
 use crate::error::Loaded;
 use crate::parts::cache::{KvCache, Memory};
-use crate::parts::linear::{Linear, RmsNorm};
+use crate::parts::linear::{Embedding, Linear, RmsNorm};
 use crate::parts::ops::{self, Rotary};
 use crate::parts::weights::Weights;
 
@@ -44,7 +44,7 @@ impl Layer {
 
 /// The decoder with its embedding and output matrices.
 pub(super) struct LanguageModel {
-    embedding: Tensor,
+    embedding: Embedding,
     layers: Vec<Layer>,
     norm: RmsNorm,
     head: Linear,
@@ -55,22 +55,23 @@ impl LanguageModel {
     /// Reads the tensors below `model.language_model` and `lm_head` (absent when tied).
     pub(super) fn load(root: &Weights, c: &LanguageConfig) -> Loaded<Self> {
         let w = root.at("model.language_model");
-        let embedding = w.at("embed_tokens").get(&[c.vocabulary, c.hidden], "weight")?;
+        let embedding = Embedding::load(&w.at("embed_tokens"), c.vocabulary, c.hidden)?;
         let layers = (0..c.layers).map(|i| Layer::load(&w.at("layers").at(i), c)).collect::<Loaded<_>>()?;
         let norm = RmsNorm::load(&w.at("norm"), c.hidden, c.eps)?;
         // Some versions of transformers store the output matrix although the flag says it is tied.
-        let head = if c.tied && (!root.has("lm_head.weight")) {
-            Linear::new(embedding.clone(), None)
-        } else {
-            Linear::load(&root.at("lm_head"), c.hidden, c.vocabulary, false)?
+        let head = match &embedding {
+            _ if !c.tied || root.has("lm_head.weight") => {
+                Linear::load(&root.at("lm_head"), c.hidden, c.vocabulary, false)?
+            }
+            Embedding::Tensor(all) => Linear::new(all.clone(), None),
+            Embedding::Table(_) => Linear::load(&w.at("embed_tokens"), c.hidden, c.vocabulary, false)?,
         };
         Ok(LanguageModel { embedding, layers, norm, head, config: c.clone() })
     }
 
     /// `[T]` ids to `[T, D]` rows.
     pub(super) fn embed(&self, ids: &[u32]) -> Result<Tensor> {
-        let ids = Tensor::from_slice(ids, ids.len(), self.embedding.device())?;
-        self.embedding.index_select(&ids, 0)
+        self.embedding.forward(ids)
     }
 
     /// Rows `[T, D]` to logits `[rows.len(), W]` in f32.

@@ -29,7 +29,7 @@ use crate::contract::{
 };
 use crate::error::ModelError;
 use crate::parts::cache::{KvCache, Memory};
-use crate::parts::weights::Weights;
+use crate::parts::weights::{Precision, Weights};
 
 /// The model with its tokenizer and processor.
 pub struct VideoLlama3 {
@@ -46,8 +46,9 @@ pub struct VideoLlama3 {
 
 impl VideoLlama3 {
     /// Loads a checkpoint folder in any published layout.
-    pub fn open(folder: &Path, dtype: DType, device: &Device) -> Result<Self, ModelError> {
-        Self::over_files(folder, Weights::open(folder, |names| Layout::of(names).rename(), dtype, device)?)
+    pub fn open(folder: &Path, precision: impl Into<Precision>, device: &Device) -> Result<Self, ModelError> {
+        let weights = Weights::open(folder, |names| Layout::of(names).rename(), precision.into(), device)?;
+        Self::over_files(folder, weights)
     }
 
     /// The same with f32 variables, to go on training it.
@@ -115,7 +116,8 @@ impl VideoLlama3 {
 impl VideoLanguageModel for VideoLlama3 {
     fn info(&self) -> ModelInfo {
         let mut sums = [("vision", 0), ("projector", 0), ("language", 0)];
-        for (name, count) in self.weights.parameters() {
+        let mut bytes_per_token = 0;
+        for (name, size) in self.weights.parameters() {
             let part = if name.starts_with("model.vision_model") {
                 0
             } else if name.starts_with("model.projector") {
@@ -123,7 +125,11 @@ impl VideoLanguageModel for VideoLlama3 {
             } else {
                 2
             };
-            sums[part].1 += count;
+            sums[part].1 += size.values;
+            // A separate embedding is only looked up in.
+            if part == 2 && (self.config.language.tied || !name.ends_with("embed_tokens.weight")) {
+                bytes_per_token += size.bytes;
+            }
         }
         let l = &self.config.language;
         let size = self.weights.dtype().size_in_bytes();
@@ -131,7 +137,10 @@ impl VideoLanguageModel for VideoLlama3 {
             family: "videollama3",
             layout: self.layout.to_string(),
             parameters: sums.iter().map(|(part, n)| (part.to_string(), *n)).collect(),
+            weights: self.weights.word(),
+            bytes_per_token,
             vocabulary: l.vocabulary,
+            tied: l.tied,
             hidden: l.hidden,
             max_positions: l.max_positions,
             cache_bytes_per_token: 2 * l.layers * l.kv_heads * l.head_dim * size,

@@ -3,6 +3,7 @@
 
 mod arithmetic;
 mod original;
+mod packed;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};

@@ -68,11 +68,10 @@ impl VisionEncoder {
     /// Reads the tensors below `model.vision_model`.
     pub(super) fn load(w: &Weights, c: &VisionConfig) -> Loaded<Self> {
         let embedding = w.at("embeddings.patch_embedding");
-        let kernel = embedding.get(&[c.hidden, c.channels, c.patch, c.patch], "weight")?;
-        let kernel = kernel.reshape((c.hidden, c.patch_values()))?;
+        let kernel = [c.hidden, c.channels, c.patch, c.patch];
         let layers = (0..c.layers).map(|i| Layer::load(&w.at("encoder.layers").at(i), c)).collect::<Loaded<_>>()?;
         Ok(VisionEncoder {
-            patch_embedding: Linear::new(kernel, Some(embedding.get(&[c.hidden], "bias")?)),
+            patch_embedding: Linear::load_as(&embedding, &kernel, true)?,
             layers,
             post_norm: LayerNorm::load(&w.at("post_layernorm"), c.hidden, c.eps)?,
             config: c.clone(),

@@ -1,0 +1,154 @@
+//! How fast a model runs here: patches encoded, prompt tokens read and answer tokens written a second, beside what
+//! this machine's instructions and memory allow.
+
+use std::time::Instant;
+
+use candle_core::{Device, Tensor};
+use zoetrope_kernels::packed::Kind;
+use zoetrope_kernels::peak;
+use zoetrope_media::{Frame, Rgb, Time};
+use zoetrope_models::contract::{Carry, MediaKind, PlanOptions, Prompt, Source, VideoLanguageModel};
+use zoetrope_models::error::ModelError;
+use zoetrope_models::parts::cache::Memory;
+
+/// How much is measured.
+#[derive(Clone, Copy, Debug)]
+pub struct Load {
+    /// Frames of one clip.
+    pub frames: usize,
+    /// Width and height of the frames.
+    pub size: (u32, u32),
+    /// Tokens of the prompt.
+    pub prompt: usize,
+    /// Tokens of the answer.
+    pub answer: usize,
+    /// Repetitions; the median counts.
+    pub repeats: usize,
+}
+
+/// One line of the table.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct Speed {
+    /// What was done.
+    pub work: &'static str,
+    /// The unit of `rate`.
+    pub unit: &'static str,
+    /// Units a second.
+    pub rate: f64,
+    /// Multiplications and additions a second in matrix products, 1e9.
+    pub giga_operations: f64,
+    /// Bytes of weights read a second, 1e9.
+    pub giga_bytes: f64,
+}
+
+/// What the machine allows at most.
+#[derive(Clone, Copy, Debug, serde::Serialize)]
+pub struct Ceilings {
+    /// Threads that were measured.
+    pub threads: usize,
+    /// 1e9 operations a second of the widest product instruction for the model's weights, where there is one.
+    pub giga_operations: Option<f64>,
+    /// 1e9 bytes read a second.
+    pub giga_bytes: f64,
+}
+
+/// The instruction level of the kernels.
+pub fn level() -> String {
+    format!("{:?}", zoetrope_kernels::level::level()).to_lowercase()
+}
+
+/// Bytes a thread reads when memory is measured: more than caches hold.
+const FAR: usize = 256 << 20;
+
+/// The ceilings for weights held as `weights` ("int8").
+pub fn ceilings(weights: &str) -> Ceilings {
+    let threads = rayon::current_num_threads();
+    let kind = match weights {
+        "bf16" => Kind::Bf16,
+        "int8" => Kind::Int8,
+        "int4" => Kind::Int4,
+        _ => Kind::F32,
+    };
+    let giga_operations = peak::operations_a_second(kind, threads).map(|n| n / 1e9);
+    Ceilings { threads, giga_operations, giga_bytes: peak::bytes_a_second(threads, FAR) / 1e9 }
+}
+
+/// Seconds of the median of `repeats` runs.
+fn median(repeats: usize, mut work: impl FnMut() -> Result<(), ModelError>) -> Result<f64, ModelError> {
+    let mut seconds = Vec::with_capacity(repeats);
+    for _ in 0..repeats.max(1) {
+        let clock = Instant::now();
+        work()?;
+        seconds.push(clock.elapsed().as_secs_f64());
+    }
+    seconds.sort_by(f64::total_cmp);
+    Ok(seconds[seconds.len() / 2])
+}
+
+fn parameters(model: &dyn VideoLanguageModel, part: &str) -> f64 {
+    model.info().parameters.iter().filter(|(name, _)| name == part).map(|(_, n)| *n as f64).sum()
+}
+
+/// Frames of noise through processor and encoder.
+pub fn encoding(model: &dyn VideoLanguageModel, load: &Load) -> Result<Speed, ModelError> {
+    let (width, height) = load.size;
+    let times: Vec<Time> = (0..load.frames as i64).map(|n| Time::new(n, 1)).collect();
+    let source = Source { kind: MediaKind::Video, width, height, times, end: load.frames as f64 };
+    let options = PlanOptions { max_frames: Some(load.frames), prune: Some(false), ..PlanOptions::default() };
+    let plan = model.plan(&[source], &options)?;
+    let item = &plan.items[0];
+    let frames: Vec<Frame> = item.frames.iter().map(|frame| noise(frame.index, load.size)).collect();
+    let patches = model.prepare(item, &frames, &mut Carry::default())?;
+    let seconds = median(load.repeats, || {
+        // One value is read so that nothing is left undone.
+        let seen = model.see(&patches)?;
+        seen.tokens.get(0)?.get(0)?.to_scalar::<f32>()?;
+        Ok(())
+    })?;
+    let rate = item.patches() as f64 / seconds;
+    let operations = 2.0 * parameters(model, "vision") * rate / 1e9;
+    Ok(Speed { work: "encode", unit: "patches/s", rate, giga_operations: operations, giga_bytes: 0.0 })
+}
+
+fn noise(index: usize, (width, height): (u32, u32)) -> Frame {
+    let byte = |n: usize| ((n + 1).wrapping_mul(2_654_435_761 + 2 * index) >> 13) as u8;
+    let data = (0..width as usize * height as usize * 3).map(byte).collect();
+    Frame { index, time: Time::new(index as i64, 1), image: Rgb { width, height, data } }
+}
+
+/// A prompt of any tokens and an answer, one token after the other; two lines.
+pub fn language(model: &dyn VideoLanguageModel, load: &Load) -> Result<[Speed; 2], ModelError> {
+    let info = model.info();
+    let ids = |n: usize| (0..n).map(|i| (i * 7919 % info.vocabulary) as u32).collect();
+    let embedded = model.embed(&Prompt { ids: ids(load.prompt), ..Prompt::default() }, None)?;
+    let one = model.embed(&Prompt { ids: ids(1), ..Prompt::default() }, None)?;
+    let last = |logits: Tensor| -> Result<(), ModelError> {
+        logits.to_device(&Device::Cpu)?.flatten_all()?.get(0)?.to_scalar::<f32>()?;
+        Ok(())
+    };
+    let mut cache = model.new_cache(load.prompt + load.answer + 1)?;
+    let read = median(load.repeats, || {
+        cache.truncate(0);
+        last(model.step(&embedded, &mut Memory::Cache(&mut cache), &[load.prompt - 1])?)
+    })?;
+    let written = median(load.repeats, || {
+        cache.truncate(load.prompt);
+        (0..load.answer).try_for_each(|_| last(model.step(&one, &mut Memory::Cache(&mut cache), &[0])?))
+    })?;
+    let (read, write) = (load.prompt as f64 / read, load.answer as f64 / written);
+    // The head is multiplied for one token of a prompt only.
+    let head = info.vocabulary as f64 * info.hidden as f64;
+    let all = parameters(model, "language");
+    let body = all - head * if info.tied { 1.0 } else { 2.0 };
+    let line = |work, rate: f64, values: f64, bytes: f64| Speed {
+        work,
+        unit: "tokens/s",
+        rate,
+        giga_operations: 2.0 * values * rate / 1e9,
+        giga_bytes: bytes * rate / 1e9,
+    };
+    Ok([
+        line("read the prompt", read, body, 0.0),
+        line("write the answer", write, body + head, info.bytes_per_token as f64),
+    ])
+}
