@@ -35,11 +35,25 @@ fn tanh(x: f32) -> f32 {
     1.0 - 2.0 / (exp(2.0 * x) + 1.0)
 }
 
+#[inline(always)]
+fn gelu(x: f32) -> f32 {
+    0.5 * x * (1.0 + tanh(SQRT_2_OVER_PI * (x + CUBIC * x * x * x)))
+}
+
 per_level! {
     /// `y = 0.5 x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3)))` (`gelu_pytorch_tanh`).
     pub fn gelu_tanh / gelu_tanh_at(x: &[f32], y: &mut [f32]) {
         for (y, &x) in y.iter_mut().zip(x) {
-            *y = 0.5 * x * (1.0 + tanh(SQRT_2_OVER_PI * (x + CUBIC * x * x * x)));
+            *y = gelu(x);
+        }
+    }
+}
+
+per_level! {
+    /// The same over the values themselves.
+    pub(crate) fn gelu_tanh_in_place / gelu_tanh_in_place_at(x: &mut [f32]) {
+        for x in x {
+            *x = gelu(*x);
         }
     }
 }
@@ -51,6 +65,15 @@ per_level! {
             let t = tanh(SQRT_2_OVER_PI * (x + CUBIC * x * x * x));
             let inner = SQRT_2_OVER_PI * (1.0 + 3.0 * CUBIC * x * x);
             *dx = dy * (0.5 * (1.0 + t) + 0.5 * x * (1.0 - t * t) * inner);
+        }
+    }
+}
+
+per_level! {
+    /// `sum = x + y`.
+    pub fn add / add_at(x: &[f32], y: &[f32], sum: &mut [f32]) {
+        for ((sum, x), y) in sum.iter_mut().zip(x).zip(y) {
+            *sum = x + y;
         }
     }
 }

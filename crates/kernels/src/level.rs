@@ -73,12 +73,14 @@ macro_rules! per_level {
     ($(#[$meta:meta])* $vis:vis fn $name:ident / $name_at:ident ($($arg:ident : $ty:ty),* $(,)?) $body:block) => {
         $(#[$meta])*
         #[allow(clippy::too_many_arguments, reason = "kernels take plain slices and sizes")]
+        #[allow(dead_code, reason = "some are called at the level in use, some at a given one")]
         $vis fn $name($($arg: $ty),*) {
             $name_at($crate::level::level(), $($arg),*)
         }
 
         /// The same at a forced level; levels the CPU lacks fall back to the best it has.
         #[allow(clippy::too_many_arguments, reason = "kernels take plain slices and sizes")]
+        #[allow(dead_code, reason = "some are called at the level in use, some at a given one")]
         pub(crate) fn $name_at(level: $crate::level::Level, $($arg: $ty),*) {
             #[inline(always)]
             #[allow(clippy::too_many_arguments, reason = "kernels take plain slices and sizes")]

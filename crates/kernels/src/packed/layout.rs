@@ -4,7 +4,9 @@
 
 use std::ops::Range;
 
+use super::rows::whole_numbers;
 use super::{GROUP, GROUP_BYTES, Kind, LANES, Packed, STEP_BYTES};
+use crate::level::per_level;
 
 /// What int8 and 4-bit values are stored above, so that they are unsigned.
 const ZERO8: f32 = 128.0;
@@ -12,7 +14,7 @@ const ZERO4: f32 = 8.0;
 
 /// The nearest bf16, ties to even, as its 16 bits.
 #[inline(always)]
-pub(super) fn bf16(value: f32) -> u16 {
+pub(crate) fn bf16(value: f32) -> u16 {
     let bits = value.to_bits();
     let rounded = bits.wrapping_add(0x7fff + ((bits >> 16) & 1));
     // A number that is none stays one: rounding could carry its last bits away.
@@ -21,12 +23,12 @@ pub(super) fn bf16(value: f32) -> u16 {
 
 /// The value of 16 bits of bf16.
 #[inline(always)]
-pub(super) fn from_bf16(bits: u16) -> f32 {
+pub(crate) fn from_bf16(bits: u16) -> f32 {
     f32::from_bits(u32::from(bits) << 16)
 }
 
 /// Packs `values` `[LANES, cols]` to one panel; `scales` holds a little-endian f32 a lane for int8.
-pub(super) fn pack(kind: Kind, values: &[f32], cols: usize, bytes: &mut [u8], scales: &mut [u8]) {
+pub(crate) fn pack(kind: Kind, values: &[f32], cols: usize, bytes: &mut [u8], scales: &mut [u8]) {
     match kind {
         Kind::F32 => each(values, cols, 1, bytes, |value, out| out.copy_from_slice(&value[0].to_le_bytes())),
         Kind::Bf16 => each(values, cols, 2, bytes, |values, out| {
@@ -55,18 +57,17 @@ fn each(values: &[f32], cols: usize, per_step: usize, bytes: &mut [u8], write: i
     }
 }
 
-fn largest(values: &[f32]) -> f32 {
-    values.iter().fold(0.0, |most, value| value.abs().max(most))
-}
-
 fn int8(values: &[f32], cols: usize, bytes: &mut [u8], scales: &mut [u8]) {
     bytes.fill(ZERO8 as u8);
+    let mut whole = vec![0; cols];
     for (lane, (row, out)) in values.chunks_exact(cols).zip(scales.chunks_exact_mut(4)).enumerate() {
-        let scale = largest(row) / 127.0;
-        let inverse = if scale > 0.0 { scale.recip() } else { 0.0 };
-        for (k, value) in row.iter().enumerate() {
-            let whole = (value * inverse).round_ties_even().clamp(-127.0, 127.0);
-            bytes[k / 4 * STEP_BYTES + lane * 4 + k % 4] = (whole + ZERO8) as u8;
+        let mut scale = 0.0;
+        whole_numbers(row, &mut whole, &mut scale);
+        for (four, step) in whole.chunks(4).zip(bytes.chunks_exact_mut(STEP_BYTES)) {
+            for (value, byte) in four.iter().zip(&mut step[lane * 4..lane * 4 + 4]) {
+                // 128 above the value.
+                *byte = *value as u8 ^ 0x80;
+            }
         }
         out.copy_from_slice(&scale.to_le_bytes());
     }
@@ -83,31 +84,51 @@ fn int4(values: &[f32], cols: usize, group: usize, lane: usize, bytes: &mut [u8]
     let mut own = [0.0; GROUP];
     let columns = group * GROUP..cols.min((group + 1) * GROUP);
     own[..columns.len()].copy_from_slice(&values[lane * cols..][columns]);
-    // The value of largest size gets the end with eight steps.
-    let peak = own.iter().fold(0.0f32, |peak, value| if value.abs() > peak.abs() { *value } else { peak });
-    let mut best = (f32::INFINITY, 0);
-    for tenth in -2..=3 {
-        let scale = bf16(peak / -(ZERO4 - 0.25 * tenth as f32));
-        let error = own.iter().map(|value| (value - four(*value, from_bf16(scale)) * from_bf16(scale)).powi(2)).sum();
-        if error < best.0 {
-            best = (error, scale);
-        }
-    }
-    let scale = from_bf16(best.1);
-    for (k, value) in own.iter().enumerate() {
+    let (mut best, mut whole) = (0, [0; GROUP]);
+    fit4(&own, &mut best, &mut whole);
+    for (k, value) in whole.iter().enumerate() {
         let (at, shift) = nibble(lane, k);
-        bytes[at] |= ((four(*value, scale) + ZERO4) as u8) << shift;
+        bytes[at] |= value << shift;
     }
     let at = LANES * GROUP / 2 + 2 * lane;
-    bytes[at..at + 2].copy_from_slice(&best.1.to_le_bytes());
+    bytes[at..at + 2].copy_from_slice(&best.to_le_bytes());
 }
 
-fn four(value: f32, scale: f32) -> f32 {
-    if scale == 0.0 { 0.0 } else { (value / scale).round_ties_even().clamp(-ZERO4, ZERO4 - 1.0) }
+per_level! {
+    /// The scale (as bf16) and the values of a group, 8 above what they mean.
+    fn fit4 / fit4_at(own: &[f32; GROUP], best: &mut u16, whole: &mut [u8; GROUP]) {
+        // The value of largest size gets the end with eight steps.
+        let peak = own.iter().fold(0.0f32, |peak, value| if value.abs() > peak.abs() { *value } else { peak });
+        let mut least = f32::INFINITY;
+        for quarter in -2..=3 {
+            let bits = bf16(peak / -(ZERO4 - 0.25 * quarter as f32));
+            let scale = from_bf16(bits);
+            let inverse = if scale == 0.0 { 0.0 } else { 1.0 / scale };
+            let mut error = [0.0f32; GROUP];
+            for (error, value) in error.iter_mut().zip(own) {
+                *error = (value - four(value * inverse) * scale).powi(2);
+            }
+            let error = error.iter().sum();
+            if error < least {
+                (least, *best) = (error, bits);
+                for (whole, value) in whole.iter_mut().zip(own) {
+                    *whole = (four(value * inverse) + ZERO4) as u8;
+                }
+            }
+        }
+    }
+}
+
+/// The nearest of the 16 values, ties to even.
+#[inline(always)]
+fn four(value: f32) -> f32 {
+    // Adding and taking away 1.5 * 2^23 rounds.
+    const MAGIC: f32 = 12_582_912.0;
+    (value.clamp(-ZERO4, ZERO4 - 1.0) + MAGIC) - MAGIC
 }
 
 /// Rows `range` of `packed` as f32.
-pub(super) fn unpack(packed: &Packed, range: Range<usize>) -> Vec<f32> {
+pub(crate) fn unpack(packed: &Packed, range: Range<usize>) -> Vec<f32> {
     let mut out = Vec::with_capacity(range.len() * packed.cols);
     for row in range {
         let (bytes, lane) = (packed.panel(row / LANES), row % LANES);

@@ -10,19 +10,20 @@
 //!
 //! The bytes are the same at every level and on every machine, so that a converted file is mapped and used.
 
-mod layout;
+pub(crate) mod layout;
 #[cfg(test)]
 mod reference;
-mod rows;
+pub(crate) mod rows;
 #[cfg(test)]
 mod tests;
-mod tile;
+pub(crate) mod tile;
 
 use std::ops::{Deref, Range};
 use std::sync::Arc;
 
 use rayon::prelude::*;
 
+use crate::activation::gelu_tanh_in_place_at as gelu_tanh_at;
 use crate::gemm::{Matrix, product_over_pool};
 use crate::level::{Level, level};
 use crate::map::Mapped;
@@ -30,7 +31,7 @@ use rows::Rows;
 use tile::{Tile, add_tile};
 
 /// Rows of `W` that lie side by side in a panel.
-const LANES: usize = 32;
+pub(crate) const LANES: usize = 32;
 /// Bytes of one step of a panel: 32 bits for each lane.
 const STEP_BYTES: usize = 4 * LANES;
 /// Most rows of `x` that a tile multiplies at once.
@@ -72,7 +73,7 @@ impl Kind {
     }
 
     /// Steps of a row of `cols` values.
-    fn steps(self, cols: usize) -> usize {
+    pub(crate) fn steps(self, cols: usize) -> usize {
         match self {
             Kind::Int4 => cols.div_ceil(GROUP) * GROUP / 4,
             _ => cols.div_ceil(self.per_step()),
@@ -80,7 +81,7 @@ impl Kind {
     }
 
     /// Bytes of `steps` steps of a panel (4-bit: whole groups).
-    fn panel_bytes(self, steps: usize) -> usize {
+    pub(crate) fn panel_bytes(self, steps: usize) -> usize {
         match self {
             Kind::Int4 => steps * 4 / GROUP * GROUP_BYTES,
             _ => steps * STEP_BYTES,
@@ -93,6 +94,26 @@ impl Kind {
         let scales = if self == Kind::Int8 { panels * LANES * 4 } else { 0 };
         panels * self.panel_bytes(self.steps(cols)) + scales
     }
+}
+
+/// The bytes of plain numbers.
+pub(crate) fn bytes_of<T: Number>(values: &[T]) -> &[u8] {
+    // SAFETY: numbers have no padding, and every byte pattern is a byte.
+    unsafe { std::slice::from_raw_parts(values.as_ptr().cast(), size_of_val(values)) }
+}
+
+/// What [`bytes_of`] takes.
+pub(crate) trait Number: Copy {}
+impl Number for f32 {}
+impl Number for u32 {}
+
+/// What becomes of a product before it is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Then {
+    /// Nothing.
+    Keep,
+    /// GELU in the tanh form.
+    GeluTanh,
 }
 
 /// 64 bytes at an address that is a multiple of 64.
@@ -204,6 +225,18 @@ impl Packed {
         self.multiply_at(level(), x, t, b, y);
     }
 
+    /// `then(x W^T + b)` in new memory, every value of which is written once.
+    ///
+    /// Panics when the slices do not have the sizes that `t` says.
+    pub fn product(&self, x: &[f32], t: usize, b: Option<&[f32]>, then: Then) -> Vec<f32> {
+        let n = t * self.rows;
+        let mut y: Vec<f32> = Vec::with_capacity(n);
+        self.write(level(), x, t, b, then, y.as_mut_ptr());
+        // SAFETY: `write` has written all `n` values.
+        unsafe { y.set_len(n) };
+        y
+    }
+
     /// `dx = dy W`: the gradient of [`Packed::multiply`] to `x`, in f32 with the values that [`Packed::unpack`] gives.
     ///
     /// Panics when the slices do not have the sizes that `t` says.
@@ -220,17 +253,22 @@ impl Packed {
     }
 
     pub(crate) fn multiply_at(&self, level: Level, x: &[f32], t: usize, b: Option<&[f32]>, y: &mut [f32]) {
-        assert_eq!(x.len(), t * self.cols, "input size");
         assert_eq!(y.len(), t * self.rows, "result size");
+        self.write(level, x, t, b, Then::Keep, y.as_mut_ptr());
+    }
+
+    /// Writes `then(x W^T + b)` to the `t * rows` values from `y` on, which may be memory that holds nothing yet.
+    fn write(&self, level: Level, x: &[f32], t: usize, b: Option<&[f32]>, then: Then, y: *mut f32) {
+        assert_eq!(x.len(), t * self.cols, "input size");
         assert!(b.is_none_or(|b| b.len() == self.rows), "bias size");
         if t == 0 || self.rows == 0 {
             return;
         }
         let many = t * self.rows * self.cols >= WORTH_THREADS && rayon::current_num_threads() > 1;
         let rows = Rows::pack(self.kind, x, t, self.cols, many);
-        let product = Product { packed: self, rows: &rows, bias: b, level };
+        let product = Product { packed: self, rows: &rows, bias: b, then, level };
         let jobs = product.jobs(if many { rayon::current_num_threads() } else { 1 });
-        let out = Out(y.as_mut_ptr());
+        let out = Out(y);
         if many {
             jobs.into_par_iter().with_max_len(1).for_each(|job| product.run(&job, &out));
         } else {
@@ -267,6 +305,7 @@ struct Product<'a> {
     packed: &'a Packed,
     rows: &'a Rows,
     bias: Option<&'a [f32]>,
+    then: Then,
     level: Level,
 }
 
@@ -276,7 +315,7 @@ impl Product<'_> {
         let blocks = self.rows.blocks();
         let near = (NEAR_BYTES / (self.rows.block_bytes().max(1))).clamp(1, 8);
         let panels = self.packed.rows.div_ceil(LANES);
-        let parts = if threads == 1 { 1 } else { (8 * threads).div_ceil(blocks.div_ceil(near)).max(threads) };
+        let parts = if threads == 1 { 1 } else { (24 * threads).div_ceil(blocks.div_ceil(near)).max(threads) };
         let wide = panels.div_ceil(parts).max(1);
         let starts =
             (0..blocks).step_by(near).flat_map(|block| (0..panels).step_by(wide).map(move |panel| (block, panel)));
@@ -291,7 +330,7 @@ impl Product<'_> {
         let mut sums = vec![0.0; job.blocks.len() * TILE_ROWS * LANES];
         for panel in job.panels.clone() {
             self.sum(job, panel, &mut sums);
-            for (block, sums) in job.blocks.clone().zip(sums.chunks(TILE_ROWS * LANES)) {
+            for (block, sums) in job.blocks.clone().zip(sums.chunks_mut(TILE_ROWS * LANES)) {
                 self.finish(panel, block, sums, out);
             }
         }
@@ -314,7 +353,7 @@ impl Product<'_> {
     }
 
     /// Scales, adds the bias and writes one tile of the result.
-    fn finish(&self, panel: usize, block: usize, sums: &[f32], out: &Out) {
+    fn finish(&self, panel: usize, block: usize, sums: &mut [f32], out: &Out) {
         let (n, first) = (self.packed.rows, panel * LANES);
         let width = LANES.min(n - first);
         let mut factor = [1.0; LANES];
@@ -325,15 +364,26 @@ impl Product<'_> {
             }
             add[lane] = self.bias.map_or(0.0, |bias| bias[first + lane]);
         }
+        scale_and_add_at(self.level, sums, &factor, &add);
+        if self.then == Then::GeluTanh {
+            gelu_tanh_at(self.level, sums);
+        }
         let row = self.rows.first(block);
-        for (m, sums) in sums.chunks_exact(LANES).take(self.rows.height(block)).enumerate() {
-            let mut values = [0.0; LANES];
-            for lane in 0..LANES {
-                values[lane] = sums[lane] * factor[lane] + add[lane];
-            }
+        for (m, values) in sums.chunks_exact(LANES).take(self.rows.height(block)).enumerate() {
             // SAFETY: row + m < t and first + width <= n, so the values lie inside the result `[t, n]`; no other job
             // has this block and this panel.
             unsafe { std::ptr::copy_nonoverlapping(values.as_ptr(), out.0.add((row + m) * n + first), width) };
+        }
+    }
+}
+
+crate::level::per_level! {
+    /// Scales each lane of every row of `sums` by its factor and adds its addend.
+    fn scale_and_add / scale_and_add_at(sums: &mut [f32], factor: &[f32; LANES], add: &[f32; LANES]) {
+        for row in sums.chunks_exact_mut(LANES) {
+            for ((value, factor), add) in row.iter_mut().zip(factor).zip(add) {
+                *value = *value * factor + add;
+            }
         }
     }
 }

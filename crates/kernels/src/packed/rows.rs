@@ -10,7 +10,7 @@ use super::{GROUP, Kind, TILE_ROWS};
 use crate::level::per_level;
 
 /// All rows of one product.
-pub(super) struct Rows {
+pub(crate) struct Rows {
     kind: Kind,
     t: usize,
     steps: usize,
@@ -30,18 +30,18 @@ struct Block {
 
 /// What a tile reads of a block: one chunk.
 #[derive(Clone, Copy)]
-pub(super) struct Chunk<'a> {
+pub(crate) struct Chunk<'a> {
     /// `[steps, m]`.
-    pub(super) lanes: &'a [u32],
+    pub(crate) lanes: &'a [u32],
     /// `[m]`, or empty.
-    pub(super) scales: &'a [f32],
+    pub(crate) scales: &'a [f32],
     /// `[1 or groups, m]`, or empty.
-    pub(super) offsets: &'a [i32],
+    pub(crate) offsets: &'a [i32],
 }
 
 impl Rows {
     /// Packs `x` `[t, cols]`, on all threads when it is `large`.
-    pub(super) fn pack(kind: Kind, x: &[f32], t: usize, cols: usize, large: bool) -> Rows {
+    pub(crate) fn pack(kind: Kind, x: &[f32], t: usize, cols: usize, large: bool) -> Rows {
         let steps = kind.steps(cols);
         let number = t.div_ceil(TILE_ROWS);
         let rows = Rows { kind, t, steps, blocks: Vec::new() };
@@ -60,29 +60,29 @@ impl Rows {
         t * block / blocks
     }
 
-    pub(super) fn blocks(&self) -> usize {
+    pub(crate) fn blocks(&self) -> usize {
         self.blocks.len()
     }
 
-    pub(super) fn steps(&self) -> usize {
+    pub(crate) fn steps(&self) -> usize {
         self.steps
     }
 
     /// Bytes of a block of full height.
-    pub(super) fn block_bytes(&self) -> usize {
+    pub(crate) fn block_bytes(&self) -> usize {
         TILE_ROWS * self.steps * 4
     }
 
-    pub(super) fn first(&self, block: usize) -> usize {
+    pub(crate) fn first(&self, block: usize) -> usize {
         Rows::start(self.t, self.blocks.len(), block)
     }
 
-    pub(super) fn height(&self, block: usize) -> usize {
+    pub(crate) fn height(&self, block: usize) -> usize {
         self.first(block + 1) - self.first(block)
     }
 
     /// Steps `steps`, which are chunk `number`, of a block.
-    pub(super) fn chunk(&self, block: usize, steps: Range<usize>, number: usize) -> Chunk<'_> {
+    pub(crate) fn chunk(&self, block: usize, steps: Range<usize>, number: usize) -> Chunk<'_> {
         let m = self.height(block);
         let block = &self.blocks[block];
         let (scales, offsets) = match self.kind {
@@ -100,8 +100,15 @@ impl Block {
         let m = x.len() / cols;
         let mut block = Block { lanes: vec![0; steps * m], ..Block::default() };
         match kind {
-            Kind::F32 => turn(x, cols, &mut block.lanes, |values| values[0].to_bits()),
-            Kind::Bf16 => turn_pairs(x, cols, &mut block.lanes),
+            Kind::F32 => turn(&mut block.lanes, m, |row, step| x[row * cols + step].to_bits()),
+            Kind::Bf16 => {
+                let mut short = vec![0; 2 * steps * m];
+                for (x, short) in x.chunks_exact(cols).zip(short.chunks_exact_mut(2 * steps)) {
+                    round(x, short);
+                }
+                let word = |at: usize| u32::from(short[at]) | u32::from(short[at + 1]) << 16;
+                turn(&mut block.lanes, m, |row, step| word(2 * (row * steps + step)));
+            }
             Kind::Int8 => block.quantise(x, cols, kind.chunk(), kind.chunk(), 128),
             Kind::Int4 => block.quantise(x, cols, kind.chunk(), GROUP, 8),
         }
@@ -111,30 +118,28 @@ impl Block {
     /// Whole numbers with a scale for each `chunk` of a row and an offset for each `span`.
     fn quantise(&mut self, x: &[f32], cols: usize, chunk: usize, span: usize, zero: i32) {
         let m = x.len() / cols;
-        let steps = self.lanes.len() / m;
+        let width = self.lanes.len() / m * 4;
         self.scales = vec![0.0; cols.div_ceil(chunk) * m];
-        self.offsets = vec![0; (4 * steps).div_ceil(span) * m];
-        let mut whole = vec![0i8; 4 * steps];
-        for (row, x) in x.chunks_exact(cols).enumerate() {
+        self.offsets = vec![0; width.div_ceil(span) * m];
+        let mut whole = vec![0; width * m];
+        for (row, (x, whole)) in x.chunks_exact(cols).zip(whole.chunks_exact_mut(width)).enumerate() {
             for (number, (x, whole)) in x.chunks(chunk).zip(whole.chunks_mut(chunk)).enumerate() {
-                let mut scale = 0.0;
-                whole_numbers(x, whole, &mut scale);
-                self.scales[number * m + row] = scale;
+                whole_numbers(x, whole, &mut self.scales[number * m + row]);
             }
             for (number, whole) in whole.chunks(span).enumerate() {
-                self.offsets[number * m + row] = -zero * whole.iter().map(|v| i32::from(*v)).sum::<i32>();
-            }
-            for (step, four) in whole.chunks_exact(4).enumerate() {
-                self.lanes[step * m + row] =
-                    u32::from_le_bytes([four[0] as u8, four[1] as u8, four[2] as u8, four[3] as u8]);
+                let mut sum = 0;
+                add_up(whole, &mut sum);
+                self.offsets[number * m + row] = -zero * sum;
             }
         }
+        let four = |at: usize| [whole[at] as u8, whole[at + 1] as u8, whole[at + 2] as u8, whole[at + 3] as u8];
+        turn(&mut self.lanes, m, |row, step| u32::from_le_bytes(four(row * width + 4 * step)));
     }
 }
 
 per_level! {
     /// `x` as whole numbers of `scale`, the largest 127; `whole` may be longer than `x`, with zeros behind it.
-    fn whole_numbers / whole_numbers_at(x: &[f32], whole: &mut [i8], scale: &mut f32) {
+    pub(crate) fn whole_numbers / whole_numbers_at(x: &[f32], whole: &mut [i8], scale: &mut f32) {
         // Adding 1.5 * 2^23 rounds to the nearest whole number, ties to even, and leaves it in the low bits.
         const MAGIC: f32 = 12_582_912.0;
         // The sizes' bits as whole numbers are ordered like the sizes, and infinities and NaN stay the largest.
@@ -154,23 +159,32 @@ per_level! {
     }
 }
 
-/// `lanes[step * m + row]` from one value of each row a step.
-fn turn(x: &[f32], cols: usize, lanes: &mut [u32], bits: impl Fn(&[f32]) -> u32) {
-    let m = x.len() / cols;
-    for (row, x) in x.chunks_exact(cols).enumerate() {
-        for (lane, value) in lanes[row..].iter_mut().step_by(m).zip(x.chunks_exact(1)) {
-            *lane = bits(value);
+per_level! {
+    /// The sum of `whole`.
+    fn add_up / add_up_at(whole: &[i8], sum: &mut i32) {
+        *sum = whole.iter().map(|v| i32::from(*v)).sum();
+    }
+}
+
+per_level! {
+    /// `x` rounded to bf16; `short` may be longer, with zeros behind it.
+    fn round / round_at(x: &[f32], short: &mut [u16]) {
+        for (short, value) in short.iter_mut().zip(x) {
+            *short = bf16(*value);
         }
     }
 }
 
-/// The same from pairs in bf16; a last odd value is paired with zero.
-fn turn_pairs(x: &[f32], cols: usize, lanes: &mut [u32]) {
-    let m = x.len() / cols;
-    for (row, x) in x.chunks_exact(cols).enumerate() {
-        for (lane, pair) in lanes[row..].iter_mut().step_by(m).zip(x.chunks(2)) {
-            let second = pair.get(1).map_or(0, |value| bf16(*value));
-            *lane = u32::from(bf16(pair[0])) | u32::from(second) << 16;
+/// Steps that are turned at once: few enough that the words written stay in the first cache.
+const TURN: usize = 16;
+
+/// `lanes[step * m + row] = word(row, step)`.
+fn turn(lanes: &mut [u32], m: usize, word: impl Fn(usize, usize) -> u32) {
+    for (part, lanes) in lanes.chunks_mut(TURN * m).enumerate() {
+        for row in 0..m {
+            for (step, lane) in lanes[row..].iter_mut().step_by(m).enumerate() {
+                *lane = word(row, part * TURN + step);
+            }
         }
     }
 }

@@ -98,6 +98,22 @@ fn a_large_product_over_the_pool_equals_that_of_one_thread() {
 }
 
 #[test]
+fn the_activation_comes_after_the_bias() {
+    let (t, rows, cols) = (17, 70, 90);
+    let (x, b) = (wave(t * cols, 1.0), wave(rows, 2.0));
+    for kind in Kind::ALL {
+        let packed = Packed::pack(kind, &wave(rows * cols, 0.2), rows, cols);
+        let plain = packed.product(&x, t, Some(&b), Then::Keep);
+        let mut y = vec![0.0; t * rows];
+        packed.multiply(&x, t, Some(&b), &mut y);
+        assert_eq!(plain, y);
+        crate::activation::gelu_tanh(&plain, &mut y);
+        let fused = packed.product(&x, t, Some(&b), Then::GeluTanh);
+        assert!(fused.iter().zip(&y).all(|(a, b)| (a - b).abs() <= 1e-6 * (1.0 + b.abs())), "{kind:?}");
+    }
+}
+
+#[test]
 fn a_mapped_matrix_is_the_packed_one_and_a_wrong_range_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("w");

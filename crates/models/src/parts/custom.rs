@@ -2,7 +2,7 @@
 
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, CustomOp3, Layout, Result, Shape, Storage, Tensor, bail};
 use zoetrope_kernels::attention::{self as kernel, Heads};
-use zoetrope_kernels::packed::Packed;
+use zoetrope_kernels::packed::{Kind, Packed, Then};
 use zoetrope_kernels::spread::over_rows;
 use zoetrope_kernels::{activation, linear as linear_kernel, norm, rope as rope_kernel};
 
@@ -102,9 +102,11 @@ impl CustomOp3 for Linear {
     }
 }
 
+/// `then(x W^T + b)`.
 pub(super) struct PackedLinear {
     pub(super) w: Packed,
     pub(super) bias: Option<Vec<f32>>,
+    pub(super) then: Then,
 }
 
 impl CustomOp1 for PackedLinear {
@@ -114,15 +116,43 @@ impl CustomOp1 for PackedLinear {
 
     fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
         let (x, t, output) = (slice(x, layout)?, layout.shape().dims2()?.0, self.w.dims().0);
-        let run = |y: &mut [f32]| self.w.multiply(x, t, self.bias.as_deref(), y);
-        Ok((filled(t * output, run), (t, output).into()))
+        Ok((CpuStorage::F32(self.w.product(x, t, self.bias.as_deref(), self.then)), (t, output).into()))
     }
 
     fn bwd(&self, x: &Tensor, _: &Tensor, dy: &Tensor) -> Result<Option<Tensor>> {
         let t = x.dim(0)?;
         let mut dx = vec![0.0; x.elem_count()];
-        read(&[dy], |s| self.w.multiply_transposed(s[0], t, &mut dx))?;
+        read(&[x, dy], |s| {
+            if self.then == Then::Keep {
+                return self.w.multiply_transposed(s[1], t, &mut dx);
+            }
+            let before = self.w.product(s[0], t, self.bias.as_deref(), Then::Keep);
+            let mut slope = vec![0.0; before.len()];
+            activation::gelu_tanh_backward(&before, s[1], &mut slope);
+            self.w.multiply_transposed(&slope, t, &mut dx);
+        })?;
         Ok(Some(tensor(dx, x)?))
+    }
+}
+
+pub(super) struct Add;
+
+impl CustomOp2 for Add {
+    fn name(&self) -> &'static str {
+        "add"
+    }
+
+    fn cpu_fwd(&self, x: &CpuStorage, lx: &Layout, y: &CpuStorage, ly: &Layout) -> Result<(CpuStorage, Shape)> {
+        let (x, y) = (slice(x, lx)?, slice(y, ly)?);
+        let part = |first: usize, sum: &mut [f32]| {
+            let own = first..first + sum.len();
+            activation::add(&x[own.clone()], &y[own], sum);
+        };
+        Ok((filled(x.len(), |sum| over_rows(sum, 1, part)), lx.shape().clone()))
+    }
+
+    fn bwd(&self, _: &Tensor, _: &Tensor, _: &Tensor, dy: &Tensor) -> Result<Gradients2> {
+        Ok((Some(dy.clone()), Some(dy.clone())))
     }
 }
 
@@ -278,6 +308,8 @@ impl CustomOp1 for Rope {
 pub(super) struct Attention {
     pub(super) segments: Vec<(usize, usize)>,
     pub(super) heads: Heads,
+    /// In what the products are computed.
+    pub(super) kind: Kind,
 }
 
 impl CustomOp3 for Attention {
@@ -295,7 +327,7 @@ impl CustomOp3 for Attention {
         lv: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
         let (q, k, v) = (slice(q, lq)?, slice(k, lk)?, slice(v, lv)?);
-        let run = |y: &mut [f32]| kernel::attention(q, k, v, &self.segments, &self.heads, y);
+        let run = |y: &mut [f32]| kernel::attention(self.kind, q, k, v, &self.segments, &self.heads, y);
         Ok((filled(q.len(), run), lq.shape().clone()))
     }
 

@@ -175,6 +175,11 @@ pub(crate) fn packed_name(name: &str, kind: Kind) -> String {
     format!("{name}:{}", format!("{kind:?}").to_lowercase())
 }
 
+/// The name of the matrix that is packed under `name`, or `name` itself.
+pub(super) fn unpacked_name(name: &str) -> &str {
+    Kind::ALL.into_iter().find_map(|kind| name.strip_suffix(&packed_name("", kind))).unwrap_or(name)
+}
+
 /// Little-endian values of `stored` type as f32.
 fn widen(bytes: &[u8], stored: DType, out: &mut [f32]) {
     match stored {

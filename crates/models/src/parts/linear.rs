@@ -1,7 +1,7 @@
 //! Layers with weights: the leaves that know how a weight is stored.
 
 use candle_core::{Result, Tensor};
-use zoetrope_kernels::packed::Packed;
+use zoetrope_kernels::packed::{Packed, Then};
 
 use super::ops;
 use super::weights::{Table, Weights};
@@ -46,7 +46,15 @@ impl Linear {
     pub fn forward(&self, x_ti: &Tensor) -> Result<Tensor> {
         match &self.weight {
             Weight::Float(weight) => ops::linear(x_ti, weight, self.bias.as_ref()),
-            Weight::Packed(packed) => ops::packed_linear(x_ti, packed, self.bias.as_ref()),
+            Weight::Packed(packed) => ops::packed_linear(x_ti, packed, self.bias.as_ref(), Then::Keep),
+        }
+    }
+
+    /// Multiplies and applies GELU in the tanh form, in one pass where the weight is packed.
+    pub fn forward_gelu_tanh(&self, x_ti: &Tensor) -> Result<Tensor> {
+        match &self.weight {
+            Weight::Float(weight) => ops::gelu_tanh(&ops::linear(x_ti, weight, self.bias.as_ref())?),
+            Weight::Packed(packed) => ops::packed_linear(x_ti, packed, self.bias.as_ref(), Then::GeluTanh),
         }
     }
 }

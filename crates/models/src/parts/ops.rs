@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use candle_core::{DType, Result, Tensor, bail};
 use zoetrope_kernels::attention::Heads;
-use zoetrope_kernels::packed::Packed;
+use zoetrope_kernels::packed::{Kind, Packed, Then};
 
 use super::composite;
-use super::custom::{Attention, GeluTanh, LayerNorm, Linear, PackedLinear, RmsNorm, Rope, SwiGlu};
+use super::custom::{Add, Attention, GeluTanh, LayerNorm, Linear, PackedLinear, RmsNorm, Rope, SwiGlu};
 
 /// Cosines and sines of one rotary embedding, `[T, C/2]` each.
 #[derive(Clone, Debug)]
@@ -43,14 +43,14 @@ pub fn linear(x: &Tensor, w: &Tensor, b: Option<&Tensor>) -> Result<Tensor> {
     }
 }
 
-/// The same with a packed `w`; a gradient passes to `x` alone.
-pub fn packed_linear(x: &Tensor, w: &Packed, b: Option<&Tensor>) -> Result<Tensor> {
+/// The same with a packed `w`, and what comes after it; a gradient passes to `x` alone.
+pub fn packed_linear(x: &Tensor, w: &Packed, b: Option<&Tensor>, then: Then) -> Result<Tensor> {
     let ((_, input), (output, w_input)) = (x.dims2()?, w.dims());
     if input != w_input || b.is_some_and(|b| b.dims() != [output]) {
         bail!("linear of x {:?}, packed w {:?}, b {:?}", x.dims(), w.dims(), b.map(Tensor::dims))
     }
     let bias = b.map(|b| contiguous(b)?.to_vec1::<f32>()).transpose()?;
-    in_f32(x, |x| x.apply_op1(PackedLinear { w: w.clone(), bias }))
+    in_f32(x, |x| x.apply_op1(PackedLinear { w: w.clone(), bias, then }))
 }
 
 /// `(x - mean) / sqrt(var + eps) * w + b` over the last axis of `x`.
@@ -68,6 +68,14 @@ pub fn rms_norm(x: &Tensor, w: &Tensor, eps: f64) -> Result<Tensor> {
         return composite::rms_norm(x, w, eps);
     }
     in_f32(x, |x| x.apply_op2(&contiguous(w)?, RmsNorm { eps: eps as f32 }))
+}
+
+/// `x + y` of one shape.
+pub fn add(x: &Tensor, y: &Tensor) -> Result<Tensor> {
+    if !ours(x) || x.dtype() != DType::F32 || x.dims() != y.dims() {
+        return x + y;
+    }
+    x.contiguous()?.apply_op2(&contiguous(y)?, Add)
 }
 
 /// GELU in the tanh form.
@@ -98,8 +106,10 @@ pub fn rope(x: &Tensor, rotary: &Rotary) -> Result<Tensor> {
     in_f32(x, |x| x.apply_op1(Rope { rotary: rotary.clone(), sign: 1.0 }))
 }
 
-/// Attention of packed sequences: `q` `[T, H, C]`, `k`, `v` `[S, K, C]`; `segments` lists (queries, keys) of each.
+/// Attention of packed sequences: `q` `[T, H, C]`, `k`, `v` `[S, K, C]`; `segments` lists (queries, keys) of each. Its
+/// products are those of `kind`: f32, or bf16 on a CPU that has them.
 pub fn attention(
+    kind: Kind,
     q_thc: &Tensor,
     k_skc: &Tensor,
     v_skc: &Tensor,
@@ -120,7 +130,7 @@ pub fn attention(
         return composite::attention(q_thc, k_skc, v_skc, segments, causal, scale);
     }
     let heads = Heads { heads, kv_heads, dim, causal, scale: scale as f32 };
-    let op = Attention { segments: segments.to_vec(), heads };
+    let op = Attention { segments: segments.to_vec(), heads, kind };
     in_f32(q_thc, |q| q.apply_op3(&contiguous(k_skc)?, &contiguous(v_skc)?, op))
 }
 
@@ -175,6 +185,7 @@ mod tests {
             composite::layer_norm(&x, &w, &b, 1e-6).unwrap()
         });
         same(&[&x, &w], &|| rms_norm(&x, &w, 1e-6).unwrap(), &|| composite::rms_norm(&x, &w, 1e-6).unwrap());
+        same(&[&x, &x], &|| add(&x, &x.sqr().unwrap()).unwrap(), &|| (x.as_tensor() + x.sqr().unwrap()).unwrap());
         same(&[&x], &|| gelu_tanh(&x).unwrap(), &|| x.gelu().unwrap());
         let up = var(&[5, 12], 3.0);
         same(&[&x, &up], &|| swiglu(&x, &up).unwrap(), &|| (x.silu().unwrap() * up.as_tensor()).unwrap());
@@ -184,7 +195,7 @@ mod tests {
         same(&[&q], &|| rope(&q, &rotary).unwrap(), &|| composite::rope(&q, &rotary).unwrap());
         for causal in [false, true] {
             let s = [(4, 4), (5, 5)];
-            same(&[&q, &k, &v], &|| attention(&q, &k, &v, &s, causal, 0.4).unwrap(), &|| {
+            same(&[&q, &k, &v], &|| attention(Kind::F32, &q, &k, &v, &s, causal, 0.4).unwrap(), &|| {
                 composite::attention(&q, &k, &v, &s, causal, 0.4).unwrap()
             });
         }
@@ -200,9 +211,9 @@ mod tests {
     #[test]
     fn sizes_that_do_not_fit_are_errors() {
         let (q, k) = (var(&[3, 4, 6], 0.0), var(&[3, 3, 6], 1.0));
-        assert!(attention(&q, &k, &k, &[(3, 3)], true, 1.0).is_err());
+        assert!(attention(Kind::F32, &q, &k, &k, &[(3, 3)], true, 1.0).is_err());
         let k = var(&[2, 2, 6], 1.0);
-        assert!(attention(&q, &k, &k, &[(3, 2)], true, 1.0).is_err());
+        assert!(attention(Kind::F32, &q, &k, &k, &[(3, 2)], true, 1.0).is_err());
         assert!(rope(&q, &Rotary::new(&[0.0; 3], 3)).is_err());
     }
 }

@@ -10,7 +10,7 @@ use zoetrope_kernels::map::Mapped;
 use zoetrope_kernels::packed::{Kind, Packed};
 
 pub use super::files::Names;
-use super::files::{Files, packed_name};
+use super::files::{Files, packed_name, unpacked_name};
 use super::random::drawn;
 use crate::error::ModelError;
 
@@ -186,9 +186,9 @@ impl Weights {
         }
     }
 
-    /// How matrices are packed, if they are.
-    pub fn kind(&self) -> Option<Kind> {
-        self.shared.kind
+    /// In what attention computes its products beside these weights: bf16 when they are packed smaller than f32.
+    pub fn attention(&self) -> Kind {
+        if self.shared.kind.is_some_and(|kind| kind != Kind::F32) { Kind::Bf16 } else { Kind::F32 }
     }
 
     /// Type the weights are converted to.
@@ -313,7 +313,8 @@ impl Weights {
     pub fn unused(&self) -> Vec<String> {
         let Source::Files(files) = &self.shared.source else { return Vec::new() };
         let used = lock(&self.shared.used);
-        let mut names: Vec<String> = files.entries.keys().filter(|n| !used.contains(*n)).cloned().collect();
+        let mut names: Vec<String> =
+            files.entries.keys().filter(|n| !used.contains(unpacked_name(n))).cloned().collect();
         names.sort();
         names
     }

@@ -13,21 +13,21 @@ use super::{GROUP, Kind, LANES, TILE_ROWS};
 use crate::level::Level;
 
 /// One tile's inputs.
-pub(super) struct Tile<'a> {
+pub(crate) struct Tile<'a> {
     /// Rows of `x`, `1..=TILE_ROWS`.
-    pub(super) m: usize,
+    pub(crate) m: usize,
     /// Steps of the chunk; a 4-bit chunk is whole groups.
-    pub(super) steps: usize,
+    pub(crate) steps: usize,
     /// The rows' part of the chunk.
-    pub(super) x: Chunk<'a>,
+    pub(crate) x: Chunk<'a>,
     /// The panel's part of the chunk.
-    pub(super) w: &'a [u8],
+    pub(crate) w: &'a [u8],
 }
 
 /// Adds to `sums` `[m, LANES]` what one chunk gives (int8: before the scales of the rows of `W`).
 ///
 /// Panics when the slices do not have the sizes that `m` and `steps` say.
-pub(super) fn add_tile(level: Level, kind: Kind, tile: &Tile<'_>, sums: &mut [f32]) {
+pub(crate) fn add_tile(level: Level, kind: Kind, tile: &Tile<'_>, sums: &mut [f32]) {
     let (m, steps) = (tile.m, tile.steps);
     assert!((1..=TILE_ROWS).contains(&m) && steps > 0, "tile height");
     assert_eq!(tile.x.lanes.len(), m * steps, "packed rows");

@@ -3,6 +3,7 @@
 //! Legend: T tokens, D width, H query heads, K key heads, C width of a head, W vocabulary.
 
 use candle_core::{DType, Device, Result, Tensor};
+use zoetrope_kernels::packed::Kind;
 
 use super::config::LanguageConfig;
 use crate::error::Loaded;
@@ -48,6 +49,8 @@ pub(super) struct LanguageModel {
     layers: Vec<Layer>,
     norm: RmsNorm,
     head: Linear,
+    /// What attention computes in.
+    products: Kind,
     config: LanguageConfig,
 }
 
@@ -66,7 +69,7 @@ impl LanguageModel {
             Embedding::Tensor(all) => Linear::new(all.clone(), None),
             Embedding::Table(_) => Linear::load(&w.at("embed_tokens"), c.hidden, c.vocabulary, false)?,
         };
-        Ok(LanguageModel { embedding, layers, norm, head, config: c.clone() })
+        Ok(LanguageModel { embedding, layers, norm, head, products: root.attention(), config: c.clone() })
     }
 
     /// `[T]` ids to `[T, D]` rows.
@@ -111,11 +114,11 @@ impl LanguageModel {
             Memory::Cache(cache) => cache.append(index, &k_tkc, &v_tkc)?,
         };
         let scale = (c.head_dim as f64).powf(-0.5);
-        let y_td = ops::attention(&q_thc, &k_skc, &v_skc, segments, true, scale)?;
-        let x_td = (x_td + layer.o.forward(&y_td.reshape((t, c.heads * c.head_dim))?)?)?;
+        let y_td = ops::attention(self.products, &q_thc, &k_skc, &v_skc, segments, true, scale)?;
+        let x_td = ops::add(x_td, &layer.o.forward(&y_td.reshape((t, c.heads * c.head_dim))?)?)?;
         let y_td = layer.post_norm.forward(&x_td)?;
         let y_ti = ops::swiglu(&layer.gate.forward(&y_td)?, &layer.up.forward(&y_td)?)?;
-        &x_td + layer.down.forward(&y_ti)?
+        ops::add(&x_td, &layer.down.forward(&y_ti)?)
     }
 
     /// Rotary table of the next `t` positions and the (queries, keys) of each sequence.

@@ -3,6 +3,7 @@
 //! Legend: N patches, P values of a patch, D width, H heads, C width of a head, V visual tokens, L language width.
 
 use candle_core::{DType, Result, Tensor};
+use zoetrope_kernels::packed::Kind;
 
 use super::config::VisionConfig;
 use crate::contract::Patches;
@@ -21,6 +22,8 @@ struct Layer {
     fc1: Linear,
     fc2: Linear,
     heads: usize,
+    /// What attention computes in.
+    products: Kind,
 }
 
 impl Layer {
@@ -37,6 +40,7 @@ impl Layer {
             fc1: Linear::load(&w.at("mlp.fc1"), d, c.intermediate, true)?,
             fc2: Linear::load(&w.at("mlp.fc2"), c.intermediate, d, true)?,
             heads: c.heads,
+            products: w.attention(),
         })
     }
 
@@ -49,10 +53,10 @@ impl Layer {
         let k_nhc = ops::rope(&split(self.k.forward(&y_nd)?)?, rotary)?;
         let v_nhc = split(self.v.forward(&y_nd)?)?;
         let scale = (c as f64).powf(-0.5);
-        let y_nd = ops::attention(&q_nhc, &k_nhc, &v_nhc, frames, false, scale)?.reshape((n, d))?;
-        let x_nd = (x_nd + self.out.forward(&y_nd)?)?;
-        let y_nd = self.fc1.forward(&self.norm2.forward(&x_nd)?)?;
-        &x_nd + self.fc2.forward(&ops::gelu_tanh(&y_nd)?)?
+        let y_nd = ops::attention(self.products, &q_nhc, &k_nhc, &v_nhc, frames, false, scale)?.reshape((n, d))?;
+        let x_nd = ops::add(x_nd, &self.out.forward(&y_nd)?)?;
+        let y_ni = self.fc1.forward_gelu_tanh(&self.norm2.forward(&x_nd)?)?;
+        ops::add(&x_nd, &self.fc2.forward(&y_ni)?)
     }
 }
 

@@ -1,0 +1,227 @@
+//! Many queries: 32 of them are the lanes of a panel, keys and then values the rows that are multiplied with it (the tiles
+//! of `packed`). Scores come out with keys below each other, so that maxima and sums of the softmax run down the lanes,
+//! chunk of keys after chunk (the streaming softmax of FlashAttention, arXiv 2205.14135).
+
+use rayon::prelude::*;
+
+use super::{Inputs, Sequence};
+use crate::activation::exp;
+use crate::level::per_level;
+use crate::packed::rows::Rows;
+use crate::packed::tile::{Tile, add_tile};
+use crate::packed::{Kind, LANES, bytes_of, layout};
+
+/// Keys of a chunk: whole tiles of rows, an even number.
+const CHUNK: usize = 768;
+
+/// Keys and values of one head in one chunk, in the order of the tiles.
+struct Chunk {
+    first: usize,
+    keys: usize,
+    k: Rows,
+    /// `[dim, keys]`.
+    v: Rows,
+}
+
+/// The result's first value. Jobs write disjoint parts of it.
+struct Out(*mut f32);
+
+// SAFETY: every job writes only its own queries' values of its own head, and no two jobs share both.
+unsafe impl Sync for Out {}
+
+/// Attention of `sequences`.
+pub(super) fn panels(inputs: &Inputs<'_>, sequences: &[Sequence], out: &mut [f32]) {
+    let h = inputs.h;
+    let heads: Vec<(usize, usize)> =
+        (0..sequences.len()).flat_map(|s| (0..h.kv_heads).map(move |kv| (s, kv))).collect();
+    let chunks: Vec<Vec<Chunk>> = heads.par_iter().map(|(s, kv)| chunks(inputs, &sequences[*s], *kv)).collect();
+    let mut jobs = Vec::new();
+    for (s, sequence) in sequences.iter().enumerate() {
+        for head in 0..h.heads {
+            jobs.extend((0..sequence.queries).step_by(LANES).map(|first| (s, head, first)));
+        }
+    }
+    let to = Out(out.as_mut_ptr());
+    jobs.par_iter().for_each(|&(s, head, first)| {
+        let chunks = &chunks[s * h.kv_heads + head / (h.heads / h.kv_heads)];
+        Panel::new(inputs, &sequences[s], head, first).run(chunks, &to);
+    });
+}
+
+fn chunks(inputs: &Inputs<'_>, s: &Sequence, kv: usize) -> Vec<Chunk> {
+    let (h, kind) = (inputs.h, inputs.kind);
+    let row = |all: &[f32], key: usize| {
+        let at = ((s.first_key + key) * h.kv_heads + kv) * h.dim;
+        all[at..at + h.dim].to_vec()
+    };
+    (0..s.keys)
+        .step_by(CHUNK)
+        .map(|first| {
+            let keys = CHUNK.min(s.keys - first);
+            let k: Vec<f32> = (first..first + keys).flat_map(|key| row(inputs.k, key)).collect();
+            let mut v = vec![0.0; h.dim * keys];
+            for key in 0..keys {
+                let at = ((s.first_key + first + key) * h.kv_heads + kv) * h.dim;
+                for (d, value) in inputs.v[at..at + h.dim].iter().enumerate() {
+                    v[d * keys + key] = *value;
+                }
+            }
+            let rows = |values: &[f32], t: usize, cols: usize| Rows::pack(kind, values, t, cols, false);
+            Chunk { first, keys, k: rows(&k, keys, h.dim), v: rows(&v, h.dim, keys) }
+        })
+        .collect()
+}
+
+/// 32 queries of one head.
+struct Panel<'a> {
+    inputs: &'a Inputs<'a>,
+    /// Position in the result of the first query's value 0 of this head.
+    at: usize,
+    queries: usize,
+    /// Keys that each query sees.
+    seen: [usize; LANES],
+    packed: Vec<u8>,
+}
+
+impl<'a> Panel<'a> {
+    fn new(inputs: &'a Inputs<'a>, s: &Sequence, head: usize, first: usize) -> Self {
+        let (h, kind) = (inputs.h, inputs.kind);
+        let queries = LANES.min(s.queries - first);
+        let at = ((s.first_query + first) * h.heads + head) * h.dim;
+        let mut values = vec![0.0; LANES * h.dim];
+        for (n, values) in values.chunks_exact_mut(h.dim).take(queries).enumerate() {
+            let q = &inputs.q[at + n * h.heads * h.dim..][..h.dim];
+            values.iter_mut().zip(q).for_each(|(value, q)| *value = q * h.scale);
+        }
+        let mut packed = vec![0; kind.panel_bytes(kind.steps(h.dim))];
+        layout::pack(kind, &values, h.dim, &mut packed, &mut []);
+        let mut seen = [0; LANES];
+        (0..queries).for_each(|n| seen[n] = s.seen(h.causal, first + n));
+        Panel { inputs, at, queries, seen, packed }
+    }
+
+    fn run(&self, chunks: &[Chunk], out: &Out) {
+        let dim = self.inputs.h.dim;
+        let mut state = State { max: [f32::NEG_INFINITY; LANES], sum: [0.0; LANES], factor: [0.0; LANES] };
+        let mut sums = vec![0.0; dim * LANES];
+        let mut scores = vec![0.0; CHUNK * LANES];
+        let mut pairs = vec![0u32; CHUNK / 2 * LANES];
+        let last = self.seen.iter().copied().max().unwrap_or(0);
+        for chunk in chunks.iter().filter(|chunk| chunk.first < last) {
+            let scores = &mut scores[..chunk.keys * LANES];
+            self.score(chunk, scores);
+            let room = self.seen.map(|seen| seen.saturating_sub(chunk.first) as u32);
+            weigh_at(self.inputs.level, scores, &room, &mut state);
+            scale_at(self.inputs.level, &mut sums, &state.factor);
+            let weights = if self.inputs.kind == Kind::Bf16 {
+                let pairs = &mut pairs[..chunk.keys.div_ceil(2) * LANES];
+                pair_at(self.inputs.level, scores, pairs);
+                bytes_of(pairs)
+            } else {
+                bytes_of(scores)
+            };
+            self.gather(chunk, weights, &mut sums);
+        }
+        self.write(&sums, &state.sum, out);
+    }
+
+    /// `scores` `[keys, LANES]`.
+    fn score(&self, chunk: &Chunk, scores: &mut [f32]) {
+        scores.fill(0.0);
+        let (kind, steps) = (self.inputs.kind, chunk.k.steps());
+        for block in 0..chunk.k.blocks() {
+            let (first, m) = (chunk.k.first(block), chunk.k.height(block));
+            let tile = Tile { m, steps, x: chunk.k.chunk(block, 0..steps, 0), w: &self.packed };
+            add_tile(self.inputs.level, kind, &tile, &mut scores[first * LANES..(first + m) * LANES]);
+        }
+    }
+
+    /// Adds to `sums` `[dim, LANES]` the values times their weights.
+    fn gather(&self, chunk: &Chunk, weights: &[u8], sums: &mut [f32]) {
+        let (kind, steps) = (self.inputs.kind, chunk.v.steps());
+        for block in 0..chunk.v.blocks() {
+            let (first, m) = (chunk.v.first(block), chunk.v.height(block));
+            let tile = Tile { m, steps, x: chunk.v.chunk(block, 0..steps, 0), w: weights };
+            add_tile(self.inputs.level, kind, &tile, &mut sums[first * LANES..(first + m) * LANES]);
+        }
+    }
+
+    fn write(&self, sums: &[f32], total: &[f32; LANES], out: &Out) {
+        let h = self.inputs.h;
+        let mut row = vec![0.0; h.dim];
+        for (n, total) in total.iter().enumerate().take(self.queries) {
+            let inverse = 1.0 / total;
+            for (value, sums) in row.iter_mut().zip(sums.chunks_exact(LANES)) {
+                *value = sums[n] * inverse;
+            }
+            // SAFETY: query `n` of the panel is one of the result's, and this head's `dim` values of it belong to this
+            // job alone.
+            unsafe { std::ptr::copy_nonoverlapping(row.as_ptr(), out.0.add(self.at + n * h.heads * h.dim), h.dim) };
+        }
+    }
+}
+
+/// What the softmax knows so far, one a lane.
+pub(crate) struct State {
+    max: [f32; LANES],
+    sum: [f32; LANES],
+    /// What earlier sums must be multiplied with.
+    factor: [f32; LANES],
+}
+
+per_level! {
+    /// Scores `[keys, LANES]` to `exp(score - max)`; lane `l` sees only its first `room[l]` keys.
+    fn weigh / weigh_at(scores: &mut [f32], room: &[u32; LANES], state: &mut State) {
+        let keys = (scores.len() / LANES) as u32;
+        if room.iter().any(|room| *room < keys) {
+            for (key, row) in scores.chunks_exact_mut(LANES).enumerate() {
+                for (score, room) in row.iter_mut().zip(room) {
+                    *score = if (key as u32) < *room { *score } else { f32::NEG_INFINITY };
+                }
+            }
+        }
+        let mut max = state.max;
+        for row in scores.chunks_exact(LANES) {
+            for (max, score) in max.iter_mut().zip(row) {
+                *max = if *score > *max { *score } else { *max };
+            }
+        }
+        // A lane that has seen no key yet: any finite number keeps its weights at zero.
+        let floor = max.map(|max| if max == f32::NEG_INFINITY { 0.0 } else { max });
+        for lane in 0..LANES {
+            state.factor[lane] = if state.max[lane] == f32::NEG_INFINITY { 0.0 } else { exp(state.max[lane] - floor[lane]) };
+            state.sum[lane] *= state.factor[lane];
+        }
+        state.max = max;
+        let mut sum = state.sum;
+        for row in scores.chunks_exact_mut(LANES) {
+            for ((score, floor), sum) in row.iter_mut().zip(&floor).zip(&mut sum) {
+                *score = if *score == f32::NEG_INFINITY { 0.0 } else { exp(*score - floor) };
+                *sum += *score;
+            }
+        }
+        state.sum = sum;
+    }
+}
+
+per_level! {
+    /// Multiplies every row of `sums` with the lanes' factors.
+    fn scale / scale_at(sums: &mut [f32], factor: &[f32; LANES]) {
+        for row in sums.chunks_exact_mut(LANES) {
+            row.iter_mut().zip(factor).for_each(|(sum, factor)| *sum *= factor);
+        }
+    }
+}
+
+per_level! {
+    /// Two rows of `weights` at a time as pairs of bf16; a last odd row is paired with zeros.
+    fn pair / pair_at(weights: &[f32], pairs: &mut [u32]) {
+        for (rows, pairs) in weights.chunks(2 * LANES).zip(pairs.chunks_exact_mut(LANES)) {
+            let (first, second) = rows.split_at(LANES);
+            for (lane, pair) in pairs.iter_mut().enumerate() {
+                let second = if second.is_empty() { 0.0 } else { second[lane] };
+                *pair = u32::from(layout::bf16(first[lane])) | u32::from(layout::bf16(second)) << 16;
+            }
+        }
+    }
+}
