@@ -66,10 +66,9 @@ pub(crate) struct Common {
 impl Common {
     /// Sets up threads and the log of the process.
     pub(crate) fn apply(&self) {
-        if let Some(threads) = self.threads {
-            // Fails only when the pool exists already, which it does not this early.
-            let _ = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
-        }
+        let cores = || std::thread::available_parallelism().map_or(1, |cores| cores.get());
+        // Fails only when the pool exists already, which it does not this early.
+        let _ = rayon::ThreadPoolBuilder::new().num_threads(self.threads.unwrap_or_else(cores)).build_global();
         let level = match (self.quiet, self.verbose) {
             (true, _) => tracing::Level::ERROR,
             (_, true) => tracing::Level::DEBUG,

@@ -24,7 +24,8 @@ use failure::Failure;
 fn main() -> ExitCode {
     let cli = Cli::parse();
     cli.common.apply();
-    match run(&cli) {
+    // On a thread of the pool, so that parallel work begins without waking anyone to hand it over.
+    match rayon::scope(|_| run(&cli)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),
     }

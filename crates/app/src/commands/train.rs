@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::process::Command;
-use std::thread::available_parallelism;
 
 use candle_core::{DType, Device};
 use zoetrope_lab::train::{self, Checkpoint, Moments, Progress, Recipe, Report, TokenHeads, TrainError};
@@ -23,7 +22,7 @@ const SAY_EVERY: usize = 10;
 /// Trains until the recipe ends, `--until` is reached or Ctrl-C is pressed; then exports the model.
 pub(crate) fn run(args: &TrainArgs, common: &Common) -> Result<(), Failure> {
     let recipe = Recipe::read(&args.recipe)?;
-    library_on_one_thread(common)?;
+    library_on_one_thread()?;
     std::fs::create_dir_all(&args.out).map_err(|error| Failure::file(&args.out, &error))?;
     let folder = args.out.join("checkpoint");
     let Start { model, weights, heads, state } = start(args, &folder, recipe.seed)?;
@@ -66,17 +65,12 @@ const LIBRARY_THREADS: [&str; 2] = ["CANDLE_NUM_THREADS", "RAYON_NUM_THREADS"];
 /// Packs run side by side on our pool. The library's own pools would make every operation wait for the other pack's
 /// (twelve times slower, docs/LOG.md), so the command starts itself again with those of one thread, unless the
 /// variables are set.
-fn library_on_one_thread(common: &Common) -> Result<(), Failure> {
+fn library_on_one_thread() -> Result<(), Failure> {
     if LIBRARY_THREADS.iter().any(|name| std::env::var_os(name).is_none()) {
         let program = std::env::current_exe().map_err(|error| Failure::new(error.to_string()))?;
         let mut command = Command::new(program);
         command.args(std::env::args_os().skip(1)).envs(LIBRARY_THREADS.map(|name| (name, "1")));
         return Err(replaced_by(command));
-    }
-    if common.threads.is_none() {
-        let cores = available_parallelism().map_or(1, |cores| cores.get());
-        // Fails only when the pool exists already; then it keeps its size.
-        let _ = rayon::ThreadPoolBuilder::new().num_threads(cores).build_global();
     }
     Ok(())
 }
