@@ -1,5 +1,5 @@
 //! Products with packed weights beside what the instructions give on this machine, answers compared first with f64:
-//! `cargo bench -p zoetrope-kernels --bench product`.
+//! `cargo bench -p zoetrope-kernels --bench product [-- KIND]`.
 
 use std::hint::black_box;
 use std::time::Instant;
@@ -56,7 +56,10 @@ fn main() {
         let mut y = vec![0.0; t * rows];
         let plain = median(5, || linear(&x, &w, None, t, cols, black_box(&mut y)));
         println!("{t} x {cols} x {rows}: gemm f32 {:.0} GFLOP/s", operations / plain);
-        for (kind, most) in [(Kind::F32, 1e-5), (Kind::Bf16, 5e-3), (Kind::Int8, 0.02), (Kind::Int4, 0.15)] {
+        let only = std::env::args().nth(1).filter(|name| !name.starts_with('-'));
+        let wanted = |kind: Kind| only.as_ref().is_none_or(|name| format!("{kind:?}").eq_ignore_ascii_case(name));
+        let kinds = [(Kind::F32, 1e-5), (Kind::Bf16, 5e-3), (Kind::Int8, 0.02), (Kind::Int4, 0.15)];
+        for (kind, most) in kinds.into_iter().filter(|(kind, _)| wanted(*kind)) {
             // Several copies, so that a single row of x finds the weights in memory and not in a cache.
             let bytes = kind.bytes(rows, cols);
             let copies: Vec<Packed> =

@@ -12,6 +12,7 @@ mod gemm;
 pub mod level;
 pub mod linear;
 pub mod map;
+pub mod memory;
 pub mod norm;
 pub mod packed;
 pub mod peak;

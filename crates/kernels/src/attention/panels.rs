@@ -50,20 +50,18 @@ pub(super) fn panels(inputs: &Inputs<'_>, sequences: &[Sequence], out: &mut [f32
 
 fn chunks(inputs: &Inputs<'_>, s: &Sequence, kv: usize) -> Vec<Chunk> {
     let (h, kind) = (inputs.h, inputs.kind);
-    let row = |all: &[f32], key: usize| {
-        let at = ((s.first_key + key) * h.kv_heads + kv) * h.dim;
-        all[at..at + h.dim].to_vec()
-    };
+    let at = |key: usize| ((s.first_key + key) * h.kv_heads + kv) * h.dim;
     (0..s.keys)
         .step_by(CHUNK)
         .map(|first| {
             let keys = CHUNK.min(s.keys - first);
-            let k: Vec<f32> = (first..first + keys).flat_map(|key| row(inputs.k, key)).collect();
+            let mut k = Vec::with_capacity(keys * h.dim);
             let mut v = vec![0.0; h.dim * keys];
             for key in 0..keys {
-                let at = ((s.first_key + first + key) * h.kv_heads + kv) * h.dim;
-                for (d, value) in inputs.v[at..at + h.dim].iter().enumerate() {
-                    v[d * keys + key] = *value;
+                let at = at(first + key);
+                k.extend_from_slice(&inputs.k[at..at + h.dim]);
+                for (to, value) in v[key..].iter_mut().step_by(keys).zip(&inputs.v[at..at + h.dim]) {
+                    *to = *value;
                 }
             }
             let rows = |values: &[f32], t: usize, cols: usize| Rows::pack(kind, values, t, cols, false);
@@ -102,6 +100,7 @@ impl<'a> Panel<'a> {
 
     fn run(&self, chunks: &[Chunk], out: &Out) {
         let dim = self.inputs.h.dim;
+        let mut first = true;
         let mut state = State { max: [f32::NEG_INFINITY; LANES], sum: [0.0; LANES], factor: [0.0; LANES] };
         let mut sums = vec![0.0; dim * LANES];
         let mut scores = vec![0.0; CHUNK * LANES];
@@ -112,7 +111,9 @@ impl<'a> Panel<'a> {
             self.score(chunk, scores);
             let room = self.seen.map(|seen| seen.saturating_sub(chunk.first) as u32);
             weigh_at(self.inputs.level, scores, &room, &mut state);
-            scale_at(self.inputs.level, &mut sums, &state.factor);
+            if !first {
+                scale_at(self.inputs.level, &mut sums, &state.factor);
+            }
             let weights = if self.inputs.kind == Kind::Bf16 {
                 let pairs = &mut pairs[..chunk.keys.div_ceil(2) * LANES];
                 pair_at(self.inputs.level, scores, pairs);
@@ -120,28 +121,28 @@ impl<'a> Panel<'a> {
             } else {
                 bytes_of(scores)
             };
-            self.gather(chunk, weights, &mut sums);
+            self.gather(chunk, weights, first, &mut sums);
+            first = false;
         }
         self.write(&sums, &state.sum, out);
     }
 
     /// `scores` `[keys, LANES]`.
     fn score(&self, chunk: &Chunk, scores: &mut [f32]) {
-        scores.fill(0.0);
         let (kind, steps) = (self.inputs.kind, chunk.k.steps());
         for block in 0..chunk.k.blocks() {
             let (first, m) = (chunk.k.first(block), chunk.k.height(block));
-            let tile = Tile { m, steps, x: chunk.k.chunk(block, 0..steps, 0), w: &self.packed };
+            let tile = Tile { m, steps, x: chunk.k.chunk(block, 0..steps, 0), w: &self.packed, fresh: true };
             add_tile(self.inputs.level, kind, &tile, &mut scores[first * LANES..(first + m) * LANES]);
         }
     }
 
-    /// Adds to `sums` `[dim, LANES]` the values times their weights.
-    fn gather(&self, chunk: &Chunk, weights: &[u8], sums: &mut [f32]) {
+    /// Adds to `sums` `[dim, LANES]` (at first: to zero) the values times their weights.
+    fn gather(&self, chunk: &Chunk, weights: &[u8], fresh: bool, sums: &mut [f32]) {
         let (kind, steps) = (self.inputs.kind, chunk.v.steps());
         for block in 0..chunk.v.blocks() {
             let (first, m) = (chunk.v.first(block), chunk.v.height(block));
-            let tile = Tile { m, steps, x: chunk.v.chunk(block, 0..steps, 0), w: weights };
+            let tile = Tile { m, steps, x: chunk.v.chunk(block, 0..steps, 0), w: weights, fresh };
             add_tile(self.inputs.level, kind, &tile, &mut sums[first * LANES..(first + m) * LANES]);
         }
     }
@@ -172,43 +173,46 @@ pub(crate) struct State {
 per_level! {
     /// Scores `[keys, LANES]` to `exp(score - max)`; lane `l` sees only its first `room[l]` keys.
     fn weigh / weigh_at(scores: &mut [f32], room: &[u32; LANES], state: &mut State) {
-        let keys = (scores.len() / LANES) as u32;
-        if room.iter().any(|room| *room < keys) {
-            for (key, row) in scores.chunks_exact_mut(LANES).enumerate() {
-                for (score, room) in row.iter_mut().zip(room) {
-                    *score = if (key as u32) < *room { *score } else { f32::NEG_INFINITY };
+        let rows = scores.as_chunks_mut::<LANES>().0;
+        if room.iter().any(|room| (*room as usize) < rows.len()) {
+            for (key, row) in rows.iter_mut().enumerate() {
+                for lane in 0..LANES {
+                    row[lane] = if (key as u32) < room[lane] { row[lane] } else { f32::NEG_INFINITY };
                 }
             }
         }
         let mut max = state.max;
-        for row in scores.chunks_exact(LANES) {
-            for (max, score) in max.iter_mut().zip(row) {
-                *max = if *score > *max { *score } else { *max };
+        for row in rows.iter() {
+            for lane in 0..LANES {
+                max[lane] = if row[lane] > max[lane] { row[lane] } else { max[lane] };
             }
         }
         // A lane that has seen no key yet: any finite number keeps its weights at zero.
         let floor = max.map(|max| if max == f32::NEG_INFINITY { 0.0 } else { max });
-        for lane in 0..LANES {
-            state.factor[lane] = if state.max[lane] == f32::NEG_INFINITY { 0.0 } else { exp(state.max[lane] - floor[lane]) };
-            state.sum[lane] *= state.factor[lane];
-        }
-        state.max = max;
         let mut sum = state.sum;
-        for row in scores.chunks_exact_mut(LANES) {
-            for ((score, floor), sum) in row.iter_mut().zip(&floor).zip(&mut sum) {
-                *score = if *score == f32::NEG_INFINITY { 0.0 } else { exp(*score - floor) };
-                *sum += *score;
+        for lane in 0..LANES {
+            let before = state.max[lane];
+            state.factor[lane] = if before == f32::NEG_INFINITY { 0.0 } else { exp(before - floor[lane]) };
+            sum[lane] *= state.factor[lane];
+        }
+        for row in rows.iter_mut() {
+            for lane in 0..LANES {
+                let score = row[lane];
+                row[lane] = if score == f32::NEG_INFINITY { 0.0 } else { exp(score - floor[lane]) };
+                sum[lane] += row[lane];
             }
         }
-        state.sum = sum;
+        (state.max, state.sum) = (max, sum);
     }
 }
 
 per_level! {
     /// Multiplies every row of `sums` with the lanes' factors.
     fn scale / scale_at(sums: &mut [f32], factor: &[f32; LANES]) {
-        for row in sums.chunks_exact_mut(LANES) {
-            row.iter_mut().zip(factor).for_each(|(sum, factor)| *sum *= factor);
+        for row in sums.as_chunks_mut::<LANES>().0 {
+            for lane in 0..LANES {
+                row[lane] *= factor[lane];
+            }
         }
     }
 }
@@ -216,12 +220,20 @@ per_level! {
 per_level! {
     /// Two rows of `weights` at a time as pairs of bf16; a last odd row is paired with zeros.
     fn pair / pair_at(weights: &[f32], pairs: &mut [u32]) {
-        for (rows, pairs) in weights.chunks(2 * LANES).zip(pairs.chunks_exact_mut(LANES)) {
-            let (first, second) = rows.split_at(LANES);
-            for (lane, pair) in pairs.iter_mut().enumerate() {
-                let second = if second.is_empty() { 0.0 } else { second[lane] };
-                *pair = u32::from(layout::bf16(first[lane])) | u32::from(layout::bf16(second)) << 16;
+        let rows = weights.as_chunks::<LANES>().0;
+        for (rows, pairs) in rows.chunks(2).zip(pairs.as_chunks_mut::<LANES>().0) {
+            let first = &rows[0];
+            let second = rows.get(1).unwrap_or(&[0.0; LANES]);
+            for lane in 0..LANES {
+                pairs[lane] = (rounded(first[lane]) >> 16) | (rounded(second[lane]) & 0xffff_0000);
             }
         }
     }
+}
+
+/// The bits of a weight (never negative, never above 1; NaN stays NaN) with the upper half rounded to bf16.
+#[inline(always)]
+fn rounded(weight: f32) -> u32 {
+    let bits = weight.to_bits();
+    bits + 0x7fff + ((bits >> 16) & 1)
 }

@@ -4,7 +4,7 @@
 //!
 //! - **f32**: as it is.
 //! - **bf16**: weights and `x` rounded to bf16, products exact, sums in f32.
-//! - **int8**: one scale a row of `W` (largest value to 127); `x` gets a scale for each 256 values of a row, so that
+//! - **int8**: one scale a row of `W` (largest value to 127); `x` gets a scale for each 512 values of a row, so that
 //!   one large value coarsens only its neighbours; sums exact in 32 bits.
 //! - **int4**: a bf16 scale for each 32 values of a row of `W`, values `-8..=7`; `x` as for int8.
 //!
@@ -68,8 +68,11 @@ impl Kind {
     }
 
     /// Values along `cols` that a tile adds up before the sum goes to its f32 result; one scale of `x` spans as many.
-    fn chunk(self) -> usize {
-        if self == Kind::Bf16 { 512 } else { 256 }
+    pub(crate) fn chunk(self) -> usize {
+        match self {
+            Kind::F32 => 256,
+            Kind::Bf16 | Kind::Int8 | Kind::Int4 => 512,
+        }
     }
 
     /// Steps of a row of `cols` values.
@@ -229,9 +232,17 @@ impl Packed {
     ///
     /// Panics when the slices do not have the sizes that `t` says.
     pub fn product(&self, x: &[f32], t: usize, b: Option<&[f32]>, then: Then) -> Vec<f32> {
-        let n = t * self.rows;
+        Packed::products(&[(self, b)], x, t, then)
+    }
+
+    /// [`Packed::product`] of the same rows with several matrices of one kind, `[t, rows]` of each after the other: the
+    /// rows are brought into order once.
+    ///
+    /// Panics when the matrices differ in kind or columns, and as `product` does.
+    pub fn products(all: &[(&Packed, Option<&[f32]>)], x: &[f32], t: usize, then: Then) -> Vec<f32> {
+        let n = t * all.iter().map(|(packed, _)| packed.rows).sum::<usize>();
         let mut y: Vec<f32> = Vec::with_capacity(n);
-        self.write(level(), x, t, b, then, y.as_mut_ptr());
+        write(level(), all, x, t, then, y.as_mut_ptr());
         // SAFETY: `write` has written all `n` values.
         unsafe { y.set_len(n) };
         y
@@ -254,26 +265,7 @@ impl Packed {
 
     pub(crate) fn multiply_at(&self, level: Level, x: &[f32], t: usize, b: Option<&[f32]>, y: &mut [f32]) {
         assert_eq!(y.len(), t * self.rows, "result size");
-        self.write(level, x, t, b, Then::Keep, y.as_mut_ptr());
-    }
-
-    /// Writes `then(x W^T + b)` to the `t * rows` values from `y` on, which may be memory that holds nothing yet.
-    fn write(&self, level: Level, x: &[f32], t: usize, b: Option<&[f32]>, then: Then, y: *mut f32) {
-        assert_eq!(x.len(), t * self.cols, "input size");
-        assert!(b.is_none_or(|b| b.len() == self.rows), "bias size");
-        if t == 0 || self.rows == 0 {
-            return;
-        }
-        let many = t * self.rows * self.cols >= WORTH_THREADS && rayon::current_num_threads() > 1;
-        let rows = Rows::pack(self.kind, x, t, self.cols, many);
-        let product = Product { packed: self, rows: &rows, bias: b, then, level };
-        let jobs = product.jobs(if many { rayon::current_num_threads() } else { 1 });
-        let out = Out(y);
-        if many {
-            jobs.into_par_iter().with_max_len(1).for_each(|job| product.run(&job, &out));
-        } else {
-            jobs.iter().for_each(|job| product.run(job, &out));
-        }
+        write(level, &[(self, b)], x, t, Then::Keep, y.as_mut_ptr());
     }
 
     fn panel(&self, panel: usize) -> &[u8] {
@@ -281,19 +273,60 @@ impl Packed {
         &self.storage[panel * size..(panel + 1) * size]
     }
 
+    /// Scales of the rows of an int8 matrix, little-endian f32 each.
+    fn row_scales(&self) -> &[u8] {
+        &self.storage[self.storage.len() - self.rows.div_ceil(LANES) * LANES * 4..]
+    }
+
     /// Scale of row `row` of an int8 matrix.
     fn row_scale(&self, row: usize) -> f32 {
-        let at = self.storage.len() - self.rows.div_ceil(LANES) * LANES * 4 + row * 4;
-        let bytes = &self.storage[at..at + 4];
-        f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])
+        f32::from_le_bytes(self.row_scales().as_chunks().0[row])
+    }
+}
+
+/// Writes `then(x W^T + b)` of every matrix to the `t * rows` values from `y` on, one after the other; the memory may hold
+/// nothing yet.
+fn write(level: Level, all: &[(&Packed, Option<&[f32]>)], x: &[f32], t: usize, then: Then, y: *mut f32) {
+    let Some((first, _)) = all.first() else { return };
+    let (kind, cols) = (first.kind, first.cols);
+    assert_eq!(x.len(), t * cols, "input size");
+    for (packed, b) in all {
+        assert!(packed.kind == kind && packed.cols == cols, "matrices of one product");
+        assert!(b.is_none_or(|b| b.len() == packed.rows), "bias size");
+    }
+    let values: usize = all.iter().map(|(packed, _)| packed.rows).sum();
+    if t == 0 || values == 0 {
+        return;
+    }
+    let threads = rayon::current_num_threads();
+    let many = t * values * cols >= WORTH_THREADS && threads > 1;
+    let rows = Rows::pack(kind, x, t, cols, many);
+    let (mut products, mut start) = (Vec::new(), 0);
+    for (packed, bias) in all {
+        // SAFETY: `y` has `t * rows` values for each matrix, and `start` counts those before this one.
+        let out = Out(unsafe { y.add(start) });
+        products.push(Product { packed, rows: &rows, bias: *bias, then, level, out });
+        start += t * packed.rows;
+    }
+    let jobs: Vec<(&Product<'_>, Job)> = products
+        .iter()
+        .flat_map(|product| product.jobs(if many { threads } else { 1 }).into_iter().map(move |job| (product, job)))
+        .collect();
+    if many {
+        jobs.par_iter().with_max_len(1).for_each(|(product, job)| product.run(job));
+    } else {
+        jobs.iter().for_each(|(product, job)| product.run(job));
     }
 }
 
 /// The result's first value. Jobs write disjoint parts of it.
+#[derive(Clone, Copy)]
 struct Out(*mut f32);
 
 // SAFETY: every job writes only `y[row, column]` of its own blocks of rows and its own panels; no two jobs share both.
 unsafe impl Sync for Out {}
+// SAFETY: as above; the pointer itself is only a number.
+unsafe impl Send for Out {}
 
 /// Blocks of rows of `x` times panels of `W`.
 struct Job {
@@ -307,6 +340,7 @@ struct Product<'a> {
     bias: Option<&'a [f32]>,
     then: Then,
     level: Level,
+    out: Out,
 }
 
 impl Product<'_> {
@@ -326,12 +360,13 @@ impl Product<'_> {
         starts.map(job).collect()
     }
 
-    fn run(&self, job: &Job, out: &Out) {
+    fn run(&self, job: &Job) {
         let mut sums = vec![0.0; job.blocks.len() * TILE_ROWS * LANES];
         for panel in job.panels.clone() {
             self.sum(job, panel, &mut sums);
+            let after = self.after(panel);
             for (block, sums) in job.blocks.clone().zip(sums.chunks_mut(TILE_ROWS * LANES)) {
-                self.finish(panel, block, sums, out);
+                self.finish(panel, block, &after, &mut sums[..self.rows.height(block) * LANES]);
             }
         }
     }
@@ -340,39 +375,64 @@ impl Product<'_> {
     fn sum(&self, job: &Job, panel: usize, sums: &mut [f32]) {
         let (kind, bytes) = (self.packed.kind, self.packed.panel(panel));
         let (steps, chunk) = (self.rows.steps(), kind.chunk() / kind.per_step());
-        sums.fill(0.0);
         for (number, first) in (0..steps).step_by(chunk).enumerate() {
             let last = steps.min(first + chunk);
             let w = &bytes[kind.panel_bytes(first)..kind.panel_bytes(last)];
             for (block, sums) in job.blocks.clone().zip(sums.chunks_mut(TILE_ROWS * LANES)) {
                 let m = self.rows.height(block);
                 let x = self.rows.chunk(block, first..last, number);
-                add_tile(self.level, kind, &Tile { m, steps: last - first, x, w }, &mut sums[..m * LANES]);
+                let tile = Tile { m, steps: last - first, x, w, fresh: number == 0 };
+                add_tile(self.level, kind, &tile, &mut sums[..m * LANES]);
             }
         }
     }
 
+    /// What the sums of a panel are multiplied with, and what is added then; one a lane.
+    fn after(&self, panel: usize) -> [[f32; LANES]; 2] {
+        let first = panel * LANES;
+        let (mut factor, mut add) = ([1.0; LANES], [0.0; LANES]);
+        if self.packed.kind == Kind::Int8 {
+            let scales = self.packed.row_scales();
+            for (factor, bytes) in factor.iter_mut().zip(scales[4 * first..].as_chunks::<4>().0) {
+                *factor = f32::from_le_bytes(*bytes);
+            }
+        }
+        if let Some(bias) = self.bias {
+            add.iter_mut().zip(&bias[first..]).for_each(|(add, bias)| *add = *bias);
+        }
+        [factor, add]
+    }
+
     /// Scales, adds the bias and writes one tile of the result.
-    fn finish(&self, panel: usize, block: usize, sums: &mut [f32], out: &Out) {
+    fn finish(&self, panel: usize, block: usize, [factor, add]: &[[f32; LANES]; 2], sums: &mut [f32]) {
         let (n, first) = (self.packed.rows, panel * LANES);
         let width = LANES.min(n - first);
-        let mut factor = [1.0; LANES];
-        let mut add = [0.0; LANES];
-        for lane in 0..width {
-            if self.packed.kind == Kind::Int8 {
-                factor[lane] = self.packed.row_scale(first + lane);
-            }
-            add[lane] = self.bias.map_or(0.0, |bias| bias[first + lane]);
-        }
-        scale_and_add_at(self.level, sums, &factor, &add);
+        scale_and_add_at(self.level, sums, factor, add);
         if self.then == Then::GeluTanh {
             gelu_tanh_at(self.level, sums);
         }
         let row = self.rows.first(block);
-        for (m, values) in sums.chunks_exact(LANES).take(self.rows.height(block)).enumerate() {
-            // SAFETY: row + m < t and first + width <= n, so the values lie inside the result `[t, n]`; no other job
-            // has this block and this panel.
-            unsafe { std::ptr::copy_nonoverlapping(values.as_ptr(), out.0.add((row + m) * n + first), width) };
+        // SAFETY: the block's rows are below t and first + width <= n, so the values lie inside the result `[t, n]`; no
+        // other job has this block and this panel.
+        unsafe { write_rows(sums, self.out.0.add(row * n + first), n, width) };
+    }
+}
+
+/// Writes the first `width` values of every row of `sums` to rows `stride` apart.
+///
+/// # Safety
+/// All those values lie inside memory that nobody else reads or writes.
+unsafe fn write_rows(sums: &[f32], to: *mut f32, stride: usize, width: usize) {
+    for (m, row) in sums.as_chunks::<LANES>().0.iter().enumerate() {
+        // SAFETY: as the caller promises.
+        unsafe {
+            let to = to.add(m * stride);
+            if width == LANES {
+                // A whole row of lanes is a few registers, not a call.
+                to.cast::<[f32; LANES]>().write_unaligned(*row);
+            } else {
+                std::ptr::copy_nonoverlapping(row.as_ptr(), to, width);
+            }
         }
     }
 }
@@ -380,9 +440,9 @@ impl Product<'_> {
 crate::level::per_level! {
     /// Scales each lane of every row of `sums` by its factor and adds its addend.
     fn scale_and_add / scale_and_add_at(sums: &mut [f32], factor: &[f32; LANES], add: &[f32; LANES]) {
-        for row in sums.chunks_exact_mut(LANES) {
-            for ((value, factor), add) in row.iter_mut().zip(factor).zip(add) {
-                *value = *value * factor + add;
+        for row in sums.as_chunks_mut::<LANES>().0 {
+            for lane in 0..LANES {
+                row[lane] = row[lane] * factor[lane] + add[lane];
             }
         }
     }

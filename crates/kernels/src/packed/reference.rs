@@ -9,7 +9,7 @@ pub(super) fn seen(kind: Kind, x: &[f32], cols: usize) -> Vec<f64> {
         match kind {
             Kind::F32 => row.iter().map(|v| f64::from(*v)).collect(),
             Kind::Bf16 => row.iter().map(|v| f64::from(from_bf16(bf16(*v)))).collect(),
-            Kind::Int8 | Kind::Int4 => row.chunks(256).flat_map(whole).collect(),
+            Kind::Int8 | Kind::Int4 => row.chunks(kind.chunk()).flat_map(whole).collect(),
         }
     };
     x.chunks(cols).flat_map(one).collect()

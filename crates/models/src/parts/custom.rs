@@ -102,11 +102,17 @@ impl CustomOp3 for Linear {
     }
 }
 
-/// `then(x W^T + b)`.
+/// `then(x W^T + b)` of several matrices, the results one after the other in one row of values.
 pub(super) struct PackedLinear {
-    pub(super) w: Packed,
-    pub(super) bias: Option<Vec<f32>>,
+    pub(super) all: Vec<(Packed, Option<Vec<f32>>)>,
     pub(super) then: Then,
+}
+
+impl PackedLinear {
+    fn run(&self, x: &[f32], t: usize, then: Then) -> Vec<f32> {
+        let all: Vec<_> = self.all.iter().map(|(w, bias)| (w, bias.as_deref())).collect();
+        Packed::products(&all, x, t, then)
+    }
 }
 
 impl CustomOp1 for PackedLinear {
@@ -115,21 +121,27 @@ impl CustomOp1 for PackedLinear {
     }
 
     fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let (x, t, output) = (slice(x, layout)?, layout.shape().dims2()?.0, self.w.dims().0);
-        Ok((CpuStorage::F32(self.w.product(x, t, self.bias.as_deref(), self.then)), (t, output).into()))
+        let (x, t) = (slice(x, layout)?, layout.shape().dims2()?.0);
+        let y = self.run(x, t, self.then);
+        let shape = Shape::from(y.len());
+        Ok((CpuStorage::F32(y), shape))
     }
 
     fn bwd(&self, x: &Tensor, _: &Tensor, dy: &Tensor) -> Result<Option<Tensor>> {
         let t = x.dim(0)?;
         let mut dx = vec![0.0; x.elem_count()];
         read(&[x, dy], |s| {
-            if self.then == Then::Keep {
-                return self.w.multiply_transposed(s[1], t, &mut dx);
+            let mut slope = s[1].to_vec();
+            if self.then == Then::GeluTanh {
+                activation::gelu_tanh_backward(&self.run(s[0], t, Then::Keep), s[1], &mut slope);
             }
-            let before = self.w.product(s[0], t, self.bias.as_deref(), Then::Keep);
-            let mut slope = vec![0.0; before.len()];
-            activation::gelu_tanh_backward(&before, s[1], &mut slope);
-            self.w.multiply_transposed(&slope, t, &mut dx);
+            let (mut rest, mut part) = (&slope[..], vec![0.0; dx.len()]);
+            for (w, _) in &self.all {
+                let (own, others) = rest.split_at(t * w.dims().0);
+                w.multiply_transposed(own, t, &mut part);
+                dx.iter_mut().zip(&part).for_each(|(dx, part)| *dx += part);
+                rest = others;
+            }
         })?;
         Ok(Some(tensor(dx, x)?))
     }

@@ -44,17 +44,40 @@ impl Linear {
 
     /// Multiplies; differentiable in `x` and, when they are variables, in weight and bias.
     pub fn forward(&self, x_ti: &Tensor) -> Result<Tensor> {
-        match &self.weight {
-            Weight::Float(weight) => ops::linear(x_ti, weight, self.bias.as_ref()),
-            Weight::Packed(packed) => ops::packed_linear(x_ti, packed, self.bias.as_ref(), Then::Keep),
-        }
+        self.forward_then(x_ti, Then::Keep)
     }
 
     /// Multiplies and applies GELU in the tanh form, in one pass where the weight is packed.
     pub fn forward_gelu_tanh(&self, x_ti: &Tensor) -> Result<Tensor> {
+        self.forward_then(x_ti, Then::GeluTanh)
+    }
+
+    fn forward_then(&self, x_ti: &Tensor, then: Then) -> Result<Tensor> {
+        match (&self.weight, then) {
+            (Weight::Float(weight), Then::Keep) => ops::linear(x_ti, weight, self.bias.as_ref()),
+            (Weight::Float(weight), Then::GeluTanh) => ops::gelu_tanh(&ops::linear(x_ti, weight, self.bias.as_ref())?),
+            (Weight::Packed(packed), then) => {
+                let mut all = ops::packed_linears(x_ti, &[(packed, self.bias.as_ref())], then)?;
+                Ok(all.swap_remove(0))
+            }
+        }
+    }
+
+    /// The results of several layers for the same rows; packed ones in one pass.
+    pub fn forward_all<const N: usize>(layers: [&Linear; N], x_ti: &Tensor) -> Result<[Tensor; N]> {
+        let packed: Vec<_> = layers.iter().filter_map(|layer| layer.packed()).collect();
+        let all = if packed.len() == N {
+            ops::packed_linears(x_ti, &packed, Then::Keep)?
+        } else {
+            layers.iter().map(|layer| layer.forward(x_ti)).collect::<Result<_>>()?
+        };
+        all.try_into().map_err(|_| candle_core::Error::Msg("as many results as layers".to_string()))
+    }
+
+    fn packed(&self) -> Option<(&Packed, Option<&Tensor>)> {
         match &self.weight {
-            Weight::Float(weight) => ops::gelu_tanh(&ops::linear(x_ti, weight, self.bias.as_ref())?),
-            Weight::Packed(packed) => ops::packed_linear(x_ti, packed, self.bias.as_ref(), Then::GeluTanh),
+            Weight::Packed(packed) => Some((packed, self.bias.as_ref())),
+            Weight::Float(_) => None,
         }
     }
 }

@@ -43,14 +43,28 @@ pub fn linear(x: &Tensor, w: &Tensor, b: Option<&Tensor>) -> Result<Tensor> {
     }
 }
 
-/// The same with a packed `w`, and what comes after it; a gradient passes to `x` alone.
-pub fn packed_linear(x: &Tensor, w: &Packed, b: Option<&Tensor>, then: Then) -> Result<Tensor> {
-    let ((_, input), (output, w_input)) = (x.dims2()?, w.dims());
-    if input != w_input || b.is_some_and(|b| b.dims() != [output]) {
-        bail!("linear of x {:?}, packed w {:?}, b {:?}", x.dims(), w.dims(), b.map(Tensor::dims))
+/// The same with packed matrices of one kind, and what comes after them: a `[T, O]` of each. A gradient passes to `x`
+/// alone.
+pub fn packed_linears(x: &Tensor, all: &[(&Packed, Option<&Tensor>)], then: Then) -> Result<Vec<Tensor>> {
+    let (t, input) = x.dims2()?;
+    let mut op = PackedLinear { all: Vec::with_capacity(all.len()), then };
+    for (w, b) in all {
+        let (output, w_input) = w.dims();
+        if input != w_input || b.is_some_and(|b| b.dims() != [output]) {
+            bail!("linear of x {:?}, packed w {:?}, b {:?}", x.dims(), w.dims(), b.map(Tensor::dims))
+        }
+        op.all.push(((*w).clone(), b.map(|b| contiguous(b)?.to_vec1::<f32>()).transpose()?));
     }
-    let bias = b.map(|b| contiguous(b)?.to_vec1::<f32>()).transpose()?;
-    in_f32(x, |x| x.apply_op1(PackedLinear { w: w.clone(), bias, then }))
+    let y = in_f32(x, |x| x.apply_op1(op))?;
+    let mut start = 0;
+    all.iter()
+        .map(|(w, _)| {
+            let output = w.dims().0;
+            let own = y.narrow(0, start, t * output)?.reshape((t, output));
+            start += t * output;
+            own
+        })
+        .collect()
 }
 
 /// `(x - mean) / sqrt(var + eps) * w + b` over the last axis of `x`.

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use candle_core::{DType, Device, Tensor, Var};
 use zoetrope_kernels::map::Mapped;
+use zoetrope_kernels::memory;
 use zoetrope_kernels::packed::{Kind, Packed};
 
 pub use super::files::Names;
@@ -152,6 +153,7 @@ impl Weights {
     }
 
     fn build(source: Source, rename: Rename, precision: Precision, device: &Device, train: bool) -> Self {
+        memory::keep_freed();
         let (dtype, kind) = match precision {
             Precision::Float(dtype) => (dtype, None),
             Precision::Packed(kind) => (DType::F32, Some(kind)),

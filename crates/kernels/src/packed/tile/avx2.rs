@@ -21,6 +21,9 @@ struct Part {
 /// The CPU has AVX2 and FMA; the sizes are those that `add_tile` checks.
 #[target_feature(enable = "avx2,fma")]
 pub(super) unsafe fn add(kind: Kind, tile: &Tile<'_>, sums: &mut [f32]) {
+    if tile.fresh {
+        sums.fill(0.0);
+    }
     let sums = sums.as_mut_ptr();
     for first in (0..tile.m).step_by(FEW) {
         for lane in [0, 16] {

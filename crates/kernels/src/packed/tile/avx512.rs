@@ -42,8 +42,10 @@ macro_rules! float_tile {
             // The prefetch may name any address.
             unsafe {
                 let mut sum = [[_mm512_setzero_ps(); 2]; M];
-                for r in 0..M {
-                    sum[r] = [_mm512_loadu_ps(sums.add(r * LANES)), _mm512_loadu_ps(sums.add(r * LANES + 16))];
+                if !tile.fresh {
+                    for r in 0..M {
+                        sum[r] = [_mm512_loadu_ps(sums.add(r * LANES)), _mm512_loadu_ps(sums.add(r * LANES + 16))];
+                    }
                 }
                 for _ in 0..tile.steps {
                     let (w0, w1) = (_mm512_loadu_ps(w.cast()), _mm512_loadu_ps(w.add(64).cast()));
@@ -104,8 +106,8 @@ unsafe fn int8_rows<const M: usize>(tile: &Tile<'_>, sums: *mut f32) {
             let scale = _mm512_set1_ps(*tile.x.scales.get_unchecked(r));
             for half in 0..2 {
                 let to = sums.add(r * LANES + 16 * half);
-                let more = _mm512_fmadd_ps(_mm512_cvtepi32_ps(whole[r][half]), scale, _mm512_loadu_ps(to));
-                _mm512_storeu_ps(to, more);
+                let before = if tile.fresh { _mm512_setzero_ps() } else { _mm512_loadu_ps(to) };
+                _mm512_storeu_ps(to, _mm512_fmadd_ps(_mm512_cvtepi32_ps(whole[r][half]), scale, before));
             }
         }
     }
@@ -166,7 +168,8 @@ unsafe fn int4_rows<const M: usize>(tile: &Tile<'_>, first: usize, sums: *mut f3
             let scale = _mm512_set1_ps(*tile.x.scales.get_unchecked(first + r));
             for half in 0..2 {
                 let to = sums.add((first + r) * LANES + 16 * half);
-                _mm512_storeu_ps(to, _mm512_fmadd_ps(sum[r][half], scale, _mm512_loadu_ps(to)));
+                let before = if tile.fresh { _mm512_setzero_ps() } else { _mm512_loadu_ps(to) };
+                _mm512_storeu_ps(to, _mm512_fmadd_ps(sum[r][half], scale, before));
             }
         }
     }

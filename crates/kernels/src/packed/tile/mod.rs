@@ -22,9 +22,11 @@ pub(crate) struct Tile<'a> {
     pub(crate) x: Chunk<'a>,
     /// The panel's part of the chunk.
     pub(crate) w: &'a [u8],
+    /// Whether the sums begin at zero, whatever they held.
+    pub(crate) fresh: bool,
 }
 
-/// Adds to `sums` `[m, LANES]` what one chunk gives (int8: before the scales of the rows of `W`).
+/// Adds to `sums` `[m, LANES]` (or to zero) what one chunk gives (int8: before the scales of the rows of `W`).
 ///
 /// Panics when the slices do not have the sizes that `m` and `steps` say.
 pub(crate) fn add_tile(level: Level, kind: Kind, tile: &Tile<'_>, sums: &mut [f32]) {

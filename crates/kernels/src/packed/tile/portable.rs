@@ -5,6 +5,9 @@ use crate::packed::layout::from_bf16;
 use crate::packed::{GROUP_BYTES, STEP_BYTES};
 
 pub(super) fn add(kind: Kind, tile: &Tile<'_>, sums: &mut [f32]) {
+    if tile.fresh {
+        sums.fill(0.0);
+    }
     for (row, sums) in sums.chunks_exact_mut(LANES).enumerate() {
         let lanes = tile.x.lanes[row..].iter().step_by(tile.m).copied();
         match kind {

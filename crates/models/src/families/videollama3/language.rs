@@ -106,9 +106,10 @@ impl LanguageModel {
         let c = &self.config;
         let t = x_td.dim(0)?;
         let y_td = layer.input_norm.forward(x_td)?;
-        let q_thc = ops::rope(&layer.q.forward(&y_td)?.reshape((t, c.heads, c.head_dim))?, rotary)?;
-        let k_tkc = ops::rope(&layer.k.forward(&y_td)?.reshape((t, c.kv_heads, c.head_dim))?, rotary)?;
-        let v_tkc = layer.v.forward(&y_td)?.reshape((t, c.kv_heads, c.head_dim))?;
+        let [q, k, v] = Linear::forward_all([&layer.q, &layer.k, &layer.v], &y_td)?;
+        let q_thc = ops::rope(&q.reshape((t, c.heads, c.head_dim))?, rotary)?;
+        let k_tkc = ops::rope(&k.reshape((t, c.kv_heads, c.head_dim))?, rotary)?;
+        let v_tkc = v.reshape((t, c.kv_heads, c.head_dim))?;
         let (k_skc, v_skc) = match memory {
             Memory::Packed(_) => (k_tkc, v_tkc),
             Memory::Cache(cache) => cache.append(index, &k_tkc, &v_tkc)?,
@@ -117,7 +118,8 @@ impl LanguageModel {
         let y_td = ops::attention(self.products, &q_thc, &k_skc, &v_skc, segments, true, scale)?;
         let x_td = ops::add(x_td, &layer.o.forward(&y_td.reshape((t, c.heads * c.head_dim))?)?)?;
         let y_td = layer.post_norm.forward(&x_td)?;
-        let y_ti = ops::swiglu(&layer.gate.forward(&y_td)?, &layer.up.forward(&y_td)?)?;
+        let [gate, up] = Linear::forward_all([&layer.gate, &layer.up], &y_td)?;
+        let y_ti = ops::swiglu(&gate, &up)?;
         ops::add(&x_td, &layer.down.forward(&y_ti)?)
     }
 

@@ -49,9 +49,9 @@ impl Layer {
         let c = d / self.heads;
         let split = |y_nd: Tensor| y_nd.reshape((n, self.heads, c));
         let y_nd = self.norm1.forward(x_nd)?;
-        let q_nhc = ops::rope(&split(self.q.forward(&y_nd)?)?, rotary)?;
-        let k_nhc = ops::rope(&split(self.k.forward(&y_nd)?)?, rotary)?;
-        let v_nhc = split(self.v.forward(&y_nd)?)?;
+        let [q_nd, k_nd, v_nd] = Linear::forward_all([&self.q, &self.k, &self.v], &y_nd)?;
+        let (q_nhc, k_nhc) = (ops::rope(&split(q_nd)?, rotary)?, ops::rope(&split(k_nd)?, rotary)?);
+        let v_nhc = split(v_nd)?;
         let scale = (c as f64).powf(-0.5);
         let y_nd = ops::attention(self.products, &q_nhc, &k_nhc, &v_nhc, frames, false, scale)?.reshape((n, d))?;
         let x_nd = ops::add(x_nd, &self.out.forward(&y_nd)?)?;
