@@ -36,7 +36,7 @@ fn tanh(x: f32) -> f32 {
 }
 
 #[inline(always)]
-fn gelu(x: f32) -> f32 {
+pub(crate) fn gelu(x: f32) -> f32 {
     0.5 * x * (1.0 + tanh(SQRT_2_OVER_PI * (x + CUBIC * x * x * x)))
 }
 
@@ -45,15 +45,6 @@ per_level! {
     pub fn gelu_tanh / gelu_tanh_at(x: &[f32], y: &mut [f32]) {
         for (y, &x) in y.iter_mut().zip(x) {
             *y = gelu(x);
-        }
-    }
-}
-
-per_level! {
-    /// The same over the values themselves.
-    pub(crate) fn gelu_tanh_in_place / gelu_tanh_in_place_at(x: &mut [f32]) {
-        for x in x {
-            *x = gelu(*x);
         }
     }
 }

@@ -18,14 +18,15 @@ pub(crate) mod rows;
 mod tests;
 pub(crate) mod tile;
 
+use std::mem::MaybeUninit;
 use std::ops::{Deref, Range};
 use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use crate::activation::gelu_tanh_in_place_at as gelu_tanh_at;
+use crate::activation::gelu;
 use crate::gemm::{Matrix, product_over_pool};
-use crate::level::{Level, level};
+use crate::level::{Level, level, per_level};
 use crate::map::Mapped;
 use rows::Rows;
 use tile::{Tile, add_tile};
@@ -407,43 +408,40 @@ impl Product<'_> {
     fn finish(&self, panel: usize, block: usize, [factor, add]: &[[f32; LANES]; 2], sums: &mut [f32]) {
         let (n, first) = (self.packed.rows, panel * LANES);
         let width = LANES.min(n - first);
-        scale_and_add_at(self.level, sums, factor, add);
-        if self.then == Then::GeluTanh {
-            gelu_tanh_at(self.level, sums);
-        }
         let row = self.rows.first(block);
-        // SAFETY: the block's rows are below t and first + width <= n, so the values lie inside the result `[t, n]`; no
-        // other job has this block and this panel.
-        unsafe { write_rows(sums, self.out.0.add(row * n + first), n, width) };
-    }
-}
-
-/// Writes the first `width` values of every row of `sums` to rows `stride` apart.
-///
-/// # Safety
-/// All those values lie inside memory that nobody else reads or writes.
-unsafe fn write_rows(sums: &[f32], to: *mut f32, stride: usize, width: usize) {
-    for (m, row) in sums.as_chunks::<LANES>().0.iter().enumerate() {
-        // SAFETY: as the caller promises.
-        unsafe {
-            let to = to.add(m * stride);
-            if width == LANES {
-                // A whole row of lanes is a few registers, not a call.
-                to.cast::<[f32; LANES]>().write_unaligned(*row);
-            } else {
-                std::ptr::copy_nonoverlapping(row.as_ptr(), to, width);
+        for (m, sums) in sums.chunks_exact(LANES).enumerate() {
+            // SAFETY: the block's rows are below t and first + width <= n, so the values lie inside the result `[t, n]`;
+            // no other job has this block and this panel.
+            let to = unsafe {
+                let start = self.out.0.add((row + m) * n + first).cast::<MaybeUninit<f32>>();
+                std::slice::from_raw_parts_mut(start, width)
+            };
+            match self.then {
+                Then::Keep => write_row_at(self.level, sums, factor, add, to),
+                Then::GeluTanh => write_gelu_row_at(self.level, sums, factor, add, to),
             }
         }
     }
 }
 
-crate::level::per_level! {
-    /// Scales each lane of every row of `sums` by its factor and adds its addend.
-    fn scale_and_add / scale_and_add_at(sums: &mut [f32], factor: &[f32; LANES], add: &[f32; LANES]) {
-        for row in sums.as_chunks_mut::<LANES>().0 {
-            for lane in 0..LANES {
-                row[lane] = row[lane] * factor[lane] + add[lane];
-            }
+per_level! {
+    /// One row of a tile to the result. (A call a row: over all rows the compiler would make lanes of the rows.)
+    fn write_row / write_row_at(
+        sums: &[f32], factor: &[f32; LANES], add: &[f32; LANES], to: &mut [MaybeUninit<f32>],
+    ) {
+        for (((to, sum), factor), add) in to.iter_mut().zip(sums).zip(factor).zip(add) {
+            to.write(sum * factor + add);
+        }
+    }
+}
+
+per_level! {
+    /// The same with GELU.
+    fn write_gelu_row / write_gelu_row_at(
+        sums: &[f32], factor: &[f32; LANES], add: &[f32; LANES], to: &mut [MaybeUninit<f32>],
+    ) {
+        for (((to, sum), factor), add) in to.iter_mut().zip(sums).zip(factor).zip(add) {
+            to.write(gelu(sum * factor + add));
         }
     }
 }
