@@ -11,8 +11,8 @@ use crate::packed::{GROUP_BYTES, STEP_BYTES};
 /// Rows that the 4-bit tile takes at once: it needs two more sums a row.
 const FEW: usize = 6;
 
-/// Steps ahead of which the panel is fetched: it streams from the second cache or from memory.
-const AHEAD: usize = 8 * STEP_BYTES;
+/// Bytes ahead of which the panel is fetched: it streams from the second cache or from memory (1 KiB was a fifth slower).
+const AHEAD: usize = 32 * STEP_BYTES;
 
 /// Calls `$tile::<M>` with the tile's height as a constant.
 macro_rules! by_height {
@@ -161,7 +161,7 @@ unsafe fn int4_rows<const M: usize>(tile: &Tile<'_>, first: usize, sums: *mut f3
             }
             w = w.add(GROUP_BYTES);
             for line in 0..GROUP_BYTES / 64 {
-                _mm_prefetch::<_MM_HINT_T0>(w.wrapping_add(GROUP_BYTES + 64 * line).cast());
+                _mm_prefetch::<_MM_HINT_T0>(w.wrapping_add(AHEAD + 64 * line).cast());
             }
         }
         for r in 0..M {
