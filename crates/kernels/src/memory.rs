@@ -1,7 +1,7 @@
 //! What the process does with memory that it has freed.
 
-/// Keeps freed memory for the next tensor instead of handing it back to the system, which would have to clear every page
-/// again: models ask for the same sizes layer after layer. Does nothing where the C library is not glibc.
+/// Keeps freed memory for the next tensor instead of handing it back to the system, which would have to clear every
+/// page again: models ask for the same sizes layer after layer. Does nothing where the C library is not glibc.
 pub fn keep_freed() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     {

@@ -39,7 +39,10 @@ fn main() -> Result<(), Failure> {
             all += f64::from(centred.sqr()?.sum_all()?.to_scalar::<f32>()?);
         }
         let share = 100.0 * same as f64 / ids.len() as f64;
-        println!("{kind:?}: same likeliest token {share:.2} %, relative error of the logits {:.2e}", (off / all).sqrt());
+        println!(
+            "{kind:?}: same likeliest token {share:.2} %, relative error of the logits {:.2e}",
+            (off / all).sqrt()
+        );
     }
     Ok(())
 }

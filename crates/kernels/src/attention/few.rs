@@ -81,7 +81,7 @@ per_level! {
 per_level! {
     /// Scores to `exp(scale * score - max)`, with the largest scaled score and their sum.
     fn weigh / weigh_at(scores: &mut [f32], scale: f32, max: &mut f32, sum: &mut f32) {
-        let most = scores.iter().fold(f32::NEG_INFINITY, |most, score| if score * scale > most { score * scale } else { most });
+        let most = scores.iter().fold(f32::NEG_INFINITY, |most, score| most.max(score * scale));
         for score in scores.iter_mut() {
             *score = exp(*score * scale - most);
         }
@@ -105,7 +105,7 @@ fn join<'p>(parts: impl Iterator<Item = &'p Part> + Clone, row: usize, dim: usiz
     let max = parts.clone().fold(f32::NEG_INFINITY, |max, part| max.max(part.max[row]));
     let mut sum = 0.0;
     out.fill(0.0);
-    for part in parts.filter(|part| part.sum[row] > 0.0) {
+    for part in parts.filter(|part| part.sum[row] != 0.0) {
         let factor = (part.max[row] - max).exp();
         sum += part.sum[row] * factor;
         for (out, value) in out.iter_mut().zip(&part.out[row * dim..(row + 1) * dim]) {

@@ -1,6 +1,6 @@
-//! Many queries: 32 of them are the lanes of a panel, keys and then values the rows that are multiplied with it (the tiles
-//! of `packed`). Scores come out with keys below each other, so that maxima and sums of the softmax run down the lanes,
-//! chunk of keys after chunk (the streaming softmax of FlashAttention, arXiv 2205.14135).
+//! Many queries: 32 of them are the lanes of a panel, keys and then values the rows that are multiplied with it (the
+//! tiles of `packed`). Scores come out with keys below each other, so that maxima and sums of the softmax run down the
+//! lanes, chunk of keys after chunk (the streaming softmax of FlashAttention, arXiv 2205.14135).
 
 use rayon::prelude::*;
 

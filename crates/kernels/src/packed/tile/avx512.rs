@@ -11,7 +11,7 @@ use crate::packed::{GROUP_BYTES, STEP_BYTES};
 /// Rows that the 4-bit tile takes at once: it needs two more sums a row.
 const FEW: usize = 6;
 
-/// Bytes ahead of which the panel is fetched: it streams from the second cache or from memory (1 KiB was a fifth slower).
+/// Bytes ahead of which the panel is fetched: it streams from the second cache or from memory (1 KiB: a fifth slower).
 const AHEAD: usize = 32 * STEP_BYTES;
 
 /// Calls `$tile::<M>` with the tile's height as a constant.
