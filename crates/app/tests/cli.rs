@@ -194,6 +194,22 @@ fn training_starts_from_the_model_or_from_nothing_goes_on_and_gives_a_model_that
     fails(&["eval", "--kinds", "smell"], 1, &["smell", "colour"]);
 }
 
+#[test]
+fn a_converted_model_answers_and_its_speed_is_told() {
+    let desk = Desk::new();
+    let folder = desk.path("packed");
+    let output = run(&["convert", NANO, &folder, "--dtype", "int8"]);
+    assert_eq!((out(&output).trim(), output.status.code()), (&folder[..], Some(0)), "{}", err(&output));
+    fails(&["convert", NANO, &folder], 1, &["model.safetensors", "exists already"]);
+    let output = run(&["ask", CLIP, "Which way does the red circle move?", "--model", &folder, "--quiet"]);
+    assert_eq!(out(&output).trim(), "down", "{}", err(&output));
+    let sizes = ["--side", "112", "--prompt", "8", "--answer", "2", "--repeats", "1"];
+    let output = run(&[&["bench", CLIP, "--model", &folder, "--json"][..], &sizes].concat());
+    let told: serde_json::Value = serde_json::from_str(&out(&output)).expect("one object");
+    assert_eq!((&told["weights"], told["speeds"].as_array().map(Vec::len)), (&"int8".into(), Some(3)), "{told}");
+    assert!(told["frames_decoded_a_second"].as_f64().is_some_and(|rate| rate > 0.0), "{told}");
+}
+
 const CLIP: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../assets/clips/red-circle.mp4");
 
 #[test]
