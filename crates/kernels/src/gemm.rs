@@ -30,38 +30,31 @@ fn last(offset: usize, rows: usize, cols: usize, row_stride: usize, col_stride: 
 /// Multiplications from which a product is worth several threads (about a millisecond on one).
 const WORTH_THREADS: usize = 1 << 27;
 
+/// What a product runs on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Over {
+    /// The calling thread: for callers that spread tiles over the pool themselves.
+    One,
+    /// All threads of the current pool when the product is large.
+    Pool,
+}
+
+impl Over {
+    fn parallelism(self, multiplications: usize) -> gemm::Parallelism {
+        match (self, rayon::current_num_threads()) {
+            (Over::Pool, threads) if threads > 1 && multiplications >= WORTH_THREADS => {
+                gemm::Parallelism::Rayon(threads)
+            }
+            _ => gemm::Parallelism::None,
+        }
+    }
+}
+
 /// `dst = lhs * rhs` (or `dst += lhs * rhs`), where `dst` has contiguous rows `dst_stride` apart from `dst_offset`.
-/// One thread; callers spread tiles over the pool.
 ///
 /// Panics when the sizes do not fit together or reach outside a slice: a defect of the calling kernel.
 pub(crate) fn product(
-    dst: &mut [f32],
-    dst_offset: usize,
-    dst_stride: usize,
-    lhs: Matrix<'_>,
-    rhs: Matrix<'_>,
-    add: bool,
-) {
-    product_on(gemm::Parallelism::None, dst, dst_offset, dst_stride, lhs, rhs, add);
-}
-
-/// [`product`] on all threads of the current pool when it is large.
-pub(crate) fn product_over_pool(
-    dst: &mut [f32],
-    dst_offset: usize,
-    dst_stride: usize,
-    lhs: Matrix<'_>,
-    rhs: Matrix<'_>,
-    add: bool,
-) {
-    let large = lhs.rows * lhs.cols * rhs.cols >= WORTH_THREADS;
-    let threads = if large { rayon::current_num_threads() } else { 1 };
-    let how = if threads > 1 { gemm::Parallelism::Rayon(threads) } else { gemm::Parallelism::None };
-    product_on(how, dst, dst_offset, dst_stride, lhs, rhs, add);
-}
-
-fn product_on(
-    how: gemm::Parallelism,
+    over: Over,
     dst: &mut [f32],
     dst_offset: usize,
     dst_stride: usize,
@@ -102,7 +95,7 @@ fn product_on(
             false,
             false,
             false,
-            how,
+            over.parallelism(m * n * k),
         );
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Shapes: `x` is `[t, input]`, `w` `[output, input]`, `b` `[output]`, `y` `[t, output]`.
 
-use crate::gemm::{Matrix, product_over_pool as product};
+use crate::gemm::{Matrix, Over, product};
 
 /// Writes `x W^T + b` (without `b`: `x W^T`) to `y`.
 ///
@@ -17,7 +17,7 @@ pub fn linear(x: &[f32], w: &[f32], b: Option<&[f32]>, t: usize, input: usize, y
         }
     }
     let (x, w) = (Matrix::rows_of(x, 0, t, input, input), Matrix::rows_of(w, 0, output, input, input));
-    product(y, 0, output, x, w.t(), b.is_some());
+    product(Over::Pool, y, 0, output, x, w.t(), b.is_some());
 }
 
 /// Gradient of [`linear`] to `x`: writes `dy W` to `dx`.
@@ -25,7 +25,7 @@ pub fn linear_backward_input(dy: &[f32], w: &[f32], t: usize, input: usize, dx: 
     let output = w.len() / input;
     assert_eq!((dy.len(), dx.len()), (t * output, t * input), "gradient sizes");
     let (dy, w) = (Matrix::rows_of(dy, 0, t, output, output), Matrix::rows_of(w, 0, output, input, input));
-    product(dx, 0, input, dy, w, false);
+    product(Over::Pool, dx, 0, input, dy, w, false);
 }
 
 /// Gradient of [`linear`] to `w`: writes `dy^T x` to `dw`.
@@ -33,7 +33,7 @@ pub fn linear_backward_weight(dy: &[f32], x: &[f32], t: usize, input: usize, dw:
     let output = sizes(x, dw, t, input);
     assert_eq!(dy.len(), t * output, "gradient size");
     let (dy, x) = (Matrix::rows_of(dy, 0, t, output, output), Matrix::rows_of(x, 0, t, input, input));
-    product(dw, 0, input, dy.t(), x, false);
+    product(Over::Pool, dw, 0, input, dy.t(), x, false);
 }
 
 /// Gradient of [`linear`] to `b`: writes the sum of the rows of `dy` to `db`.

@@ -63,12 +63,7 @@ const FAR: usize = 256 << 20;
 /// The ceilings for weights held as `weights` ("int8").
 pub fn ceilings(weights: &str) -> Ceilings {
     let threads = rayon::current_num_threads();
-    let kind = match weights {
-        "bf16" => Kind::Bf16,
-        "int8" => Kind::Int8,
-        "int4" => Kind::Int4,
-        _ => Kind::F32,
-    };
+    let kind = Kind::ALL.into_iter().find(|kind| kind.name() == weights).unwrap_or(Kind::F32);
     let giga_operations = peak::operations_a_second(kind, threads).map(|n| n / 1e9);
     Ceilings { threads, giga_operations, giga_bytes: peak::bytes_a_second(threads, FAR) / 1e9 }
 }

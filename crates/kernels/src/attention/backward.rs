@@ -4,7 +4,7 @@ use rayon::prelude::*;
 
 use super::{Heads, check};
 use crate::activation::exp;
-use crate::gemm::{Matrix, product};
+use crate::gemm::{Matrix, Over, product};
 use crate::level::per_level;
 
 /// Queries of one tile.
@@ -74,7 +74,7 @@ fn probabilities(q: &[f32], k: &[f32], tile: &Tile, h: &Heads, head: usize, p: &
     let (q_row, k_row, kv) = (h.heads * h.dim, h.kv_heads * h.dim, head / (h.heads / h.kv_heads));
     let q_mat = Matrix::rows_of(q, tile.first_query * q_row + head * h.dim, tile.queries, h.dim, q_row);
     let k_mat = Matrix::rows_of(k, tile.first_key * k_row + kv * h.dim, tile.keys, h.dim, k_row);
-    product(p, 0, tile.keys, q_mat, k_mat.t(), false);
+    product(Over::One, p, 0, tile.keys, q_mat, k_mat.t(), false);
     for (row, p) in p.chunks_exact_mut(tile.keys).take(tile.queries).enumerate() {
         softmax_row(p, tile.seen(h.causal, row), h.scale);
     }
@@ -166,8 +166,8 @@ fn one_group(
             let do_mat = Matrix::rows_of(dout, at_q, tile.queries, d, q_row);
             let k_mat = Matrix::rows_of(k, tile.first_key * k_row + kv * d, n, d, k_row);
             let v_mat = Matrix::rows_of(v, tile.first_key * k_row + kv * d, n, d, k_row);
-            product(&mut out.dv, 0, d, Matrix::rows_of(&p, 0, tile.queries, n, n).t(), do_mat, true);
-            product(&mut dp, 0, n, do_mat, v_mat.t(), false);
+            product(Over::One, &mut out.dv, 0, d, Matrix::rows_of(&p, 0, tile.queries, n, n).t(), do_mat, true);
+            product(Over::One, &mut dp, 0, n, do_mat, v_mat.t(), false);
             for (dp, p) in dp.chunks_exact_mut(n).zip(p.chunks_exact(n)).take(tile.queries) {
                 let along: f32 = dp.iter().zip(p).map(|(a, b)| a * b).sum();
                 for (dp, &p) in dp.iter_mut().zip(p) {
@@ -175,9 +175,9 @@ fn one_group(
                 }
             }
             let ds = Matrix::rows_of(&dp, 0, tile.queries, n, n);
-            product(dq, (tile.first_query - q0) * d, d, ds, k_mat, false);
+            product(Over::One, dq, (tile.first_query - q0) * d, d, ds, k_mat, false);
             let q_mat = Matrix::rows_of(q, at_q, tile.queries, d, q_row);
-            product(&mut out.dk, 0, d, ds.t(), q_mat, true);
+            product(Over::One, &mut out.dk, 0, d, ds.t(), q_mat, true);
         }
     }
     out

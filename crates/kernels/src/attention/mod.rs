@@ -2,8 +2,8 @@
 //!
 //! Shapes: `q` and the result are `[tq, heads, d]`, `k` and `v` are `[tk, kv_heads, d]`; `segments` lists the
 //! (queries, keys) of each sequence and sums to (tq, tk). Query head `h` reads key head `h / (heads / kv_heads)`.
-//! A causal query `i` of a sequence sees keys `0 ..= keys - queries + i`. Scores of
-//! all queries never lie in memory together.
+//! A causal query `i` of a sequence sees keys `0 ..= keys - queries + i`. Scores of all
+//! queries never lie in memory together.
 
 mod backward;
 mod few;

@@ -225,15 +225,9 @@ per_level! {
             let first = &rows[0];
             let second = rows.get(1).unwrap_or(&[0.0; LANES]);
             for lane in 0..LANES {
-                pairs[lane] = (rounded(first[lane]) >> 16) | (rounded(second[lane]) & 0xffff_0000);
+                // A NaN that `exp` gives keeps its mark through the rounding.
+                pairs[lane] = (layout::rounded(first[lane]) >> 16) | (layout::rounded(second[lane]) & 0xffff_0000);
             }
         }
     }
-}
-
-/// The bits of a weight (never negative, never above 1; NaN stays NaN) with the upper half rounded to bf16.
-#[inline(always)]
-fn rounded(weight: f32) -> u32 {
-    let bits = weight.to_bits();
-    bits + 0x7fff + ((bits >> 16) & 1)
 }

@@ -15,10 +15,15 @@ const ZERO4: f32 = 8.0;
 /// The nearest bf16, ties to even, as its 16 bits.
 #[inline(always)]
 pub(crate) fn bf16(value: f32) -> u16 {
+    // What is not a number stays so: rounding could carry its last bits away.
+    if value.is_nan() { (value.to_bits() >> 16) as u16 | 0x40 } else { (rounded(value) >> 16) as u16 }
+}
+
+/// The bits of a number with the upper half rounded to bf16, ties to even; the lower half means nothing.
+#[inline(always)]
+pub(crate) fn rounded(value: f32) -> u32 {
     let bits = value.to_bits();
-    let rounded = bits.wrapping_add(0x7fff + ((bits >> 16) & 1));
-    // A number that is none stays one: rounding could carry its last bits away.
-    if value.is_nan() { (bits >> 16) as u16 | 0x40 } else { (rounded >> 16) as u16 }
+    bits.wrapping_add(0x7fff + ((bits >> 16) & 1))
 }
 
 /// The value of 16 bits of bf16.

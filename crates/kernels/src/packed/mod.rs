@@ -24,7 +24,7 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use crate::gemm::{Matrix, product_over_pool};
+use crate::gemm::{Matrix, Over, product};
 use crate::level::{Level, level};
 use crate::map::Mapped;
 use product::write;
@@ -56,6 +56,16 @@ pub enum Kind {
 impl Kind {
     /// All kinds.
     pub const ALL: [Kind; 4] = [Kind::F32, Kind::Bf16, Kind::Int8, Kind::Int4];
+
+    /// The word used in options, files and reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::F32 => "f32",
+            Kind::Bf16 => "bf16",
+            Kind::Int8 => "int8",
+            Kind::Int4 => "int4",
+        }
+    }
 
     /// Values along `cols` in the 32 bits of one lane of one step.
     fn per_step(self) -> usize {
@@ -254,7 +264,7 @@ impl Packed {
             let last = rows.min(first + 8 * LANES);
             let w = self.unpack(first..last);
             let dy = Matrix::rows_of(dy, first, t, last - first, rows);
-            product_over_pool(dx, 0, cols, dy, Matrix::rows_of(&w, 0, last - first, cols, cols), true);
+            product(Over::Pool, dx, 0, cols, dy, Matrix::rows_of(&w, 0, last - first, cols, cols), true);
         }
     }
 

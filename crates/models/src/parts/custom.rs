@@ -21,6 +21,20 @@ fn filled(n: usize, f: impl FnOnce(&mut [f32])) -> CpuStorage {
     CpuStorage::F32(out)
 }
 
+/// `f` of the values of two tensors of one shape, element by element, on all threads.
+fn pairwise(
+    (a, la): (&CpuStorage, &Layout),
+    (b, lb): (&CpuStorage, &Layout),
+    f: fn(&[f32], &[f32], &mut [f32]),
+) -> Result<(CpuStorage, Shape)> {
+    let (a, b) = (slice(a, la)?, slice(b, lb)?);
+    let part = |first: usize, y: &mut [f32]| {
+        let own = first..first + y.len();
+        f(&a[own.clone()], &b[own], y);
+    };
+    Ok((filled(a.len(), |y| over_rows(y, 1, part)), la.shape().clone()))
+}
+
 /// Runs `f` on the values of contiguous f32 CPU tensors.
 fn read<R>(tensors: &[&Tensor], f: impl FnOnce(&[&[f32]]) -> R) -> Result<R> {
     let tensors = tensors.iter().map(|t| contiguous(t)).collect::<Result<Vec<_>>>()?;
@@ -155,12 +169,7 @@ impl CustomOp2 for Add {
     }
 
     fn cpu_fwd(&self, x: &CpuStorage, lx: &Layout, y: &CpuStorage, ly: &Layout) -> Result<(CpuStorage, Shape)> {
-        let (x, y) = (slice(x, lx)?, slice(y, ly)?);
-        let part = |first: usize, sum: &mut [f32]| {
-            let own = first..first + sum.len();
-            activation::add(&x[own.clone()], &y[own], sum);
-        };
-        Ok((filled(x.len(), |sum| over_rows(sum, 1, part)), lx.shape().clone()))
+        pairwise((x, lx), (y, ly), activation::add)
     }
 
     fn bwd(&self, _: &Tensor, _: &Tensor, _: &Tensor, dy: &Tensor) -> Result<Gradients2> {
@@ -260,12 +269,7 @@ impl CustomOp2 for SwiGlu {
     }
 
     fn cpu_fwd(&self, g: &CpuStorage, lg: &Layout, u: &CpuStorage, lu: &Layout) -> Result<(CpuStorage, Shape)> {
-        let (gate, up) = (slice(g, lg)?, slice(u, lu)?);
-        let part = |first: usize, y: &mut [f32]| {
-            let own = first..first + y.len();
-            activation::swiglu(&gate[own.clone()], &up[own], y);
-        };
-        Ok((filled(gate.len(), |y| over_rows(y, 1, part)), lg.shape().clone()))
+        pairwise((g, lg), (u, lu), activation::swiglu)
     }
 
     fn bwd(&self, gate: &Tensor, up: &Tensor, _: &Tensor, dy: &Tensor) -> Result<Gradients2> {

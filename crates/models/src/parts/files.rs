@@ -172,7 +172,7 @@ impl Files {
 
 /// The name under which a converted file holds a matrix packed.
 pub(crate) fn packed_name(name: &str, kind: Kind) -> String {
-    format!("{name}:{}", format!("{kind:?}").to_lowercase())
+    format!("{name}:{}", kind.name())
 }
 
 /// The name of the matrix that is packed under `name`, or `name` itself.

@@ -183,7 +183,7 @@ impl Weights {
     /// How matrices are held: "f32", "int8" and so on.
     pub fn word(&self) -> String {
         match self.shared.kind {
-            Some(kind) => format!("{kind:?}").to_lowercase(),
+            Some(kind) => kind.name().to_string(),
             None => self.shared.dtype.as_str().to_string(),
         }
     }
