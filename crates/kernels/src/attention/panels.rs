@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use super::{Inputs, Sequence};
 use crate::activation::exp;
 use crate::level::per_level;
-use crate::packed::rows::Rows;
+use crate::packed::rows::{Before, Rows};
 use crate::packed::tile::{Tile, add_tile};
 use crate::packed::{Kind, LANES, bytes_of, layout};
 
@@ -64,7 +64,7 @@ fn chunks(inputs: &Inputs<'_>, s: &Sequence, kv: usize) -> Vec<Chunk> {
                     *to = *value;
                 }
             }
-            let rows = |values: &[f32], t: usize, cols: usize| Rows::pack(kind, values, t, cols, false);
+            let rows = |values: &[f32], t: usize, cols: usize| Rows::pack(kind, values, t, cols, Before::Keep, false);
             Chunk { first, keys, k: rows(&k, keys, h.dim), v: rows(&v, h.dim, keys) }
         })
         .collect()
@@ -92,7 +92,7 @@ impl<'a> Panel<'a> {
             values.iter_mut().zip(q).for_each(|(value, q)| *value = q * h.scale);
         }
         let mut packed = vec![0; kind.panel_bytes(kind.steps(h.dim))];
-        layout::pack(kind, &values, h.dim, &mut packed, &mut []);
+        layout::pack(kind, &values, h.dim, &mut packed);
         let mut seen = [0; LANES];
         (0..queries).for_each(|n| seen[n] = s.seen(h.causal, first + n));
         Panel { inputs, at, queries, seen, packed }
@@ -129,21 +129,21 @@ impl<'a> Panel<'a> {
 
     /// `scores` `[keys, LANES]`.
     fn score(&self, chunk: &Chunk, scores: &mut [f32]) {
-        let (kind, steps) = (self.inputs.kind, chunk.k.steps());
-        for block in 0..chunk.k.blocks() {
-            let (first, m) = (chunk.k.first(block), chunk.k.height(block));
-            let tile = Tile { m, steps, x: chunk.k.chunk(block, 0..steps, 0), w: &self.packed, fresh: true };
-            add_tile(self.inputs.level, kind, &tile, &mut scores[first * LANES..(first + m) * LANES]);
-        }
+        self.multiply(&chunk.k, &self.packed, true, scores);
     }
 
     /// Adds to `sums` `[dim, LANES]` (at first: to zero) the values times their weights.
     fn gather(&self, chunk: &Chunk, weights: &[u8], fresh: bool, sums: &mut [f32]) {
-        let (kind, steps) = (self.inputs.kind, chunk.v.steps());
-        for block in 0..chunk.v.blocks() {
-            let (first, m) = (chunk.v.first(block), chunk.v.height(block));
-            let tile = Tile { m, steps, x: chunk.v.chunk(block, 0..steps, 0), w: weights, fresh };
-            add_tile(self.inputs.level, kind, &tile, &mut sums[first * LANES..(first + m) * LANES]);
+        self.multiply(&chunk.v, weights, fresh, sums);
+    }
+
+    /// Adds to `sums` (or to zero) all rows times one panel.
+    fn multiply(&self, rows: &Rows, w: &[u8], fresh: bool, sums: &mut [f32]) {
+        let shape = rows.shape;
+        for block in 0..shape.blocks() {
+            let (first, m) = (shape.first(block), shape.height(block));
+            let tile = Tile { m, steps: shape.steps(), x: rows.block(block), w, fresh };
+            add_tile(self.inputs.level, self.inputs.kind, &tile, &mut sums[first * LANES..(first + m) * LANES]);
         }
     }
 

@@ -1,16 +1,19 @@
 //! Weights to packed bytes and back. One panel is [`LANES`] rows of `W`; its step `s` holds, for every lane, the
 //! values of columns `per_step * s ..` in 32 bits. A 4-bit panel is a sequence of groups of 32 columns: bytes whose low
-//! nibble belongs to step `s` and whose high nibble to step `s + 4` (`s < 4`), then a bf16 scale a lane.
+//! nibble belongs to step `s` and whose high nibble to step `s + 4` (`s < 4`), then a bf16 scale a lane. In an int8
+//! panel a bf16 scale a lane follows the steps of each group of 128 columns (the last group may be shorter).
 
 use std::ops::Range;
 
-use super::rows::whole_numbers;
-use super::{GROUP, GROUP_BYTES, Kind, LANES, Packed, STEP_BYTES};
+use super::{GROUP, GROUP_BYTES, GROUP8, Kind, LANES, Packed, SCALES_BYTES, STEP_BYTES};
 use crate::level::per_level;
 
 /// What int8 and 4-bit values are stored above, so that they are unsigned.
 const ZERO8: f32 = 128.0;
 const ZERO4: f32 = 8.0;
+
+/// 1.5 * 2^23: added to a small number it rounds to the nearest whole one, ties to even, and leaves it in the low bits.
+pub(crate) const MAGIC: f32 = 12_582_912.0;
 
 /// The nearest bf16, ties to even, as its 16 bits.
 #[inline(always)]
@@ -32,8 +35,8 @@ pub(crate) fn from_bf16(bits: u16) -> f32 {
     f32::from_bits(u32::from(bits) << 16)
 }
 
-/// Packs `values` `[LANES, cols]` to one panel; `scales` holds a little-endian f32 a lane for int8.
-pub(crate) fn pack(kind: Kind, values: &[f32], cols: usize, bytes: &mut [u8], scales: &mut [u8]) {
+/// Packs `values` `[LANES, cols]` to one panel.
+pub(crate) fn pack(kind: Kind, values: &[f32], cols: usize, bytes: &mut [u8]) {
     match kind {
         Kind::F32 => each(values, cols, 1, bytes, |value, out| out.copy_from_slice(&value[0].to_le_bytes())),
         Kind::Bf16 => each(values, cols, 2, bytes, |values, out| {
@@ -41,7 +44,7 @@ pub(crate) fn pack(kind: Kind, values: &[f32], cols: usize, bytes: &mut [u8], sc
                 out.copy_from_slice(&bf16(*value).to_le_bytes());
             }
         }),
-        Kind::Int8 => int8(values, cols, bytes, scales),
+        Kind::Int8 => int8(values, cols, bytes),
         Kind::Int4 => {
             for (group, bytes) in bytes.chunks_exact_mut(GROUP_BYTES).enumerate() {
                 for lane in 0..LANES {
@@ -62,19 +65,38 @@ fn each(values: &[f32], cols: usize, per_step: usize, bytes: &mut [u8], write: i
     }
 }
 
-fn int8(values: &[f32], cols: usize, bytes: &mut [u8], scales: &mut [u8]) {
-    bytes.fill(ZERO8 as u8);
-    let mut whole = vec![0; cols];
-    for (lane, (row, out)) in values.chunks_exact(cols).zip(scales.chunks_exact_mut(4)).enumerate() {
-        let mut scale = 0.0;
-        whole_numbers(row, &mut whole, &mut scale);
-        for (four, step) in whole.chunks(4).zip(bytes.chunks_exact_mut(STEP_BYTES)) {
-            for (value, byte) in four.iter().zip(&mut step[lane * 4..lane * 4 + 4]) {
-                // 128 above the value.
-                *byte = *value as u8 ^ 0x80;
+/// Bytes of a whole group of an int8 panel: steps, then scales.
+pub(crate) const GROUP8_BYTES: usize = GROUP8 / 4 * STEP_BYTES + SCALES_BYTES;
+
+fn int8(values: &[f32], cols: usize, bytes: &mut [u8]) {
+    let mut whole = [0; GROUP8];
+    for (group, bytes) in bytes.chunks_mut(GROUP8_BYTES).enumerate() {
+        let (steps, scales) = bytes.split_at_mut(bytes.len() - SCALES_BYTES);
+        steps.fill(ZERO8 as u8);
+        for (lane, (row, scale)) in values.chunks_exact(cols).zip(scales.chunks_exact_mut(2)).enumerate() {
+            let own = &row[group * GROUP8..cols.min((group + 1) * GROUP8)];
+            let mut bits = 0;
+            fit8(own, &mut bits, &mut whole);
+            scale.copy_from_slice(&bits.to_le_bytes());
+            for (four, step) in whole[..own.len()].chunks(4).zip(steps.chunks_exact_mut(STEP_BYTES)) {
+                step[lane * 4..][..four.len()].copy_from_slice(four);
             }
         }
-        out.copy_from_slice(&scale.to_le_bytes());
+    }
+}
+
+per_level! {
+    /// The scale (as bf16) and the values of a group, 128 above what they mean.
+    fn fit8 / fit8_at(own: &[f32], scale: &mut u16, whole: &mut [u8; GROUP8]) {
+        // The sizes' bits as whole numbers are ordered like the sizes, and infinities and NaN stay the largest.
+        let most = f32::from_bits(own.iter().fold(0, |most, value| most.max(value.abs().to_bits())));
+        // Rounded up, so that no value lies beyond 127.
+        let up = (most / 127.0).to_bits().wrapping_add(0xffff) >> 16;
+        *scale = if most.is_finite() { up as u16 } else { bf16(f32::NAN) };
+        let inverse = if most > 1e-30 { 1.0 / from_bf16(*scale) } else { 0.0 };
+        for (whole, value) in whole.iter_mut().zip(own) {
+            *whole = (value * inverse + MAGIC).to_bits() as u8 ^ 0x80;
+        }
     }
 }
 
@@ -127,8 +149,6 @@ per_level! {
 /// The nearest of the 16 values, ties to even.
 #[inline(always)]
 fn four(value: f32) -> f32 {
-    // Adding and taking away 1.5 * 2^23 rounds.
-    const MAGIC: f32 = 12_582_912.0;
     (value.clamp(-ZERO4, ZERO4 - 1.0) + MAGIC) - MAGIC
 }
 
@@ -137,20 +157,24 @@ pub(crate) fn unpack(packed: &Packed, range: Range<usize>) -> Vec<f32> {
     let mut out = Vec::with_capacity(range.len() * packed.cols);
     for row in range {
         let (bytes, lane) = (packed.panel(row / LANES), row % LANES);
-        let scale = if packed.kind == Kind::Int8 { packed.row_scale(row) } else { 1.0 };
-        out.extend((0..packed.cols).map(|k| value(packed.kind, bytes, lane, k) * scale));
+        out.extend((0..packed.cols).map(|k| value(packed.kind, bytes, lane, k)));
     }
     out
 }
 
-/// Value `k` of a lane before the scale of its row.
+/// Value `k` of a lane.
 fn value(kind: Kind, bytes: &[u8], lane: usize, k: usize) -> f32 {
     let at = |size: usize, per_step: usize| k / per_step * STEP_BYTES + lane * 4 + k % per_step * size;
     let half = |at: usize| u16::from_le_bytes([bytes[at], bytes[at + 1]]);
     match kind {
         Kind::F32 => f32::from_bits(u32::from(half(at(4, 1))) | u32::from(half(at(4, 1) + 2)) << 16),
         Kind::Bf16 => from_bf16(half(at(2, 2))),
-        Kind::Int8 => f32::from(bytes[at(1, 4)]) - ZERO8,
+        Kind::Int8 => {
+            let group = bytes.chunks(GROUP8_BYTES).nth(k / GROUP8).unwrap_or_default();
+            let scale = group.len() - SCALES_BYTES + 2 * lane;
+            let byte = group[k % GROUP8 / 4 * STEP_BYTES + lane * 4 + k % 4];
+            (f32::from(byte) - ZERO8) * from_bf16(u16::from_le_bytes([group[scale], group[scale + 1]]))
+        }
         Kind::Int4 => {
             let bytes = &bytes[k / GROUP * GROUP_BYTES..];
             let (at, shift) = nibble(lane, k % GROUP);

@@ -6,10 +6,11 @@ use std::sync::Arc;
 
 use candle_core::{DType, Result, Tensor, bail};
 use zoetrope_kernels::attention::Heads;
-use zoetrope_kernels::packed::{Kind, Packed, Then};
+use zoetrope_kernels::packed::Kind;
 
 use super::composite;
 use super::custom::{Add, Attention, GeluTanh, LayerNorm, Linear, PackedLinear, RmsNorm, Rope, SwiGlu};
+use super::fused::{self, Matrix};
 
 /// Cosines and sines of one rotary embedding, `[T, C/2]` each.
 #[derive(Clone, Debug)]
@@ -43,28 +44,13 @@ pub fn linear(x: &Tensor, w: &Tensor, b: Option<&Tensor>) -> Result<Tensor> {
     }
 }
 
-/// The same with packed matrices of one kind, and what comes after them: a `[T, O]` of each. A gradient passes to `x`
-/// alone.
-pub fn packed_linears(x: &Tensor, all: &[(&Packed, Option<&Tensor>)], then: Then) -> Result<Vec<Tensor>> {
+/// The same with packed matrices of one kind: a `[T, O]` of each. A gradient passes to `x` alone.
+pub(super) fn packed_linears(x: &Tensor, all: &[Matrix<'_>]) -> Result<Vec<Tensor>> {
     let (t, input) = x.dims2()?;
-    let mut op = PackedLinear { all: Vec::with_capacity(all.len()), then };
-    for (w, b) in all {
-        let (output, w_input) = w.dims();
-        if input != w_input || b.is_some_and(|b| b.dims() != [output]) {
-            bail!("linear of x {:?}, packed w {:?}, b {:?}", x.dims(), w.dims(), b.map(Tensor::dims))
-        }
-        op.all.push(((*w).clone(), b.map(|b| contiguous(b)?.to_vec1::<f32>()).transpose()?));
-    }
-    let y = in_f32(x, |x| x.apply_op1(op))?;
-    let mut start = 0;
-    all.iter()
-        .map(|(w, _)| {
-            let output = w.dims().0;
-            let own = y.narrow(0, start, t * output)?.reshape((t, output));
-            start += t * output;
-            own
-        })
-        .collect()
+    fused::fits(all, input)?;
+    let values = |(w, b): &Matrix<'_>| Ok(((*w).clone(), b.map(|b| contiguous(b)?.to_vec1::<f32>()).transpose()?));
+    let op = PackedLinear { all: all.iter().map(values).collect::<Result<_>>()? };
+    fused::apart(&in_f32(x, |x| x.apply_op1(op))?, all, t)
 }
 
 /// `(x - mean) / sqrt(var + eps) * w + b` over the last axis of `x`.

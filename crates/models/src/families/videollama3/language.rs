@@ -8,7 +8,8 @@ use zoetrope_kernels::packed::Kind;
 use super::config::LanguageConfig;
 use crate::error::Loaded;
 use crate::parts::cache::{KvCache, Memory};
-use crate::parts::linear::{Embedding, Linear, RmsNorm};
+use crate::parts::linear::{Embedding, Linear, Norm, RmsNorm};
+use crate::parts::mlp::Mlp;
 use crate::parts::ops::{self, Rotary};
 use crate::parts::weights::Weights;
 
@@ -19,9 +20,7 @@ struct Layer {
     v: Linear,
     o: Linear,
     post_norm: RmsNorm,
-    gate: Linear,
-    up: Linear,
-    down: Linear,
+    mlp: Mlp,
 }
 
 impl Layer {
@@ -36,9 +35,11 @@ impl Layer {
             v: Linear::load(&attention.at("v_proj"), d, kv, true)?,
             o: Linear::load(&attention.at("o_proj"), q, d, false)?,
             post_norm: RmsNorm::load(&w.at("post_attention_layernorm"), d, c.eps)?,
-            gate: Linear::load(&mlp.at("gate_proj"), d, i, false)?,
-            up: Linear::load(&mlp.at("up_proj"), d, i, false)?,
-            down: Linear::load(&mlp.at("down_proj"), i, d, false)?,
+            mlp: Mlp::swiglu(
+                Linear::load(&mlp.at("gate_proj"), d, i, false)?,
+                Linear::load(&mlp.at("up_proj"), d, i, false)?,
+                Linear::load(&mlp.at("down_proj"), i, d, false)?,
+            ),
         })
     }
 }
@@ -90,8 +91,8 @@ impl LanguageModel {
         }
         let rows: Vec<u32> = rows.iter().map(|&r| r as u32).collect();
         let rows = Tensor::from_slice(&rows, rows.len(), x_td.device())?;
-        let x_rd = self.norm.forward(&x_td.index_select(&rows, 0)?)?;
-        self.head.forward(&x_rd)?.to_dtype(DType::F32)
+        let [y_rw] = Linear::forward_all(Norm::Rms(&self.norm), [&self.head], &x_td.index_select(&rows, 0)?)?;
+        y_rw.to_dtype(DType::F32)
     }
 
     fn layer(
@@ -105,8 +106,7 @@ impl LanguageModel {
     ) -> Result<Tensor> {
         let c = &self.config;
         let t = x_td.dim(0)?;
-        let y_td = layer.input_norm.forward(x_td)?;
-        let [q, k, v] = Linear::forward_all([&layer.q, &layer.k, &layer.v], &y_td)?;
+        let [q, k, v] = Linear::forward_all(Norm::Rms(&layer.input_norm), [&layer.q, &layer.k, &layer.v], x_td)?;
         let q_thc = ops::rope(&q.reshape((t, c.heads, c.head_dim))?, rotary)?;
         let k_tkc = ops::rope(&k.reshape((t, c.kv_heads, c.head_dim))?, rotary)?;
         let v_tkc = v.reshape((t, c.kv_heads, c.head_dim))?;
@@ -116,11 +116,8 @@ impl LanguageModel {
         };
         let scale = (c.head_dim as f64).powf(-0.5);
         let y_td = ops::attention(self.products, &q_thc, &k_skc, &v_skc, segments, true, scale)?;
-        let x_td = ops::add(x_td, &layer.o.forward(&y_td.reshape((t, c.heads * c.head_dim))?)?)?;
-        let y_td = layer.post_norm.forward(&x_td)?;
-        let [gate, up] = Linear::forward_all([&layer.gate, &layer.up], &y_td)?;
-        let y_ti = ops::swiglu(&gate, &up)?;
-        ops::add(&x_td, &layer.down.forward(&y_ti)?)
+        let x_td = layer.o.forward_added(&y_td.reshape((t, c.heads * c.head_dim))?, x_td)?;
+        layer.mlp.forward(Norm::Rms(&layer.post_norm), &x_td, Some(&x_td))
     }
 
     /// Rotary table of the next `t` positions and the (queries, keys) of each sequence.
