@@ -37,7 +37,8 @@ fn tanh(x: f32) -> f32 {
 
 #[inline(always)]
 pub(crate) fn gelu(x: f32) -> f32 {
-    0.5 * x * (1.0 + tanh(SQRT_2_OVER_PI * (x + CUBIC * x * x * x)))
+    // 1 + tanh(u) = 2 / (1 + exp(-2 u))
+    x / (1.0 + exp(-2.0 * SQRT_2_OVER_PI * (x + CUBIC * x * x * x)))
 }
 
 /// The error function within 3e-7 (Abramowitz and Stegun, Handbook of Mathematical Functions, 7.1.26, and f32 roundings).

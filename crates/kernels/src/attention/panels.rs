@@ -142,7 +142,7 @@ impl<'a> Panel<'a> {
         let shape = rows.shape;
         for block in 0..shape.blocks() {
             let (first, m) = (shape.first(block), shape.height(block));
-            let tile = Tile { m, steps: shape.steps(), x: rows.block(block), w, fresh };
+            let tile = Tile { m, steps: shape.steps(), x: rows.block(block), w, fresh, stride: LANES };
             add_tile(self.inputs.level, self.inputs.kind, &tile, &mut sums[first * LANES..(first + m) * LANES]);
         }
     }

@@ -169,11 +169,11 @@ fn check(all: &[Affine<'_>]) -> (Kind, usize) {
     (kind, cols)
 }
 
-/// `then(before(x) W^T + b)` of every matrix, plus `add` (as long as the result) where it is given: `[t, rows]` of each
-/// after the other, in new memory every value of which is written once. The rows are brought into order once.
+/// `then(before(x) W^T + b)` of every matrix, or with `add` (as long as the result) `before(x) W^T + b + add`: `[t, rows]`
+/// of each after the other, in new memory every value of which is written once. The rows are brought into order once.
 ///
-/// Panics when there is no matrix, when they differ in kind or columns, and when slices do not have the sizes that `t`
-/// says.
+/// Panics when there is no matrix, when they differ in kind or columns, when slices do not have the sizes that `t`
+/// says, and for `add` together with an activation.
 pub fn products(
     all: &[Affine<'_>],
     x: &[f32],
@@ -204,7 +204,7 @@ fn write(
     let (kind, cols) = check(all);
     assert_eq!(x.len(), t * cols, "input size");
     let n: usize = all.iter().map(|affine| affine.weight.rows).sum();
-    assert!(add.is_none_or(|add| add.len() == t * n), "size of what is added");
+    assert!(add.is_none_or(|add| add.len() == t * n && then == Then::Keep), "what is added");
     let rows = Rows::pack(kind, x, t, cols, before, product::large(t * n * cols));
     product::values(level, all, &rows, t, then, add, y);
 }

@@ -1,5 +1,6 @@
 //! How the work of a product is cut into jobs, and what becomes of their sums.
 
+use std::mem::MaybeUninit;
 use std::ops::Range;
 
 use rayon::prelude::*;
@@ -47,22 +48,37 @@ unsafe impl Sync for Out {}
 // SAFETY: as above; the pointer itself is only a number.
 unsafe impl Send for Out {}
 
-/// Sums `[m, LANES]` of one block and one panel.
-fn tile(level: Level, affine: &Affine<'_>, rows: &Rows, block: usize, panel: usize, sums: &mut [f32]) -> usize {
-    let m = rows.shape.height(block);
-    let w = affine.weight.panel(panel);
-    let tile = Tile { m, steps: rows.shape.steps(), x: rows.block(block), w, fresh: true };
-    add_tile(level, affine.weight.kind, &tile, &mut sums[..m * LANES]);
-    m
+/// Some rows of `W` whose products are finished together.
+struct Unit<'a> {
+    affine: &'a Affine<'a>,
+    rows: Range<usize>,
 }
 
-/// The bias of a panel's rows, zeros where there is none.
-fn bias(affine: &Affine<'_>, panel: usize) -> [f32; LANES] {
-    let mut add = [0.0; LANES];
-    if let Some(bias) = affine.bias {
-        add.iter_mut().zip(&bias[panel * LANES..]).for_each(|(add, bias)| *add = *bias);
+impl Unit<'_> {
+    /// The sums of one block, `[m, WIDTH]`; values beyond the unit's rows mean nothing.
+    fn multiply(&self, level: Level, x: &Rows, block: usize, sums: &mut [f32; TILE_ROWS * WIDTH]) {
+        let (m, weight) = (x.shape.height(block), self.affine.weight);
+        for (part, panel) in (self.rows.start / LANES..self.rows.end.div_ceil(LANES)).enumerate() {
+            let w = weight.panel(panel);
+            let tile = Tile { m, steps: x.shape.steps(), x: x.block(block), w, fresh: true, stride: WIDTH };
+            add_tile(level, weight.kind, &tile, &mut sums[part * LANES..(m - 1) * WIDTH + (part + 1) * LANES]);
+        }
     }
-    add
+
+    /// The bias of its rows, zeros where there is none.
+    fn bias(&self) -> [f32; WIDTH] {
+        let mut bias = [0.0; WIDTH];
+        if let Some(all) = self.affine.bias {
+            bias[..self.rows.len()].copy_from_slice(&all[self.rows.clone()]);
+        }
+        bias
+    }
+}
+
+/// Rows of a matrix in units of `width`.
+fn units<'a>(affine: &'a Affine<'a>, width: usize) -> impl Iterator<Item = Unit<'a>> {
+    let n = affine.weight.rows;
+    (0..n).step_by(width).map(move |first| Unit { affine, rows: first..n.min(first + width) })
 }
 
 /// Writes `then(x W^T + b)` of every matrix, plus what is at the same place of `add`, to the `t * rows` values from `y`
@@ -70,38 +86,37 @@ fn bias(affine: &Affine<'_>, panel: usize) -> [f32; LANES] {
 pub(super) fn values(
     level: Level,
     all: &[Affine<'_>],
-    rows: &Rows,
+    x: &Rows,
     t: usize,
     then: Then,
     add: Option<&[f32]>,
     y: *mut f32,
 ) {
-    let mut panels = Vec::new();
-    let mut start = 0;
+    // Few rows: small units, so that there is one for every thread.
+    let width = if t > TILE_ROWS { WIDTH } else { LANES };
+    let (mut list, mut start) = (Vec::new(), 0);
     for affine in all {
-        panels.extend((0..affine.weight.rows.div_ceil(LANES)).map(|panel| (affine, panel, start)));
+        list.extend(units(affine, width).map(|unit| (unit, start)));
         start += t * affine.weight.rows;
     }
     let multiplications = start * all.first().map_or(0, |affine| affine.weight.cols);
     let y = Out(y);
-    spread(rows.shape, panels.len(), large(multiplications), |blocks, units| {
+    spread(x.shape, list.len(), large(multiplications), |blocks, numbers| {
         let y = y;
-        let mut sums = [0.0; TILE_ROWS * LANES];
-        for &(affine, panel, start) in &panels[units] {
-            let bias = bias(affine, panel);
-            let (n, first) = (affine.weight.rows, panel * LANES);
-            let width = LANES.min(n - first);
+        let mut sums = [0.0; TILE_ROWS * WIDTH];
+        for (unit, start) in &list[numbers] {
+            let (bias, n, width) = (unit.bias(), unit.affine.weight.rows, unit.rows.len());
             for block in blocks.clone() {
-                let m = tile(level, affine, rows, block, panel, &mut sums);
-                finish_at(level, &mut sums[..m * LANES], &bias, then);
-                for (r, sums) in sums.chunks_exact_mut(LANES).enumerate().take(m) {
-                    let at = start + (rows.shape.first(block) + r) * n + first;
-                    if let Some(add) = add {
-                        sums.iter_mut().zip(&add[at..at + width]).for_each(|(sum, add)| *sum += add);
+                unit.multiply(level, x, block, &mut sums);
+                for (row, sums) in (x.shape.first(block)..x.shape.first(block + 1)).zip(sums.chunks_exact(WIDTH)) {
+                    let at = start + row * n + unit.rows.start;
+                    // SAFETY: the row is below t and the unit's rows are the matrix's, so the values lie inside the
+                    // result `[t, n]` of this matrix; no other job has this block and this unit.
+                    let to = unsafe { std::slice::from_raw_parts_mut(y.0.add(at).cast::<MaybeUninit<f32>>(), width) };
+                    match add {
+                        None => finish_at(level, sums, &bias, then, to),
+                        Some(add) => finish_added_at(level, sums, &bias, &add[at..at + width], to),
                     }
-                    // SAFETY: the block's rows are below t and first + width <= n, so the values lie inside the result
-                    // `[t, n]` of this matrix; no other job has this block and this panel.
-                    unsafe { std::ptr::copy_nonoverlapping(sums.as_ptr(), y.0.add(at), width) };
                 }
             }
         }
@@ -109,59 +124,63 @@ pub(super) fn values(
 }
 
 /// `between(x W^T + b)` as rows of the next product, which is of `kind`: never in memory as f32.
-pub(super) fn next(
-    level: Level,
-    all: &[Affine<'_>],
-    rows: &Rows,
-    t: usize,
-    between: Between,
-    kind: Kind,
-) -> Rows {
+pub(super) fn next(level: Level, all: &[Affine<'_>], x: &Rows, t: usize, between: Between, kind: Kind) -> Rows {
     let (n, cols) = (all[0].weight.rows, all[0].weight.cols);
     let mut next = Rows::room(kind, t, n);
     let out = next.out();
-    spread(rows.shape, n.div_ceil(WIDTH), large(t * n * cols * all.len()), |blocks, units| {
-        let (mut sums, mut wide) = ([0.0; TILE_ROWS * LANES], [[0.0; TILE_ROWS * WIDTH]; 2]);
-        for unit in units {
-            let columns = unit * WIDTH..n.min((unit + 1) * WIDTH);
+    let list: Vec<Vec<Unit<'_>>> = all.iter().map(|affine| units(affine, WIDTH).collect()).collect();
+    let then = match between {
+        Between::GeluTanh => Then::GeluTanh,
+        Between::GeluErf => Then::GeluErf,
+        Between::SwiGlu => Then::Keep,
+    };
+    spread(x.shape, list[0].len(), large(t * n * cols * all.len()), |blocks, numbers| {
+        let (mut sums, mut ready) = ([0.0; TILE_ROWS * WIDTH], [[0.0; TILE_ROWS * WIDTH]; 2]);
+        for number in numbers {
+            let biases = list.iter().map(|units| units[number].bias()).collect::<Vec<_>>();
             for block in blocks.clone() {
-                let m = rows.shape.height(block);
-                for (affine, wide) in all.iter().zip(&mut wide) {
-                    for (part, panel) in (columns.start / LANES..columns.end.div_ceil(LANES)).enumerate() {
-                        tile(level, affine, rows, block, panel, &mut sums);
-                        finish_at(level, &mut sums[..m * LANES], &bias(affine, panel), Then::Keep);
-                        for (wide, sums) in wide.chunks_exact_mut(WIDTH).zip(sums.chunks_exact(LANES)) {
-                            wide[part * LANES..(part + 1) * LANES].copy_from_slice(sums);
-                        }
+                let m = x.shape.height(block);
+                for ((units, bias), ready) in list.iter().zip(&biases).zip(&mut ready) {
+                    units[number].multiply(level, x, block, &mut sums);
+                    for (sums, ready) in sums.chunks_exact(WIDTH).zip(ready.chunks_exact_mut(WIDTH)).take(m) {
+                        finish_at(level, sums, bias, then, written(ready));
                     }
                 }
-                let [first, second] = &mut wide;
-                let (first, second) = (&mut first[..m * WIDTH], &second[..m * WIDTH]);
-                match between {
-                    Between::GeluTanh => finish_at(level, first, &[0.0; LANES], Then::GeluTanh),
-                    Between::GeluErf => finish_at(level, first, &[0.0; LANES], Then::GeluErf),
-                    Between::SwiGlu => activation::swiglu_to_at(level, first, second),
+                let [first, second] = &mut ready;
+                if between == Between::SwiGlu {
+                    activation::swiglu_to_at(level, &mut first[..m * WIDTH], &second[..m * WIDTH]);
                 }
                 // SAFETY: no other job has this block and these columns.
-                unsafe { out.put(block, columns.clone(), first) };
+                unsafe { out.put(block, list[0][number].rows.clone(), &first[..m * WIDTH]) };
             }
         }
     });
     next
 }
 
+/// Values as memory that may be written.
+fn written(values: &mut [f32]) -> &mut [MaybeUninit<f32>] {
+    // SAFETY: the same layout; only numbers are written through it.
+    unsafe { std::slice::from_raw_parts_mut(values.as_mut_ptr().cast(), values.len()) }
+}
+
 per_level! {
-    /// Adds the bias to every row of `sums` `[m, LANES]` and applies `then`.
-    fn finish / finish_at(sums: &mut [f32], bias: &[f32; LANES], then: Then) {
-        for row in sums.as_chunks_mut::<LANES>().0 {
-            for lane in 0..LANES {
-                row[lane] += bias[lane];
-            }
-        }
+    /// `then(sums + bias)` of one row.
+    fn finish / finish_at(sums: &[f32], bias: &[f32], then: Then, to: &mut [MaybeUninit<f32>]) {
+        let all = to.iter_mut().zip(sums).zip(bias);
         match then {
-            Then::Keep => {}
-            Then::GeluTanh => sums.iter_mut().for_each(|sum| *sum = activation::gelu(*sum)),
-            Then::GeluErf => sums.iter_mut().for_each(|sum| *sum = activation::gelu_exact(*sum)),
+            Then::Keep => all.for_each(|((to, sum), bias)| { to.write(sum + bias); }),
+            Then::GeluTanh => all.for_each(|((to, sum), bias)| { to.write(activation::gelu(sum + bias)); }),
+            Then::GeluErf => all.for_each(|((to, sum), bias)| { to.write(activation::gelu_exact(sum + bias)); }),
+        }
+    }
+}
+
+per_level! {
+    /// `sums + bias + add` of one row.
+    fn finish_added / finish_added_at(sums: &[f32], bias: &[f32], add: &[f32], to: &mut [MaybeUninit<f32>]) {
+        for (((to, sum), bias), add) in to.iter_mut().zip(sums).zip(bias).zip(add) {
+            to.write(sum + bias + add);
         }
     }
 }

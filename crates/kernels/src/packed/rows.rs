@@ -6,8 +6,8 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::layout::{MAGIC, bf16};
-use super::{CHUNK, GROUP8, Kind, TILE_ROWS};
-use crate::level::{Level, level, per_level};
+use super::{CHUNK, GROUP, GROUP8, Kind, TILE_ROWS};
+use crate::level::{level, per_level};
 use crate::norm;
 
 /// What is done to the rows of `x` before a product.
@@ -205,94 +205,93 @@ impl RowsOut {
     }
 }
 
+/// Columns that are packed at once: few enough that all that is touched stays in the first cache.
+const NEAR: usize = GROUP8;
+
 impl Part<'_> {
     /// `values`: `m` rows, of which the first `cols` values count.
     fn write(self, kind: Kind, m: usize, values: &[f32], cols: usize) {
-        let stride = values.len() / m;
-        let row = |r: usize| &values[r * stride..r * stride + cols];
-        let (level, steps) = (level(), self.lanes.len() / m);
-        match kind {
-            Kind::F32 => turn(self.lanes, m, |r, step| row(r)[step].to_bits()),
-            Kind::Bf16 => {
-                let mut short = vec![0; 2 * steps * m];
-                for (r, short) in short.chunks_exact_mut(2 * steps).enumerate() {
-                    round_at(level, row(r), short);
+        let (stride, per_step, level) = (values.len() / m, kind.per_step(), level());
+        let units = |unit: usize| NEAR / unit * m;
+        let mut scales = self.scales.chunks_mut(units(CHUNK));
+        let mut offsets = self.offsets.chunks_mut(units(kind.span()));
+        for (number, lanes) in self.lanes.chunks_mut(units(per_step)).enumerate() {
+            let columns = number * NEAR..cols.min((number + 1) * NEAR);
+            let row = |r: usize| &values[r * stride..][columns.clone()];
+            let mut words = [0u32; TILE_ROWS * NEAR];
+            match kind {
+                Kind::F32 => {
+                    for (r, words) in words.chunks_exact_mut(NEAR).enumerate().take(m) {
+                        words.iter_mut().zip(row(r)).for_each(|(word, value)| *word = value.to_bits());
+                    }
                 }
-                let word = |at: usize| u32::from(short[at]) | u32::from(short[at + 1]) << 16;
-                turn(self.lanes, m, |r, step| word(2 * (r * steps + step)));
+                Kind::Bf16 => {
+                    for (r, words) in words.chunks_exact_mut(NEAR).enumerate().take(m) {
+                        round_at(level, row(r), words);
+                    }
+                }
+                Kind::Int8 | Kind::Int4 => {
+                    let (scales, offsets) = (scales.next().unwrap_or_default(), offsets.next().unwrap_or_default());
+                    for (r, words) in words.chunks_exact_mut(NEAR).enumerate().take(m) {
+                        let mut beside = Beside::default();
+                        quantise_at(level, row(r), kind, words, &mut beside);
+                        scales[r..].iter_mut().step_by(m).zip(beside.scales).for_each(|(to, from)| *to = from);
+                        offsets[r..].iter_mut().step_by(m).zip(beside.offsets).for_each(|(to, from)| *to = from);
+                    }
+                }
             }
-            Kind::Int8 | Kind::Int4 => {
-                let zero = if kind == Kind::Int8 { 128 } else { 8 };
-                self.quantise(level, m, row, kind.span(), zero);
+            for (step, lanes) in lanes.chunks_exact_mut(m).enumerate() {
+                for (r, lane) in lanes.iter_mut().enumerate() {
+                    *lane = words[r * NEAR + step];
+                }
             }
         }
     }
+}
 
-    /// Whole numbers with a scale for each chunk of a row and an offset for each `span`.
-    fn quantise<'v>(self, level: Level, m: usize, row: impl Fn(usize) -> &'v [f32], span: usize, zero: i32) {
-        let width = self.lanes.len() / m * 4;
-        let mut whole = vec![0; width * m];
-        for (r, whole) in whole.chunks_exact_mut(width).enumerate() {
-            let scales = self.scales[r..].iter_mut().step_by(m);
-            for ((x, whole), scale) in row(r).chunks(CHUNK).zip(whole.chunks_mut(CHUNK)).zip(scales) {
-                whole_numbers_at(level, x, whole, scale);
+/// What stands beside the whole numbers of [`NEAR`] values.
+#[derive(Default)]
+pub(crate) struct Beside {
+    scales: [f32; NEAR / CHUNK],
+    offsets: [i32; NEAR / GROUP],
+}
+
+per_level! {
+    /// At most [`NEAR`] values as whole numbers, four in a word, the largest of each chunk 127, with zeros behind them.
+    fn quantise / quantise_at(x: &[f32], kind: Kind, words: &mut [u32], beside: &mut Beside) {
+        let mut whole = [0i8; NEAR];
+        for ((x, whole), scale) in x.chunks(CHUNK).zip(whole.chunks_mut(CHUNK)).zip(&mut beside.scales) {
+            // The sizes' bits as whole numbers are ordered like the sizes, and infinities and NaN stay the largest.
+            let mut lanes = [0u32; 16];
+            for chunk in x.chunks(16) {
+                for (lane, value) in lanes.iter_mut().zip(chunk) {
+                    *lane = value.abs().to_bits().max(*lane);
+                }
             }
-            for (whole, offset) in whole.chunks(span).zip(self.offsets[r..].iter_mut().step_by(m)) {
-                add_up_at(level, whole, offset);
-                *offset *= -zero;
+            let most = f32::from_bits(lanes.iter().fold(0, |a, b| a.max(*b)));
+            *scale = most / 127.0;
+            // Rows of nothing but values too small to divide by are zero.
+            let inverse = if most > 1e-30 { 127.0 / most } else { 0.0 };
+            for (whole, value) in whole.iter_mut().zip(x) {
+                *whole = (value * inverse + MAGIC).to_bits() as i8;
             }
         }
-        let (whole, _) = whole.as_chunks::<4>();
-        turn(self.lanes, m, |r, step| u32::from_le_bytes(whole[r * (width / 4) + step].map(|v: i8| v as u8)));
+        let zero = if kind == Kind::Int8 { 128 } else { 8 };
+        for (whole, offset) in whole.chunks(kind.span()).zip(&mut beside.offsets) {
+            *offset = -zero * whole.iter().map(|value| i32::from(*value)).sum::<i32>();
+        }
+        for (word, four) in words.iter_mut().zip(whole.as_chunks::<4>().0) {
+            *word = u32::from_le_bytes(four.map(|value| value as u8));
+        }
     }
 }
 
 per_level! {
-    /// `x` as whole numbers of `scale`, the largest 127; `whole` may be longer than `x`, with zeros behind it.
-    fn whole_numbers / whole_numbers_at(x: &[f32], whole: &mut [i8], scale: &mut f32) {
-        // The sizes' bits as whole numbers are ordered like the sizes, and infinities and NaN stay the largest.
-        let mut lanes = [0u32; 16];
-        for chunk in x.chunks(16) {
-            for (lane, value) in lanes.iter_mut().zip(chunk) {
-                *lane = value.abs().to_bits().max(*lane);
-            }
-        }
-        let most = f32::from_bits(lanes.iter().fold(0, |a, b| a.max(*b)));
-        *scale = most / 127.0;
-        // Rows of nothing but values too small to divide by are zero.
-        let inverse = if most > 1e-30 { 127.0 / most } else { 0.0 };
-        for (whole, value) in whole.iter_mut().zip(x) {
-            *whole = (value * inverse + MAGIC).to_bits() as i8;
-        }
-    }
-}
-
-per_level! {
-    /// The sum of `whole`.
-    fn add_up / add_up_at(whole: &[i8], sum: &mut i32) {
-        *sum = whole.iter().map(|v| i32::from(*v)).sum();
-    }
-}
-
-per_level! {
-    /// `x` rounded to bf16; `short` may be longer, with zeros behind it.
-    fn round / round_at(x: &[f32], short: &mut [u16]) {
-        for (short, value) in short.iter_mut().zip(x) {
-            *short = bf16(*value);
-        }
-    }
-}
-
-/// Steps that are turned at once: few enough that the words written stay in the first cache.
-const TURN: usize = 32;
-
-/// `lanes[step * m + row] = word(row, step)`.
-fn turn(lanes: &mut [u32], m: usize, word: impl Fn(usize, usize) -> u32) {
-    for (part, lanes) in lanes.chunks_mut(TURN * m).enumerate() {
-        for row in 0..m {
-            for (step, lane) in lanes[row..].iter_mut().step_by(m).enumerate() {
-                *lane = word(row, part * TURN + step);
-            }
+    /// `x` rounded to bf16, two in a word.
+    fn round / round_at(x: &[f32], words: &mut [u32]) {
+        for (word, pair) in words.iter_mut().zip(x.chunks(2)) {
+            let second = pair.get(1).map_or(0, |value| bf16(*value));
+            *word = u32::from(bf16(pair[0])) | u32::from(second) << 16;
         }
     }
 }

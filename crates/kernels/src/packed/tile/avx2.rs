@@ -22,7 +22,7 @@ struct Part {
 #[target_feature(enable = "avx2,fma")]
 pub(super) unsafe fn add(kind: Kind, tile: &Tile<'_>, sums: &mut [f32]) {
     if tile.fresh {
-        sums.fill(0.0);
+        sums.chunks_mut(tile.stride).for_each(|sums| sums[..LANES].fill(0.0));
     }
     let sums = sums.as_mut_ptr();
     for first in (0..tile.m).step_by(FEW) {
@@ -86,7 +86,7 @@ unsafe fn floats<const M: usize>(
         }
         for r in 0..M {
             for half in 0..2 {
-                add_to(sums, part, r, half, sum[r][half]);
+                add_to(tile, sums, part, r, half, sum[r][half]);
             }
         }
     }
@@ -96,10 +96,10 @@ unsafe fn floats<const M: usize>(
 /// Adds eight values to the sums of row `r` of the part.
 #[inline]
 #[target_feature(enable = "avx2,fma")]
-unsafe fn add_to(sums: *mut f32, part: Part, r: usize, half: usize, more: __m256) {
+unsafe fn add_to(tile: &Tile<'_>, sums: *mut f32, part: Part, r: usize, half: usize, more: __m256) {
     // SAFETY: the part lies inside the tile's sums.
     unsafe {
-        let to = sums.add((part.first + r) * LANES + part.lane + 8 * half);
+        let to = sums.add((part.first + r) * tile.stride + part.lane + 8 * half);
         _mm256_storeu_ps(to, _mm256_add_ps(_mm256_loadu_ps(to), more));
     }
 }
@@ -196,7 +196,7 @@ unsafe fn add_scaled<const M: usize>(
         for r in 0..M {
             let factor = _mm256_mul_ps(_mm256_set1_ps(tile.x.scales[chunk * tile.m + part.first + r]), lanes);
             // SAFETY: the part lies inside the tile's sums.
-            unsafe { add_to(sums, part, r, half, _mm256_mul_ps(_mm256_cvtepi32_ps(whole[r][half]), factor)) };
+            unsafe { add_to(tile, sums, part, r, half, _mm256_mul_ps(_mm256_cvtepi32_ps(whole[r][half]), factor)) };
         }
     }
 }

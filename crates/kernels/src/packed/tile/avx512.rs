@@ -38,7 +38,7 @@ macro_rules! float_tile {
             // SAFETY: `x` has M words and `w` 128 bytes for each of `steps` steps, `sums` has M rows of 32 values.
             // The prefetch may name any address.
             unsafe {
-                let mut sum = begin::<M>(tile.fresh, sums);
+                let mut sum = begin::<M>(tile, sums);
                 for _ in 0..tile.steps {
                     let (w0, w1) = (_mm512_loadu_ps(w.cast()), _mm512_loadu_ps(w.add(64).cast()));
                     _mm_prefetch::<_MM_HINT_T0>(w.wrapping_add(AHEAD).cast());
@@ -50,7 +50,7 @@ macro_rules! float_tile {
                     x = x.add(M);
                     w = w.add(STEP_BYTES);
                 }
-                store(&sum, sums);
+                store(&sum, tile, sums);
             }
         }
     };
@@ -78,7 +78,7 @@ unsafe fn int8_rows<const M: usize>(tile: &Tile<'_>, sums: *mut f32) {
     // SAFETY: as in `float_tile`; scales and offsets have M values for each chunk that is begun, the panel has its scales
     // after the steps of each group.
     unsafe {
-        let mut sum = begin::<M>(tile.fresh, sums);
+        let mut sum = begin::<M>(tile, sums);
         while left > 0 {
             let group = left.min(GROUP8 / 4);
             let weight_scales = scales_of(w.add(group * STEP_BYTES));
@@ -108,7 +108,7 @@ unsafe fn int8_rows<const M: usize>(tile: &Tile<'_>, sums: *mut f32) {
             w = w.add(SCALES_BYTES);
             left -= group;
         }
-        store(&sum, sums);
+        store(&sum, tile, sums);
     }
 }
 
@@ -128,7 +128,7 @@ unsafe fn int4_rows<const M: usize>(tile: &Tile<'_>, sums: *mut f32) {
     // each chunk that is begun, `sums` M rows of 32.
     unsafe {
         let low = _mm512_set1_epi8(15);
-        let mut sum = begin::<M>(tile.fresh, sums);
+        let mut sum = begin::<M>(tile, sums);
         for group in 0..tile.steps * 4 / GROUP {
             let mut whole = [[_mm512_setzero_si512(); 2]; M];
             for r in 0..M {
@@ -156,37 +156,40 @@ unsafe fn int4_rows<const M: usize>(tile: &Tile<'_>, sums: *mut f32) {
                 _mm_prefetch::<_MM_HINT_T0>(w.wrapping_add(AHEAD + 64 * line).cast());
             }
         }
-        store(&sum, sums);
+        store(&sum, tile, sums);
     }
 }
 
 /// Zeros, or what `sums` holds.
 ///
 /// # Safety
-/// `sums` has M rows of 32 values.
+/// `sums` has M rows of 32 values, `tile.stride` apart.
 #[inline]
 #[target_feature(enable = "avx512f")]
-unsafe fn begin<const M: usize>(fresh: bool, sums: *const f32) -> [[__m512; 2]; M] {
+unsafe fn begin<const M: usize>(tile: &Tile<'_>, sums: *const f32) -> [[__m512; 2]; M] {
     let mut sum = [[_mm512_setzero_ps(); 2]; M];
-    if !fresh {
+    if !tile.fresh {
         for r in 0..M {
             // SAFETY: as the caller promises.
-            sum[r] = unsafe { [_mm512_loadu_ps(sums.add(r * LANES)), _mm512_loadu_ps(sums.add(r * LANES + 16))] };
+            sum[r] = unsafe {
+                let sums = sums.add(r * tile.stride);
+                [_mm512_loadu_ps(sums), _mm512_loadu_ps(sums.add(16))]
+            };
         }
     }
     sum
 }
 
 /// # Safety
-/// `sums` has M rows of 32 values.
+/// `sums` has M rows of 32 values, `tile.stride` apart.
 #[inline]
 #[target_feature(enable = "avx512f")]
-unsafe fn store<const M: usize>(sum: &[[__m512; 2]; M], sums: *mut f32) {
+unsafe fn store<const M: usize>(sum: &[[__m512; 2]; M], tile: &Tile<'_>, sums: *mut f32) {
     for r in 0..M {
         // SAFETY: as the caller promises.
         unsafe {
-            _mm512_storeu_ps(sums.add(r * LANES), sum[r][0]);
-            _mm512_storeu_ps(sums.add(r * LANES + 16), sum[r][1]);
+            _mm512_storeu_ps(sums.add(r * tile.stride), sum[r][0]);
+            _mm512_storeu_ps(sums.add(r * tile.stride + 16), sum[r][1]);
         }
     }
 }

@@ -24,9 +24,11 @@ pub(crate) struct Tile<'a> {
     pub(crate) w: &'a [u8],
     /// Whether the sums begin at zero, whatever they held.
     pub(crate) fresh: bool,
+    /// From one row of sums to the next, [`LANES`] at least.
+    pub(crate) stride: usize,
 }
 
-/// Adds the products to `sums` `[m, LANES]` (or to zero).
+/// Adds the products to `sums` (or to zero), `m` rows of [`LANES`] values.
 ///
 /// Panics when the slices do not have the sizes that `m` and `steps` say.
 pub(crate) fn add_tile(level: Level, kind: Kind, tile: &Tile<'_>, sums: &mut [f32]) {
@@ -34,7 +36,7 @@ pub(crate) fn add_tile(level: Level, kind: Kind, tile: &Tile<'_>, sums: &mut [f3
     assert!((1..=TILE_ROWS).contains(&m) && steps > 0, "tile height");
     assert_eq!(tile.x.lanes.len(), m * steps, "packed rows");
     assert_eq!(tile.w.len(), kind.panel_bytes(steps), "packed panel");
-    assert_eq!(sums.len(), m * LANES, "sums");
+    assert!(tile.stride >= LANES && sums.len() == (m - 1) * tile.stride + LANES, "sums");
     let beside = |unit: usize| if kind.whole() { m * (steps * 4).div_ceil(unit) } else { 0 };
     assert_eq!((tile.x.scales.len(), tile.x.offsets.len()), (beside(CHUNK), beside(kind.span())), "scales");
     assert!(kind != Kind::Int4 || (steps * 4).is_multiple_of(GROUP), "whole groups");

@@ -5,10 +5,11 @@ use crate::packed::layout::{GROUP8_BYTES, from_bf16};
 use crate::packed::{GROUP_BYTES, SCALES_BYTES, STEP_BYTES};
 
 pub(super) fn add(kind: Kind, tile: &Tile<'_>, sums: &mut [f32]) {
-    if tile.fresh {
-        sums.fill(0.0);
-    }
-    for (row, sums) in sums.chunks_exact_mut(LANES).enumerate() {
+    for (row, sums) in sums.chunks_mut(tile.stride).enumerate() {
+        let sums = &mut sums[..LANES];
+        if tile.fresh {
+            sums.fill(0.0);
+        }
         let lanes = tile.x.lanes[row..].iter().step_by(tile.m).copied();
         match kind {
             Kind::F32 => {
