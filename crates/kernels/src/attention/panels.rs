@@ -55,14 +55,11 @@ fn chunks(inputs: &Inputs<'_>, s: &Sequence, kv: usize) -> Vec<Chunk> {
         .step_by(CHUNK)
         .map(|first| {
             let keys = CHUNK.min(s.keys - first);
-            let mut k = Vec::with_capacity(keys * h.dim);
-            let mut v = vec![0.0; h.dim * keys];
-            for key in 0..keys {
+            let (mut k, mut v) = (vec![0.0; keys * h.dim], vec![0.0; h.dim * keys]);
+            for (key, k) in k.chunks_exact_mut(h.dim).enumerate() {
                 let at = at(first + key);
-                k.extend_from_slice(&inputs.k[at..at + h.dim]);
-                for (to, value) in v[key..].iter_mut().step_by(keys).zip(&inputs.v[at..at + h.dim]) {
-                    *to = *value;
-                }
+                inputs.k.read(at, h.dim, |c, value| k[c] = value);
+                inputs.v.read(at, h.dim, |c, value| v[c * keys + key] = value);
             }
             let rows = |values: &[f32], t: usize, cols: usize| Rows::pack(kind, values, t, cols, Before::Keep, false);
             Chunk { first, keys, k: rows(&k, keys, h.dim), v: rows(&v, h.dim, keys) }

@@ -1,7 +1,8 @@
 //! Our kernels as candle's custom operations, forward and backward, on f32 CPU tensors; `ops` is their door.
 
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, CustomOp3, Layout, Result, Shape, Storage, Tensor, bail};
-use zoetrope_kernels::attention::{self as kernel, Heads};
+use half::slice::HalfFloatSliceExt;
+use zoetrope_kernels::attention::{self as kernel, Heads, Stored};
 use zoetrope_kernels::packed::{self, Affine, Before, Kind, Packed, Then};
 use zoetrope_kernels::spread::over_rows;
 use zoetrope_kernels::{activation, linear as linear_kernel, norm, rope as rope_kernel};
@@ -12,6 +13,14 @@ fn slice<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
     match layout.contiguous_offsets() {
         Some((start, end)) => Ok(&storage.as_slice::<f32>()?[start..end]),
         None => bail!("kernel input must be contiguous"),
+    }
+}
+
+/// Keys or values: bf16 as they are.
+fn stored<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<Stored<'a>> {
+    match (storage, layout.contiguous_offsets()) {
+        (CpuStorage::BF16(values), Some((start, end))) => Ok(Stored::Bf16(values[start..end].reinterpret_cast())),
+        _ => Ok(Stored::F32(slice(storage, layout)?)),
     }
 }
 
@@ -331,7 +340,7 @@ impl CustomOp3 for Attention {
         v: &CpuStorage,
         lv: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
-        let (q, k, v) = (slice(q, lq)?, slice(k, lk)?, slice(v, lv)?);
+        let (q, k, v) = (slice(q, lq)?, stored(k, lk)?, stored(v, lv)?);
         let run = |y: &mut [f32]| kernel::attention(self.kind, q, k, v, &self.segments, &self.heads, y);
         Ok((filled(q.len(), run), lq.shape().clone()))
     }

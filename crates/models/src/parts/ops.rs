@@ -26,6 +26,12 @@ impl Rotary {
         let (cos, sin): (Vec<f32>, Vec<f32>) = angles.iter().map(|a| (a.cos(), a.sin())).unzip();
         Rotary { cos: Arc::new(cos), sin: Arc::new(sin), half }
     }
+
+    /// That of the last `n` rows.
+    pub fn last(&self, n: usize) -> Self {
+        let of = |all: &[f32]| Arc::new(all[all.len() - n * self.half..].to_vec());
+        Rotary { cos: of(&self.cos), sin: of(&self.sin), half: self.half }
+    }
 }
 
 /// `x W^T + b` of rows `x` `[T, I]` with `w` `[O, I]` and `b` `[O]`. Types below f32 keep candle's product.
@@ -106,8 +112,8 @@ pub fn rope(x: &Tensor, rotary: &Rotary) -> Result<Tensor> {
     in_f32(x, |x| x.apply_op1(Rope { rotary: rotary.clone(), sign: 1.0 }))
 }
 
-/// Attention of packed sequences: `q` `[T, H, C]`, `k`, `v` `[S, K, C]`; `segments` lists (queries, keys) of each. Its
-/// products are those of `kind`: f32, or bf16 on a CPU that has them.
+/// Attention of packed sequences: `q` `[T, H, C]`, `k`, `v` `[S, K, C]` (f32 or bf16); `segments` lists (queries, keys) of
+/// each. Its products are those of `kind`: f32, or bf16 on a CPU that has them.
 pub fn attention(
     kind: Kind,
     q_thc: &Tensor,
@@ -131,7 +137,7 @@ pub fn attention(
     }
     let heads = Heads { heads, kv_heads, dim, causal, scale: scale as f32 };
     let op = Attention { segments: segments.to_vec(), heads, kind };
-    in_f32(q_thc, |q| q.apply_op3(&contiguous(k_skc)?, &contiguous(v_skc)?, op))
+    in_f32(q_thc, |q| q.apply_op3(&readable(k_skc)?, &readable(v_skc)?, op))
 }
 
 fn ours(x: &Tensor) -> bool {
@@ -142,6 +148,11 @@ fn ours(x: &Tensor) -> bool {
 fn in_f32(x: &Tensor, f: impl FnOnce(&Tensor) -> Result<Tensor>) -> Result<Tensor> {
     let dtype = x.dtype();
     f(&contiguous(x)?)?.to_dtype(dtype)
+}
+
+/// Keys or values as attention reads them: bf16 stays bf16.
+fn readable(x: &Tensor) -> Result<Tensor> {
+    if x.dtype() == DType::BF16 { x.contiguous() } else { contiguous(x) }
 }
 
 pub(super) fn contiguous(x: &Tensor) -> Result<Tensor> {

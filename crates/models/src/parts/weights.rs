@@ -193,6 +193,11 @@ impl Weights {
         if self.shared.kind.is_some_and(|kind| kind != Kind::F32) { Kind::Bf16 } else { Kind::F32 }
     }
 
+    /// Type in which keys and values are kept beside these weights: bf16 when they are packed smaller than f32.
+    pub fn cache_dtype(&self) -> DType {
+        if self.attention() == Kind::Bf16 { DType::BF16 } else { self.shared.dtype }
+    }
+
     /// Type the weights are converted to.
     pub fn dtype(&self) -> DType {
         self.shared.dtype

@@ -132,7 +132,7 @@ impl VideoLanguageModel for VideoLlama3 {
             }
         }
         let l = &self.config.language;
-        let size = self.weights.dtype().size_in_bytes();
+        let size = self.weights.cache_dtype().size_in_bytes();
         ModelInfo {
             family: "videollama3",
             layout: self.layout.to_string(),
@@ -230,6 +230,6 @@ impl VideoLanguageModel for VideoLlama3 {
     }
 
     fn new_cache(&self, capacity: usize) -> Result<KvCache, ModelError> {
-        Ok(self.language.new_cache(capacity, self.weights.dtype(), self.weights.device())?)
+        Ok(self.language.new_cache(capacity, self.weights.cache_dtype(), self.weights.device())?)
     }
 }
