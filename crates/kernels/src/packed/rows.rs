@@ -233,8 +233,14 @@ impl Part<'_> {
                 Kind::Int8 | Kind::Int4 => {
                     let (scales, offsets) = (scales.next().unwrap_or_default(), offsets.next().unwrap_or_default());
                     for (r, words) in words.chunks_exact_mut(NEAR).enumerate().take(m) {
-                        let mut beside = Beside::default();
-                        quantise_at(level, row(r), kind, words, &mut beside);
+                        let (mut beside, words) = (Beside::default(), &mut words.as_chunks_mut().0[0]);
+                        if columns.len() == NEAR {
+                            quantise_at(level, row(r), kind, words, &mut beside);
+                        } else {
+                            let mut padded = [0.0; NEAR];
+                            padded[..columns.len()].copy_from_slice(row(r));
+                            quantise_at(level, &padded, kind, words, &mut beside);
+                        }
                         scales[r..].iter_mut().step_by(m).zip(beside.scales).for_each(|(to, from)| *to = from);
                         offsets[r..].iter_mut().step_by(m).zip(beside.offsets).for_each(|(to, from)| *to = from);
                     }
@@ -257,18 +263,12 @@ pub(crate) struct Beside {
 }
 
 per_level! {
-    /// At most [`NEAR`] values as whole numbers, four in a word, the largest of each chunk 127, with zeros behind them.
-    fn quantise / quantise_at(x: &[f32], kind: Kind, words: &mut [u32], beside: &mut Beside) {
+    /// Values `x` `[NEAR]` as whole numbers, four in a word, the largest of each chunk 127.
+    fn quantise / quantise_at(x: &[f32], kind: Kind, words: &mut [u32; NEAR / 4], beside: &mut Beside) {
         let mut whole = [0i8; NEAR];
-        for ((x, whole), scale) in x.chunks(CHUNK).zip(whole.chunks_mut(CHUNK)).zip(&mut beside.scales) {
+        for ((x, whole), scale) in x.chunks_exact(CHUNK).zip(whole.chunks_exact_mut(CHUNK)).zip(&mut beside.scales) {
             // The sizes' bits as whole numbers are ordered like the sizes, and infinities and NaN stay the largest.
-            let mut lanes = [0u32; 16];
-            for chunk in x.chunks(16) {
-                for (lane, value) in lanes.iter_mut().zip(chunk) {
-                    *lane = value.abs().to_bits().max(*lane);
-                }
-            }
-            let most = f32::from_bits(lanes.iter().fold(0, |a, b| a.max(*b)));
+            let most = f32::from_bits(x.iter().fold(0, |most, value| value.abs().to_bits().max(most)));
             *scale = most / 127.0;
             // Rows of nothing but values too small to divide by are zero.
             let inverse = if most > 1e-30 { 127.0 / most } else { 0.0 };
@@ -276,12 +276,13 @@ per_level! {
                 *whole = (value * inverse + MAGIC).to_bits() as i8;
             }
         }
-        let zero = if kind == Kind::Int8 { 128 } else { 8 };
-        for (whole, offset) in whole.chunks(kind.span()).zip(&mut beside.offsets) {
+        let (zero, span) = if kind == Kind::Int8 { (128, CHUNK) } else { (8, GROUP) };
+        for (offset, whole) in beside.offsets.iter_mut().zip(whole.chunks_exact(span)) {
             *offset = -zero * whole.iter().map(|value| i32::from(*value)).sum::<i32>();
         }
-        for (word, four) in words.iter_mut().zip(whole.as_chunks::<4>().0) {
-            *word = u32::from_le_bytes(four.map(|value| value as u8));
+        for i in 0..NEAR / 4 {
+            let four = [whole[4 * i], whole[4 * i + 1], whole[4 * i + 2], whole[4 * i + 3]];
+            words[i] = u32::from_le_bytes(four.map(|value| value as u8));
         }
     }
 }

@@ -81,7 +81,7 @@ unsafe fn int8_rows<const M: usize>(tile: &Tile<'_>, sums: *mut f32) {
         let mut sum = begin::<M>(tile, sums);
         while left > 0 {
             let group = left.min(GROUP8 / 4);
-            let weight_scales = scales_of(w.add(group * STEP_BYTES));
+            let weight_scales = w.add(group * STEP_BYTES);
             let mut rest = group;
             while rest > 0 {
                 let steps = rest.min(CHUNK / 4);
@@ -89,19 +89,15 @@ unsafe fn int8_rows<const M: usize>(tile: &Tile<'_>, sums: *mut f32) {
                 for r in 0..M {
                     whole[r] = [_mm512_set1_epi32(*offsets.add(r)); 2];
                 }
-                for _ in 0..steps {
-                    let (w0, w1) = (_mm512_loadu_si512(w.cast()), _mm512_loadu_si512(w.add(64).cast()));
-                    _mm_prefetch::<_MM_HINT_T0>(w.wrapping_add(AHEAD).cast());
-                    _mm_prefetch::<_MM_HINT_T0>(w.wrapping_add(AHEAD + 64).cast());
-                    for r in 0..M {
-                        let x = _mm512_set1_epi32(*x.add(r) as i32);
-                        whole[r] =
-                            [_mm512_dpbusd_epi32(whole[r][0], w0, x), _mm512_dpbusd_epi32(whole[r][1], w1, x)];
-                    }
-                    x = x.add(M);
-                    w = w.add(STEP_BYTES);
+                if steps == CHUNK / 4 {
+                    // A number of rounds that the compiler knows: a tenth faster.
+                    add_products(&mut whole, x, w, CHUNK / 4);
+                } else {
+                    add_products(&mut whole, x, w, steps);
                 }
-                add_scaled(&mut sum, &whole, weight_scales, scales);
+                (x, w) = (x.add(steps * M), w.add(steps * STEP_BYTES));
+                // Read only now: of a panel that streams from memory they arrive with the steps.
+                add_scaled(&mut sum, &whole, scales_of(weight_scales), scales);
                 (scales, offsets) = (scales.add(M), offsets.add(M));
                 rest -= steps;
             }
@@ -109,6 +105,27 @@ unsafe fn int8_rows<const M: usize>(tile: &Tile<'_>, sums: *mut f32) {
             left -= group;
         }
         store(&sum, tile, sums);
+    }
+}
+
+/// Adds `steps` steps of products of whole numbers.
+///
+/// # Safety
+/// `x` has M words and `w` 128 bytes for each step. The prefetch may name any address.
+#[inline(always)]
+unsafe fn add_products<const M: usize>(whole: &mut [[__m512i; 2]; M], x: *const u32, w: *const u8, steps: usize) {
+    for step in 0..steps {
+        // SAFETY: as the caller promises, in whom the features are enabled.
+        unsafe {
+            let (x, w) = (x.add(step * M), w.add(step * STEP_BYTES));
+            let (w0, w1) = (_mm512_loadu_si512(w.cast()), _mm512_loadu_si512(w.add(64).cast()));
+            _mm_prefetch::<_MM_HINT_T0>(w.wrapping_add(AHEAD).cast());
+            _mm_prefetch::<_MM_HINT_T0>(w.wrapping_add(AHEAD + 64).cast());
+            for r in 0..M {
+                let x = _mm512_set1_epi32(*x.add(r) as i32);
+                whole[r] = [_mm512_dpbusd_epi32(whole[r][0], w0, x), _mm512_dpbusd_epi32(whole[r][1], w1, x)];
+            }
+        }
     }
 }
 
