@@ -59,18 +59,18 @@ fn measure(repeats: usize, work: impl Fn() -> Result<()>) -> Result<f64> {
 }
 
 /// 1e9 operations a second of the encoder's widest product, `x_th w_ih^T`.
-fn product(dtype: DType, args: &Args) -> Result<f64> {
+fn product(dtype: DType, args: &Args) -> Result<Rates> {
     let (t, h, i) = (1024, 1152, 4304);
     let (x_th, w_ih) = (noise::tensor((t, h), dtype)?, noise::tensor((i, h), dtype)?);
     let taken = measure(args.repeats, || {
         x_th.matmul(&w_ih.t()?)?;
         Ok(())
     })?;
-    Ok(2.0 * (t * h * i) as f64 / taken / 1e9)
+    Ok(vec![("giga_operations_per_s", 2.0 * (t * h * i) as f64 / taken / 1e9)])
 }
 
 /// Patches a second of one picture of 448 x 448: 27 layers of 1152, 4304 inside, 16 heads.
-fn vision(dtype: DType, args: &Args) -> Result<f64> {
+fn vision(dtype: DType, args: &Args) -> Result<Rates> {
     let config = siglip::VisionConfig::paligemma_3b_448();
     let model = siglip::VisionModel::new(&config, false, noise::weights(dtype))?;
     let picture = noise::tensor((1, 3, config.image_size, config.image_size), dtype)?;
@@ -78,7 +78,7 @@ fn vision(dtype: DType, args: &Args) -> Result<f64> {
         model.forward(&picture)?;
         Ok(())
     })?;
-    Ok(config.num_patches() as f64 / taken)
+    Ok(vec![("patches_per_s", config.num_patches() as f64 / taken)])
 }
 
 /// What both Qwen2 models of candle-transformers do.
@@ -109,7 +109,7 @@ impl Decoder for quantized_qwen2::ModelWeights {
 }
 
 /// Tokens a second of the prompt and of the answer after it.
-fn language(model: &mut dyn Decoder, args: &Args) -> Result<[f64; 2]> {
+fn language(model: &mut dyn Decoder, args: &Args) -> Result<Rates> {
     let ids: Vec<u32> = (0..args.prompt).map(|n| (n * 7919 % 151_936) as u32).collect();
     let prompt = Tensor::new(ids, &Device::Cpu)?.unsqueeze(0)?;
     let one = prompt.narrow(1, 0, 1)?;
@@ -122,7 +122,7 @@ fn language(model: &mut dyn Decoder, args: &Args) -> Result<[f64; 2]> {
     }
     // The first one warms up.
     let rate = |tokens: usize, all: &[f64]| tokens as f64 / median(all[1..].to_vec());
-    Ok([rate(args.prompt, &read), rate(args.answer, &written)])
+    Ok(vec![("prompt_tokens_per_s", rate(args.prompt, &read)), ("answer_tokens_per_s", rate(args.answer, &written))])
 }
 
 /// The decoder with noise for weights, 1.5 thousand million of them.
@@ -152,37 +152,37 @@ fn packed(path: &Path) -> Result<quantized_qwen2::ModelWeights> {
     Ok(quantized_qwen2::ModelWeights::from_gguf(content, &mut file, &Device::Cpu)?)
 }
 
-fn main() -> Result<()> {
+/// Units and how many of them a second.
+type Rates = Vec<(&'static str, f64)>;
+
+/// One line: what was measured of `what`, or why candle cannot do it.
+fn print(work: &str, what: &str, measured: Result<Rates>) {
+    let mut line = json!({"work": work, "of": what, "threads": get_num_threads(), "candle": "0.11.1"});
+    match measured {
+        Ok(rates) => rates.into_iter().for_each(|(unit, rate)| line[unit] = json!(rate)),
+        // The first line; a backtrace may follow.
+        Err(error) => line["error"] = json!(error.to_string().lines().next()),
+    }
+    println!("{line}");
+}
+
+fn main() {
     let args = Args::parse();
     let asked = |work: &str| args.work.iter().any(|one| one == work);
-    let (candle, threads) = ("0.11.1", get_num_threads());
     for &dtype in &args.dtypes {
         let name = dtype.as_str();
         if asked("product") {
-            let rate = product(dtype, &args)?;
-            println!("{}", json!({"dtype": name, "giga_operations_per_s": rate, "threads": threads, "candle": candle}));
+            print("product", name, product(dtype, &args));
         }
         if asked("vision") {
-            let rate = vision(dtype, &args)?;
-            println!("{}", json!({"dtype": name, "patches_per_s": rate, "threads": threads, "candle": candle}));
+            print("vision", name, vision(dtype, &args));
         }
         if asked("language") {
-            let [read, write] = language(&mut noisy(dtype)?, &args)?;
-            println!(
-                "{}",
-                json!({"dtype": name, "prompt_tokens_per_s": read, "answer_tokens_per_s": write,
-                                  "threads": threads, "candle": candle})
-            );
+            print("language", name, noisy(dtype).and_then(|mut model| language(&mut model, &args)));
         }
     }
     if let Some(path) = args.gguf.as_deref().filter(|_| asked("gguf")) {
-        let [read, write] = language(&mut packed(path)?, &args)?;
-        let file = path.file_name().unwrap_or_default().to_string_lossy();
-        println!(
-            "{}",
-            json!({"file": file, "prompt_tokens_per_s": read, "answer_tokens_per_s": write,
-                              "threads": threads, "candle": candle})
-        );
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        print("gguf", &name, packed(path).and_then(|mut model| language(&mut model, &args)));
     }
-    Ok(())
 }
