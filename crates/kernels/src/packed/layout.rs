@@ -191,3 +191,48 @@ fn value(kind: Kind, bytes: &[u8], lane: usize, k: usize) -> f32 {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::level::Level;
+
+    /// What a lane of [`group4`] means, one value after the other.
+    fn slow(own: &[f32]) -> (u16, Vec<u8>) {
+        let peak = own.iter().fold(0.0f32, |peak, value| if value.abs() > peak.abs() { *value } else { peak });
+        let mut best = (f32::INFINITY, 0, Vec::new());
+        for quarter in -2..=3 {
+            let bits = bf16(peak / -(8.0 - 0.25 * quarter as f32));
+            let scale = from_bf16(bits);
+            let inverse = if scale == 0.0 { 0.0 } else { 1.0 / scale };
+            let near = |value: &f32| (value * inverse).clamp(-8.0, 7.0).round_ties_even();
+            let error = own.iter().map(|value| (value - near(value) * scale).powi(2)).sum();
+            if error < best.0 {
+                best = (error, bits, own.iter().map(|value| (near(value) + 8.0) as u8).collect());
+            }
+        }
+        (best.1, best.2)
+    }
+
+    #[test]
+    fn a_group_is_the_same_at_every_level() {
+        let mut own = [[0.0; LANES]; GROUP];
+        for (at, value) in own.as_flattened_mut().iter_mut().enumerate() {
+            // Lane 3 is zero.
+            *value = if at % LANES == 3 { 0.0 } else { ((at * 37 % 101) as f32 * 0.73).sin() * (at % 7) as f32 };
+        }
+        for level in Level::available() {
+            let mut bytes = vec![0xaa; GROUP_BYTES];
+            group4_at(level, &own, &mut bytes);
+            for lane in 0..LANES {
+                let (scale, whole) = slow(&own.map(|row| row[lane]));
+                let at = LANES * GROUP / 2 + 2 * lane;
+                assert_eq!(bytes[at..at + 2], scale.to_le_bytes(), "{level:?} lane {lane}");
+                for (k, want) in whole.iter().enumerate() {
+                    let (at, shift) = nibble(lane, k);
+                    assert_eq!(bytes[at] >> shift & 15, *want, "{level:?} lane {lane} value {k}");
+                }
+            }
+        }
+    }
+}
