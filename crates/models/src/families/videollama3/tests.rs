@@ -2,6 +2,7 @@
 //! made.
 
 mod arithmetic;
+mod gguf;
 mod original;
 mod packed;
 
