@@ -12,7 +12,7 @@ use crate::packed::tile::{Tile, add_tile};
 use crate::packed::{Kind, LANES, bytes_of, layout};
 
 /// Keys of a chunk: whole tiles of rows, an even number.
-const CHUNK: usize = 768;
+const CHUNK: usize = 192;
 
 /// Values whose rows become columns at once: as many as fill a line of the cache.
 const NEAR: usize = 16;
