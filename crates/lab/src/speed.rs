@@ -68,7 +68,8 @@ pub fn product(weights: &str, repeats: usize) -> Result<Speed, ModelError> {
     let (t, cols, rows) = (1024, 1152, 4304);
     let kind = kind(weights);
     let value = |i: usize| ((i + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) as f32 / (1 << 23) as f32 - 1.0;
-    let (x, w): (Vec<f32>, Vec<f32>) = ((0..t * cols).map(value).collect(), (1..=rows * cols).rev().map(value).collect());
+    let (x, w): (Vec<f32>, Vec<f32>) =
+        ((0..t * cols).map(value).collect(), (1..=rows * cols).rev().map(value).collect());
     let packed = Packed::pack(kind, &w, rows, cols);
     let mut y = vec![0.0; t * rows];
     let seconds = median(repeats, || {

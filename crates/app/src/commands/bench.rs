@@ -71,7 +71,8 @@ fn decoding(clip: &Path, limits: &Limits) -> Result<f64, Failure> {
 
 fn table(text: &mut String, decoded: Option<f64>, speeds: &[Speed], ceilings: &Ceilings, peak: Option<u64>) {
     // Writing to a string does not fail.
-    let _ = writeln!(text, "{:<18} {:>10}  {:<10} {:>9}  {:>6}  of the ceiling", "work", "rate", "unit", "GFLOP/s", "GB/s");
+    let _ =
+        writeln!(text, "{:<18} {:>10}  {:<10} {:>9}  {:>6}  of the ceiling", "work", "rate", "unit", "GFLOP/s", "GB/s");
     if let Some(rate) = decoded {
         let _ = writeln!(text, "{:<18} {rate:>10.1}  {:<10}", "decode", "frames/s");
     }

@@ -48,6 +48,13 @@ unsafe impl Sync for Out {}
 // SAFETY: as above; the pointer itself is only a number.
 unsafe impl Send for Out {}
 
+impl Out {
+    /// Where value `n` goes.
+    fn at(self, n: usize) -> *mut MaybeUninit<f32> {
+        self.0.wrapping_add(n).cast()
+    }
+}
+
 /// Some rows of `W` whose products are finished together.
 struct Unit<'a> {
     affine: &'a Affine<'a>,
@@ -102,7 +109,6 @@ pub(super) fn values(
     let multiplications = start * all.first().map_or(0, |affine| affine.weight.cols);
     let y = Out(y);
     spread(x.shape, list.len(), large(multiplications), |blocks, numbers| {
-        let y = y;
         let mut sums = [0.0; TILE_ROWS * WIDTH];
         for (unit, start) in &list[numbers] {
             let (bias, n, width) = (unit.bias(), unit.affine.weight.rows, unit.rows.len());
@@ -112,7 +118,7 @@ pub(super) fn values(
                     let at = start + row * n + unit.rows.start;
                     // SAFETY: the row is below t and the unit's rows are the matrix's, so the values lie inside the
                     // result `[t, n]` of this matrix; no other job has this block and this unit.
-                    let to = unsafe { std::slice::from_raw_parts_mut(y.0.add(at).cast::<MaybeUninit<f32>>(), width) };
+                    let to = unsafe { std::slice::from_raw_parts_mut(y.at(at), width) };
                     match add {
                         None => finish_at(level, sums, &bias, then, to),
                         Some(add) => finish_added_at(level, sums, &bias, &add[at..at + width], to),

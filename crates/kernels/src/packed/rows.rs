@@ -122,7 +122,11 @@ impl Rows {
             }
         };
         let blocks = shape.blocks();
-        if large { (0..blocks).into_par_iter().with_min_len(4).for_each(one) } else { (0..blocks).for_each(one) }
+        if large {
+            (0..blocks).into_par_iter().with_min_len(4).for_each(one)
+        } else {
+            (0..blocks).for_each(one)
+        }
         rows
     }
 

@@ -116,9 +116,7 @@ fn what_comes_before_and_after_a_product_is_the_same_in_one_pass() {
             match before {
                 Before::Keep => normed.copy_from_slice(&x),
                 Before::RmsNorm { weight, eps } => crate::norm::rms_norm(&x, weight, eps, &mut normed),
-                Before::LayerNorm { weight, bias, eps } => {
-                    crate::norm::layer_norm(&x, weight, bias, eps, &mut normed)
-                }
+                Before::LayerNorm { weight, bias, eps } => crate::norm::layer_norm(&x, weight, bias, eps, &mut normed),
             }
             let mut want = vec![0.0; 2 * t * rows];
             let (first, second) = want.split_at_mut(t * rows);
