@@ -63,7 +63,7 @@ pub(crate) fn attention_at(
     let (short, long): (Vec<Sequence>, Vec<Sequence>) = sequences.into_iter().partition(|s| s.queries < FEW);
     few::few(level, q, k, v, &short, h, out);
     // Without the instructions, bf16 would only be slower.
-    let kind = if level == Level::Avx512Vnni && kind == Kind::Bf16 { kind } else { Kind::F32 };
+    let kind = if kind == Kind::Bf16 && level.has_bf16() { kind } else { Kind::F32 };
     panels::panels(&Inputs { level, kind, q, k, v, h }, &long, out);
 }
 
