@@ -15,7 +15,7 @@ mod sums;
 
 use sums::{Bfdot, Bfmmla, Fma, FmaBf16, Fours, Pairs, Sdot, Smmla, Sums, Words, f32s, zero};
 
-/// Rows from which on pairs are faster: below, the time to bring two steps of a lane together is not won back.
+/// Rows from which on pairs take fewer instructions: below, bringing two steps of a lane together costs what they save.
 const PAIRS: usize = 4;
 /// What is multiplied with a step behind the last.
 const NOTHING: [u32; TILE_ROWS] = [0; TILE_ROWS];
