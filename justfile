@@ -51,6 +51,11 @@ doc:
 bench:
     cargo bench -p zoetrope-kernels
 
+# The kernels' tests, at every instruction level of this machine, under the address sanitizer.
+sanitize:
+    RUSTC_BOOTSTRAP=1 RUSTFLAGS="-Zsanitizer=address" CARGO_TARGET_DIR=target/sanitize \
+      cargo test -p zoetrope-kernels --lib --target "$(rustc -vV | sed -n 's/^host: //p')"
+
 # Licences, bans and sources of dependencies.
 deny:
     command -v cargo-deny >/dev/null || cargo install cargo-deny --locked

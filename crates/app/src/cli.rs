@@ -295,6 +295,9 @@ pub(crate) struct ConvertArgs {
     /// How matrices are packed
     #[arg(long, value_enum, default_value = "int8")]
     pub(crate) dtype: Packing,
+    /// A GGUF file to take the language part's weights from; everything else stays the model's
+    #[arg(long, value_name = "FILE")]
+    pub(crate) language: Option<PathBuf>,
 }
 
 /// How matrices are packed in a converted model.

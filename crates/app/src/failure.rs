@@ -72,6 +72,9 @@ impl From<EngineError> for Failure {
 impl From<ModelError> for Failure {
     fn from(error: ModelError) -> Self {
         let hint = match &error {
+            ModelError::File { file, .. } if file.extension().is_some_and(|extension| extension == "gguf") => {
+                Some("--language takes a whole GGUF file of a model like the language part")
+            }
             ModelError::File { .. } => {
                 Some("the model folder is not complete or not intact; `zoetrope pull NAME` downloads a model again")
             }

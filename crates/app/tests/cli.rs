@@ -210,6 +210,61 @@ fn a_converted_model_answers_and_its_speed_is_told() {
     assert!(told["frames_decoded_a_second"].as_f64().is_some_and(|rate| rate > 0.0), "{told}");
 }
 
+/// The toy's language part as a GGUF file of f32.
+fn toy_gguf(file: &str) {
+    use candle_core::quantized::gguf_file::{Value, write};
+    use candle_core::quantized::{GgmlDType, QTensor};
+    let words = [
+        ("model.language_model.", ""),
+        ("lm_head", "output"),
+        ("embed_tokens", "token_embd"),
+        ("input_layernorm", "attn_norm"),
+        ("post_attention_layernorm", "ffn_norm"),
+        ("self_attn.o_proj", "attn_output"),
+        ("self_attn.", "attn_"),
+        ("mlp.", "ffn_"),
+        ("_proj", ""),
+        ("layers.", "blk."),
+    ];
+    let tensors = candle_core::safetensors::load(Path::new(TOY).join("model.safetensors"), &candle_core::Device::Cpu);
+    let language = tensors
+        .expect("the toy model")
+        .into_iter()
+        .filter(|(name, _)| name.starts_with("model.language_model.") || name.starts_with("lm_head"));
+    let language: Vec<(String, QTensor)> = language
+        .map(|(name, values)| {
+            let name = words.iter().fold(name, |name, (ours, theirs)| name.replace(ours, theirs));
+            let name = if name == "norm.weight" { "output_norm.weight".to_string() } else { name };
+            (name, QTensor::quantize(&values, GgmlDType::F32).expect("f32"))
+        })
+        .collect();
+    let tensors: Vec<(&str, &QTensor)> = language.iter().map(|(name, values)| (name.as_str(), values)).collect();
+    let architecture = Value::String("qwen2".to_string());
+    let mut out = std::fs::File::create(file).expect("created");
+    write(&mut out, &[("general.architecture", &architecture)], &tensors).expect("written");
+}
+
+#[test]
+fn the_language_part_of_a_converted_model_may_come_from_a_gguf_file() {
+    let desk = Desk::new();
+    let (gguf, with, without) = (desk.path("language.gguf"), desk.path("with"), desk.path("without"));
+    toy_gguf(&gguf);
+    let output = run(&["convert", TOY, &with, "--dtype", "int4", "--language", &gguf]);
+    assert_eq!((out(&output).trim(), output.status.code()), (&with[..], Some(0)), "{}", err(&output));
+    run(&["convert", TOY, &without, "--dtype", "int4"]);
+    let weights = |folder: &str| std::fs::read(Path::new(folder).join("model.safetensors")).expect("weights");
+    assert!(weights(&with) == weights(&without), "the same values, the same file");
+    let whole = std::fs::read(&gguf).expect("the file");
+    let half = desk.file("half.gguf", &whole[..whole.len() / 2]);
+    let other = desk.path("other");
+    fails(&["convert", TOY, &other, "--language", &half], 1, &["half.gguf: cut off: tensor ", "the file has"]);
+    let wrong = desk.file("wrong.gguf", b"{}");
+    fails(&["convert", TOY, &other, "--language", &wrong], 1, &["wrong.gguf", "not a GGUF file"]);
+    fails(&["convert", TOY, &other, "--language", &desk.path("no.gguf")], 1, &["no.gguf"]);
+    fails(&["convert", NANO, &other, "--language", &gguf], 1, &["language.gguf", "tensor ", "shape"]);
+    assert!(!Path::new(&other).exists());
+}
+
 const CLIP: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../assets/clips/red-circle.mp4");
 
 #[test]

@@ -70,10 +70,12 @@ pub(crate) fn prefill(
     while from < total {
         let to = (from + CHUNK_ROWS).min(total);
         let x_td = embed_rows(run.model, prompt, visual, from, to)?;
-        // Logits of one row cost little beside a chunk, so those of earlier chunks are computed and dropped.
-        let logits_rw = run.model.step(&x_td, &mut Memory::Cache(&mut prefix.cache), &[to - from - 1])?;
+        let last: &[usize] = if to == total { &[to - from - 1] } else { &[] };
+        let logits_rw = run.model.step(&x_td, &mut Memory::Cache(&mut prefix.cache), last)?;
         prefix.extend(&positions[from..to]);
-        logits = one_row(&logits_rw)?;
+        if to == total {
+            logits = one_row(&logits_rw)?;
+        }
         from = to;
         run.timings.prefill = begun.elapsed().as_secs_f64();
         run.tell(Event::Prefill { done: to, total })?;

@@ -1,15 +1,16 @@
 //! Media to visual tokens, a bounded run of frames at a time; only tokens that survive pruning are kept.
 
+use std::sync::mpsc::sync_channel;
 use std::time::Instant;
 
 use candle_core::Tensor;
-use zoetrope_media::Frame;
+use zoetrope_media::{Frame, MediaError};
 use zoetrope_models::contract::{Carry, ItemPlan, Patches, Plan, PlannedFrame};
 
 use crate::answer::{FrameUsed, ItemUsed};
 use crate::error::EngineError;
 use crate::events::Event;
-use crate::media::{FrameIter, MediaSource};
+use crate::media::MediaSource;
 use crate::run::Run;
 
 /// Patches that go through the encoder at once, unless one frame alone has more.
@@ -112,8 +113,8 @@ pub(crate) fn survivors(
 /// What is done with the patches of a run of frames.
 type Each<'e> = dyn FnMut(&mut Run<'_, '_>, &Patches, &mut Progress) -> Result<(), EngineError> + 'e;
 
-/// Decodes and prepares the frames of one item, a bounded run at a time. Returns the plan without the frames that could
-/// not be decoded, and their number.
+/// Decodes and prepares the frames of one item, a bounded run at a time; the next ones are decoded meanwhile. Returns
+/// the plan without the frames that could not be decoded, and their number.
 fn walk(
     run: &mut Run<'_, '_>,
     name: &str,
@@ -125,24 +126,28 @@ fn walk(
     let planned = std::mem::take(&mut plan.frames);
     let indices: Vec<usize> = planned.iter().map(|frame| frame.index).collect();
     let most = frames_per_chunk(&plan).min(planned.len());
-    let mut decoded = source.frames(&indices);
-    let mut left = planned.into_iter();
-    let mut carry = Carry::default();
-    loop {
-        let (frames, places) = pull(run, name, most, &mut decoded, &mut left, progress)?;
-        if frames.is_empty() {
-            break;
+    std::thread::scope(|scope| {
+        let (ready, decoded) = sync_channel(most);
+        let indices = &indices;
+        // Ends when all are decoded, or at the first frame that nobody takes any more.
+        scope.spawn(move || source.frames(indices).try_for_each(|frame| ready.send(frame)).ok());
+        let (mut decoded, mut left, mut carry) = (decoded.into_iter(), planned.into_iter(), Carry::default());
+        loop {
+            let (frames, places) = pull(run, name, most, &mut decoded, &mut left, progress)?;
+            if frames.is_empty() {
+                break;
+            }
+            plan.frames.extend(places);
+            let begun = Instant::now();
+            let patches = run.model.prepare(&plan, &frames, &mut carry)?;
+            drop(frames);
+            run.timings.encode += begun.elapsed().as_secs_f64();
+            each(run, &patches, progress)?;
         }
-        plan.frames.extend(places);
-        let begun = Instant::now();
-        let patches = run.model.prepare(&plan, &frames, &mut carry)?;
-        drop(frames);
-        run.timings.encode += begun.elapsed().as_secs_f64();
-        each(run, &patches, progress)?;
-    }
-    let lost = indices.len() - plan.frames.len();
-    progress.total -= lost;
-    Ok((plan, lost))
+        let lost = indices.len() - plan.frames.len();
+        progress.total -= lost;
+        Ok((plan, lost))
+    })
 }
 
 fn finish(
@@ -174,7 +179,7 @@ fn pull(
     run: &mut Run<'_, '_>,
     name: &str,
     most: usize,
-    decoded: &mut FrameIter<'_>,
+    decoded: &mut impl Iterator<Item = Result<Frame, MediaError>>,
     left: &mut impl Iterator<Item = PlannedFrame>,
     progress: &mut Progress,
 ) -> Result<(Vec<Frame>, Vec<PlannedFrame>), EngineError> {

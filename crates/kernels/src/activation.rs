@@ -37,7 +37,31 @@ fn tanh(x: f32) -> f32 {
 
 #[inline(always)]
 pub(crate) fn gelu(x: f32) -> f32 {
-    0.5 * x * (1.0 + tanh(SQRT_2_OVER_PI * (x + CUBIC * x * x * x)))
+    // 1 + tanh(u) = 2 / (1 + exp(-2 u))
+    x / (1.0 + exp(-2.0 * SQRT_2_OVER_PI * (x + CUBIC * x * x * x)))
+}
+
+/// The error function within 3e-7 (Abramowitz and Stegun, Handbook of Mathematical Functions, 7.1.26, and f32 roundings).
+#[inline(always)]
+fn erf(x: f32) -> f32 {
+    let size = x.abs();
+    let t = 1.0 / (1.0 + 0.327_591_1 * size);
+    let p = ((((1.061_405_4 * t - 1.453_152_1) * t + 1.421_413_8) * t - 0.284_496_72) * t + 0.254_829_6) * t;
+    (1.0 - p * exp(-size * size)).copysign(x)
+}
+
+#[inline(always)]
+pub(crate) fn gelu_exact(x: f32) -> f32 {
+    0.5 * x * (1.0 + erf(x * std::f32::consts::FRAC_1_SQRT_2))
+}
+
+per_level! {
+    /// `y = 0.5 x (1 + erf(x / sqrt(2)))`.
+    pub fn gelu_erf / gelu_erf_at(x: &[f32], y: &mut [f32]) {
+        for (y, &x) in y.iter_mut().zip(x) {
+            *y = gelu_exact(x);
+        }
+    }
 }
 
 per_level! {
@@ -74,6 +98,15 @@ per_level! {
     pub fn swiglu / swiglu_at(gate: &[f32], up: &[f32], y: &mut [f32]) {
         for ((y, &g), &u) in y.iter_mut().zip(gate).zip(up) {
             *y = g * sigmoid(g) * u;
+        }
+    }
+}
+
+per_level! {
+    /// `gate = silu(gate) * up`.
+    pub(crate) fn swiglu_to / swiglu_to_at(gate: &mut [f32], up: &[f32]) {
+        for (g, &u) in gate.iter_mut().zip(up) {
+            *g = *g * sigmoid(*g) * u;
         }
     }
 }
@@ -127,6 +160,29 @@ mod tests {
                         "{level:?} gelu({x}) = {y}, want {want}"
                     );
                 }
+            }
+        }
+    }
+
+    /// Values of the error function from its series, in f64.
+    #[test]
+    fn exact_gelu_matches_f64_at_every_level() {
+        let erf = |x: f64| {
+            let (mut term, mut sum) = (x, x);
+            for n in 1..200 {
+                term *= -x * x / f64::from(n);
+                sum += term / f64::from(2 * n + 1);
+            }
+            if x.abs() > 5.0 { x.signum() } else { sum * std::f64::consts::FRAC_2_SQRT_PI }
+        };
+        for level in Level::available() {
+            let x = inputs(200);
+            let mut y = vec![0.0; x.len()];
+            gelu_erf_at(level, &x, &mut y);
+            for (&x, &y) in x.iter().zip(&y) {
+                let x = f64::from(x);
+                let want = 0.5 * x * (1.0 + erf(x * std::f64::consts::FRAC_1_SQRT_2));
+                assert!((f64::from(y) - want).abs() < 3e-7 * (1.0 + x.abs()), "{level:?} gelu({x}) = {y}, want {want}");
             }
         }
     }

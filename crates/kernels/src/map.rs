@@ -5,10 +5,12 @@
 
 use std::fs::File;
 use std::io;
-use std::ops::Deref;
+use std::ops::{Deref, Range};
 use std::path::Path;
 
 use memmap2::Mmap;
+#[cfg(unix)]
+use memmap2::UncheckedAdvice;
 
 /// The bytes of a file, read-only, mapped into memory.
 ///
@@ -40,6 +42,22 @@ impl Mapped {
         // that nobody changes the file meanwhile is the documented contract of this type.
         let map = unsafe { Mmap::map(&file)? };
         Ok(Mapped { map: Some(map) })
+    }
+}
+
+impl Mapped {
+    /// Says that the bytes of `range` are not needed soon: the pages that they touch leave the process's memory. They
+    /// read as before, from the file, when they are asked for again. Where the system cannot do it, nothing happens.
+    ///
+    /// Panics when `range` is not inside the file: a defect of the caller.
+    pub fn release(&self, range: Range<usize>) {
+        assert!(range.start <= range.end && range.end <= self.len(), "a range of the file");
+        #[cfg(unix)]
+        if let Some(map) = self.map.as_ref().filter(|_| !range.is_empty()) {
+            // SAFETY: the map is shared, read-only and of a file that nobody changes (the contract of this type), so
+            // that dropped pages are filled with the same bytes at the next access, also under a borrow of them.
+            let _ = unsafe { map.unchecked_advise_range(UncheckedAdvice::DontNeed, range.start, range.len()) };
+        }
     }
 }
 
@@ -80,6 +98,34 @@ mod tests {
         std::fs::remove_file(&path).unwrap();
         let sum = std::thread::spawn(move || map.iter().map(|&b| u64::from(b)).sum::<u64>()).join().unwrap();
         assert_eq!(sum, 15_000);
+    }
+
+    /// Bytes of the process's memory that are pages of files, as Linux counts them.
+    #[cfg(target_os = "linux")]
+    fn file_pages() -> usize {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap();
+        let line = status.lines().find(|line| line.starts_with("RssFile:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap() << 10
+    }
+
+    #[test]
+    fn released_pages_leave_memory_and_read_as_before() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("weights.bin");
+        let bytes: Vec<u8> = (0..16 << 20u32).map(|i: u32| (i * 7 % 251) as u8).collect();
+        std::fs::write(&path, &bytes).unwrap();
+        let map = Mapped::open(&path).unwrap();
+        assert_eq!(&*map, &bytes[..]);
+        #[cfg(target_os = "linux")]
+        let before = file_pages();
+        for range in [100..bytes.len(), 5000..5000, 0..1, bytes.len()..bytes.len()] {
+            map.release(range);
+        }
+        #[cfg(target_os = "linux")]
+        assert!(file_pages() + (12 << 20) < before, "{} {before}", file_pages());
+        assert_eq!(&*map, &bytes[..]);
+        map.release(0..bytes.len());
+        assert_eq!(map[12345], bytes[12345]);
     }
 
     #[test]

@@ -4,7 +4,7 @@
 use std::time::Instant;
 
 use candle_core::{Device, Tensor};
-use zoetrope_kernels::packed::Kind;
+use zoetrope_kernels::packed::{Kind, Packed};
 use zoetrope_kernels::peak;
 use zoetrope_media::{Frame, Rgb, Time};
 use zoetrope_models::contract::{Carry, MediaKind, PlanOptions, Prompt, Source, VideoLanguageModel};
@@ -52,6 +52,49 @@ pub struct Ceilings {
     pub giga_bytes: f64,
 }
 
+impl Ceilings {
+    /// What share of them `speed` reaches: of the bytes where it reads weights for every unit, else of the operations.
+    pub fn share(&self, speed: &Speed) -> Option<f64> {
+        if speed.giga_bytes > 0.0 {
+            return Some(speed.giga_bytes / self.giga_bytes);
+        }
+        self.giga_operations.map(|most| speed.giga_operations / most)
+    }
+}
+
+/// One product of the size of the 2B encoder's first perceptron layer, 1024 x 1152 x 4304, with weights held as
+/// `weights`; checked against f64 in a few places.
+pub fn product(weights: &str, repeats: usize) -> Result<Speed, ModelError> {
+    let (t, cols, rows) = (1024, 1152, 4304);
+    let kind = kind(weights);
+    let value = |i: usize| ((i + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) as f32 / (1 << 23) as f32 - 1.0;
+    let (x, w): (Vec<f32>, Vec<f32>) = ((0..t * cols).map(value).collect(), (1..=rows * cols).rev().map(value).collect());
+    let packed = Packed::pack(kind, &w, rows, cols);
+    let mut y = vec![0.0; t * rows];
+    let seconds = median(repeats, || {
+        packed.multiply(&x, t, None, &mut y);
+        Ok(())
+    })?;
+    let (mut off, mut all) = (0.0, 0.0);
+    for at in (0..t * rows).step_by(99_991) {
+        let (x, w) = (&x[at / rows * cols..][..cols], &w[at % rows * cols..][..cols]);
+        let exact: f64 = x.iter().zip(w).map(|(x, w)| f64::from(*x) * f64::from(*w)).sum();
+        off += (f64::from(y[at]) - exact).powi(2);
+        all += exact.powi(2);
+    }
+    let most = if kind == Kind::Int4 { 0.2 } else { 0.03 };
+    if (off / all).sqrt() > most {
+        return Err(ModelError::Bug(format!("the {weights} product is off by {:.3}", (off / all).sqrt())));
+    }
+    let rate = 1.0 / seconds;
+    let giga_operations = 2.0 * (t * cols * rows) as f64 * rate / 1e9;
+    Ok(Speed { work: "one product", unit: "products/s", rate, giga_operations, giga_bytes: 0.0 })
+}
+
+fn kind(weights: &str) -> Kind {
+    Kind::ALL.into_iter().find(|kind| kind.name() == weights).unwrap_or(Kind::F32)
+}
+
 /// The instruction level of the kernels.
 pub fn level() -> String {
     format!("{:?}", zoetrope_kernels::level::level()).to_lowercase()
@@ -63,8 +106,7 @@ const FAR: usize = 256 << 20;
 /// The ceilings for weights held as `weights` ("int8").
 pub fn ceilings(weights: &str) -> Ceilings {
     let threads = rayon::current_num_threads();
-    let kind = Kind::ALL.into_iter().find(|kind| kind.name() == weights).unwrap_or(Kind::F32);
-    let giga_operations = peak::operations_a_second(kind, threads).map(|n| n / 1e9);
+    let giga_operations = peak::operations_a_second(kind(weights), threads).map(|n| n / 1e9);
     Ceilings { threads, giga_operations, giga_bytes: peak::bytes_a_second(threads, FAR) / 1e9 }
 }
 

@@ -32,8 +32,9 @@ pub(crate) fn run(args: &BenchArgs, common: &Common) -> Result<(), Failure> {
     let info = model.info();
     bars.spin("measuring the machine".to_string());
     let ceilings = speed::ceilings(&info.weights);
+    let mut speeds = vec![speed::product(&info.weights, args.repeats)?];
     bars.spin("encoding".to_string());
-    let mut speeds = vec![speed::encoding(model, &load)?];
+    speeds.push(speed::encoding(model, &load)?);
     bars.spin("reading and writing".to_string());
     speeds.extend(speed::language(model, &load)?);
     bars.clear();
@@ -70,17 +71,18 @@ fn decoding(clip: &Path, limits: &Limits) -> Result<f64, Failure> {
 
 fn table(text: &mut String, decoded: Option<f64>, speeds: &[Speed], ceilings: &Ceilings, peak: Option<u64>) {
     // Writing to a string does not fail.
-    let _ = writeln!(text, "{:<18} {:>10}  {:<10} {:>9}  {:>6}", "work", "rate", "unit", "GFLOP/s", "GB/s");
+    let _ = writeln!(text, "{:<18} {:>10}  {:<10} {:>9}  {:>6}  of the ceiling", "work", "rate", "unit", "GFLOP/s", "GB/s");
     if let Some(rate) = decoded {
         let _ = writeln!(text, "{:<18} {rate:>10.1}  {:<10}", "decode", "frames/s");
     }
     for speed in speeds {
         let Speed { work, unit, rate, giga_operations, giga_bytes } = speed;
         let bytes = if *giga_bytes > 0.0 { format!("{giga_bytes:.1}") } else { String::new() };
-        let _ = writeln!(text, "{work:<18} {rate:>10.1}  {unit:<10} {giga_operations:>9.1}  {bytes:>6}");
+        let share = ceilings.share(speed).map_or(String::new(), |share| format!("{:.0} %", 100.0 * share));
+        let _ = writeln!(text, "{work:<18} {rate:>10.1}  {unit:<10} {giga_operations:>9.1}  {bytes:>6}  {share}");
     }
     let top = ceilings.giga_operations.map_or("?".to_string(), |n| format!("{n:.1}"));
-    let _ = writeln!(text, "{:<18} {:>10}  {:<10} {top:>9}  {:>6.1}", "machine", "", "", ceilings.giga_bytes);
+    let _ = writeln!(text, "{:<18} {:>10}  {:<10} {top:>9}  {:>6.1}", "ceiling", "", "", ceilings.giga_bytes);
     if let Some(peak) = peak {
         let _ = writeln!(text, "peak memory {:.2} GB", peak as f64 / 1e9);
     }

@@ -1,4 +1,4 @@
-//! `zoetrope convert MODEL OUT --dtype int8`.
+//! `zoetrope convert MODEL OUT --dtype int8 --language FILE.gguf`.
 
 use zoetrope_models::families::{self, Kind};
 
@@ -18,7 +18,7 @@ pub(crate) fn run(args: &ConvertArgs, common: &Common) -> Result<(), Failure> {
         Packing::Int8 => Kind::Int8,
         Packing::Int4 => Kind::Int4,
     };
-    families::convert(&folder, &args.out, kind)?;
+    families::convert(&folder, &args.out, kind, args.language.as_deref())?;
     bars.clear();
     if common.json {
         return output::json(&serde_json::json!({ "model": args.out }));

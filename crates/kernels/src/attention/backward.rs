@@ -93,7 +93,7 @@ pub fn attention_backward(
     dk: &mut [f32],
     dv: &mut [f32],
 ) {
-    check(q, k, v, segments, h);
+    check(q.len(), k.len(), v.len(), segments, h);
     let mut jobs = Vec::new();
     let (mut first_query, mut first_key) = (0, 0);
     for &(queries, keys) in segments {

@@ -2,18 +2,20 @@
 
 use rayon::prelude::*;
 
-use super::{Heads, Sequence};
+use super::{Inputs, Sequence, Stored};
 use crate::activation::exp;
-use crate::level::{Level, per_level};
+use crate::level::per_level;
+use crate::packed::layout::from_bf16;
 
 /// Keys that one job takes at once; its scores stay in the first cache.
 const SPAN: usize = 256;
 
 /// Attention of `sequences` of a few queries each.
-pub(super) fn few(level: Level, q: &[f32], k: &[f32], v: &[f32], sequences: &[Sequence], h: &Heads, out: &mut [f32]) {
+pub(super) fn few(inputs: &Inputs<'_>, sequences: &[Sequence], out: &mut [f32]) {
+    let h = inputs.h;
     for sequence in sequences {
         let jobs = sequence.keys.div_ceil(SPAN) * h.kv_heads;
-        let one = |job: usize| part(level, q, k, v, sequence, h, job % h.kv_heads, job / h.kv_heads * SPAN);
+        let one = |job: usize| part(inputs, sequence, job % h.kv_heads, job / h.kv_heads * SPAN);
         let large = sequence.keys * h.heads * h.dim * sequence.queries >= 1 << 18;
         let parts: Vec<Part> =
             if large { (0..jobs).into_par_iter().map(one).collect() } else { (0..jobs).map(one).collect() };
@@ -38,8 +40,9 @@ struct Part {
     out: Vec<f32>,
 }
 
-#[allow(clippy::too_many_arguments, reason = "private step of few")]
-fn part(level: Level, q: &[f32], k: &[f32], v: &[f32], s: &Sequence, h: &Heads, kv: usize, first: usize) -> Part {
+/// `SPAN` keys from `first` on of one key head.
+fn part(inputs: &Inputs<'_>, s: &Sequence, kv: usize, first: usize) -> Part {
+    let (level, q, h) = (inputs.level, inputs.q, inputs.h);
     let (group, stride) = (h.heads / h.kv_heads, h.kv_heads * h.dim);
     let rows = s.queries * group;
     let mut part = Part { max: vec![f32::NEG_INFINITY; rows], sum: vec![0.0; rows], out: vec![0.0; rows * h.dim] };
@@ -53,28 +56,86 @@ fn part(level: Level, q: &[f32], k: &[f32], v: &[f32], s: &Sequence, h: &Heads, 
         let start = (s.first_key + first) * stride + kv * h.dim;
         let at = ((s.first_query + i) * h.heads + head) * h.dim;
         let (scores, out) = (&mut scores[..keys], &mut part.out[row * h.dim..(row + 1) * h.dim]);
-        dots_at(level, &q[at..at + h.dim], &k[start..], stride, scores);
+        match inputs.k {
+            Stored::F32(k) => dots_at(level, &q[at..at + h.dim], &k[start..], stride, scores),
+            Stored::Bf16(k) => dots_bf16_at(level, &q[at..at + h.dim], &k[start..], stride, scores),
+        }
         weigh_at(level, scores, h.scale, &mut part.max[row], &mut part.sum[row]);
-        gather_at(level, scores, &v[start..], stride, out);
+        match inputs.v {
+            Stored::F32(v) => gather_at(level, scores, &v[start..], stride, out),
+            Stored::Bf16(v) => gather_bf16_at(level, scores, &v[start..], stride, out),
+        }
     }
     part
 }
 
-per_level! {
-    /// `scores[j] = q . k[j]`, rows of `k` being `stride` apart.
-    fn dots / dots_at(q: &[f32], k: &[f32], stride: usize, scores: &mut [f32]) {
-        for (score, k) in scores.iter_mut().zip(k.chunks(stride)) {
-            let mut lanes = [0.0f32; 16];
-            let k = &k[..q.len()];
-            let (whole_q, whole_k) = (q.chunks_exact(16), k.chunks_exact(16));
-            let rest: f32 = whole_q.remainder().iter().zip(whole_k.remainder()).map(|(a, b)| a * b).sum();
-            for (q, k) in whole_q.zip(whole_k) {
-                for ((lane, q), k) in lanes.iter_mut().zip(q).zip(k) {
-                    *lane += q * k;
-                }
+/// What keys and values are stored as.
+trait Value: Copy {
+    fn wide(self) -> f32;
+}
+
+impl Value for f32 {
+    #[inline(always)]
+    fn wide(self) -> f32 {
+        self
+    }
+}
+
+impl Value for u16 {
+    #[inline(always)]
+    fn wide(self) -> f32 {
+        from_bf16(self)
+    }
+}
+
+/// `scores[j] = q . k[j]`, rows of `k` being `stride` apart.
+#[inline(always)]
+fn dots_of<T: Value>(q: &[f32], k: &[T], stride: usize, scores: &mut [f32]) {
+    for (score, k) in scores.iter_mut().zip(k.chunks(stride)) {
+        let mut lanes = [0.0f32; 16];
+        let k = &k[..q.len()];
+        let (whole_q, whole_k) = (q.chunks_exact(16), k.chunks_exact(16));
+        let rest: f32 = whole_q.remainder().iter().zip(whole_k.remainder()).map(|(a, b)| a * b.wide()).sum();
+        for (q, k) in whole_q.zip(whole_k) {
+            for ((lane, q), k) in lanes.iter_mut().zip(q).zip(k) {
+                *lane += q * k.wide();
             }
-            *score = lanes.iter().sum::<f32>() + rest;
         }
+        *score = lanes.iter().sum::<f32>() + rest;
+    }
+}
+
+/// `out += sum of weights[j] * v[j]`, rows of `v` being `stride` apart.
+#[inline(always)]
+fn gather_of<T: Value>(weights: &[f32], v: &[T], stride: usize, out: &mut [f32]) {
+    for (weight, v) in weights.iter().zip(v.chunks(stride)) {
+        for (out, v) in out.iter_mut().zip(v) {
+            *out += weight * v.wide();
+        }
+    }
+}
+
+per_level! {
+    fn dots / dots_at(q: &[f32], k: &[f32], stride: usize, scores: &mut [f32]) {
+        dots_of(q, k, stride, scores);
+    }
+}
+
+per_level! {
+    fn dots_bf16 / dots_bf16_at(q: &[f32], k: &[u16], stride: usize, scores: &mut [f32]) {
+        dots_of(q, k, stride, scores);
+    }
+}
+
+per_level! {
+    fn gather / gather_at(weights: &[f32], v: &[f32], stride: usize, out: &mut [f32]) {
+        gather_of(weights, v, stride, out);
+    }
+}
+
+per_level! {
+    fn gather_bf16 / gather_bf16_at(weights: &[f32], v: &[u16], stride: usize, out: &mut [f32]) {
+        gather_of(weights, v, stride, out);
     }
 }
 
@@ -86,17 +147,6 @@ per_level! {
             *score = exp(*score * scale - most);
         }
         (*max, *sum) = (most, scores.iter().sum());
-    }
-}
-
-per_level! {
-    /// `out += sum of weights[j] * v[j]`, rows of `v` being `stride` apart.
-    fn gather / gather_at(weights: &[f32], v: &[f32], stride: usize, out: &mut [f32]) {
-        for (weight, v) in weights.iter().zip(v.chunks(stride)) {
-            for (out, v) in out.iter_mut().zip(v) {
-                *out += weight * v;
-            }
-        }
     }
 }
 

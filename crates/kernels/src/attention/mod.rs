@@ -13,6 +13,7 @@ pub use backward::attention_backward;
 
 use crate::level::{Level, level};
 use crate::packed::Kind;
+use crate::packed::layout::from_bf16;
 
 /// Sizes that do not depend on the sequences.
 #[derive(Clone, Copy, Debug)]
@@ -29,11 +30,48 @@ pub struct Heads {
     pub scale: f32,
 }
 
+/// Keys or values as they are stored.
+#[derive(Clone, Copy, Debug)]
+pub enum Stored<'a> {
+    /// f32.
+    F32(&'a [f32]),
+    /// The 16 bits of bf16.
+    Bf16(&'a [u16]),
+}
+
+impl Stored<'_> {
+    fn len(&self) -> usize {
+        match self {
+            Stored::F32(values) => values.len(),
+            Stored::Bf16(values) => values.len(),
+        }
+    }
+
+    /// Calls `each` with the values from `at` on, one after the other.
+    #[inline(always)]
+    fn read(&self, at: usize, n: usize, mut each: impl FnMut(usize, f32)) {
+        match self {
+            Stored::F32(values) => values[at..at + n].iter().enumerate().for_each(|(i, value)| each(i, *value)),
+            Stored::Bf16(values) => {
+                values[at..at + n].iter().enumerate().for_each(|(i, bits)| each(i, from_bf16(*bits)));
+            }
+        }
+    }
+}
+
 /// `out = softmax(q k^T * scale) v` for every sequence and head, with products in f32 or, for [`Kind::Bf16`], of values
-/// rounded to bf16 (the softmax is in f32 always).
+/// rounded to bf16 (the softmax is in f32 always; few queries are multiplied in f32 with what is stored).
 ///
 /// Panics when the slices do not have the sizes that `segments` and `h` say.
-pub fn attention(kind: Kind, q: &[f32], k: &[f32], v: &[f32], segments: &[(usize, usize)], h: &Heads, out: &mut [f32]) {
+pub fn attention(
+    kind: Kind,
+    q: &[f32],
+    k: Stored<'_>,
+    v: Stored<'_>,
+    segments: &[(usize, usize)],
+    h: &Heads,
+    out: &mut [f32],
+) {
     attention_at(level(), kind, q, k, v, segments, h, out);
 }
 
@@ -42,13 +80,13 @@ pub(crate) fn attention_at(
     level: Level,
     kind: Kind,
     q: &[f32],
-    k: &[f32],
-    v: &[f32],
+    k: Stored<'_>,
+    v: Stored<'_>,
     segments: &[(usize, usize)],
     h: &Heads,
     out: &mut [f32],
 ) {
-    check(q, k, v, segments, h);
+    check(q.len(), k.len(), v.len(), segments, h);
     assert_eq!(out.len(), q.len(), "result size");
     let (mut first_query, mut first_key) = (0, 0);
     let mut sequences = Vec::new();
@@ -59,12 +97,13 @@ pub(crate) fn attention_at(
         first_query += queries;
         first_key += keys;
     }
-    // One question after a long past: nothing is gained by putting keys into another order first.
+    // Few queries after a long past: nothing is gained by putting keys into another order first.
     let (short, long): (Vec<Sequence>, Vec<Sequence>) = sequences.into_iter().partition(|s| s.queries < FEW);
-    few::few(level, q, k, v, &short, h, out);
     // Without the instructions, bf16 would only be slower.
     let kind = if kind == Kind::Bf16 && level.has_bf16() { kind } else { Kind::F32 };
-    panels::panels(&Inputs { level, kind, q, k, v, h }, &long, out);
+    let inputs = Inputs { level, kind, q, k, v, h };
+    few::few(&inputs, &short, out);
+    panels::panels(&inputs, &long, out);
 }
 
 /// Queries below which keys are read where they are.
@@ -92,17 +131,18 @@ struct Inputs<'a> {
     level: Level,
     kind: Kind,
     q: &'a [f32],
-    k: &'a [f32],
-    v: &'a [f32],
+    k: Stored<'a>,
+    v: Stored<'a>,
     h: &'a Heads,
 }
 
-fn check(q: &[f32], k: &[f32], v: &[f32], segments: &[(usize, usize)], h: &Heads) {
+/// Panics unless `q`, `k` and `v` have as many values as `segments` and `h` say.
+fn check(q: usize, k: usize, v: usize, segments: &[(usize, usize)], h: &Heads) {
     let (tq, tk) = segments.iter().fold((0, 0), |(q, k), s| (q + s.0, k + s.1));
     assert_eq!(h.heads % h.kv_heads, 0, "grouped heads");
-    assert_eq!(q.len(), tq * h.heads * h.dim, "query size");
-    assert_eq!(k.len(), tk * h.kv_heads * h.dim, "key size");
-    assert_eq!(v.len(), k.len(), "value size");
+    assert_eq!(q, tq * h.heads * h.dim, "query size");
+    assert_eq!(k, tk * h.kv_heads * h.dim, "key size");
+    assert_eq!(v, k, "value size");
     for &(queries, keys) in segments {
         assert!(!h.causal || queries <= keys, "a causal sequence needs a key for every query");
         assert!(queries == 0 || keys > 0, "a query without keys");
@@ -112,6 +152,7 @@ fn check(q: &[f32], k: &[f32], v: &[f32], segments: &[(usize, usize)], h: &Heads
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::packed::layout::bf16;
 
     /// The definition, in f64.
     fn reference(q: &[f64], k: &[f64], v: &[f64], segments: &[(usize, usize)], h: &Heads) -> Vec<f64> {
@@ -158,7 +199,7 @@ mod tests {
                 let q = wave(tq * heads * dim, 0.1);
                 let (k, v) = (wave(tk * kv_heads * dim, 0.5), wave(tk * kv_heads * dim, 1.1));
                 let mut out = vec![f32::NAN; q.len()];
-                attention_at(level, Kind::F32, &q, &k, &v, &segments, &h, &mut out);
+                attention_at(level, Kind::F32, &q, Stored::F32(&k), Stored::F32(&v), &segments, &h, &mut out);
                 let want = reference(&wide(&q), &wide(&k), &wide(&v), &segments, &h);
                 for (i, (a, b)) in out.iter().zip(&want).enumerate() {
                     assert!((f64::from(*a) - b).abs() < 5e-6, "causal {causal} {h:?} at {i}: {a} {b}");
@@ -171,16 +212,41 @@ mod tests {
     #[test]
     fn bf16_is_near_the_definition() {
         let h = Heads { heads: 4, kv_heads: 2, dim: 24, causal: true, scale: 0.2 };
-        let segments = [(40, 40), (33, 800), (9, 9)];
-        let (q, k, v) = (wave(82 * 96, 0.1), wave(849 * 48, 0.5), wave(849 * 48, 1.1));
+        let segments = [(40, 40), (33, 800), (9, 9), (1, 700), (3, 3)];
+        let (tq, tk) = segments.iter().fold((0, 0), |(a, b), s| (a + s.0, b + s.1));
+        let (q, k, v) = (wave(tq * 96, 0.1), wave(tk * 48, 0.5), wave(tk * 48, 1.1));
         let want = reference(&wide(&q), &wide(&k), &wide(&v), &segments, &h);
-        for level in Level::available() {
-            let mut out = vec![f32::NAN; q.len()];
-            attention_at(level, Kind::Bf16, &q, &k, &v, &segments, &h, &mut out);
-            let size = |x: &mut dyn Iterator<Item = f64>| x.map(|v| v * v).sum::<f64>().sqrt();
-            let off =
-                size(&mut out.iter().zip(&want).map(|(a, b)| f64::from(*a) - b)) / size(&mut want.iter().copied());
-            assert!(off < 0.01, "{level:?}: {off}");
+        let short = |x: &[f32]| -> Vec<u16> { x.iter().map(|v| bf16(*v)).collect() };
+        let (k16, v16) = (short(&k), short(&v));
+        let f32_or_bf16 = [(Stored::F32(&k), Stored::F32(&v)), (Stored::Bf16(&k16), Stored::Bf16(&v16))];
+        for (level, (k, v)) in Level::available().into_iter().flat_map(|level| f32_or_bf16.map(|kv| (level, kv))) {
+            for kind in [Kind::F32, Kind::Bf16] {
+                let mut out = vec![f32::NAN; q.len()];
+                attention_at(level, kind, &q, k, v, &segments, &h, &mut out);
+                let size = |x: &mut dyn Iterator<Item = f64>| x.map(|v| v * v).sum::<f64>().sqrt();
+                let off =
+                    size(&mut out.iter().zip(&want).map(|(a, b)| f64::from(*a) - b)) / size(&mut want.iter().copied());
+                assert!(off < 0.01, "{level:?}: {off}");
+            }
+        }
+    }
+
+    /// Keys and values in bf16 give exactly what the same values in f32 give.
+    #[test]
+    fn what_is_stored_short_is_read_as_it_is() {
+        let h = Heads { heads: 4, kv_heads: 2, dim: 40, causal: true, scale: 0.2 };
+        let segments = [(40, 45), (2, 300)];
+        let q = wave(42 * 160, 0.1);
+        let short = |phase: f32| -> Vec<u16> { wave(345 * 80, phase).iter().map(|v| bf16(*v)).collect() };
+        let (k, v) = (short(0.5), short(1.1));
+        let long = |x: &[u16]| -> Vec<f32> { x.iter().map(|v| from_bf16(*v)).collect() };
+        for (level, kind) in Level::available().into_iter().flat_map(|l| [(l, Kind::F32), (l, Kind::Bf16)]) {
+            let run = |k: Stored<'_>, v: Stored<'_>| {
+                let mut out = vec![f32::NAN; q.len()];
+                attention_at(level, kind, &q, k, v, &segments, &h, &mut out);
+                out
+            };
+            assert_eq!(run(Stored::Bf16(&k), Stored::Bf16(&v)), run(Stored::F32(&long(&k)), Stored::F32(&long(&v))));
         }
     }
 

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use super::{Inputs, Sequence};
 use crate::activation::exp;
 use crate::level::per_level;
-use crate::packed::rows::Rows;
+use crate::packed::rows::{Before, Rows};
 use crate::packed::tile::{Tile, add_tile};
 use crate::packed::{Kind, LANES, bytes_of, layout};
 
@@ -55,16 +55,13 @@ fn chunks(inputs: &Inputs<'_>, s: &Sequence, kv: usize) -> Vec<Chunk> {
         .step_by(CHUNK)
         .map(|first| {
             let keys = CHUNK.min(s.keys - first);
-            let mut k = Vec::with_capacity(keys * h.dim);
-            let mut v = vec![0.0; h.dim * keys];
-            for key in 0..keys {
+            let (mut k, mut v) = (vec![0.0; keys * h.dim], vec![0.0; h.dim * keys]);
+            for (key, k) in k.chunks_exact_mut(h.dim).enumerate() {
                 let at = at(first + key);
-                k.extend_from_slice(&inputs.k[at..at + h.dim]);
-                for (to, value) in v[key..].iter_mut().step_by(keys).zip(&inputs.v[at..at + h.dim]) {
-                    *to = *value;
-                }
+                inputs.k.read(at, h.dim, |c, value| k[c] = value);
+                inputs.v.read(at, h.dim, |c, value| v[c * keys + key] = value);
             }
-            let rows = |values: &[f32], t: usize, cols: usize| Rows::pack(kind, values, t, cols, false);
+            let rows = |values: &[f32], t: usize, cols: usize| Rows::pack(kind, values, t, cols, Before::Keep, false);
             Chunk { first, keys, k: rows(&k, keys, h.dim), v: rows(&v, h.dim, keys) }
         })
         .collect()
@@ -92,7 +89,7 @@ impl<'a> Panel<'a> {
             values.iter_mut().zip(q).for_each(|(value, q)| *value = q * h.scale);
         }
         let mut packed = vec![0; kind.panel_bytes(kind.steps(h.dim))];
-        layout::pack(kind, &values, h.dim, &mut packed, &mut []);
+        layout::pack(kind, &values, h.dim, &mut packed);
         let mut seen = [0; LANES];
         (0..queries).for_each(|n| seen[n] = s.seen(h.causal, first + n));
         Panel { inputs, at, queries, seen, packed }
@@ -129,21 +126,21 @@ impl<'a> Panel<'a> {
 
     /// `scores` `[keys, LANES]`.
     fn score(&self, chunk: &Chunk, scores: &mut [f32]) {
-        let (kind, steps) = (self.inputs.kind, chunk.k.steps());
-        for block in 0..chunk.k.blocks() {
-            let (first, m) = (chunk.k.first(block), chunk.k.height(block));
-            let tile = Tile { m, steps, x: chunk.k.chunk(block, 0..steps, 0), w: &self.packed, fresh: true };
-            add_tile(self.inputs.level, kind, &tile, &mut scores[first * LANES..(first + m) * LANES]);
-        }
+        self.multiply(&chunk.k, &self.packed, true, scores);
     }
 
     /// Adds to `sums` `[dim, LANES]` (at first: to zero) the values times their weights.
     fn gather(&self, chunk: &Chunk, weights: &[u8], fresh: bool, sums: &mut [f32]) {
-        let (kind, steps) = (self.inputs.kind, chunk.v.steps());
-        for block in 0..chunk.v.blocks() {
-            let (first, m) = (chunk.v.first(block), chunk.v.height(block));
-            let tile = Tile { m, steps, x: chunk.v.chunk(block, 0..steps, 0), w: weights, fresh };
-            add_tile(self.inputs.level, kind, &tile, &mut sums[first * LANES..(first + m) * LANES]);
+        self.multiply(&chunk.v, weights, fresh, sums);
+    }
+
+    /// Adds to `sums` (or to zero) all rows times one panel.
+    fn multiply(&self, rows: &Rows, w: &[u8], fresh: bool, sums: &mut [f32]) {
+        let shape = rows.shape;
+        for block in 0..shape.blocks() {
+            let (first, m) = (shape.first(block), shape.height(block));
+            let tile = Tile { m, steps: shape.steps(), x: rows.block(block), w, fresh, stride: LANES };
+            add_tile(self.inputs.level, self.inputs.kind, &tile, &mut sums[first * LANES..(first + m) * LANES]);
         }
     }
 

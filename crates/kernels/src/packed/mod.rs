@@ -4,8 +4,8 @@
 //!
 //! - **f32**: as it is.
 //! - **bf16**: weights and `x` rounded to bf16, products exact, sums in f32.
-//! - **int8**: one scale a row of `W` (largest value to 127); `x` gets a scale for each 128 values of a row, so that
-//!   one large value coarsens only its neighbours; sums exact in 32 bits.
+//! - **int8**: a bf16 scale for each 128 values of a row of `W` (largest value to 127); `x` gets a scale for each 64
+//!   values of a row, so that one large value coarsens only its neighbours; sums of 64 products exact in 32 bits.
 //! - **int4**: a bf16 scale for each 32 values of a row of `W`, values `-8..=7`; `x` as for int8.
 //!
 //! The bytes are the same at every level and on every machine, so that a converted file is mapped and used.
@@ -27,18 +27,26 @@ use rayon::prelude::*;
 use crate::gemm::{Matrix, Over, product};
 use crate::level::{Level, level};
 use crate::map::Mapped;
-use product::write;
+pub use rows::Before;
+use rows::Rows;
 
 /// Rows of `W` that lie side by side in a panel.
 pub(crate) const LANES: usize = 32;
 /// Bytes of one step of a panel: 32 bits for each lane.
 const STEP_BYTES: usize = 4 * LANES;
-/// Most rows of `x` that a tile multiplies at once.
-const TILE_ROWS: usize = 12;
-/// Values of a row of `W` that share a scale in 4-bit.
+/// Most rows of `x` that a tile multiplies at once: with two registers of lanes, their sums as whole numbers and as f32
+/// fit the 32 registers of AVX-512.
+const TILE_ROWS: usize = 6;
+/// Values of a row of `x` that share a scale in int8 and 4-bit.
+const CHUNK: usize = 64;
+/// Values of a row of `W` that share a scale in int8.
+const GROUP8: usize = 128;
+/// The same in 4-bit.
 const GROUP: usize = 32;
+/// Bytes of the scales of one group of a panel.
+const SCALES_BYTES: usize = 2 * LANES;
 /// Bytes of one group of a 4-bit panel: nibbles, then scales.
-const GROUP_BYTES: usize = LANES * GROUP / 2 + 2 * LANES;
+const GROUP_BYTES: usize = LANES * GROUP / 2 + SCALES_BYTES;
 
 /// How the values are stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -76,13 +84,14 @@ impl Kind {
         }
     }
 
-    /// Values along `cols` that a tile adds up before the sum goes to its f32 result; one scale of `x` spans as many.
-    pub(crate) fn chunk(self) -> usize {
-        match self {
-            Kind::F32 => 256,
-            Kind::Bf16 => 512,
-            Kind::Int8 | Kind::Int4 => 128,
-        }
+    /// Values along `cols` that are added up as whole numbers before the scales are applied; whole-number kinds only.
+    pub(crate) fn span(self) -> usize {
+        CHUNK.min(if self == Kind::Int4 { GROUP } else { GROUP8 })
+    }
+
+    /// Whether `x` and `W` are multiplied as whole numbers.
+    pub(crate) fn whole(self) -> bool {
+        matches!(self, Kind::Int8 | Kind::Int4)
     }
 
     /// Steps of a row of `cols` values.
@@ -96,6 +105,7 @@ impl Kind {
     /// Bytes of `steps` steps of a panel (4-bit: whole groups).
     pub(crate) fn panel_bytes(self, steps: usize) -> usize {
         match self {
+            Kind::Int8 => steps * STEP_BYTES + (steps * 4).div_ceil(GROUP8) * SCALES_BYTES,
             Kind::Int4 => steps * 4 / GROUP * GROUP_BYTES,
             _ => steps * STEP_BYTES,
         }
@@ -103,9 +113,7 @@ impl Kind {
 
     /// Bytes of a packed `[rows, cols]`.
     pub fn bytes(self, rows: usize, cols: usize) -> usize {
-        let panels = rows.div_ceil(LANES);
-        let scales = if self == Kind::Int8 { panels * LANES * 4 } else { 0 };
-        panels * self.panel_bytes(self.steps(cols)) + scales
+        rows.div_ceil(LANES) * self.panel_bytes(self.steps(cols))
     }
 }
 
@@ -127,6 +135,106 @@ pub enum Then {
     Keep,
     /// GELU in the tanh form.
     GeluTanh,
+    /// GELU with the error function.
+    GeluErf,
+}
+
+/// What stands between the two products of a perceptron.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Between {
+    /// GELU in the tanh form of one product.
+    GeluTanh,
+    /// GELU with the error function of one product.
+    GeluErf,
+    /// `silu(gate) * up` of two products.
+    SwiGlu,
+}
+
+/// A matrix and what is added to its product, one value a row.
+#[derive(Clone, Copy, Debug)]
+pub struct Affine<'a> {
+    /// `W`.
+    pub weight: &'a Packed,
+    /// `b`.
+    pub bias: Option<&'a [f32]>,
+}
+
+/// Panics unless the matrices are of one kind and width, and the biases as long as their rows.
+fn check(all: &[Affine<'_>]) -> (Kind, usize) {
+    let (kind, cols) = (all[0].weight.kind, all[0].weight.cols);
+    for affine in all {
+        assert!(affine.weight.kind == kind && affine.weight.cols == cols, "matrices of one product");
+        assert!(affine.bias.is_none_or(|bias| bias.len() == affine.weight.rows), "bias size");
+    }
+    (kind, cols)
+}
+
+/// `then(before(x) W^T + b)` of every matrix, or with `add` (as long as the result) `before(x) W^T + b + add`: `[t, rows]`
+/// of each after the other, in new memory every value of which is written once. The rows are brought into order once.
+///
+/// Panics when there is no matrix, when they differ in kind or columns, when slices do not have the sizes that `t`
+/// says, and for `add` together with an activation.
+pub fn products(
+    all: &[Affine<'_>],
+    x: &[f32],
+    t: usize,
+    before: Before<'_>,
+    then: Then,
+    add: Option<&[f32]>,
+) -> Vec<f32> {
+    let n = t * all.iter().map(|affine| affine.weight.rows).sum::<usize>();
+    let mut y: Vec<f32> = Vec::with_capacity(n);
+    write(level(), all, x, t, before, then, add, y.as_mut_ptr());
+    // SAFETY: `write` has written all `n` values.
+    unsafe { y.set_len(n) };
+    y
+}
+
+#[allow(clippy::too_many_arguments, reason = "the arguments of `products`")]
+fn write(
+    level: Level,
+    all: &[Affine<'_>],
+    x: &[f32],
+    t: usize,
+    before: Before<'_>,
+    then: Then,
+    add: Option<&[f32]>,
+    y: *mut f32,
+) {
+    let (kind, cols) = check(all);
+    assert_eq!(x.len(), t * cols, "input size");
+    let n: usize = all.iter().map(|affine| affine.weight.rows).sum();
+    assert!(add.is_none_or(|add| add.len() == t * n && then == Then::Keep), "what is added");
+    let rows = Rows::pack(kind, x, t, cols, before, product::large(t * n * cols));
+    product::values(level, all, &rows, t, then, add, y);
+}
+
+/// `between(before(x) W1^T + b1) W2^T + b2`, plus `add` where it is given, `[t, rows of W2]`; SwiGLU takes two first
+/// matrices, gate and up, the others one. What lies between is kept as the second product reads it, a few bytes a value.
+///
+/// Panics as [`products`] does.
+pub fn perceptron(
+    first: &[Affine<'_>],
+    between: Between,
+    second: Affine<'_>,
+    x: &[f32],
+    t: usize,
+    before: Before<'_>,
+    add: Option<&[f32]>,
+) -> Vec<f32> {
+    let ((kind, cols), (next_kind, middle)) = (check(first), check(&[second]));
+    assert_eq!(first.len(), if between == Between::SwiGlu { 2 } else { 1 }, "first matrices");
+    assert!(first.iter().all(|affine| affine.weight.rows == middle), "rows of the first matrices");
+    let n = t * second.weight.rows;
+    assert!(x.len() == t * cols && add.is_none_or(|add| add.len() == n), "input size");
+    let rows = Rows::pack(kind, x, t, cols, before, product::large(t * middle * cols));
+    let next = product::next(level(), first, &rows, t, between, next_kind);
+    drop(rows);
+    let mut y: Vec<f32> = Vec::with_capacity(n);
+    product::values(level(), &[second], &next, t, Then::Keep, add, y.as_mut_ptr());
+    // SAFETY: `values` has written all `n` values.
+    unsafe { y.set_len(n) };
+    y
 }
 
 /// 64 bytes at an address that is a multiple of 64.
@@ -184,17 +292,12 @@ impl Packed {
         let mut lines = vec![Line([0; 64]); len.div_ceil(64)];
         // SAFETY: as in `Storage::deref`, borrowed mutably.
         let bytes = unsafe { std::slice::from_raw_parts_mut(lines.as_mut_ptr().cast::<u8>(), len) };
-        let (panels, scales) = bytes.split_at_mut(rows.div_ceil(LANES) * kind.panel_bytes(kind.steps(cols)));
-        let mut scales: Vec<&mut [u8]> = scales.chunks_mut(4 * LANES).collect();
-        scales.resize_with(rows.div_ceil(LANES), Default::default);
-        panels.par_chunks_mut(kind.panel_bytes(kind.steps(cols))).zip(scales).enumerate().for_each(
-            |(panel, (bytes, scales))| {
-                let range = panel * LANES..rows.min((panel + 1) * LANES);
-                let mut values = vec![0.0; LANES * cols];
-                read(range.clone(), &mut values[..range.len() * cols]);
-                layout::pack(kind, &values, cols, bytes, scales);
-            },
-        );
+        bytes.par_chunks_mut(kind.panel_bytes(kind.steps(cols))).enumerate().for_each(|(panel, bytes)| {
+            let range = panel * LANES..rows.min((panel + 1) * LANES);
+            let mut values = vec![0.0; LANES * cols];
+            read(range.clone(), &mut values[..range.len() * cols]);
+            layout::pack(kind, &values, cols, bytes);
+        });
         Packed { kind, rows, cols, storage: Storage::Owned(Arc::new(lines), len) }
     }
 
@@ -233,26 +336,6 @@ impl Packed {
         self.multiply_at(level(), x, t, b, y);
     }
 
-    /// `then(x W^T + b)` in new memory, every value of which is written once.
-    ///
-    /// Panics when the slices do not have the sizes that `t` says.
-    pub fn product(&self, x: &[f32], t: usize, b: Option<&[f32]>, then: Then) -> Vec<f32> {
-        Packed::products(&[(self, b)], x, t, then)
-    }
-
-    /// [`Packed::product`] of the same rows with several matrices of one kind, `[t, rows]` of each after the other: the
-    /// rows are brought into order once.
-    ///
-    /// Panics when the matrices differ in kind or columns, and as `product` does.
-    pub fn products(all: &[(&Packed, Option<&[f32]>)], x: &[f32], t: usize, then: Then) -> Vec<f32> {
-        let n = t * all.iter().map(|(packed, _)| packed.rows).sum::<usize>();
-        let mut y: Vec<f32> = Vec::with_capacity(n);
-        write(level(), all, x, t, then, y.as_mut_ptr());
-        // SAFETY: `write` has written all `n` values.
-        unsafe { y.set_len(n) };
-        y
-    }
-
     /// `dx = dy W`: the gradient of [`Packed::multiply`] to `x`, in f32 with the values that [`Packed::unpack`] gives.
     ///
     /// Panics when the slices do not have the sizes that `t` says.
@@ -270,21 +353,11 @@ impl Packed {
 
     pub(crate) fn multiply_at(&self, level: Level, x: &[f32], t: usize, b: Option<&[f32]>, y: &mut [f32]) {
         assert_eq!(y.len(), t * self.rows, "result size");
-        write(level, &[(self, b)], x, t, Then::Keep, y.as_mut_ptr());
+        write(level, &[Affine { weight: self, bias: b }], x, t, Before::Keep, Then::Keep, None, y.as_mut_ptr());
     }
 
     fn panel(&self, panel: usize) -> &[u8] {
         let size = self.kind.panel_bytes(self.kind.steps(self.cols));
         &self.storage[panel * size..(panel + 1) * size]
-    }
-
-    /// Scales of the rows of an int8 matrix, little-endian f32 each.
-    fn row_scales(&self) -> &[u8] {
-        &self.storage[self.storage.len() - self.rows.div_ceil(LANES) * LANES * 4..]
-    }
-
-    /// Scale of row `row` of an int8 matrix.
-    fn row_scale(&self, row: usize) -> f32 {
-        f32::from_le_bytes(self.row_scales().as_chunks().0[row])
     }
 }

@@ -5,49 +5,37 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::rows::Rows;
+use super::rows::{Rows, Shape};
 use super::tile::{Tile, add_tile};
-use super::{Kind, LANES, Packed, TILE_ROWS, Then};
-use crate::activation::gelu;
+use super::{Affine, Between, GROUP8, Kind, LANES, TILE_ROWS, Then};
+use crate::activation;
 use crate::level::{Level, per_level};
 
 /// Multiplications below which a product stays on one thread (about 20 microseconds).
 const WORTH_THREADS: usize = 1 << 20;
-/// Bytes of packed rows of `x` that are multiplied with one panel after the other; they stay in the second cache.
-const NEAR_BYTES: usize = 512 << 10;
+/// Bytes of packed rows of `x` that are multiplied with one panel after the other; both stay in the second cache.
+const NEAR_BYTES: usize = 384 << 10;
+/// Outputs that become rows of the next product at once: whole groups and chunks.
+const WIDTH: usize = GROUP8;
 
-/// Writes `then(x W^T + b)` of every matrix to the `t * rows` values from `y` on, one after the other; the memory may
-/// hold nothing yet.
-pub(super) fn write(level: Level, all: &[(&Packed, Option<&[f32]>)], x: &[f32], t: usize, then: Then, y: *mut f32) {
-    let Some((first, _)) = all.first() else { return };
-    let (kind, cols) = (first.kind, first.cols);
-    assert_eq!(x.len(), t * cols, "input size");
-    for (packed, b) in all {
-        assert!(packed.kind == kind && packed.cols == cols, "matrices of one product");
-        assert!(b.is_none_or(|b| b.len() == packed.rows), "bias size");
-    }
-    let values: usize = all.iter().map(|(packed, _)| packed.rows).sum();
-    if t == 0 || values == 0 {
-        return;
-    }
-    let threads = rayon::current_num_threads();
-    let many = t * values * cols >= WORTH_THREADS && threads > 1;
-    let rows = Rows::pack(kind, x, t, cols, many);
-    let (mut products, mut start) = (Vec::new(), 0);
-    for (packed, bias) in all {
-        // SAFETY: `y` has `t * rows` values for each matrix, and `start` counts those before this one.
-        let out = Out(unsafe { y.add(start) });
-        products.push(Product { packed, rows: &rows, bias: *bias, then, level, out });
-        start += t * packed.rows;
-    }
-    let jobs: Vec<(&Product<'_>, Job)> = products
-        .iter()
-        .flat_map(|product| product.jobs(if many { threads } else { 1 }).into_iter().map(move |job| (product, job)))
-        .collect();
+/// Whether a product of so many multiplications is spread over the pool.
+pub(super) fn large(multiplications: usize) -> bool {
+    multiplications >= WORTH_THREADS && rayon::current_num_threads() > 1
+}
+
+/// Calls `work` for parts of all blocks of `shape` times all `units`, small enough that a thread that was held up leaves
+/// its share to the others.
+fn spread(shape: Shape, units: usize, many: bool, work: impl Fn(Range<usize>, Range<usize>) + Sync) {
+    let blocks = shape.blocks();
+    let near = (NEAR_BYTES / shape.block_bytes().max(1)).clamp(1, blocks.max(1));
+    let parts = if many { (24 * rayon::current_num_threads()).div_ceil(blocks.div_ceil(near)) } else { 1 };
+    let wide = units.div_ceil(parts.max(1)).max(1);
+    let starts = (0..blocks).step_by(near).flat_map(|block| (0..units).step_by(wide).map(move |unit| (block, unit)));
+    let one = |(block, unit): (usize, usize)| work(block..blocks.min(block + near), unit..units.min(unit + wide));
     if many {
-        jobs.par_iter().with_max_len(1).for_each(|(product, job)| product.run(job));
+        starts.collect::<Vec<_>>().into_par_iter().with_max_len(1).for_each(one);
     } else {
-        jobs.iter().for_each(|(product, job)| product.run(job));
+        starts.for_each(one);
     }
 }
 
@@ -60,119 +48,139 @@ unsafe impl Sync for Out {}
 // SAFETY: as above; the pointer itself is only a number.
 unsafe impl Send for Out {}
 
-/// Blocks of rows of `x` times panels of `W`.
-struct Job {
-    blocks: Range<usize>,
-    panels: Range<usize>,
+/// Some rows of `W` whose products are finished together.
+struct Unit<'a> {
+    affine: &'a Affine<'a>,
+    rows: Range<usize>,
 }
 
-struct Product<'a> {
-    packed: &'a Packed,
-    rows: &'a Rows,
-    bias: Option<&'a [f32]>,
-    then: Then,
+impl Unit<'_> {
+    /// The sums of one block, `[m, WIDTH]`; values beyond the unit's rows mean nothing.
+    fn multiply(&self, level: Level, x: &Rows, block: usize, sums: &mut [f32; TILE_ROWS * WIDTH]) {
+        let (m, weight) = (x.shape.height(block), self.affine.weight);
+        for (part, panel) in (self.rows.start / LANES..self.rows.end.div_ceil(LANES)).enumerate() {
+            let w = weight.panel(panel);
+            let tile = Tile { m, steps: x.shape.steps(), x: x.block(block), w, fresh: true, stride: WIDTH };
+            add_tile(level, weight.kind, &tile, &mut sums[part * LANES..(m - 1) * WIDTH + (part + 1) * LANES]);
+        }
+    }
+
+    /// The bias of its rows, zeros where there is none.
+    fn bias(&self) -> [f32; WIDTH] {
+        let mut bias = [0.0; WIDTH];
+        if let Some(all) = self.affine.bias {
+            bias[..self.rows.len()].copy_from_slice(&all[self.rows.clone()]);
+        }
+        bias
+    }
+}
+
+/// Rows of a matrix in units of `width`.
+fn units<'a>(affine: &'a Affine<'a>, width: usize) -> impl Iterator<Item = Unit<'a>> {
+    let n = affine.weight.rows;
+    (0..n).step_by(width).map(move |first| Unit { affine, rows: first..n.min(first + width) })
+}
+
+/// Writes `then(x W^T + b)` of every matrix, plus what is at the same place of `add`, to the `t * rows` values from `y`
+/// on, one matrix after the other; the memory may hold nothing yet.
+pub(super) fn values(
     level: Level,
-    out: Out,
+    all: &[Affine<'_>],
+    x: &Rows,
+    t: usize,
+    then: Then,
+    add: Option<&[f32]>,
+    y: *mut f32,
+) {
+    // Few rows: small units, so that there is one for every thread.
+    let width = if t > TILE_ROWS { WIDTH } else { LANES };
+    let (mut list, mut start) = (Vec::new(), 0);
+    for affine in all {
+        list.extend(units(affine, width).map(|unit| (unit, start)));
+        start += t * affine.weight.rows;
+    }
+    let multiplications = start * all.first().map_or(0, |affine| affine.weight.cols);
+    let y = Out(y);
+    spread(x.shape, list.len(), large(multiplications), |blocks, numbers| {
+        let y = y;
+        let mut sums = [0.0; TILE_ROWS * WIDTH];
+        for (unit, start) in &list[numbers] {
+            let (bias, n, width) = (unit.bias(), unit.affine.weight.rows, unit.rows.len());
+            for block in blocks.clone() {
+                unit.multiply(level, x, block, &mut sums);
+                for (row, sums) in (x.shape.first(block)..x.shape.first(block + 1)).zip(sums.chunks_exact(WIDTH)) {
+                    let at = start + row * n + unit.rows.start;
+                    // SAFETY: the row is below t and the unit's rows are the matrix's, so the values lie inside the
+                    // result `[t, n]` of this matrix; no other job has this block and this unit.
+                    let to = unsafe { std::slice::from_raw_parts_mut(y.0.add(at).cast::<MaybeUninit<f32>>(), width) };
+                    match add {
+                        None => finish_at(level, sums, &bias, then, to),
+                        Some(add) => finish_added_at(level, sums, &bias, &add[at..at + width], to),
+                    }
+                }
+            }
+        }
+    });
 }
 
-impl Product<'_> {
-    /// All work, in parts small enough that a thread that was held up leaves its share to the others.
-    fn jobs(&self, threads: usize) -> Vec<Job> {
-        let blocks = self.rows.blocks();
-        let near = (NEAR_BYTES / (self.rows.block_bytes().max(1))).clamp(1, 8);
-        let panels = self.packed.rows.div_ceil(LANES);
-        let parts = if threads == 1 { 1 } else { (24 * threads).div_ceil(blocks.div_ceil(near)).max(threads) };
-        let wide = panels.div_ceil(parts).max(1);
-        let starts =
-            (0..blocks).step_by(near).flat_map(|block| (0..panels).step_by(wide).map(move |panel| (block, panel)));
-        let job = |(block, panel): (usize, usize)| Job {
-            blocks: block..blocks.min(block + near),
-            panels: panel..panels.min(panel + wide),
-        };
-        starts.map(job).collect()
-    }
-
-    fn run(&self, job: &Job) {
-        let mut sums = vec![0.0; job.blocks.len() * TILE_ROWS * LANES];
-        for panel in job.panels.clone() {
-            self.sum(job, panel, &mut sums);
-            let after = self.after(panel);
-            for (block, sums) in job.blocks.clone().zip(sums.chunks_mut(TILE_ROWS * LANES)) {
-                self.finish(panel, block, &after, &mut sums[..self.rows.height(block) * LANES]);
+/// `between(x W^T + b)` as rows of the next product, which is of `kind`: never in memory as f32.
+pub(super) fn next(level: Level, all: &[Affine<'_>], x: &Rows, t: usize, between: Between, kind: Kind) -> Rows {
+    let (n, cols) = (all[0].weight.rows, all[0].weight.cols);
+    let mut next = Rows::room(kind, t, n);
+    let out = next.out();
+    let list: Vec<Vec<Unit<'_>>> = all.iter().map(|affine| units(affine, WIDTH).collect()).collect();
+    let then = match between {
+        Between::GeluTanh => Then::GeluTanh,
+        Between::GeluErf => Then::GeluErf,
+        Between::SwiGlu => Then::Keep,
+    };
+    spread(x.shape, list[0].len(), large(t * n * cols * all.len()), |blocks, numbers| {
+        let (mut sums, mut ready) = ([0.0; TILE_ROWS * WIDTH], [[0.0; TILE_ROWS * WIDTH]; 2]);
+        for number in numbers {
+            let biases = list.iter().map(|units| units[number].bias()).collect::<Vec<_>>();
+            for block in blocks.clone() {
+                let m = x.shape.height(block);
+                for ((units, bias), ready) in list.iter().zip(&biases).zip(&mut ready) {
+                    units[number].multiply(level, x, block, &mut sums);
+                    for (sums, ready) in sums.chunks_exact(WIDTH).zip(ready.chunks_exact_mut(WIDTH)).take(m) {
+                        finish_at(level, sums, bias, then, written(ready));
+                    }
+                }
+                let [first, second] = &mut ready;
+                if between == Between::SwiGlu {
+                    activation::swiglu_to_at(level, &mut first[..m * WIDTH], &second[..m * WIDTH]);
+                }
+                // SAFETY: no other job has this block and these columns.
+                unsafe { out.put(block, list[0][number].rows.clone(), &first[..m * WIDTH]) };
             }
         }
-    }
+    });
+    next
+}
 
-    /// Sums of all chunks for one panel, block by block.
-    fn sum(&self, job: &Job, panel: usize, sums: &mut [f32]) {
-        let (kind, bytes) = (self.packed.kind, self.packed.panel(panel));
-        let (steps, chunk) = (self.rows.steps(), kind.chunk() / kind.per_step());
-        for (number, first) in (0..steps).step_by(chunk).enumerate() {
-            let last = steps.min(first + chunk);
-            let w = &bytes[kind.panel_bytes(first)..kind.panel_bytes(last)];
-            for (block, sums) in job.blocks.clone().zip(sums.chunks_mut(TILE_ROWS * LANES)) {
-                let m = self.rows.height(block);
-                let x = self.rows.chunk(block, first..last, number);
-                let tile = Tile { m, steps: last - first, x, w, fresh: number == 0 };
-                add_tile(self.level, kind, &tile, &mut sums[..m * LANES]);
-            }
-        }
-    }
+/// Values as memory that may be written.
+fn written(values: &mut [f32]) -> &mut [MaybeUninit<f32>] {
+    // SAFETY: the same layout; only numbers are written through it.
+    unsafe { std::slice::from_raw_parts_mut(values.as_mut_ptr().cast(), values.len()) }
+}
 
-    /// What the sums of a panel are multiplied with, and what is added then; one a lane.
-    fn after(&self, panel: usize) -> [[f32; LANES]; 2] {
-        let first = panel * LANES;
-        let (mut factor, mut add) = ([1.0; LANES], [0.0; LANES]);
-        if self.packed.kind == Kind::Int8 {
-            let scales = self.packed.row_scales();
-            for (factor, bytes) in factor.iter_mut().zip(scales[4 * first..].as_chunks::<4>().0) {
-                *factor = f32::from_le_bytes(*bytes);
-            }
-        }
-        if let Some(bias) = self.bias {
-            add.iter_mut().zip(&bias[first..]).for_each(|(add, bias)| *add = *bias);
-        }
-        [factor, add]
-    }
-
-    /// Scales, adds the bias and writes one tile of the result.
-    fn finish(&self, panel: usize, block: usize, [factor, add]: &[[f32; LANES]; 2], sums: &mut [f32]) {
-        let (n, first) = (self.packed.rows, panel * LANES);
-        let width = LANES.min(n - first);
-        let row = self.rows.first(block);
-        for (m, sums) in sums.chunks_exact(LANES).enumerate() {
-            // SAFETY: the block's rows are below t and first + width <= n, so the values lie inside the result
-            // `[t, n]`; no other job has this block and this panel.
-            let to = unsafe {
-                let start = self.out.0.add((row + m) * n + first).cast::<MaybeUninit<f32>>();
-                std::slice::from_raw_parts_mut(start, width)
-            };
-            match self.then {
-                Then::Keep => write_row_at(self.level, sums, factor, add, to),
-                Then::GeluTanh => write_gelu_row_at(self.level, sums, factor, add, to),
-            }
+per_level! {
+    /// `then(sums + bias)` of one row.
+    fn finish / finish_at(sums: &[f32], bias: &[f32], then: Then, to: &mut [MaybeUninit<f32>]) {
+        let all = to.iter_mut().zip(sums).zip(bias);
+        match then {
+            Then::Keep => all.for_each(|((to, sum), bias)| { to.write(sum + bias); }),
+            Then::GeluTanh => all.for_each(|((to, sum), bias)| { to.write(activation::gelu(sum + bias)); }),
+            Then::GeluErf => all.for_each(|((to, sum), bias)| { to.write(activation::gelu_exact(sum + bias)); }),
         }
     }
 }
 
 per_level! {
-    /// One row of a tile to the result. (A call a row: over all rows the compiler would make lanes of the rows.)
-    fn write_row / write_row_at(
-        sums: &[f32], factor: &[f32; LANES], add: &[f32; LANES], to: &mut [MaybeUninit<f32>],
-    ) {
-        for (((to, sum), factor), add) in to.iter_mut().zip(sums).zip(factor).zip(add) {
-            to.write(sum * factor + add);
-        }
-    }
-}
-
-per_level! {
-    /// The same with GELU.
-    fn write_gelu_row / write_gelu_row_at(
-        sums: &[f32], factor: &[f32; LANES], add: &[f32; LANES], to: &mut [MaybeUninit<f32>],
-    ) {
-        for (((to, sum), factor), add) in to.iter_mut().zip(sums).zip(factor).zip(add) {
-            to.write(gelu(sum * factor + add));
+    /// `sums + bias + add` of one row.
+    fn finish_added / finish_added_at(sums: &[f32], bias: &[f32], add: &[f32], to: &mut [MaybeUninit<f32>]) {
+        for (((to, sum), bias), add) in to.iter_mut().zip(sums).zip(bias).zip(add) {
+            to.write(sum + bias + add);
         }
     }
 }

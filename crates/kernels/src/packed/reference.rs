@@ -1,7 +1,7 @@
 //! What the packed products mean, in f64 and plain loops; the tests compare every level with it.
 
 use super::layout::{bf16, from_bf16};
-use super::{Kind, Packed};
+use super::{CHUNK, Kind, Packed};
 
 /// `x` as the product of `kind` sees it.
 pub(super) fn seen(kind: Kind, x: &[f32], cols: usize) -> Vec<f64> {
@@ -9,7 +9,7 @@ pub(super) fn seen(kind: Kind, x: &[f32], cols: usize) -> Vec<f64> {
         match kind {
             Kind::F32 => row.iter().map(|v| f64::from(*v)).collect(),
             Kind::Bf16 => row.iter().map(|v| f64::from(from_bf16(bf16(*v)))).collect(),
-            Kind::Int8 | Kind::Int4 => row.chunks(kind.chunk()).flat_map(whole).collect(),
+            Kind::Int8 | Kind::Int4 => row.chunks(CHUNK).flat_map(whole).collect(),
         }
     };
     x.chunks(cols).flat_map(one).collect()

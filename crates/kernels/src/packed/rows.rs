@@ -5,186 +5,294 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::layout::bf16;
-use super::{GROUP, Kind, TILE_ROWS};
-use crate::level::per_level;
+use super::layout::{MAGIC, bf16};
+use super::{CHUNK, GROUP, GROUP8, Kind, TILE_ROWS};
+use crate::level::{level, per_level};
+use crate::norm;
 
-/// All rows of one product.
-pub(crate) struct Rows {
+/// What is done to the rows of `x` before a product.
+#[derive(Clone, Copy, Debug)]
+pub enum Before<'a> {
+    /// Nothing.
+    Keep,
+    /// LayerNorm with weight and bias `[cols]`.
+    LayerNorm {
+        /// Factors.
+        weight: &'a [f32],
+        /// Added last.
+        bias: &'a [f32],
+        /// Added to the variance.
+        eps: f32,
+    },
+    /// RMSNorm with weight `[cols]`.
+    RmsNorm {
+        /// Factors.
+        weight: &'a [f32],
+        /// Added to the mean square.
+        eps: f32,
+    },
+}
+
+/// Sizes of packed rows, from which the places of everything follow.
+#[derive(Clone, Copy)]
+pub(crate) struct Shape {
     kind: Kind,
     t: usize,
-    steps: usize,
-    blocks: Vec<Block>,
+    cols: usize,
 }
 
-#[derive(Default)]
-struct Block {
-    /// `[steps, m]`.
-    lanes: Vec<u32>,
-    /// `[chunks, m]`: scale of a row's values in a chunk; whole-number kinds only.
-    scales: Vec<f32>,
-    /// `[chunks or groups, m]`: what must be added to the sum of (stored weight times value) because stored weights
-    /// lie above their values; whole-number kinds only.
-    offsets: Vec<i32>,
-}
-
-/// What a tile reads of a block: one chunk.
-#[derive(Clone, Copy)]
-pub(crate) struct Chunk<'a> {
-    /// `[steps, m]`.
-    pub(crate) lanes: &'a [u32],
-    /// `[m]`, or empty.
-    pub(crate) scales: &'a [f32],
-    /// `[1 or groups, m]`, or empty.
-    pub(crate) offsets: &'a [i32],
-}
-
-impl Rows {
-    /// Packs `x` `[t, cols]`, on all threads when it is `large`.
-    pub(crate) fn pack(kind: Kind, x: &[f32], t: usize, cols: usize, large: bool) -> Rows {
-        let steps = kind.steps(cols);
-        let number = t.div_ceil(TILE_ROWS);
-        let rows = Rows { kind, t, steps, blocks: Vec::new() };
-        let one = |block: usize| {
-            let first = Rows::start(t, number, block);
-            let m = Rows::start(t, number, block + 1) - first;
-            Block::pack(kind, &x[first * cols..(first + m) * cols], cols, steps)
-        };
-        let blocks =
-            if large { (0..number).into_par_iter().map(one).collect() } else { (0..number).map(one).collect() };
-        Rows { blocks, ..rows }
+impl Shape {
+    pub(crate) fn blocks(self) -> usize {
+        self.t.div_ceil(TILE_ROWS)
     }
 
-    /// First row of a block: heights differ by one at most.
-    fn start(t: usize, blocks: usize, block: usize) -> usize {
-        t * block / blocks
+    pub(crate) fn steps(self) -> usize {
+        self.kind.steps(self.cols)
     }
 
-    pub(crate) fn blocks(&self) -> usize {
-        self.blocks.len()
-    }
-
-    pub(crate) fn steps(&self) -> usize {
-        self.steps
+    /// Chunks and spans of a row.
+    fn counts(self) -> (usize, usize) {
+        let width = if self.kind.whole() { self.steps() * 4 } else { 0 };
+        (width.div_ceil(CHUNK), width.div_ceil(self.kind.span()))
     }
 
     /// Bytes of a block of full height.
-    pub(crate) fn block_bytes(&self) -> usize {
-        TILE_ROWS * self.steps * 4
+    pub(crate) fn block_bytes(self) -> usize {
+        TILE_ROWS * self.steps() * 4
     }
 
-    pub(crate) fn first(&self, block: usize) -> usize {
-        Rows::start(self.t, self.blocks.len(), block)
+    /// First row of a block: heights differ by one at most.
+    pub(crate) fn first(self, block: usize) -> usize {
+        self.t * block / self.blocks()
     }
 
-    pub(crate) fn height(&self, block: usize) -> usize {
+    pub(crate) fn height(self, block: usize) -> usize {
         self.first(block + 1) - self.first(block)
     }
+}
 
-    /// Steps `steps`, which are chunk `number`, of a block.
-    pub(crate) fn chunk(&self, block: usize, steps: Range<usize>, number: usize) -> Chunk<'_> {
-        let m = self.height(block);
-        let block = &self.blocks[block];
-        let (scales, offsets) = match self.kind {
-            Kind::F32 | Kind::Bf16 => (0..0, 0..0),
-            Kind::Int8 => (number * m..(number + 1) * m, number * m..(number + 1) * m),
-            Kind::Int4 => (number * m..(number + 1) * m, steps.start * 4 / GROUP * m..steps.end * 4 / GROUP * m),
+/// All rows of one product.
+pub(crate) struct Rows {
+    pub(crate) shape: Shape,
+    /// Block after block, `[steps, m]` each.
+    lanes: Vec<u32>,
+    /// Block after block, `[chunks, m]` each: scale of a row's values in a chunk; whole-number kinds only.
+    scales: Vec<f32>,
+    /// Block after block, `[spans, m]` each: what must be added to the sum of (stored weight times value) because stored
+    /// weights lie above their values; whole-number kinds only.
+    offsets: Vec<i32>,
+}
+
+/// What a tile reads: one block.
+#[derive(Clone, Copy)]
+pub(crate) struct Block<'a> {
+    /// `[steps, m]`.
+    pub(crate) lanes: &'a [u32],
+    /// `[chunks, m]`, or empty.
+    pub(crate) scales: &'a [f32],
+    /// `[spans, m]`, or empty.
+    pub(crate) offsets: &'a [i32],
+}
+
+/// Some columns of a block, to be written.
+struct Part<'a> {
+    lanes: &'a mut [u32],
+    scales: &'a mut [f32],
+    offsets: &'a mut [i32],
+}
+
+impl Rows {
+    /// Room for `t` rows of `cols` values.
+    pub(crate) fn room(kind: Kind, t: usize, cols: usize) -> Rows {
+        let shape = Shape { kind, t, cols };
+        let (chunks, spans) = shape.counts();
+        Rows { shape, lanes: vec![0; t * shape.steps()], scales: vec![0.0; t * chunks], offsets: vec![0; t * spans] }
+    }
+
+    /// Packs `x` `[t, cols]` after `before`, on all threads when it is `large`.
+    pub(crate) fn pack(kind: Kind, x: &[f32], t: usize, cols: usize, before: Before<'_>, large: bool) -> Rows {
+        let mut rows = Rows::room(kind, t, cols);
+        let (shape, out) = (rows.shape, rows.out());
+        let one = |block: usize| {
+            let x = &x[shape.first(block) * cols..shape.first(block + 1) * cols];
+            // SAFETY: every block is written by one call.
+            match before {
+                Before::Keep => unsafe { out.put(block, 0..cols, x) },
+                _ => unsafe { out.put(block, 0..cols, &normed(x, before)) },
+            }
         };
-        let lanes = &block.lanes[steps.start * m..steps.end * m];
-        Chunk { lanes, scales: &block.scales[scales], offsets: &block.offsets[offsets] }
+        let blocks = shape.blocks();
+        if large { (0..blocks).into_par_iter().with_min_len(4).for_each(one) } else { (0..blocks).for_each(one) }
+        rows
+    }
+
+    pub(crate) fn block(&self, block: usize) -> Block<'_> {
+        let (first, last) = (self.shape.first(block), self.shape.first(block + 1));
+        let (steps, (chunks, spans)) = (self.shape.steps(), self.shape.counts());
+        Block {
+            lanes: &self.lanes[first * steps..last * steps],
+            scales: &self.scales[first * chunks..last * chunks],
+            offsets: &self.offsets[first * spans..last * spans],
+        }
+    }
+
+    /// Where several jobs write the rows.
+    pub(crate) fn out(&mut self) -> RowsOut {
+        RowsOut {
+            shape: self.shape,
+            lanes: self.lanes.as_mut_ptr(),
+            scales: self.scales.as_mut_ptr(),
+            offsets: self.offsets.as_mut_ptr(),
+        }
     }
 }
 
-impl Block {
-    fn pack(kind: Kind, x: &[f32], cols: usize, steps: usize) -> Block {
-        let m = x.len() / cols;
-        let mut block = Block { lanes: vec![0; steps * m], ..Block::default() };
-        match kind {
-            Kind::F32 => turn(&mut block.lanes, m, |row, step| x[row * cols + step].to_bits()),
-            Kind::Bf16 => {
-                let mut short = vec![0; 2 * steps * m];
-                for (x, short) in x.chunks_exact(cols).zip(short.chunks_exact_mut(2 * steps)) {
-                    round(x, short);
+/// `before` of rows of values.
+fn normed(x: &[f32], before: Before<'_>) -> Vec<f32> {
+    let mut y = vec![0.0; x.len()];
+    match before {
+        Before::Keep => y.copy_from_slice(x),
+        Before::LayerNorm { weight, bias, eps } => norm::layer_norm(x, weight, bias, eps, &mut y),
+        Before::RmsNorm { weight, eps } => norm::rms_norm(x, weight, eps, &mut y),
+    }
+    y
+}
+
+/// The memory of [`Rows`]; jobs write disjoint parts of it.
+#[derive(Clone, Copy)]
+pub(crate) struct RowsOut {
+    shape: Shape,
+    lanes: *mut u32,
+    scales: *mut f32,
+    offsets: *mut i32,
+}
+
+// SAFETY: whoever calls `put` from several threads promises that no two calls share a block and a column.
+unsafe impl Sync for RowsOut {}
+// SAFETY: as above; the pointers themselves are only numbers.
+unsafe impl Send for RowsOut {}
+
+impl RowsOut {
+    /// Packs `values`, the columns `columns` of all rows of `block`, row after row of any equal stride. The first column
+    /// is a multiple of 128, the last one too unless it is the last of all.
+    ///
+    /// # Safety
+    /// The rows live, and no other call for the same block and an overlapping range of columns runs meanwhile.
+    pub(crate) unsafe fn put(&self, block: usize, columns: Range<usize>, values: &[f32]) {
+        let Shape { kind, cols, .. } = self.shape;
+        assert!(block < self.shape.blocks() && columns.end <= cols, "place of packed rows");
+        assert!(columns.start.is_multiple_of(GROUP8), "first column of packed rows");
+        assert!(columns.end == cols || columns.end.is_multiple_of(GROUP8), "last column of packed rows");
+        let (first, m) = (self.shape.first(block), self.shape.height(block));
+        let (steps, (chunks, spans)) = (self.shape.steps(), self.shape.counts());
+        let end = if columns.end == cols { steps * kind.per_step() } else { columns.end };
+        // Where units of so many columns lie, of which a row has `all`.
+        let range = |unit: usize, all: usize| {
+            let (from, to) = (columns.start / unit, end.div_ceil(unit));
+            if all == 0 { 0..0 } else { first * all + from * m..first * all + to * m }
+        };
+        let (lanes, scales, offsets) = (range(kind.per_step(), steps), range(CHUNK, chunks), range(kind.span(), spans));
+        // SAFETY: the ranges lie inside the block's own parts of the three arrays, because the columns lie inside the
+        // row; as the caller promises, nobody else has them.
+        let part = unsafe {
+            Part {
+                lanes: std::slice::from_raw_parts_mut(self.lanes.add(lanes.start), lanes.len()),
+                scales: std::slice::from_raw_parts_mut(self.scales.add(scales.start), scales.len()),
+                offsets: std::slice::from_raw_parts_mut(self.offsets.add(offsets.start), offsets.len()),
+            }
+        };
+        part.write(kind, m, values, columns.len());
+    }
+}
+
+/// Columns that are packed at once: few enough that all that is touched stays in the first cache.
+const NEAR: usize = GROUP8;
+
+impl Part<'_> {
+    /// `values`: `m` rows, of which the first `cols` values count.
+    fn write(self, kind: Kind, m: usize, values: &[f32], cols: usize) {
+        let (stride, per_step, level) = (values.len() / m, kind.per_step(), level());
+        let units = |unit: usize| NEAR / unit * m;
+        let mut scales = self.scales.chunks_mut(units(CHUNK));
+        let mut offsets = self.offsets.chunks_mut(units(kind.span()));
+        for (number, lanes) in self.lanes.chunks_mut(units(per_step)).enumerate() {
+            let columns = number * NEAR..cols.min((number + 1) * NEAR);
+            let row = |r: usize| &values[r * stride..][columns.clone()];
+            let mut words = [0u32; TILE_ROWS * NEAR];
+            match kind {
+                Kind::F32 => {
+                    for (r, words) in words.chunks_exact_mut(NEAR).enumerate().take(m) {
+                        words.iter_mut().zip(row(r)).for_each(|(word, value)| *word = value.to_bits());
+                    }
                 }
-                let word = |at: usize| u32::from(short[at]) | u32::from(short[at + 1]) << 16;
-                turn(&mut block.lanes, m, |row, step| word(2 * (row * steps + step)));
+                Kind::Bf16 => {
+                    for (r, words) in words.chunks_exact_mut(NEAR).enumerate().take(m) {
+                        round_at(level, row(r), words);
+                    }
+                }
+                Kind::Int8 | Kind::Int4 => {
+                    let (scales, offsets) = (scales.next().unwrap_or_default(), offsets.next().unwrap_or_default());
+                    for (r, words) in words.chunks_exact_mut(NEAR).enumerate().take(m) {
+                        let (mut beside, words) = (Beside::default(), &mut words.as_chunks_mut().0[0]);
+                        if columns.len() == NEAR {
+                            quantise_at(level, row(r), kind, words, &mut beside);
+                        } else {
+                            let mut padded = [0.0; NEAR];
+                            padded[..columns.len()].copy_from_slice(row(r));
+                            quantise_at(level, &padded, kind, words, &mut beside);
+                        }
+                        scales[r..].iter_mut().step_by(m).zip(beside.scales).for_each(|(to, from)| *to = from);
+                        offsets[r..].iter_mut().step_by(m).zip(beside.offsets).for_each(|(to, from)| *to = from);
+                    }
+                }
             }
-            Kind::Int8 => block.quantise(x, cols, kind.chunk(), kind.chunk(), 128),
-            Kind::Int4 => block.quantise(x, cols, kind.chunk(), GROUP, 8),
+            for (step, lanes) in lanes.chunks_exact_mut(m).enumerate() {
+                for (r, lane) in lanes.iter_mut().enumerate() {
+                    *lane = words[r * NEAR + step];
+                }
+            }
         }
-        block
     }
+}
 
-    /// Whole numbers with a scale for each `chunk` of a row and an offset for each `span`.
-    fn quantise(&mut self, x: &[f32], cols: usize, chunk: usize, span: usize, zero: i32) {
-        let m = x.len() / cols;
-        let width = self.lanes.len() / m * 4;
-        self.scales = vec![0.0; cols.div_ceil(chunk) * m];
-        self.offsets = vec![0; width.div_ceil(span) * m];
-        let mut whole = vec![0; width * m];
-        for (row, (x, whole)) in x.chunks_exact(cols).zip(whole.chunks_exact_mut(width)).enumerate() {
-            for (number, (x, whole)) in x.chunks(chunk).zip(whole.chunks_mut(chunk)).enumerate() {
-                whole_numbers(x, whole, &mut self.scales[number * m + row]);
-            }
-            for (number, whole) in whole.chunks(span).enumerate() {
-                let mut sum = 0;
-                add_up(whole, &mut sum);
-                self.offsets[number * m + row] = -zero * sum;
+/// What stands beside the whole numbers of [`NEAR`] values.
+#[derive(Default)]
+pub(crate) struct Beside {
+    scales: [f32; NEAR / CHUNK],
+    offsets: [i32; NEAR / GROUP],
+}
+
+per_level! {
+    /// Values `x` `[NEAR]` as whole numbers, four in a word, the largest of each chunk 127.
+    fn quantise / quantise_at(x: &[f32], kind: Kind, words: &mut [u32; NEAR / 4], beside: &mut Beside) {
+        let mut whole = [0i8; NEAR];
+        for ((x, whole), scale) in x.chunks_exact(CHUNK).zip(whole.chunks_exact_mut(CHUNK)).zip(&mut beside.scales) {
+            // The sizes' bits as whole numbers are ordered like the sizes, and infinities and NaN stay the largest.
+            let most = f32::from_bits(x.iter().fold(0, |most, value| value.abs().to_bits().max(most)));
+            *scale = most / 127.0;
+            // Rows of nothing but values too small to divide by are zero.
+            let inverse = if most > 1e-30 { 127.0 / most } else { 0.0 };
+            for (whole, value) in whole.iter_mut().zip(x) {
+                *whole = (value * inverse + MAGIC).to_bits() as i8;
             }
         }
-        let four = |at: usize| [whole[at] as u8, whole[at + 1] as u8, whole[at + 2] as u8, whole[at + 3] as u8];
-        turn(&mut self.lanes, m, |row, step| u32::from_le_bytes(four(row * width + 4 * step)));
+        let (zero, span) = if kind == Kind::Int8 { (128, CHUNK) } else { (8, GROUP) };
+        for (offset, whole) in beside.offsets.iter_mut().zip(whole.chunks_exact(span)) {
+            *offset = -zero * whole.iter().map(|value| i32::from(*value)).sum::<i32>();
+        }
+        for i in 0..NEAR / 4 {
+            let four = [whole[4 * i], whole[4 * i + 1], whole[4 * i + 2], whole[4 * i + 3]];
+            words[i] = u32::from_le_bytes(four.map(|value| value as u8));
+        }
     }
 }
 
 per_level! {
-    /// `x` as whole numbers of `scale`, the largest 127; `whole` may be longer than `x`, with zeros behind it.
-    pub(crate) fn whole_numbers / whole_numbers_at(x: &[f32], whole: &mut [i8], scale: &mut f32) {
-        // Adding 1.5 * 2^23 rounds to the nearest whole number, ties to even, and leaves it in the low bits.
-        const MAGIC: f32 = 12_582_912.0;
-        // The sizes' bits as whole numbers are ordered like the sizes, and infinities and NaN stay the largest.
-        let mut lanes = [0u32; 16];
-        for chunk in x.chunks(16) {
-            for (lane, value) in lanes.iter_mut().zip(chunk) {
-                *lane = value.abs().to_bits().max(*lane);
-            }
-        }
-        let most = f32::from_bits(lanes.iter().fold(0, |a, b| a.max(*b)));
-        *scale = most / 127.0;
-        // Rows of nothing but values too small to divide by are zero.
-        let inverse = if most > 1e-30 { 127.0 / most } else { 0.0 };
-        for (whole, value) in whole.iter_mut().zip(x) {
-            *whole = (value * inverse + MAGIC).to_bits() as i8;
-        }
-    }
-}
-
-per_level! {
-    /// The sum of `whole`.
-    fn add_up / add_up_at(whole: &[i8], sum: &mut i32) {
-        *sum = whole.iter().map(|v| i32::from(*v)).sum();
-    }
-}
-
-per_level! {
-    /// `x` rounded to bf16; `short` may be longer, with zeros behind it.
-    fn round / round_at(x: &[f32], short: &mut [u16]) {
-        for (short, value) in short.iter_mut().zip(x) {
-            *short = bf16(*value);
-        }
-    }
-}
-
-/// Steps that are turned at once: few enough that the words written stay in the first cache.
-const TURN: usize = 16;
-
-/// `lanes[step * m + row] = word(row, step)`.
-fn turn(lanes: &mut [u32], m: usize, word: impl Fn(usize, usize) -> u32) {
-    for (part, lanes) in lanes.chunks_mut(TURN * m).enumerate() {
-        for row in 0..m {
-            for (step, lane) in lanes[row..].iter_mut().step_by(m).enumerate() {
-                *lane = word(row, part * TURN + step);
-            }
+    /// `x` rounded to bf16, two in a word.
+    fn round / round_at(x: &[f32], words: &mut [u32]) {
+        for (word, pair) in words.iter_mut().zip(x.chunks(2)) {
+            let second = pair.get(1).map_or(0, |value| bf16(*value));
+            *word = u32::from(bf16(pair[0])) | u32::from(second) << 16;
         }
     }
 }

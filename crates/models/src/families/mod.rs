@@ -25,8 +25,13 @@ pub fn open(
 }
 
 /// Writes the model of `folder` to `out` with its matrices packed as `kind`, and everything else that it needs; the
-/// new folder loads by mapping. Fails when `out` holds a model already.
-pub fn convert(folder: &Path, out: &Path, kind: Kind) -> Result<(), ModelError> {
+/// new folder loads by mapping. Where a GGUF file is given as `language`, the language part's weights are read from it.
+/// One tensor at a time is in memory.
+///
+/// # Errors
+/// When `out` holds a model already, and when a tensor is missing, has another shape or type than the configuration of
+/// `folder` asks for, or is cut off; all of that is checked before anything is written.
+pub fn convert(folder: &Path, out: &Path, kind: Kind, language: Option<&Path>) -> Result<(), ModelError> {
     let wrong = |file: &Path, error: std::io::Error| ModelError::File { file: file.into(), what: error.to_string() };
     let file = out.join("model.safetensors");
     if file.exists() {
@@ -34,10 +39,9 @@ pub fn convert(folder: &Path, out: &Path, kind: Kind) -> Result<(), ModelError> 
         return Err(ModelError::File { file, what });
     }
     let weights = match family(folder)? {
-        Family::VideoLlama3 => {
-            videollama3::VideoLlama3::open(folder, Precision::Packed(kind), &Device::Cpu)?.weights().clone()
-        }
+        Family::VideoLlama3 => videollama3::VideoLlama3::list(folder, kind, language)?,
     };
+    let tensors = weights.found()?;
     std::fs::create_dir_all(out).map_err(|error| wrong(out, error))?;
     for entry in std::fs::read_dir(folder).map_err(|error| wrong(folder, error))? {
         let from = entry.map_err(|error| wrong(folder, error))?.path();
@@ -47,7 +51,7 @@ pub fn convert(folder: &Path, out: &Path, kind: Kind) -> Result<(), ModelError> 
             std::fs::copy(&from, out.join(name)).map_err(|error| wrong(&from, error))?;
         }
     }
-    save::write(&weights, &file)
+    save::write(&tensors, &file)
 }
 
 /// Loads a checkpoint folder as f32 variables, to go on training it; the variables are those of the weights.

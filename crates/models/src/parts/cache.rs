@@ -10,7 +10,7 @@ pub enum Memory<'a> {
     Cache(&'a mut KvCache),
 }
 
-/// Keys and values of every layer of one sequence, `[capacity, n_kv, d]` each, filled from the front.
+/// Keys and values of every layer of one sequence, `[capacity, n_kv, d]` each in one type, filled from the front.
 #[derive(Debug)]
 pub struct KvCache {
     layers: Vec<(Tensor, Tensor)>,
@@ -48,8 +48,8 @@ impl KvCache {
             candle_core::bail!("cache of {} positions cannot take {} more after {}", self.capacity, new, self.len)
         }
         let (keys, values) = &self.layers[layer];
-        keys.slice_set(&k_thd.contiguous()?, 0, self.len)?;
-        values.slice_set(&v_thd.contiguous()?, 0, self.len)?;
+        keys.slice_set(&k_thd.to_dtype(keys.dtype())?.contiguous()?, 0, self.len)?;
+        values.slice_set(&v_thd.to_dtype(values.dtype())?.contiguous()?, 0, self.len)?;
         Ok((keys.narrow(0, 0, self.len + new)?, values.narrow(0, 0, self.len + new)?))
     }
 

@@ -1,8 +1,9 @@
 //! Our kernels as candle's custom operations, forward and backward, on f32 CPU tensors; `ops` is their door.
 
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, CustomOp3, Layout, Result, Shape, Storage, Tensor, bail};
-use zoetrope_kernels::attention::{self as kernel, Heads};
-use zoetrope_kernels::packed::{Kind, Packed, Then};
+use half::slice::HalfFloatSliceExt;
+use zoetrope_kernels::attention::{self as kernel, Heads, Stored};
+use zoetrope_kernels::packed::{self, Affine, Before, Kind, Packed, Then};
 use zoetrope_kernels::spread::over_rows;
 use zoetrope_kernels::{activation, linear as linear_kernel, norm, rope as rope_kernel};
 
@@ -12,6 +13,14 @@ fn slice<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
     match layout.contiguous_offsets() {
         Some((start, end)) => Ok(&storage.as_slice::<f32>()?[start..end]),
         None => bail!("kernel input must be contiguous"),
+    }
+}
+
+/// Keys or values: bf16 as they are.
+fn stored<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<Stored<'a>> {
+    match (storage, layout.contiguous_offsets()) {
+        (CpuStorage::BF16(values), Some((start, end))) => Ok(Stored::Bf16(values[start..end].reinterpret_cast())),
+        _ => Ok(Stored::F32(slice(storage, layout)?)),
     }
 }
 
@@ -36,7 +45,7 @@ fn pairwise(
 }
 
 /// Runs `f` on the values of contiguous f32 CPU tensors.
-fn read<R>(tensors: &[&Tensor], f: impl FnOnce(&[&[f32]]) -> R) -> Result<R> {
+pub(super) fn read<R>(tensors: &[&Tensor], f: impl FnOnce(&[&[f32]]) -> R) -> Result<R> {
     let tensors = tensors.iter().map(|t| contiguous(t)).collect::<Result<Vec<_>>>()?;
     let guards: Vec<_> = tensors.iter().map(|t| t.storage_and_layout()).collect();
     let mut slices = Vec::with_capacity(guards.len());
@@ -116,17 +125,9 @@ impl CustomOp3 for Linear {
     }
 }
 
-/// `then(x W^T + b)` of several matrices, the results one after the other in one row of values.
+/// `x W^T + b` of several matrices, the results one after the other in one row of values.
 pub(super) struct PackedLinear {
     pub(super) all: Vec<(Packed, Option<Vec<f32>>)>,
-    pub(super) then: Then,
-}
-
-impl PackedLinear {
-    fn run(&self, x: &[f32], t: usize, then: Then) -> Vec<f32> {
-        let all: Vec<_> = self.all.iter().map(|(w, bias)| (w, bias.as_deref())).collect();
-        Packed::products(&all, x, t, then)
-    }
 }
 
 impl CustomOp1 for PackedLinear {
@@ -135,8 +136,9 @@ impl CustomOp1 for PackedLinear {
     }
 
     fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let all: Vec<_> = self.all.iter().map(|(weight, bias)| Affine { weight, bias: bias.as_deref() }).collect();
         let (x, t) = (slice(x, layout)?, layout.shape().dims2()?.0);
-        let y = self.run(x, t, self.then);
+        let y = packed::products(&all, x, t, Before::Keep, Then::Keep, None);
         let shape = Shape::from(y.len());
         Ok((CpuStorage::F32(y), shape))
     }
@@ -144,12 +146,8 @@ impl CustomOp1 for PackedLinear {
     fn bwd(&self, x: &Tensor, _: &Tensor, dy: &Tensor) -> Result<Option<Tensor>> {
         let t = x.dim(0)?;
         let mut dx = vec![0.0; x.elem_count()];
-        read(&[x, dy], |s| {
-            let mut slope = s[1].to_vec();
-            if self.then == Then::GeluTanh {
-                activation::gelu_tanh_backward(&self.run(s[0], t, Then::Keep), s[1], &mut slope);
-            }
-            let (mut rest, mut part) = (&slope[..], vec![0.0; dx.len()]);
+        read(&[dy], |s| {
+            let (mut rest, mut part) = (s[0], vec![0.0; dx.len()]);
             for (w, _) in &self.all {
                 let (own, others) = rest.split_at(t * w.dims().0);
                 w.multiply_transposed(own, t, &mut part);
@@ -342,7 +340,7 @@ impl CustomOp3 for Attention {
         v: &CpuStorage,
         lv: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
-        let (q, k, v) = (slice(q, lq)?, slice(k, lk)?, slice(v, lv)?);
+        let (q, k, v) = (slice(q, lq)?, stored(k, lk)?, stored(v, lv)?);
         let run = |y: &mut [f32]| kernel::attention(self.kind, q, k, v, &self.segments, &self.heads, y);
         Ok((filled(q.len(), run), lq.shape().clone()))
     }

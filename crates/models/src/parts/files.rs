@@ -1,6 +1,7 @@
 //! The safetensors files of a checkpoint folder, mapped and never read whole.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -9,6 +10,7 @@ use safetensors::tensor::Dtype;
 use zoetrope_kernels::map::Mapped;
 use zoetrope_kernels::packed::{Kind, Packed};
 
+use super::stored::{Part, Rows, Stored, widen};
 use crate::error::ModelError;
 
 /// The tensor names of the files, for telling layouts apart.
@@ -28,14 +30,17 @@ pub(super) struct Files {
     pub(super) entries: HashMap<String, Entry>,
 }
 
+/// A file, and a tensor's bytes there.
+type Place<'a> = (&'a Arc<Mapped>, Range<usize>);
+
 /// Where a tensor lies.
 pub(super) struct Entry {
     map: usize,
-    pub(super) dtype: Dtype,
-    pub(super) shape: Vec<usize>,
+    dtype: Dtype,
+    shape: Vec<usize>,
     /// Its first byte in the file, and the one after its last.
-    pub(super) start: usize,
-    pub(super) end: usize,
+    start: usize,
+    end: usize,
 }
 
 impl Files {
@@ -83,13 +88,16 @@ impl Files {
         dtype: DType,
         device: &Device,
     ) -> Result<Tensor, ModelError> {
-        let (bytes, stored) = self.floats(name, shape)?;
-        Ok(Tensor::from_raw_buffer(bytes, stored, shape, &Device::Cpu)?.to_dtype(dtype)?.to_device(device)?)
+        let (entry, stored) = self.float(name, shape)?;
+        let tensor = Tensor::from_raw_buffer(self.bytes_of(entry), stored, shape, &Device::Cpu)?;
+        self.maps[entry.map].1.release(entry.start..entry.end);
+        Ok(tensor.to_dtype(dtype)?.to_device(device)?)
     }
 
     /// Rows `rows` of the matrix `name` as f32, one after the other, to `out`.
     pub(super) fn rows(&self, name: &str, shape: &[usize], rows: &[u32], out: &mut [f32]) -> Result<(), ModelError> {
-        let (bytes, stored) = self.floats(name, shape)?;
+        let (entry, stored) = self.float(name, shape)?;
+        let bytes = self.bytes_of(entry);
         let cols: usize = shape[1..].iter().product();
         let size = cols * stored.size_in_bytes();
         for (row, out) in rows.iter().zip(out.chunks_exact_mut(cols)) {
@@ -105,21 +113,46 @@ impl Files {
     /// The matrix `name` (further axes count as columns) packed as `kind`: mapped when the file holds it packed so,
     /// else packed now, 32 rows at a time.
     pub(super) fn packed(&self, name: &str, shape: &[usize], kind: Kind) -> Result<Packed, ModelError> {
+        let Some((map, bytes)) = self.packed_bytes(name, shape, kind)? else {
+            return self.rows_of(name, shape)?.pack(kind);
+        };
         let (rows, cols) = (shape[0], shape[1..].iter().product());
+        let refused = || ModelError::Bug(format!("tensor {name} of {shape:?} is not {kind:?} where it was found"));
+        Packed::mapped(kind, rows, cols, Arc::clone(map), bytes).ok_or_else(refused)
+    }
+
+    /// Where the matrix `name` lies packed as `kind`; `None` when no file holds it so.
+    pub(super) fn packed_bytes(
+        &self,
+        name: &str,
+        shape: &[usize],
+        kind: Kind,
+    ) -> Result<Option<Place<'_>>, ModelError> {
         let stored = packed_name(name, kind);
-        if let Some(entry) = self.entries.get(&stored) {
-            let (path, map) = &self.maps[entry.map];
-            return Packed::mapped(kind, rows, cols, Arc::clone(map), entry.start..entry.end).ok_or_else(|| {
-                let (has, wants) = (entry.end - entry.start, kind.bytes(rows, cols));
-                let what = format!("tensor {stored} has {has} bytes, {shape:?} packed as {kind:?} has {wants}");
-                ModelError::File { file: path.clone(), what }
-            });
+        let Some(entry) = self.entries.get(&stored) else { return Ok(None) };
+        let (path, map) = &self.maps[entry.map];
+        let (has, wants) = (entry.end - entry.start, kind.bytes(shape[0], shape[1..].iter().product()));
+        if has != wants {
+            let what = format!("tensor {stored} has {has} bytes, {shape:?} packed as {kind:?} has {wants}");
+            return Err(ModelError::File { file: path.clone(), what });
         }
-        let (bytes, stored) = self.floats(name, shape)?;
-        let size = cols * stored.size_in_bytes();
-        Ok(Packed::from_rows(kind, rows, cols, |rows, out| {
-            widen(&bytes[rows.start * size..rows.end * size], stored, out);
-        }))
+        Ok(Some((map, entry.start..entry.end)))
+    }
+
+    /// The rows of the float tensor `name`, which must have `shape`; further axes count as columns, and a tensor of
+    /// one axis is one row.
+    pub(super) fn rows_of(&self, name: &str, shape: &[usize]) -> Result<Rows<'_>, ModelError> {
+        let (entry, stored) = self.float(name, shape)?;
+        let rows = if shape.len() > 1 { shape[0] } else { 1 };
+        let map = &self.maps[entry.map].1;
+        let part = Part { map, bytes: entry.start..entry.end, stored: Stored::Float(stored), rows };
+        Ok(Rows { cols: shape.iter().product::<usize>() / rows.max(1), parts: vec![part] })
+    }
+
+    /// Whether a file holds the tensor `name`, packed or not.
+    pub(super) fn has(&self, name: &str) -> bool {
+        let packed = || Kind::ALL.into_iter().any(|kind| self.entries.contains_key(&packed_name(name, kind)));
+        self.entries.contains_key(name) || packed()
     }
 
     /// How the matrices of a converted folder are packed; `None` when they are not.
@@ -130,12 +163,6 @@ impl Files {
     /// Bytes of all files.
     pub(super) fn bytes(&self) -> usize {
         self.maps.iter().map(|(_, map)| map.len()).sum()
-    }
-
-    /// Where the tensor `name` lies, and in which file; `None` when there is none.
-    pub(super) fn raw(&self, name: &str) -> Option<(&Entry, &Arc<Mapped>)> {
-        let entry = self.entries.get(name)?;
-        Some((entry, &self.maps[entry.map].1))
     }
 
     fn entry(&self, name: &str) -> Result<&Entry, ModelError> {
@@ -151,11 +178,10 @@ impl Files {
         })
     }
 
-    /// Bytes and type of the float tensor `name`, which must have `shape`.
-    fn floats(&self, name: &str, shape: &[usize]) -> Result<(&[u8], DType), ModelError> {
+    /// Place and type of the float tensor `name`, which must have `shape`.
+    fn float(&self, name: &str, shape: &[usize]) -> Result<(&Entry, DType), ModelError> {
         let entry = self.entry(name)?;
-        let (path, map) = &self.maps[entry.map];
-        let wrong = |what: String| ModelError::File { file: path.clone(), what };
+        let wrong = |what: String| ModelError::File { file: self.maps[entry.map].0.clone(), what };
         if entry.shape != shape {
             let text = format!("tensor {name} has shape {:?}, the configuration says {shape:?}", entry.shape);
             return Err(wrong(text));
@@ -166,7 +192,11 @@ impl Files {
             Dtype::BF16 => DType::BF16,
             other => return Err(wrong(format!("tensor {name} is stored as {other:?}; f32, f16 and bf16 are read"))),
         };
-        Ok((&map[entry.start..entry.end], stored))
+        Ok((entry, stored))
+    }
+
+    fn bytes_of(&self, entry: &Entry) -> &[u8] {
+        &self.maps[entry.map].1[entry.start..entry.end]
     }
 }
 
@@ -178,27 +208,6 @@ pub(crate) fn packed_name(name: &str, kind: Kind) -> String {
 /// The name of the matrix that is packed under `name`, or `name` itself.
 pub(super) fn unpacked_name(name: &str) -> &str {
     Kind::ALL.into_iter().find_map(|kind| name.strip_suffix(&packed_name("", kind))).unwrap_or(name)
-}
-
-/// Little-endian values of `stored` type as f32.
-fn widen(bytes: &[u8], stored: DType, out: &mut [f32]) {
-    match stored {
-        DType::F32 => {
-            for (out, b) in out.iter_mut().zip(bytes.chunks_exact(4)) {
-                *out = f32::from_le_bytes([b[0], b[1], b[2], b[3]]);
-            }
-        }
-        DType::BF16 => {
-            for (out, b) in out.iter_mut().zip(bytes.chunks_exact(2)) {
-                *out = half::bf16::from_le_bytes([b[0], b[1]]).to_f32();
-            }
-        }
-        _ => {
-            for (out, b) in out.iter_mut().zip(bytes.chunks_exact(2)) {
-                *out = half::f16::from_le_bytes([b[0], b[1]]).to_f32();
-            }
-        }
-    }
 }
 
 /// Shard file names of an index, each once, in order.

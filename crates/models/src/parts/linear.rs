@@ -1,8 +1,9 @@
 //! Layers with weights: the leaves that know how a weight is stored.
 
 use candle_core::{Result, Tensor};
-use zoetrope_kernels::packed::{Packed, Then};
+use zoetrope_kernels::packed::{Before, Packed, Then};
 
+use super::fused::{self, Matrix};
 use super::ops;
 use super::weights::{Table, Weights};
 use crate::error::Loaded;
@@ -44,37 +45,47 @@ impl Linear {
 
     /// Multiplies; differentiable in `x` and, when they are variables, in weight and bias.
     pub fn forward(&self, x_ti: &Tensor) -> Result<Tensor> {
-        self.forward_then(x_ti, Then::Keep)
+        let [y] = Linear::forward_all(Norm::None, [self], x_ti)?;
+        Ok(y)
     }
 
-    /// Multiplies and applies GELU in the tanh form, in one pass where the weight is packed.
-    pub fn forward_gelu_tanh(&self, x_ti: &Tensor) -> Result<Tensor> {
-        self.forward_then(x_ti, Then::GeluTanh)
+    /// The results of several layers for the same rows after `norm`; packed ones in one pass.
+    pub fn forward_all<const N: usize>(norm: Norm<'_>, layers: [&Linear; N], x_ti: &Tensor) -> Result<[Tensor; N]> {
+        let packed: Vec<_> = layers.iter().filter_map(|layer| layer.packed()).collect();
+        let all = match (packed.len() == N, fused::may(x_ti)) {
+            (true, true) => fused::products(norm, &packed, x_ti, Then::Keep, None)?,
+            (true, false) => ops::packed_linears(&norm.forward(x_ti)?, &packed)?,
+            (false, _) => {
+                let y_ti = norm.forward(x_ti)?;
+                layers.iter().map(|layer| layer.multiply(&y_ti)).collect::<Result<_>>()?
+            }
+        };
+        all.try_into().map_err(|_| candle_core::Error::Msg("as many results as layers".to_string()))
     }
 
-    fn forward_then(&self, x_ti: &Tensor, then: Then) -> Result<Tensor> {
-        match (&self.weight, then) {
-            (Weight::Float(weight), Then::Keep) => ops::linear(x_ti, weight, self.bias.as_ref()),
-            (Weight::Float(weight), Then::GeluTanh) => ops::gelu_tanh(&ops::linear(x_ti, weight, self.bias.as_ref())?),
-            (Weight::Packed(packed), then) => {
-                let mut all = ops::packed_linears(x_ti, &[(packed, self.bias.as_ref())], then)?;
+    /// `add` plus the result.
+    pub fn forward_added(&self, x_ti: &Tensor, add: &Tensor) -> Result<Tensor> {
+        match self.packed() {
+            Some(packed) if fused::may(x_ti) => {
+                let mut all = fused::products(Norm::None, &[packed], x_ti, Then::Keep, Some(add))?;
+                Ok(all.swap_remove(0))
+            }
+            _ => ops::add(add, &self.forward(x_ti)?),
+        }
+    }
+
+    fn multiply(&self, x_ti: &Tensor) -> Result<Tensor> {
+        match &self.weight {
+            Weight::Float(weight) => ops::linear(x_ti, weight, self.bias.as_ref()),
+            Weight::Packed(packed) => {
+                let mut all = ops::packed_linears(x_ti, &[(packed, self.bias.as_ref())])?;
                 Ok(all.swap_remove(0))
             }
         }
     }
 
-    /// The results of several layers for the same rows; packed ones in one pass.
-    pub fn forward_all<const N: usize>(layers: [&Linear; N], x_ti: &Tensor) -> Result<[Tensor; N]> {
-        let packed: Vec<_> = layers.iter().filter_map(|layer| layer.packed()).collect();
-        let all = if packed.len() == N {
-            ops::packed_linears(x_ti, &packed, Then::Keep)?
-        } else {
-            layers.iter().map(|layer| layer.forward(x_ti)).collect::<Result<_>>()?
-        };
-        all.try_into().map_err(|_| candle_core::Error::Msg("as many results as layers".to_string()))
-    }
-
-    fn packed(&self) -> Option<(&Packed, Option<&Tensor>)> {
+    /// The packed weight and the bias.
+    pub(super) fn packed(&self) -> Option<Matrix<'_>> {
         match &self.weight {
             Weight::Packed(packed) => Some((packed, self.bias.as_ref())),
             Weight::Float(_) => None,
@@ -144,5 +155,46 @@ impl RmsNorm {
     /// Normalises every row.
     pub fn forward(&self, x_td: &Tensor) -> Result<Tensor> {
         ops::rms_norm(x_td, &self.weight, self.eps)
+    }
+}
+
+/// What is done to the rows that a layer takes.
+#[derive(Clone, Copy, Debug)]
+pub enum Norm<'a> {
+    /// Nothing.
+    None,
+    /// LayerNorm.
+    Layer(&'a LayerNorm),
+    /// RMSNorm.
+    Rms(&'a RmsNorm),
+}
+
+impl Norm<'_> {
+    /// Normalises every row.
+    pub fn forward(&self, x_td: &Tensor) -> Result<Tensor> {
+        match self {
+            Norm::None => Ok(x_td.clone()),
+            Norm::Layer(norm) => norm.forward(x_td),
+            Norm::Rms(norm) => norm.forward(x_td),
+        }
+    }
+
+    /// Weight and bias, as far as there are any.
+    pub(super) fn tensors(&self) -> impl Iterator<Item = &Tensor> {
+        let (weight, bias) = match self {
+            Norm::None => (None, None),
+            Norm::Layer(norm) => (Some(&norm.weight), Some(&norm.bias)),
+            Norm::Rms(norm) => (Some(&norm.weight), None),
+        };
+        weight.into_iter().chain(bias)
+    }
+
+    /// The same for a kernel; `next` gives the values of the tensors one after the other.
+    pub(super) fn before<'v>(&self, next: &mut impl FnMut() -> &'v [f32]) -> Before<'v> {
+        match self {
+            Norm::None => Before::Keep,
+            Norm::Layer(norm) => Before::LayerNorm { weight: next(), bias: next(), eps: norm.eps as f32 },
+            Norm::Rms(norm) => Before::RmsNorm { weight: next(), eps: norm.eps as f32 },
+        }
     }
 }

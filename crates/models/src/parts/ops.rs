@@ -6,10 +6,11 @@ use std::sync::Arc;
 
 use candle_core::{DType, Result, Tensor, bail};
 use zoetrope_kernels::attention::Heads;
-use zoetrope_kernels::packed::{Kind, Packed, Then};
+use zoetrope_kernels::packed::Kind;
 
 use super::composite;
 use super::custom::{Add, Attention, GeluTanh, LayerNorm, Linear, PackedLinear, RmsNorm, Rope, SwiGlu};
+use super::fused::{self, Matrix};
 
 /// Cosines and sines of one rotary embedding, `[T, C/2]` each.
 #[derive(Clone, Debug)]
@@ -24,6 +25,12 @@ impl Rotary {
     pub fn new(angles: &[f32], half: usize) -> Self {
         let (cos, sin): (Vec<f32>, Vec<f32>) = angles.iter().map(|a| (a.cos(), a.sin())).unzip();
         Rotary { cos: Arc::new(cos), sin: Arc::new(sin), half }
+    }
+
+    /// That of the last `n` rows.
+    pub fn last(&self, n: usize) -> Self {
+        let of = |all: &[f32]| Arc::new(all[all.len() - n * self.half..].to_vec());
+        Rotary { cos: of(&self.cos), sin: of(&self.sin), half: self.half }
     }
 }
 
@@ -43,28 +50,13 @@ pub fn linear(x: &Tensor, w: &Tensor, b: Option<&Tensor>) -> Result<Tensor> {
     }
 }
 
-/// The same with packed matrices of one kind, and what comes after them: a `[T, O]` of each. A gradient passes to `x`
-/// alone.
-pub fn packed_linears(x: &Tensor, all: &[(&Packed, Option<&Tensor>)], then: Then) -> Result<Vec<Tensor>> {
+/// The same with packed matrices of one kind: a `[T, O]` of each. A gradient passes to `x` alone.
+pub(super) fn packed_linears(x: &Tensor, all: &[Matrix<'_>]) -> Result<Vec<Tensor>> {
     let (t, input) = x.dims2()?;
-    let mut op = PackedLinear { all: Vec::with_capacity(all.len()), then };
-    for (w, b) in all {
-        let (output, w_input) = w.dims();
-        if input != w_input || b.is_some_and(|b| b.dims() != [output]) {
-            bail!("linear of x {:?}, packed w {:?}, b {:?}", x.dims(), w.dims(), b.map(Tensor::dims))
-        }
-        op.all.push(((*w).clone(), b.map(|b| contiguous(b)?.to_vec1::<f32>()).transpose()?));
-    }
-    let y = in_f32(x, |x| x.apply_op1(op))?;
-    let mut start = 0;
-    all.iter()
-        .map(|(w, _)| {
-            let output = w.dims().0;
-            let own = y.narrow(0, start, t * output)?.reshape((t, output));
-            start += t * output;
-            own
-        })
-        .collect()
+    fused::fits(all, input)?;
+    let values = |(w, b): &Matrix<'_>| Ok(((*w).clone(), b.map(|b| contiguous(b)?.to_vec1::<f32>()).transpose()?));
+    let op = PackedLinear { all: all.iter().map(values).collect::<Result<_>>()? };
+    fused::apart(&in_f32(x, |x| x.apply_op1(op))?, all, t)
 }
 
 /// `(x - mean) / sqrt(var + eps) * w + b` over the last axis of `x`.
@@ -120,8 +112,8 @@ pub fn rope(x: &Tensor, rotary: &Rotary) -> Result<Tensor> {
     in_f32(x, |x| x.apply_op1(Rope { rotary: rotary.clone(), sign: 1.0 }))
 }
 
-/// Attention of packed sequences: `q` `[T, H, C]`, `k`, `v` `[S, K, C]`; `segments` lists (queries, keys) of each. Its
-/// products are those of `kind`: f32, or bf16 on a CPU that has them.
+/// Attention of packed sequences: `q` `[T, H, C]`, `k`, `v` `[S, K, C]` (f32 or bf16); `segments` lists (queries, keys) of
+/// each. Its products are those of `kind`: f32, or bf16 on a CPU that has them.
 pub fn attention(
     kind: Kind,
     q_thc: &Tensor,
@@ -145,7 +137,7 @@ pub fn attention(
     }
     let heads = Heads { heads, kv_heads, dim, causal, scale: scale as f32 };
     let op = Attention { segments: segments.to_vec(), heads, kind };
-    in_f32(q_thc, |q| q.apply_op3(&contiguous(k_skc)?, &contiguous(v_skc)?, op))
+    in_f32(q_thc, |q| q.apply_op3(&readable(k_skc)?, &readable(v_skc)?, op))
 }
 
 fn ours(x: &Tensor) -> bool {
@@ -156,6 +148,11 @@ fn ours(x: &Tensor) -> bool {
 fn in_f32(x: &Tensor, f: impl FnOnce(&Tensor) -> Result<Tensor>) -> Result<Tensor> {
     let dtype = x.dtype();
     f(&contiguous(x)?)?.to_dtype(dtype)
+}
+
+/// Keys or values as attention reads them: bf16 stays bf16.
+fn readable(x: &Tensor) -> Result<Tensor> {
+    if x.dtype() == DType::BF16 { x.contiguous() } else { contiguous(x) }
 }
 
 pub(super) fn contiguous(x: &Tensor) -> Result<Tensor> {

@@ -1,17 +1,17 @@
 //! Where a model's tensors come from: safetensors files (mapped, never read whole), tensors in memory, or a seed.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::ops::Range;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use candle_core::{DType, Device, Tensor, Var};
-use zoetrope_kernels::map::Mapped;
 use zoetrope_kernels::memory;
 use zoetrope_kernels::packed::{Kind, Packed};
 
 pub use super::files::Names;
-use super::files::{Files, packed_name, unpacked_name};
+use super::files::{Files, unpacked_name};
+pub use super::listed::{Dialect, Twin};
+use super::listed::{Found, Language, Listed};
 use super::random::drawn;
 use crate::error::ModelError;
 
@@ -69,10 +69,6 @@ struct Shared {
     /// Names in the source that were asked for.
     used: Mutex<std::collections::HashSet<String>>,
     parameters: Mutex<BTreeMap<String, Size>>,
-    /// Packed matrices handed out so far, by their name in the source.
-    packed: Mutex<BTreeMap<String, Packed>>,
-    /// Names of the tables whose rows are read one by one.
-    tables: Mutex<BTreeSet<String>>,
 }
 
 /// How large a tensor is.
@@ -84,35 +80,24 @@ pub struct Size {
     pub bytes: usize,
 }
 
-/// A tensor of a model as a converted file holds it.
-pub(crate) struct Held {
-    pub(crate) name: String,
-    /// As safetensors writes it.
-    pub(crate) dtype: String,
-    pub(crate) shape: Vec<usize>,
-    bytes: Bytes,
-}
-
-enum Bytes {
-    Packed(Packed),
-    Mapped(Arc<Mapped>, Range<usize>),
-}
-
-impl Held {
-    pub(crate) fn bytes(&self) -> &[u8] {
-        match &self.bytes {
-            Bytes::Packed(packed) => packed.bytes(),
-            Bytes::Mapped(map, range) => &map[range.clone()],
-        }
-    }
-}
-
 enum Source {
     Files(Files),
+    /// Files whose tensors are asked for and not read.
+    Listed(Listed),
     Tensors(HashMap<String, Tensor>),
     Random(u64),
     /// Shapes alone: every value is the same zero in memory.
     Hollow,
+}
+
+impl Source {
+    fn files(&self) -> Option<&Files> {
+        match self {
+            Source::Files(files) => Some(files),
+            Source::Listed(listed) => Some(&listed.files),
+            Source::Tensors(_) | Source::Random(_) | Source::Hollow => None,
+        }
+    }
 }
 
 impl Weights {
@@ -152,6 +137,21 @@ impl Weights {
         Self::build(Source::Hollow, |name| name.to_string(), dtype.into(), device, false)
     }
 
+    /// Only a list of what a model asks for of a folder's files, to convert its matrices to `kind`; the language part
+    /// is that of a GGUF file where one is given. A model over such weights holds nothing.
+    pub(crate) fn listed(
+        folder: &Path,
+        rename: fn(&Names) -> Rename,
+        kind: Kind,
+        language: Option<(&Path, Dialect)>,
+    ) -> Result<Self, ModelError> {
+        let files = Files::open(folder)?;
+        let rename = rename(&Names(Some(&files)));
+        let language = language.map(|(path, dialect)| Language::open(path, dialect)).transpose()?;
+        let source = Source::Listed(Listed::new(files, rename, language, kind));
+        Ok(Self::build(source, rename, Precision::Packed(kind), &Device::Cpu, false))
+    }
+
     fn build(source: Source, rename: Rename, precision: Precision, device: &Device, train: bool) -> Self {
         memory::keep_freed();
         let (dtype, kind) = match precision {
@@ -168,8 +168,6 @@ impl Weights {
             variables: train.then(Mutex::default),
             used: Mutex::default(),
             parameters: Mutex::default(),
-            packed: Mutex::default(),
-            tables: Mutex::default(),
         };
         Weights { shared: Arc::new(shared), prefix: String::new() }
     }
@@ -193,6 +191,11 @@ impl Weights {
         if self.shared.kind.is_some_and(|kind| kind != Kind::F32) { Kind::Bf16 } else { Kind::F32 }
     }
 
+    /// Type in which keys and values are kept beside these weights: bf16 when they are packed smaller than f32.
+    pub fn cache_dtype(&self) -> DType {
+        if self.attention() == Kind::Bf16 { DType::BF16 } else { self.shared.dtype }
+    }
+
     /// Type the weights are converted to.
     pub fn dtype(&self) -> DType {
         self.shared.dtype
@@ -208,11 +211,16 @@ impl Weights {
         let canonical = self.canonical(name);
         let shared = &*self.shared;
         let theirs = (shared.rename)(&canonical);
+        if let Source::Listed(listed) = &shared.source {
+            listed.note(&canonical, &theirs, shape, false);
+        }
         let tensor = match &shared.source {
             Source::Files(files) => files.read(&theirs, shape, shared.dtype, &shared.device)?,
             Source::Tensors(tensors) => stored(tensors, &theirs, shape)?.to_dtype(shared.dtype)?,
             Source::Random(seed) => drawn(*seed, &canonical, shape, &shared.device)?,
-            Source::Hollow => Tensor::zeros((), shared.dtype, &shared.device)?.broadcast_as(shape)?,
+            Source::Hollow | Source::Listed(_) => {
+                Tensor::zeros((), shared.dtype, &shared.device)?.broadcast_as(shape)?
+            }
         };
         let size = Size { values: tensor.elem_count(), bytes: tensor.elem_count() * shared.dtype.size_in_bytes() };
         self.note(&canonical, theirs, size);
@@ -225,11 +233,16 @@ impl Weights {
 
     /// The matrix `name` below this prefix, packed; `None` when matrices are held as tensors.
     pub fn packed(&self, shape: &[usize], name: &str) -> Result<Option<Packed>, ModelError> {
-        let (Some(kind), Source::Files(files)) = (self.shared.kind, &self.shared.source) else { return Ok(None) };
-        let canonical = self.canonical(name);
+        let (Some(kind), canonical) = (self.shared.kind, self.canonical(name)) else { return Ok(None) };
         let theirs = (self.shared.rename)(&canonical);
-        let packed = files.packed(&theirs, shape, kind)?;
-        lock(&self.shared.packed).insert(theirs.clone(), packed.clone());
+        let packed = match &self.shared.source {
+            Source::Files(files) => files.packed(&theirs, shape, kind)?,
+            Source::Listed(listed) => {
+                listed.note(&canonical, &theirs, shape, true);
+                return Ok(None);
+            }
+            Source::Tensors(_) | Source::Random(_) | Source::Hollow => return Ok(None),
+        };
         let size = Size { values: shape.iter().product(), bytes: packed.bytes().len() };
         self.note(&canonical, theirs, size);
         Ok(Some(packed))
@@ -238,43 +251,23 @@ impl Weights {
     /// The table `name` below this prefix, whose rows are read one by one; `None` when matrices are held as tensors.
     pub fn table(&self, shape: [usize; 2], name: &str) -> Option<Table> {
         let canonical = self.canonical(name);
-        let stored = self.shared.kind.is_some() && matches!(self.shared.source, Source::Files(_));
+        let stored = self.shared.kind.is_some() && self.shared.source.files().is_some();
         stored.then(|| {
             let name = (self.shared.rename)(&canonical);
             self.note(&canonical, name.clone(), Size { values: shape.iter().product(), bytes: 0 });
-            lock(&self.shared.tables).insert(name.clone());
+            if let Source::Listed(listed) = &self.shared.source {
+                listed.note(&canonical, &name, &shape, false);
+            }
             Table { shared: Arc::clone(&self.shared), name, shape }
         })
     }
 
-    /// Every tensor that was asked for, packed ones first; those of files only.
-    pub(crate) fn held(&self) -> Result<Vec<Held>, ModelError> {
-        let shared = &*self.shared;
-        let (Some(kind), Source::Files(files)) = (shared.kind, &shared.source) else {
-            return Err(ModelError::Bug("only packed matrices from files are converted".to_string()));
-        };
-        let packed = lock(&shared.packed).clone();
-        let mut names: Vec<String> = lock(&shared.used).iter().cloned().collect();
-        names.sort();
-        let mut held: Vec<Held> = packed
-            .iter()
-            .map(|(name, packed)| Held {
-                name: packed_name(name, kind),
-                dtype: "U8".to_string(),
-                shape: vec![packed.bytes().len()],
-                bytes: Bytes::Packed(packed.clone()),
-            })
-            .collect();
-        for name in names {
-            // A tied table is there twice: as rows to look up and packed as the output's matrix.
-            if packed.contains_key(&name) && !lock(&shared.tables).contains(&name) {
-                continue;
-            }
-            let Some((entry, map)) = files.raw(&name) else { continue };
-            let (dtype, shape) = (format!("{:?}", entry.dtype), entry.shape.clone());
-            held.push(Held { name, dtype, shape, bytes: Bytes::Mapped(Arc::clone(map), entry.start..entry.end) });
+    /// Every tensor that was asked for of listed weights, packed ones first.
+    pub(crate) fn found(&self) -> Result<Vec<Found<'_>>, ModelError> {
+        match &self.shared.source {
+            Source::Listed(listed) => listed.found(),
+            _ => Err(ModelError::Bug("only listed weights are converted".to_string())),
         }
-        Ok(held)
     }
 
     fn note(&self, canonical: &str, theirs: String, size: Size) {
@@ -284,14 +277,16 @@ impl Weights {
 
     /// The tensor names of the source's files (none when the source is not files).
     pub fn names(&self) -> Names<'_> {
-        Names(if let Source::Files(files) = &self.shared.source { Some(files) } else { None })
+        Names(self.shared.source.files())
     }
 
     /// Whether the source has the tensor `name` below this prefix (a seed stores none).
     pub fn has(&self, name: &str) -> bool {
-        let theirs = (self.shared.rename)(&self.canonical(name));
+        let canonical = self.canonical(name);
+        let theirs = (self.shared.rename)(&canonical);
         match &self.shared.source {
-            Source::Files(files) => files.entries.contains_key(&theirs),
+            Source::Files(files) => files.has(&theirs),
+            Source::Listed(listed) => listed.has(&canonical, &theirs),
             Source::Tensors(tensors) => tensors.contains_key(&theirs),
             Source::Random(_) | Source::Hollow => false,
         }
@@ -313,7 +308,7 @@ impl Weights {
 
     /// Tensors in the files that the model never asked for.
     pub fn unused(&self) -> Vec<String> {
-        let Source::Files(files) = &self.shared.source else { return Vec::new() };
+        let Some(files) = self.shared.source.files() else { return Vec::new() };
         let used = lock(&self.shared.used);
         let mut names: Vec<String> =
             files.entries.keys().filter(|n| !used.contains(unpacked_name(n))).cloned().collect();
@@ -342,7 +337,7 @@ impl Table {
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 

@@ -4,8 +4,8 @@
 #![allow(clippy::needless_range_loop, reason = "loops over registers are unrolled by their numbers")]
 use std::arch::x86_64::*;
 
-use super::{GROUP, Kind, LANES, Tile};
-use crate::packed::{GROUP_BYTES, STEP_BYTES};
+use super::{CHUNK, GROUP, Kind, LANES, Tile};
+use crate::packed::{GROUP_BYTES, GROUP8, SCALES_BYTES, STEP_BYTES};
 
 /// Rows at once.
 const FEW: usize = 4;
@@ -22,7 +22,7 @@ struct Part {
 #[target_feature(enable = "avx2,fma")]
 pub(super) unsafe fn add(kind: Kind, tile: &Tile<'_>, sums: &mut [f32]) {
     if tile.fresh {
-        sums.fill(0.0);
+        sums.chunks_mut(tile.stride).for_each(|sums| sums[..LANES].fill(0.0));
     }
     let sums = sums.as_mut_ptr();
     for first in (0..tile.m).step_by(FEW) {
@@ -86,7 +86,7 @@ unsafe fn floats<const M: usize>(
         }
         for r in 0..M {
             for half in 0..2 {
-                add_to(sums, part, r, half, sum[r][half]);
+                add_to(tile, sums, part, r, half, sum[r][half]);
             }
         }
     }
@@ -96,10 +96,10 @@ unsafe fn floats<const M: usize>(
 /// Adds eight values to the sums of row `r` of the part.
 #[inline]
 #[target_feature(enable = "avx2,fma")]
-unsafe fn add_to(sums: *mut f32, part: Part, r: usize, half: usize, more: __m256) {
+unsafe fn add_to(tile: &Tile<'_>, sums: *mut f32, part: Part, r: usize, half: usize, more: __m256) {
     // SAFETY: the part lies inside the tile's sums.
     unsafe {
-        let to = sums.add((part.first + r) * LANES + part.lane + 8 * half);
+        let to = sums.add((part.first + r) * tile.stride + part.lane + 8 * half);
         _mm256_storeu_ps(to, _mm256_add_ps(_mm256_loadu_ps(to), more));
     }
 }
@@ -115,30 +115,30 @@ fn fours(unsigned: __m256i, signed: __m256i) -> __m256i {
 #[inline]
 #[target_feature(enable = "avx2,fma")]
 unsafe fn int8<const M: usize>(tile: &Tile<'_>, part: Part, sums: *mut f32) {
-    // SAFETY: as in `floats`; scales has m values.
+    // SAFETY: as in `floats`; scales has m values for each chunk that is begun, the panel has its scales after the steps
+    // of each group.
     unsafe {
-        let (x, w) = (tile.x.lanes.as_ptr().add(part.first), tile.w.as_ptr().add(4 * part.lane));
         let zero = _mm256_set1_epi8(-128);
-        let mut whole = [[_mm256_setzero_si256(); 2]; M];
-        for step in 0..tile.steps {
-            let w = w.add(step * STEP_BYTES);
-            // Stored 128 above their values; here the signed value is needed, so that no sum of two exceeds 16 bits:
-            // |x| times w with the sign of x.
-            let w0 = _mm256_xor_si256(_mm256_loadu_si256(w.cast()), zero);
-            let w1 = _mm256_xor_si256(_mm256_loadu_si256(w.add(32).cast()), zero);
-            for r in 0..M {
-                let x = _mm256_set1_epi32(*x.add(step * tile.m + r) as i32);
-                let size = _mm256_abs_epi8(x);
-                for (whole, w) in whole[r].iter_mut().zip([w0, w1]) {
-                    *whole = _mm256_add_epi32(*whole, fours(size, _mm256_sign_epi8(w, x)));
+        for (chunk, first) in (0..tile.steps).step_by(CHUNK / 4).enumerate() {
+            let group = first * 4 / GROUP8;
+            let last = tile.steps.min((group + 1) * GROUP8 / 4);
+            let w = tile.w.as_ptr().add(group * SCALES_BYTES);
+            let mut whole = [[_mm256_setzero_si256(); 2]; M];
+            for step in first..last.min(first + CHUNK / 4) {
+                let w = w.add(step * STEP_BYTES + 4 * part.lane);
+                // Stored 128 above their values; here the signed value is needed, so that no sum of two exceeds 16 bits:
+                // |x| times w with the sign of x.
+                let w0 = _mm256_xor_si256(_mm256_loadu_si256(w.cast()), zero);
+                let w1 = _mm256_xor_si256(_mm256_loadu_si256(w.add(32).cast()), zero);
+                for r in 0..M {
+                    let x = _mm256_set1_epi32(tile.x.lanes[step * tile.m + part.first + r] as i32);
+                    let size = _mm256_abs_epi8(x);
+                    for (whole, w) in whole[r].iter_mut().zip([w0, w1]) {
+                        *whole = _mm256_add_epi32(*whole, fours(size, _mm256_sign_epi8(w, x)));
+                    }
                 }
             }
-        }
-        for r in 0..M {
-            let scale = _mm256_set1_ps(*tile.x.scales.get_unchecked(part.first + r));
-            for half in 0..2 {
-                add_to(sums, part, r, half, _mm256_mul_ps(_mm256_cvtepi32_ps(whole[r][half]), scale));
-            }
+            add_scaled(tile, part, chunk, &whole, w.add(last * STEP_BYTES), sums);
         }
     }
 }
@@ -150,7 +150,6 @@ unsafe fn int4<const M: usize>(tile: &Tile<'_>, part: Part, sums: *mut f32) {
     // SAFETY: as in `floats`; a group has GROUP_BYTES bytes and m offsets.
     unsafe {
         let low = _mm256_set1_epi8(15);
-        let mut sum = [[_mm256_setzero_ps(); 2]; M];
         for group in 0..tile.steps * 4 / GROUP {
             let w = tile.w.as_ptr().add(group * GROUP_BYTES);
             let x = tile.x.lanes.as_ptr().add(group * (GROUP / 4) * tile.m + part.first);
@@ -173,19 +172,31 @@ unsafe fn int4<const M: usize>(tile: &Tile<'_>, part: Part, sums: *mut f32) {
                     }
                 }
             }
-            for half in 0..2 {
-                let bits = _mm_loadu_si128(w.add(LANES * GROUP / 2 + 2 * part.lane + 16 * half).cast());
-                let scale = _mm256_castsi256_ps(_mm256_slli_epi32::<16>(_mm256_cvtepu16_epi32(bits)));
-                for r in 0..M {
-                    sum[r][half] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(whole[r][half]), scale, sum[r][half]);
-                }
-            }
+            add_scaled(tile, part, group * GROUP / CHUNK, &whole, w.add(LANES * GROUP / 2), sums);
         }
+    }
+}
+
+// SAFETY: as for `add`, and the part lies inside the tile.
+/// Adds whole numbers of chunk `chunk` times the scales of their rows and those of their lanes, 32 bf16 at `scales`.
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+unsafe fn add_scaled<const M: usize>(
+    tile: &Tile<'_>,
+    part: Part,
+    chunk: usize,
+    whole: &[[__m256i; 2]; M],
+    scales: *const u8,
+    sums: *mut f32,
+) {
+    for half in 0..2 {
+        // SAFETY: `scales` has 64 bytes, of which these are the part's.
+        let bits = unsafe { _mm_loadu_si128(scales.add(2 * part.lane + 16 * half).cast()) };
+        let lanes = _mm256_castsi256_ps(_mm256_slli_epi32::<16>(_mm256_cvtepu16_epi32(bits)));
         for r in 0..M {
-            let scale = _mm256_set1_ps(*tile.x.scales.get_unchecked(part.first + r));
-            for half in 0..2 {
-                add_to(sums, part, r, half, _mm256_mul_ps(sum[r][half], scale));
-            }
+            let factor = _mm256_mul_ps(_mm256_set1_ps(tile.x.scales[chunk * tile.m + part.first + r]), lanes);
+            // SAFETY: the part lies inside the tile's sums.
+            unsafe { add_to(tile, sums, part, r, half, _mm256_mul_ps(_mm256_cvtepi32_ps(whole[r][half]), factor)) };
         }
     }
 }

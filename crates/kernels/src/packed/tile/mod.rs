@@ -1,4 +1,4 @@
-//! The innermost products: at most twelve rows of `x` times one panel of 32 rows of `W` over one chunk of columns.
+//! The innermost products: a block of at most six rows of `x` times one panel of 32 rows of `W`.
 //!
 //! `portable` is the plain meaning, `avx2`, `avx512` and `neon` the same with instructions.
 
@@ -10,25 +10,27 @@ mod avx512;
 mod neon;
 mod portable;
 
-use super::rows::Chunk;
-use super::{GROUP, Kind, LANES, TILE_ROWS};
+use super::rows::Block;
+use super::{CHUNK, GROUP, Kind, LANES, TILE_ROWS};
 use crate::level::Level;
 
 /// One tile's inputs.
 pub(crate) struct Tile<'a> {
     /// Rows of `x`, `1..=TILE_ROWS`.
     pub(crate) m: usize,
-    /// Steps of the chunk; a 4-bit chunk is whole groups.
+    /// Steps of a row; in 4-bit whole groups.
     pub(crate) steps: usize,
-    /// The rows' part of the chunk.
-    pub(crate) x: Chunk<'a>,
-    /// The panel's part of the chunk.
+    /// The rows.
+    pub(crate) x: Block<'a>,
+    /// The panel.
     pub(crate) w: &'a [u8],
     /// Whether the sums begin at zero, whatever they held.
     pub(crate) fresh: bool,
+    /// From one row of sums to the next, [`LANES`] at least.
+    pub(crate) stride: usize,
 }
 
-/// Adds to `sums` `[m, LANES]` (or to zero) what one chunk gives (int8: before the scales of the rows of `W`).
+/// Adds the products to `sums` (or to zero), `m` rows of [`LANES`] values.
 ///
 /// Panics when the slices do not have the sizes that `m` and `steps` say.
 pub(crate) fn add_tile(level: Level, kind: Kind, tile: &Tile<'_>, sums: &mut [f32]) {
@@ -36,13 +38,9 @@ pub(crate) fn add_tile(level: Level, kind: Kind, tile: &Tile<'_>, sums: &mut [f3
     assert!((1..=TILE_ROWS).contains(&m) && steps > 0, "tile height");
     assert_eq!(tile.x.lanes.len(), m * steps, "packed rows");
     assert_eq!(tile.w.len(), kind.panel_bytes(steps), "packed panel");
-    assert_eq!(sums.len(), m * LANES, "sums");
-    let (scales, offsets) = match kind {
-        Kind::F32 | Kind::Bf16 => (0, 0),
-        Kind::Int8 => (m, m),
-        Kind::Int4 => (m, m * steps * 4 / GROUP),
-    };
-    assert_eq!((tile.x.scales.len(), tile.x.offsets.len()), (scales, offsets), "scales");
+    assert!(tile.stride >= LANES && sums.len() == (m - 1) * tile.stride + LANES, "sums");
+    let beside = |unit: usize| if kind.whole() { m * (steps * 4).div_ceil(unit) } else { 0 };
+    assert_eq!((tile.x.scales.len(), tile.x.offsets.len()), (beside(CHUNK), beside(kind.span())), "scales");
     assert!(kind != Kind::Int4 || (steps * 4).is_multiple_of(GROUP), "whole groups");
     #[cfg(target_arch = "x86_64")]
     {

@@ -1,14 +1,15 @@
 //! The plain meaning of a tile, one row after the other.
 
-use super::{GROUP, Kind, LANES, Tile};
-use crate::packed::layout::from_bf16;
-use crate::packed::{GROUP_BYTES, STEP_BYTES};
+use super::{CHUNK, GROUP, Kind, LANES, Tile};
+use crate::packed::layout::{GROUP8_BYTES, from_bf16};
+use crate::packed::{GROUP_BYTES, SCALES_BYTES, STEP_BYTES};
 
 pub(super) fn add(kind: Kind, tile: &Tile<'_>, sums: &mut [f32]) {
-    if tile.fresh {
-        sums.fill(0.0);
-    }
-    for (row, sums) in sums.chunks_exact_mut(LANES).enumerate() {
+    for (row, sums) in sums.chunks_mut(tile.stride).enumerate() {
+        let sums = &mut sums[..LANES];
+        if tile.fresh {
+            sums.fill(0.0);
+        }
         let lanes = tile.x.lanes[row..].iter().step_by(tile.m).copied();
         match kind {
             Kind::F32 => {
@@ -35,17 +36,27 @@ pub(super) fn add(kind: Kind, tile: &Tile<'_>, sums: &mut [f32]) {
 }
 
 fn int8(tile: &Tile<'_>, row: usize, sums: &mut [f32]) {
-    let mut whole = [tile.x.offsets[row]; LANES];
-    for (x, w) in tile.x.lanes[row..].iter().step_by(tile.m).zip(tile.w.chunks_exact(STEP_BYTES)) {
-        add_fours(&mut whole, *x, w, i32::from);
-    }
-    for (sum, whole) in sums.iter_mut().zip(whole) {
-        *sum += whole as f32 * tile.x.scales[row];
+    let mut lanes = tile.x.lanes[row..].iter().step_by(tile.m);
+    let mut beside = tile.x.scales[row..].iter().zip(&tile.x.offsets[row..]).step_by(tile.m);
+    for group in tile.w.chunks(GROUP8_BYTES) {
+        let (steps, weight_scales) = group.split_at(group.len() - SCALES_BYTES);
+        for steps in steps.chunks(span_bytes()) {
+            let Some((scale, offset)) = beside.next() else { return };
+            let mut whole = [*offset; LANES];
+            for (w, x) in steps.chunks_exact(STEP_BYTES).zip(&mut lanes) {
+                add_fours(&mut whole, *x, w, i32::from);
+            }
+            add_scaled(sums, &whole, weight_scales, *scale);
+        }
     }
 }
 
+/// Bytes of the steps of an int8 panel that are added up as whole numbers.
+fn span_bytes() -> usize {
+    Kind::Int8.span() / 4 * STEP_BYTES
+}
+
 fn int4(tile: &Tile<'_>, row: usize, sums: &mut [f32]) {
-    let mut all = [0.0f32; LANES];
     for (group, w) in tile.w.chunks_exact(GROUP_BYTES).enumerate() {
         let mut whole = [tile.x.offsets[group * tile.m + row]; LANES];
         let (nibbles, scales) = w.split_at(LANES * GROUP / 2);
@@ -54,12 +65,14 @@ fn int4(tile: &Tile<'_>, row: usize, sums: &mut [f32]) {
             add_fours(&mut whole, x(step), w, |byte| i32::from(byte & 15));
             add_fours(&mut whole, x(step + 4), w, |byte| i32::from(byte >> 4));
         }
-        for ((all, whole), scale) in all.iter_mut().zip(whole).zip(scales.chunks_exact(2)) {
-            *all += whole as f32 * from_bf16(u16::from_le_bytes([scale[0], scale[1]]));
-        }
+        add_scaled(sums, &whole, scales, tile.x.scales[group * GROUP / CHUNK * tile.m + row]);
     }
-    for (sum, all) in sums.iter_mut().zip(all) {
-        *sum += all * tile.x.scales[row];
+}
+
+/// Adds whole numbers times the bf16 scale of their lane and that of their row.
+fn add_scaled(sums: &mut [f32], whole: &[i32; LANES], weight_scales: &[u8], scale: f32) {
+    for ((sum, whole), bits) in sums.iter_mut().zip(whole).zip(weight_scales.as_chunks::<2>().0) {
+        *sum += *whole as f32 * (from_bf16(u16::from_le_bytes(*bits)) * scale);
     }
 }
 

@@ -8,7 +8,8 @@ use zoetrope_kernels::packed::Kind;
 use super::config::LanguageConfig;
 use crate::error::Loaded;
 use crate::parts::cache::{KvCache, Memory};
-use crate::parts::linear::{Embedding, Linear, RmsNorm};
+use crate::parts::linear::{Embedding, Linear, Norm, RmsNorm};
+use crate::parts::mlp::Mlp;
 use crate::parts::ops::{self, Rotary};
 use crate::parts::weights::Weights;
 
@@ -19,9 +20,7 @@ struct Layer {
     v: Linear,
     o: Linear,
     post_norm: RmsNorm,
-    gate: Linear,
-    up: Linear,
-    down: Linear,
+    mlp: Mlp,
 }
 
 impl Layer {
@@ -36,10 +35,38 @@ impl Layer {
             v: Linear::load(&attention.at("v_proj"), d, kv, true)?,
             o: Linear::load(&attention.at("o_proj"), q, d, false)?,
             post_norm: RmsNorm::load(&w.at("post_attention_layernorm"), d, c.eps)?,
-            gate: Linear::load(&mlp.at("gate_proj"), d, i, false)?,
-            up: Linear::load(&mlp.at("up_proj"), d, i, false)?,
-            down: Linear::load(&mlp.at("down_proj"), i, d, false)?,
+            mlp: Mlp::swiglu(
+                Linear::load(&mlp.at("gate_proj"), d, i, false)?,
+                Linear::load(&mlp.at("up_proj"), d, i, false)?,
+                Linear::load(&mlp.at("down_proj"), i, d, false)?,
+            ),
         })
+    }
+}
+
+/// Rotary table of some rows and the (queries, keys) of each of their sequences.
+struct Places {
+    rotary: Rotary,
+    segments: Vec<(usize, usize)>,
+}
+
+impl Places {
+    /// Those of the last `n` of `t` rows; when they are not all, of one sequence.
+    fn last(&self, t: usize, n: usize) -> (Rotary, Vec<(usize, usize)>) {
+        if n == t {
+            return (self.rotary.clone(), self.segments.clone());
+        }
+        let keys = self.segments.iter().map(|(_, keys)| keys).sum();
+        (self.rotary.last(n), vec![(n, keys)])
+    }
+}
+
+/// How many of the last of `t` rows must come out of the last layer so that `rows` are among them. All, unless one
+/// sequence continues.
+fn needed(t: usize, memory: &Memory<'_>, rows: &[usize]) -> usize {
+    match memory {
+        Memory::Cache(_) => rows.iter().min().map_or(0, |first| t - (*first).min(t)),
+        Memory::Packed(_) => t,
     }
 }
 
@@ -80,51 +107,67 @@ impl LanguageModel {
     /// Rows `[T, D]` to logits `[rows.len(), W]` in f32.
     pub(super) fn forward(&self, x_td: &Tensor, memory: &mut Memory<'_>, rows: &[usize]) -> Result<Tensor> {
         let t = x_td.dim(0)?;
-        let (rotary, segments) = self.places(t, memory)?;
+        let places = self.places(t, memory)?;
         let mut x_td = x_td.clone();
         for (i, layer) in self.layers.iter().enumerate() {
-            x_td = self.layer(i, layer, &x_td, &rotary, &segments, memory)?;
+            // After the last layer's keys and values nobody reads rows without logits.
+            let needed = if i + 1 == self.layers.len() { needed(t, memory, rows) } else { t };
+            x_td = self.layer(i, layer, &x_td, &places, memory, needed)?;
         }
         if let Memory::Cache(cache) = memory {
             cache.advance(t);
         }
-        let rows: Vec<u32> = rows.iter().map(|&r| r as u32).collect();
-        let rows = Tensor::from_slice(&rows, rows.len(), x_td.device())?;
-        let x_rd = self.norm.forward(&x_td.index_select(&rows, 0)?)?;
-        self.head.forward(&x_rd)?.to_dtype(DType::F32)
+        let left = x_td.dim(0)?;
+        if rows.is_empty() {
+            return Tensor::zeros((0, self.config.vocabulary), DType::F32, x_td.device());
+        }
+        let rows: Vec<u32> = rows.iter().map(|&r| (r + left - t) as u32).collect();
+        let x_rd = x_td.index_select(&Tensor::from_slice(&rows, rows.len(), x_td.device())?, 0)?;
+        let [y_rw] = Linear::forward_all(Norm::Rms(&self.norm), [&self.head], &x_rd)?;
+        y_rw.to_dtype(DType::F32)
     }
 
+    /// Only the last `needed` rows come out.
     fn layer(
         &self,
         index: usize,
         layer: &Layer,
         x_td: &Tensor,
-        rotary: &Rotary,
-        segments: &[(usize, usize)],
+        places: &Places,
         memory: &mut Memory<'_>,
+        needed: usize,
     ) -> Result<Tensor> {
         let c = &self.config;
         let t = x_td.dim(0)?;
-        let y_td = layer.input_norm.forward(x_td)?;
-        let [q, k, v] = Linear::forward_all([&layer.q, &layer.k, &layer.v], &y_td)?;
-        let q_thc = ops::rope(&q.reshape((t, c.heads, c.head_dim))?, rotary)?;
-        let k_tkc = ops::rope(&k.reshape((t, c.kv_heads, c.head_dim))?, rotary)?;
+        let norm = Norm::Rms(&layer.input_norm);
+        let last = |x_td: &Tensor| x_td.narrow(0, t - needed, needed);
+        let (q, k, v, x_td) = if needed == t {
+            let [q, k, v] = Linear::forward_all(norm, [&layer.q, &layer.k, &layer.v], x_td)?;
+            (q, k, v, x_td.clone())
+        } else {
+            let ([k, v], x_nd) = (Linear::forward_all(norm, [&layer.k, &layer.v], x_td)?, last(x_td)?);
+            let [q] = Linear::forward_all(norm, [&layer.q], &x_nd)?;
+            (q, k, v, x_nd)
+        };
+        let k_tkc = ops::rope(&k.reshape((t, c.kv_heads, c.head_dim))?, &places.rotary)?;
         let v_tkc = v.reshape((t, c.kv_heads, c.head_dim))?;
         let (k_skc, v_skc) = match memory {
             Memory::Packed(_) => (k_tkc, v_tkc),
             Memory::Cache(cache) => cache.append(index, &k_tkc, &v_tkc)?,
         };
+        if needed == 0 {
+            return Ok(x_td);
+        }
+        let (rotary, segments) = places.last(t, needed);
+        let q_thc = ops::rope(&q.reshape((needed, c.heads, c.head_dim))?, &rotary)?;
         let scale = (c.head_dim as f64).powf(-0.5);
-        let y_td = ops::attention(self.products, &q_thc, &k_skc, &v_skc, segments, true, scale)?;
-        let x_td = ops::add(x_td, &layer.o.forward(&y_td.reshape((t, c.heads * c.head_dim))?)?)?;
-        let y_td = layer.post_norm.forward(&x_td)?;
-        let [gate, up] = Linear::forward_all([&layer.gate, &layer.up], &y_td)?;
-        let y_ti = ops::swiglu(&gate, &up)?;
-        ops::add(&x_td, &layer.down.forward(&y_ti)?)
+        let y_thc = ops::attention(self.products, &q_thc, &k_skc, &v_skc, &segments, true, scale)?;
+        let x_td = layer.o.forward_added(&y_thc.reshape((needed, c.heads * c.head_dim))?, &x_td)?;
+        layer.mlp.forward(Norm::Rms(&layer.post_norm), &x_td, Some(&x_td))
     }
 
-    /// Rotary table of the next `t` positions and the (queries, keys) of each sequence.
-    fn places(&self, t: usize, memory: &Memory<'_>) -> Result<(Rotary, Vec<(usize, usize)>)> {
+    /// Where the next `t` rows stand.
+    fn places(&self, t: usize, memory: &Memory<'_>) -> Result<Places> {
         let (positions, segments): (Vec<usize>, Vec<(usize, usize)>) = match memory {
             Memory::Packed(lens) => {
                 if lens.iter().sum::<usize>() != t {
@@ -139,7 +182,7 @@ impl LanguageModel {
         let inverse: Vec<f32> =
             (0..half).map(|k| 1.0 / (self.config.rope_theta as f32).powf((2 * k) as f32 / dim)).collect();
         let angles: Vec<f32> = positions.iter().flat_map(|&p| inverse.iter().map(move |f| p as f32 * f)).collect();
-        Ok((Rotary::new(&angles, half), segments))
+        Ok(Places { rotary: Rotary::new(&angles, half), segments })
     }
 
     /// An empty cache of this model.

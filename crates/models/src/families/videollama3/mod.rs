@@ -14,6 +14,7 @@ mod vision;
 use std::path::Path;
 
 use candle_core::{DType, Device, Tensor};
+use zoetrope_kernels::packed::Kind;
 use zoetrope_media::{Frame, Rgb};
 use zoetrope_text::{ChatTemplate, Tokenizer};
 
@@ -54,6 +55,13 @@ impl VideoLlama3 {
     /// The same with f32 variables, to go on training it.
     pub fn open_to_train(folder: &Path, device: &Device) -> Result<Self, ModelError> {
         Self::over_files(folder, Weights::open_to_train(folder, |names| Layout::of(names).rename(), device)?)
+    }
+
+    /// Only what the model asks for of its files, to convert it; see [`Weights::listed`].
+    pub(crate) fn list(folder: &Path, kind: Kind, language: Option<&Path>) -> Result<Weights, ModelError> {
+        let language = language.map(|path| (path, names::GGUF));
+        let weights = Weights::listed(folder, |names| Layout::of(names).rename(), kind, language)?;
+        Ok(Self::over_files(folder, weights)?.weights)
     }
 
     fn over_files(folder: &Path, weights: Weights) -> Result<Self, ModelError> {
@@ -132,7 +140,7 @@ impl VideoLanguageModel for VideoLlama3 {
             }
         }
         let l = &self.config.language;
-        let size = self.weights.dtype().size_in_bytes();
+        let size = self.weights.cache_dtype().size_in_bytes();
         ModelInfo {
             family: "videollama3",
             layout: self.layout.to_string(),
@@ -230,6 +238,6 @@ impl VideoLanguageModel for VideoLlama3 {
     }
 
     fn new_cache(&self, capacity: usize) -> Result<KvCache, ModelError> {
-        Ok(self.language.new_cache(capacity, self.weights.dtype(), self.weights.device())?)
+        Ok(self.language.new_cache(capacity, self.weights.cache_dtype(), self.weights.device())?)
     }
 }

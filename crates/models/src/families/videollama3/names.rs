@@ -1,6 +1,6 @@
 //! Tensor names: ours are those of transformers' `video_llama_3`; the other published layouts are rewritten here.
 
-use crate::parts::weights::{Names, Rename};
+use crate::parts::weights::{Dialect, Names, Rename, Twin};
 
 /// Layouts that checkpoints come in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +56,38 @@ fn original(name: &str, vision: &str) -> String {
     }
 }
 
+/// The language part in GGUF files.
+pub(super) const GGUF: Dialect = Dialect { architecture: "qwen2", twin };
+
+/// Parts of a layer: ours, and as GGUF files name them.
+const PARTS: [(&str, &str); 9] = [
+    ("input_layernorm", "attn_norm"),
+    ("post_attention_layernorm", "ffn_norm"),
+    ("self_attn.q_proj", "attn_q"),
+    ("self_attn.k_proj", "attn_k"),
+    ("self_attn.v_proj", "attn_v"),
+    ("self_attn.o_proj", "attn_output"),
+    ("mlp.gate_proj", "ffn_gate"),
+    ("mlp.up_proj", "ffn_up"),
+    ("mlp.down_proj", "ffn_down"),
+];
+
+/// Where a tensor of ours lies in a GGUF file; rows of q and k are in the same order in both.
+fn twin(name: &str) -> Option<Twin> {
+    const WORDS: &str = "model.language_model.embed_tokens.weight";
+    let whole = |name: &str, tied, words| Some(Twin { name: name.to_string(), tied, words });
+    match name {
+        WORDS => return whole("token_embd.weight", None, true),
+        "lm_head.weight" => return whole("output.weight", Some(WORDS), true),
+        "model.language_model.norm.weight" => return whole("output_norm.weight", None, false),
+        _ => {}
+    }
+    let (layer, rest) = name.strip_prefix("model.language_model.layers.")?.split_once('.')?;
+    let (part, value) = rest.rsplit_once('.')?;
+    let (_, theirs) = PARTS.iter().find(|(ours, _)| *ours == part)?;
+    whole(&format!("blk.{layer}.{theirs}.{value}"), None, false)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -72,6 +104,16 @@ mod tests {
             assert_eq!(Layout::Original.rename()(ours), theirs);
             assert_eq!(Layout::Transformers.rename()(ours), ours);
         }
+        let rows = [
+            ("model.language_model.layers.3.mlp.up_proj.weight", "blk.3.ffn_up.weight"),
+            ("model.language_model.layers.12.self_attn.q_proj.bias", "blk.12.attn_q.bias"),
+            ("model.language_model.layers.0.input_layernorm.weight", "blk.0.attn_norm.weight"),
+            ("model.language_model.norm.weight", "output_norm.weight"),
+        ];
+        for (ours, theirs) in rows {
+            assert_eq!(twin(ours).map(|twin| twin.name).as_deref(), Some(theirs));
+        }
+        assert!(twin("model.vision_model.encoder.layers.0.mlp.fc1.weight").is_none());
         let doubled = Layout::Training.rename()("model.vision_model.embeddings.patch_embedding.bias");
         assert_eq!(doubled, "model.vision_encoder.vision_encoder.embeddings.patch_embedding.bias");
     }

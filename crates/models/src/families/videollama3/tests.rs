@@ -2,6 +2,7 @@
 //! made.
 
 mod arithmetic;
+mod gguf;
 mod original;
 mod packed;
 
@@ -223,6 +224,24 @@ fn greedy_continuation_is_identical_for_64_tokens() {
         let noise = &cases["cases"][name]["f32_noise"]["logits"];
         close(name, &Tensor::cat(&all, 0).unwrap(), &want["greedy_logits"], noise);
     }
+}
+
+/// A prompt in parts, of which only the last gives logits, and one of its rows alone.
+#[test]
+fn rows_without_logits_are_left_out_of_the_last_layer_only() {
+    let (model, cases) = (toy(), json("goldens.json"));
+    let run = run(&model, &cases["cases"]["mixed"]);
+    let t = run.prompt.ids.len();
+    let mut cache = model.new_cache(t).unwrap();
+    let mut part = |from: usize, n: usize, rows: &[usize]| {
+        let x = run.embedded.narrow(0, from, n).unwrap();
+        model.step(&x, &mut Memory::Cache(&mut cache), rows).unwrap()
+    };
+    assert_eq!(part(0, t - 9, &[]).dims(), [0, model.config().language.vocabulary]);
+    let last = part(t - 9, 9, &[4, 8]);
+    let want = model.step(&run.embedded, &mut Memory::Packed(&[t]), &[t - 5, t - 1]).unwrap();
+    let noise = &cases["cases"]["mixed"]["f32_noise"]["logits"];
+    close("mixed", &last, &want, noise);
 }
 
 #[test]

@@ -8,7 +8,8 @@ use zoetrope_kernels::packed::Kind;
 use super::config::VisionConfig;
 use crate::contract::Patches;
 use crate::error::Loaded;
-use crate::parts::linear::{LayerNorm, Linear};
+use crate::parts::linear::{LayerNorm, Linear, Norm};
+use crate::parts::mlp::Mlp;
 use crate::parts::ops::{self, Rotary};
 use crate::parts::weights::Weights;
 
@@ -19,8 +20,7 @@ struct Layer {
     v: Linear,
     out: Linear,
     norm2: LayerNorm,
-    fc1: Linear,
-    fc2: Linear,
+    mlp: Mlp,
     heads: usize,
     /// What attention computes in.
     products: Kind,
@@ -37,8 +37,10 @@ impl Layer {
             v: project("v_proj")?,
             out: project("out_proj")?,
             norm2: LayerNorm::load(&w.at("layer_norm2"), d, c.eps)?,
-            fc1: Linear::load(&w.at("mlp.fc1"), d, c.intermediate, true)?,
-            fc2: Linear::load(&w.at("mlp.fc2"), c.intermediate, d, true)?,
+            mlp: Mlp::gelu_tanh(
+                Linear::load(&w.at("mlp.fc1"), d, c.intermediate, true)?,
+                Linear::load(&w.at("mlp.fc2"), c.intermediate, d, true)?,
+            ),
             heads: c.heads,
             products: w.attention(),
         })
@@ -48,15 +50,13 @@ impl Layer {
         let (n, d) = x_nd.dims2()?;
         let c = d / self.heads;
         let split = |y_nd: Tensor| y_nd.reshape((n, self.heads, c));
-        let y_nd = self.norm1.forward(x_nd)?;
-        let [q_nd, k_nd, v_nd] = Linear::forward_all([&self.q, &self.k, &self.v], &y_nd)?;
+        let [q_nd, k_nd, v_nd] = Linear::forward_all(Norm::Layer(&self.norm1), [&self.q, &self.k, &self.v], x_nd)?;
         let (q_nhc, k_nhc) = (ops::rope(&split(q_nd)?, rotary)?, ops::rope(&split(k_nd)?, rotary)?);
         let v_nhc = split(v_nd)?;
         let scale = (c as f64).powf(-0.5);
         let y_nd = ops::attention(self.products, &q_nhc, &k_nhc, &v_nhc, frames, false, scale)?.reshape((n, d))?;
-        let x_nd = ops::add(x_nd, &self.out.forward(&y_nd)?)?;
-        let y_ni = self.fc1.forward_gelu_tanh(&self.norm2.forward(&x_nd)?)?;
-        ops::add(&x_nd, &self.fc2.forward(&y_ni)?)
+        let x_nd = self.out.forward_added(&y_nd, x_nd)?;
+        self.mlp.forward(Norm::Layer(&self.norm2), &x_nd, Some(&x_nd))
     }
 }
 
@@ -147,22 +147,17 @@ pub(super) fn merge_tokens(x_nd: &Tensor, merge: usize) -> Result<Tensor> {
 }
 
 /// Two-layer projector with exact GELU.
-pub(super) struct Projector {
-    first: Linear,
-    second: Linear,
-}
+pub(super) struct Projector(Mlp);
 
 impl Projector {
     /// Reads the tensors below `model.projector`.
     pub(super) fn load(w: &Weights, vision: usize, language: usize) -> Loaded<Self> {
-        Ok(Projector {
-            first: Linear::load(&w.at("readout.0"), vision, language, true)?,
-            second: Linear::load(&w.at("readout.2"), language, language, true)?,
-        })
+        let first = Linear::load(&w.at("readout.0"), vision, language, true)?;
+        Ok(Projector(Mlp::gelu_erf(first, Linear::load(&w.at("readout.2"), language, language, true)?)))
     }
 
     /// `[V, D]` to `[V, L]`.
     pub(super) fn forward(&self, x_vd: &Tensor) -> Result<Tensor> {
-        self.second.forward(&self.first.forward(x_vd)?.gelu_erf()?)
+        self.0.forward(Norm::None, x_vd, None)
     }
 }

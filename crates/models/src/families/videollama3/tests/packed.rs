@@ -39,12 +39,12 @@ fn every_packing_gives_logits_near_those_of_f32() {
 fn a_converted_folder_is_complete_and_answers_as_the_model_that_was_packed_in_memory() {
     for kind in [Kind::Bf16, Kind::Int8, Kind::Int4] {
         let folder = tempfile::tempdir().unwrap();
-        families::convert(&golden().join("toy-hf"), folder.path(), kind).unwrap();
+        families::convert(&golden().join("toy-hf"), folder.path(), kind, None).unwrap();
         let converted = VideoLlama3::open(folder.path(), Precision::Auto, &Device::Cpu).unwrap();
         assert_eq!(converted.info().weights, format!("{kind:?}").to_lowercase());
         assert_eq!(converted.info().parameters, toy().info().parameters);
         assert_eq!(numbers(&logits(&converted, "mixed")), numbers(&logits(&packed(kind), "mixed")), "{kind:?}");
-        let text = families::convert(&golden().join("toy-hf"), folder.path(), kind).err().unwrap().to_string();
+        let text = families::convert(&golden().join("toy-hf"), folder.path(), kind, None).err().unwrap().to_string();
         assert!(text.contains("exists already"), "{text}");
         let text = VideoLlama3::open(folder.path(), DType::F32, &Device::Cpu).err().unwrap().to_string();
         assert!(text.contains(&format!("as {kind:?} only")), "{text}");
