@@ -13,8 +13,8 @@ pub(super) trait Sums<const M: usize, const Q: usize>: Copy {
     fn new(start: impl Fn(usize) -> u32) -> Self;
 
     // SAFETY: `x` are two times M words; the CPU has the instruction of the sums.
-    /// Adds the products of two steps.
-    unsafe fn add(&mut self, w: [[Bits; Q]; 2], x: [*const u32; 2]);
+    /// Adds the products of two steps; `w(step, q)` reads four lanes of either, only when they are multiplied.
+    unsafe fn add(&mut self, w: impl Fn(usize, usize) -> Bits, x: [*const u32; 2]);
 
     /// Row by row.
     fn rows(self) -> [[Bits; Q]; M];
@@ -33,23 +33,26 @@ impl<D: Dot, const M: usize, const Q: usize> Sums<M, Q> for Words<D, M, Q> {
 
     // SAFETY: as the trait says.
     #[inline(always)]
-    unsafe fn add(&mut self, w: [[Bits; Q]; 2], x: [*const u32; 2]) {
+    unsafe fn add(&mut self, w: impl Fn(usize, usize) -> Bits, x: [*const u32; 2]) {
         let Words(sum, _) = self;
         // SAFETY: as the caller promises; `words` reads those of rows `r .. M`, at most four.
         unsafe {
-            for (w, x) in w.into_iter().zip(x) {
-                for r in (0..M).step_by(4) {
-                    let x = words(x.add(r), M - r);
-                    for q in 0..Q {
-                        sum[r][q] = D::dot::<0>(sum[r][q], w[q], x);
+            for (step, x) in x.into_iter().enumerate() {
+                let near = words(x, M);
+                let far = if M > 4 { words(x.add(4), M - 4) } else { near };
+                for q in 0..Q {
+                    let w = w(step, q);
+                    for r in (0..M).step_by(4) {
+                        let x = if r == 0 { near } else { far };
+                        sum[r][q] = D::dot::<0>(sum[r][q], w, x);
                         if r + 1 < M {
-                            sum[r + 1][q] = D::dot::<1>(sum[r + 1][q], w[q], x);
+                            sum[r + 1][q] = D::dot::<1>(sum[r + 1][q], w, x);
                         }
                         if r + 2 < M {
-                            sum[r + 2][q] = D::dot::<2>(sum[r + 2][q], w[q], x);
+                            sum[r + 2][q] = D::dot::<2>(sum[r + 2][q], w, x);
                         }
                         if r + 3 < M {
-                            sum[r + 3][q] = D::dot::<3>(sum[r + 3][q], w[q], x);
+                            sum[r + 3][q] = D::dot::<3>(sum[r + 3][q], w, x);
                         }
                     }
                 }
@@ -89,20 +92,20 @@ impl<B: Block, const M: usize, const P: usize, const Q: usize> Sums<M, Q> for Pa
 
     // SAFETY: as the trait says.
     #[inline(always)]
-    unsafe fn add(&mut self, w: [[Bits; Q]; 2], x: [*const u32; 2]) {
+    unsafe fn add(&mut self, w: impl Fn(usize, usize) -> Bits, x: [*const u32; 2]) {
         let Pairs(sum, _) = self;
         // SAFETY: as the caller promises; both rows of a pair are below M.
         unsafe {
-            let mut lanes = [[zero(); 2]; Q];
-            for q in 0..Q {
-                lanes[q] = [vzip1q_u32(w[0][q], w[1][q]), vzip2q_u32(w[0][q], w[1][q])];
-            }
-            for p in 0..P {
+            let rows: [Bits; P] = std::array::from_fn(|p| {
                 let at = Self::first(p, M);
-                let rows = vzip1q_u32(words(x[0].add(at), 2), words(x[1].add(at), 2));
-                for q in 0..Q {
+                vzip1q_u32(words(x[0].add(at), 2), words(x[1].add(at), 2))
+            });
+            for q in 0..Q {
+                let [w0, w1] = [w(0, q), w(1, q)];
+                let lanes = [vzip1q_u32(w0, w1), vzip2q_u32(w0, w1)];
+                for p in 0..P {
                     for half in 0..2 {
-                        sum[p][half][q] = B::block(sum[p][half][q], rows, lanes[q][half]);
+                        sum[p][half][q] = B::block(sum[p][half][q], rows[p], lanes[half]);
                     }
                 }
             }
