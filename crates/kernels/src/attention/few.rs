@@ -9,6 +9,8 @@ use crate::packed::layout::from_bf16;
 
 /// Keys that one job takes at once; its scores stay in the first cache.
 const SPAN: usize = 256;
+/// Rows of values that are added up at once; divides [`SPAN`].
+const KEYS: usize = 4;
 
 /// Attention of `sequences` of a few queries each.
 pub(super) fn few(inputs: &Inputs<'_>, sequences: &[Sequence], out: &mut [f32]) {
@@ -46,24 +48,28 @@ fn part(inputs: &Inputs<'_>, s: &Sequence, kv: usize, first: usize) -> Part {
     let (group, stride) = (h.heads / h.kv_heads, h.kv_heads * h.dim);
     let rows = s.queries * group;
     let mut part = Part { max: vec![f32::NEG_INFINITY; rows], sum: vec![0.0; rows], out: vec![0.0; rows * h.dim] };
-    let mut scores = [0.0; SPAN];
-    for row in 0..rows {
-        let (i, head) = (row / group, kv * group + row % group);
+    let (mut scores, mut wide) = (vec![0.0; group * SPAN], vec![0.0; KEYS * h.dim]);
+    for i in 0..s.queries {
         let keys = SPAN.min(s.seen(h.causal, i).saturating_sub(first));
         if keys == 0 {
             continue;
         }
         let start = (s.first_key + first) * stride + kv * h.dim;
-        let at = ((s.first_query + i) * h.heads + head) * h.dim;
-        let (scores, out) = (&mut scores[..keys], &mut part.out[row * h.dim..(row + 1) * h.dim]);
+        let at = ((s.first_query + i) * h.heads + kv * group) * h.dim;
+        let (q, own) = (&q[at..at + group * h.dim], i * group..(i + 1) * group);
         match inputs.k {
-            Stored::F32(k) => dots_at(level, &q[at..at + h.dim], &k[start..], stride, scores),
-            Stored::Bf16(k) => dots_bf16_at(level, &q[at..at + h.dim], &k[start..], stride, scores),
+            Stored::F32(k) => dots_at(level, q, &k[start..], stride, keys, &mut wide, &mut scores),
+            Stored::Bf16(k) => dots_bf16_at(level, q, &k[start..], stride, keys, &mut wide, &mut scores),
         }
-        weigh_at(level, scores, h.scale, &mut part.max[row], &mut part.sum[row]);
+        for (row, scores) in own.clone().zip(scores.chunks_exact_mut(SPAN)) {
+            let scores = &mut scores[..keys.next_multiple_of(KEYS)];
+            weigh_at(level, &mut scores[..keys], h.scale, &mut part.max[row], &mut part.sum[row]);
+            scores[keys..].fill(0.0);
+        }
+        let out = &mut part.out[own.start * h.dim..own.end * h.dim];
         match inputs.v {
-            Stored::F32(v) => gather_at(level, scores, &v[start..], stride, out),
-            Stored::Bf16(v) => gather_bf16_at(level, scores, &v[start..], stride, out),
+            Stored::F32(v) => gather_at(level, &scores, &v[start..], stride, keys, &mut wide, out),
+            Stored::Bf16(v) => gather_bf16_at(level, &scores, &v[start..], stride, keys, &mut wide, out),
         }
     }
     part
@@ -88,54 +94,80 @@ impl Value for u16 {
     }
 }
 
-/// `scores[j] = q . k[j]`, rows of `k` being `stride` apart.
+/// Widens the `dim` first values of some rows of `x`, `stride` apart.
 #[inline(always)]
-fn dots_of<T: Value>(q: &[f32], k: &[T], stride: usize, scores: &mut [f32]) {
-    for (score, k) in scores.iter_mut().zip(k.chunks(stride)) {
-        let mut lanes = [0.0f32; 16];
-        let k = &k[..q.len()];
-        let (whole_q, whole_k) = (q.chunks_exact(16), k.chunks_exact(16));
-        let rest: f32 = whole_q.remainder().iter().zip(whole_k.remainder()).map(|(a, b)| a * b.wide()).sum();
-        for (q, k) in whole_q.zip(whole_k) {
-            for ((lane, q), k) in lanes.iter_mut().zip(q).zip(k) {
-                *lane += q * k.wide();
+fn widen<T: Value>(x: &[T], stride: usize, dim: usize, wide: &mut [f32]) {
+    for (x, wide) in x.chunks(stride).zip(wide.chunks_exact_mut(dim)) {
+        wide.iter_mut().zip(x).for_each(|(wide, x)| *wide = x.wide());
+    }
+}
+
+/// `scores[g, j] = q[g] . k[j]` for all heads `g` of a group and the first `keys` rows of `k`, `stride` apart; rows of
+/// scores are [`SPAN`] long. Every key is read once for all heads.
+#[inline(always)]
+fn dots_of<T: Value>(q: &[f32], k: &[T], stride: usize, keys: usize, wide: &mut [f32], scores: &mut [f32]) {
+    let dim = wide.len() / KEYS;
+    let wide = &mut wide[..dim];
+    for (j, k) in k.chunks(stride).take(keys).enumerate() {
+        widen(k, stride, dim, wide);
+        for (q, scores) in q.chunks_exact(dim).zip(scores.chunks_exact_mut(SPAN)) {
+            let mut lanes = [0.0f32; 16];
+            let (whole_q, whole_k) = (q.chunks_exact(16), wide.chunks_exact(16));
+            let rest: f32 = whole_q.remainder().iter().zip(whole_k.remainder()).map(|(a, b)| a * b).sum();
+            for (q, k) in whole_q.zip(whole_k) {
+                for ((lane, q), k) in lanes.iter_mut().zip(q).zip(k) {
+                    *lane += q * k;
+                }
+            }
+            scores[j] = lanes.iter().sum::<f32>() + rest;
+        }
+    }
+}
+
+/// `out[g] += sum of weights[g, j] * v[j]` over the first `keys` rows of `v`, `stride` apart, [`KEYS`] at once; weights
+/// beyond them are zero.
+#[inline(always)]
+fn gather_of<T: Value>(weights: &[f32], v: &[T], stride: usize, keys: usize, wide: &mut [f32], out: &mut [f32]) {
+    let dim = wide.len() / KEYS;
+    for first in (0..keys).step_by(KEYS) {
+        let rows = KEYS.min(keys - first);
+        widen(&v[first * stride..], stride, dim, &mut wide[..rows * dim]);
+        // What is left there of other rows could be infinite.
+        wide[rows * dim..].fill(0.0);
+        let (v01, v23) = wide.split_at(2 * dim);
+        let ((v0, v1), (v2, v3)) = (v01.split_at(dim), v23.split_at(dim));
+        for (weights, out) in weights.chunks_exact(SPAN).zip(out.chunks_exact_mut(dim)) {
+            let w = &weights[first..first + KEYS];
+            for ((((out, v0), v1), v2), v3) in out.iter_mut().zip(v0).zip(v1).zip(v2).zip(v3) {
+                *out += (w[0] * v0 + w[1] * v1) + (w[2] * v2 + w[3] * v3);
             }
         }
-        *score = lanes.iter().sum::<f32>() + rest;
-    }
-}
-
-/// `out += sum of weights[j] * v[j]`, rows of `v` being `stride` apart.
-#[inline(always)]
-fn gather_of<T: Value>(weights: &[f32], v: &[T], stride: usize, out: &mut [f32]) {
-    for (weight, v) in weights.iter().zip(v.chunks(stride)) {
-        for (out, v) in out.iter_mut().zip(v) {
-            *out += weight * v.wide();
-        }
     }
 }
 
 per_level! {
-    fn dots / dots_at(q: &[f32], k: &[f32], stride: usize, scores: &mut [f32]) {
-        dots_of(q, k, stride, scores);
+    fn dots / dots_at(q: &[f32], k: &[f32], stride: usize, keys: usize, wide: &mut [f32], scores: &mut [f32]) {
+        dots_of(q, k, stride, keys, wide, scores);
     }
 }
 
 per_level! {
-    fn dots_bf16 / dots_bf16_at(q: &[f32], k: &[u16], stride: usize, scores: &mut [f32]) {
-        dots_of(q, k, stride, scores);
+    fn dots_bf16 / dots_bf16_at(q: &[f32], k: &[u16], stride: usize, keys: usize, wide: &mut [f32], scores: &mut [f32]) {
+        dots_of(q, k, stride, keys, wide, scores);
     }
 }
 
 per_level! {
-    fn gather / gather_at(weights: &[f32], v: &[f32], stride: usize, out: &mut [f32]) {
-        gather_of(weights, v, stride, out);
+    fn gather / gather_at(weights: &[f32], v: &[f32], stride: usize, keys: usize, wide: &mut [f32], out: &mut [f32]) {
+        gather_of(weights, v, stride, keys, wide, out);
     }
 }
 
 per_level! {
-    fn gather_bf16 / gather_bf16_at(weights: &[f32], v: &[u16], stride: usize, out: &mut [f32]) {
-        gather_of(weights, v, stride, out);
+    fn gather_bf16 / gather_bf16_at(
+        weights: &[f32], v: &[u16], stride: usize, keys: usize, wide: &mut [f32], out: &mut [f32],
+    ) {
+        gather_of(weights, v, stride, keys, wide, out);
     }
 }
 

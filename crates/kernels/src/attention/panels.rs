@@ -12,7 +12,10 @@ use crate::packed::tile::{Tile, add_tile};
 use crate::packed::{Kind, LANES, bytes_of, layout};
 
 /// Keys of a chunk: whole tiles of rows, an even number.
-const CHUNK: usize = 768;
+const CHUNK: usize = 192;
+
+/// Values whose rows become columns at once: as many as fill a line of the cache.
+const NEAR: usize = 16;
 
 /// Keys and values of one head in one chunk, in the order of the tiles.
 struct Chunk {
@@ -42,10 +45,13 @@ pub(super) fn panels(inputs: &Inputs<'_>, sequences: &[Sequence], out: &mut [f32
         }
     }
     let to = Out(out.as_mut_ptr());
-    jobs.par_iter().for_each(|&(s, head, first)| {
-        let chunks = &chunks[s * h.kv_heads + head / (h.heads / h.kv_heads)];
-        Panel::new(inputs, &sequences[s], head, first).run(chunks, &to);
-    });
+    jobs.par_iter().for_each_init(
+        || Scratch::new(h.dim),
+        |scratch, &(s, head, first)| {
+            let chunks = &chunks[s * h.kv_heads + head / (h.heads / h.kv_heads)];
+            Panel::new(inputs, &sequences[s], head, first).run(chunks, scratch, &to);
+        },
+    );
 }
 
 fn chunks(inputs: &Inputs<'_>, s: &Sequence, kv: usize) -> Vec<Chunk> {
@@ -57,14 +63,40 @@ fn chunks(inputs: &Inputs<'_>, s: &Sequence, kv: usize) -> Vec<Chunk> {
             let keys = CHUNK.min(s.keys - first);
             let (mut k, mut v) = (vec![0.0; keys * h.dim], vec![0.0; h.dim * keys]);
             for (key, k) in k.chunks_exact_mut(h.dim).enumerate() {
-                let at = at(first + key);
-                inputs.k.read(at, h.dim, |c, value| k[c] = value);
-                inputs.v.read(at, h.dim, |c, value| v[c * keys + key] = value);
+                inputs.k.read(at(first + key), h.dim, |c, value| k[c] = value);
+            }
+            let mut near = vec![0.0; NEAR * h.dim];
+            for start in (0..keys).step_by(NEAR) {
+                let some = NEAR.min(keys - start);
+                for (key, near) in near.chunks_exact_mut(h.dim).enumerate().take(some) {
+                    inputs.v.read(at(first + start + key), h.dim, |c, value| near[c] = value);
+                }
+                for (c, v) in v.chunks_exact_mut(keys).enumerate() {
+                    for (key, v) in v[start..start + some].iter_mut().enumerate() {
+                        *v = near[key * h.dim + c];
+                    }
+                }
             }
             let rows = |values: &[f32], t: usize, cols: usize| Rows::pack(kind, values, t, cols, Before::Keep, false);
             Chunk { first, keys, k: rows(&k, keys, h.dim), v: rows(&v, h.dim, keys) }
         })
         .collect()
+}
+
+/// Memory of one panel after the other.
+struct Scratch {
+    /// `[dim, LANES]`.
+    sums: Vec<f32>,
+    /// `[CHUNK, LANES]`.
+    scores: Vec<f32>,
+    /// `[CHUNK / 2, LANES]`.
+    pairs: Vec<u32>,
+}
+
+impl Scratch {
+    fn new(dim: usize) -> Self {
+        Scratch { sums: vec![0.0; dim * LANES], scores: vec![0.0; CHUNK * LANES], pairs: vec![0; CHUNK / 2 * LANES] }
+    }
 }
 
 /// 32 queries of one head.
@@ -95,13 +127,10 @@ impl<'a> Panel<'a> {
         Panel { inputs, at, queries, seen, packed }
     }
 
-    fn run(&self, chunks: &[Chunk], out: &Out) {
-        let dim = self.inputs.h.dim;
+    fn run(&self, chunks: &[Chunk], scratch: &mut Scratch, out: &Out) {
         let mut first = true;
         let mut state = State { max: [f32::NEG_INFINITY; LANES], sum: [0.0; LANES], factor: [0.0; LANES] };
-        let mut sums = vec![0.0; dim * LANES];
-        let mut scores = vec![0.0; CHUNK * LANES];
-        let mut pairs = vec![0u32; CHUNK / 2 * LANES];
+        let Scratch { sums, scores, pairs } = scratch;
         let last = self.seen.iter().copied().max().unwrap_or(0);
         for chunk in chunks.iter().filter(|chunk| chunk.first < last) {
             let scores = &mut scores[..chunk.keys * LANES];
@@ -109,7 +138,7 @@ impl<'a> Panel<'a> {
             let room = self.seen.map(|seen| seen.saturating_sub(chunk.first) as u32);
             weigh_at(self.inputs.level, scores, &room, &mut state);
             if !first {
-                scale_at(self.inputs.level, &mut sums, &state.factor);
+                scale_at(self.inputs.level, sums, &state.factor);
             }
             let weights = if self.inputs.kind == Kind::Bf16 {
                 let pairs = &mut pairs[..chunk.keys.div_ceil(2) * LANES];
@@ -118,10 +147,10 @@ impl<'a> Panel<'a> {
             } else {
                 bytes_of(scores)
             };
-            self.gather(chunk, weights, first, &mut sums);
+            self.gather(chunk, weights, first, sums);
             first = false;
         }
-        self.write(&sums, &state.sum, out);
+        self.write(sums, &state.sum, out);
     }
 
     /// `scores` `[keys, LANES]`.

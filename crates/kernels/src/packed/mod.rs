@@ -4,8 +4,8 @@
 //!
 //! - **f32**: as it is.
 //! - **bf16**: weights and `x` rounded to bf16, products exact, sums in f32.
-//! - **int8**: a bf16 scale for each 128 values of a row of `W` (largest value to 127); `x` gets a scale for each 64
-//!   values of a row, so that one large value coarsens only its neighbours; sums of 64 products exact in 32 bits.
+//! - **int8**: a bf16 scale for each 128 values of a row of `W` (largest value to 127); `x` gets one for as many, so that
+//!   one large value coarsens only its neighbours; sums of 128 products exact in 32 bits.
 //! - **int4**: a bf16 scale for each 32 values of a row of `W`, values `-8..=7`; `x` as for int8.
 //!
 //! The bytes are the same at every level and on every machine, so that a converted file is mapped and used.
@@ -38,7 +38,7 @@ const STEP_BYTES: usize = 4 * LANES;
 /// fit the 32 registers of AVX-512.
 const TILE_ROWS: usize = 6;
 /// Values of a row of `x` that share a scale in int8 and 4-bit.
-const CHUNK: usize = 64;
+const CHUNK: usize = 128;
 /// Values of a row of `W` that share a scale in int8.
 const GROUP8: usize = 128;
 /// The same in 4-bit.

@@ -8,8 +8,9 @@ use std::arch::x86_64::*;
 use super::{CHUNK, GROUP, LANES, Tile};
 use crate::packed::{GROUP_BYTES, GROUP8, SCALES_BYTES, STEP_BYTES};
 
-/// Bytes ahead of which the panel is fetched: it streams from the second cache or from memory (1 KiB: a fifth slower).
-const AHEAD: usize = 32 * STEP_BYTES;
+/// Bytes ahead of which the panel is fetched to the second cache, from which it streams anyway when several rows are
+/// multiplied. One row, from memory: a fifth faster than into the first cache, which has too few lines under way.
+const AHEAD: usize = 24 * STEP_BYTES;
 
 /// Calls `$tile::<M>` with the tile's height as a constant.
 macro_rules! by_height {
@@ -41,8 +42,8 @@ macro_rules! float_tile {
                 let mut sum = begin::<M>(tile, sums);
                 for _ in 0..tile.steps {
                     let (w0, w1) = (_mm512_loadu_ps(w.cast()), _mm512_loadu_ps(w.add(64).cast()));
-                    _mm_prefetch::<_MM_HINT_T0>(w.wrapping_add(AHEAD).cast());
-                    _mm_prefetch::<_MM_HINT_T0>(w.wrapping_add(AHEAD + 64).cast());
+                    _mm_prefetch::<_MM_HINT_T1>(w.wrapping_add(AHEAD).cast());
+                    _mm_prefetch::<_MM_HINT_T1>(w.wrapping_add(AHEAD + 64).cast());
                     for r in 0..M {
                         let x = _mm512_set1_ps(f32::from_bits(*x.add(r)));
                         sum[r] = [$dot(sum[r][0], x, w0), $dot(sum[r][1], x, w1)];
@@ -89,12 +90,7 @@ unsafe fn int8_rows<const M: usize>(tile: &Tile<'_>, sums: *mut f32) {
                 for r in 0..M {
                     whole[r] = [_mm512_set1_epi32(*offsets.add(r)); 2];
                 }
-                if steps == CHUNK / 4 {
-                    // A number of rounds that the compiler knows: a tenth faster.
-                    add_products(&mut whole, x, w, CHUNK / 4);
-                } else {
-                    add_products(&mut whole, x, w, steps);
-                }
+                add_products(&mut whole, x, w, steps);
                 (x, w) = (x.add(steps * M), w.add(steps * STEP_BYTES));
                 // Read only now: of a panel that streams from memory they arrive with the steps.
                 add_scaled(&mut sum, &whole, scales_of(weight_scales), scales);
@@ -119,8 +115,8 @@ unsafe fn add_products<const M: usize>(whole: &mut [[__m512i; 2]; M], x: *const 
         unsafe {
             let (x, w) = (x.add(step * M), w.add(step * STEP_BYTES));
             let (w0, w1) = (_mm512_loadu_si512(w.cast()), _mm512_loadu_si512(w.add(64).cast()));
-            _mm_prefetch::<_MM_HINT_T0>(w.wrapping_add(AHEAD).cast());
-            _mm_prefetch::<_MM_HINT_T0>(w.wrapping_add(AHEAD + 64).cast());
+            _mm_prefetch::<_MM_HINT_T1>(w.wrapping_add(AHEAD).cast());
+            _mm_prefetch::<_MM_HINT_T1>(w.wrapping_add(AHEAD + 64).cast());
             for r in 0..M {
                 let x = _mm512_set1_epi32(*x.add(r) as i32);
                 whole[r] = [_mm512_dpbusd_epi32(whole[r][0], w0, x), _mm512_dpbusd_epi32(whole[r][1], w1, x)];
@@ -170,7 +166,7 @@ unsafe fn int4_rows<const M: usize>(tile: &Tile<'_>, sums: *mut f32) {
             w = w.add(GROUP_BYTES);
             offsets = offsets.add(M);
             for line in 0..GROUP_BYTES / 64 {
-                _mm_prefetch::<_MM_HINT_T0>(w.wrapping_add(AHEAD + 64 * line).cast());
+                _mm_prefetch::<_MM_HINT_T1>(w.wrapping_add(AHEAD + 64 * line).cast());
             }
         }
         store(&sum, tile, sums);
