@@ -23,6 +23,21 @@ tidy:
     CARGO_MANIFEST_DIR="$PWD/crates/app" rustc --edition 2024 --test crates/app/tests/tidy/main.rs -o target/tidy
     RUST_BACKTRACE=0 target/tidy
 
+# Installs the emulator, a linker and the target's standard library where they are missing.
+# The kernels for 64-bit ARM: lints, then their tests on CPUs with NEON alone, with dot products and with all.
+arm cpus="cortex-a53 neoverse-n1 max":
+    command -v qemu-aarch64 >/dev/null || apt-get install -y --no-install-recommends qemu-user
+    command -v aarch64-linux-gnu-gcc >/dev/null \
+      || apt-get install -y --no-install-recommends gcc-aarch64-linux-gnu libc6-dev-arm64-cross
+    test -d "$("${RUSTC:-rustc}" --print sysroot)/lib/rustlib/aarch64-unknown-linux-gnu" \
+      || rustup target add aarch64-unknown-linux-gnu
+    cargo clippy -p zoetrope-kernels --target aarch64-unknown-linux-gnu --all-targets -- -D warnings
+    for cpu in {{cpus}}; do \
+      CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc \
+      CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER="qemu-aarch64 -L /usr/aarch64-linux-gnu -cpu $cpu" \
+        cargo test -p zoetrope-kernels --target aarch64-unknown-linux-gnu; \
+    done
+
 # Format and lints, as CI asks.
 lint:
     cargo fmt --all --check

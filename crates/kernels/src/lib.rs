@@ -5,6 +5,8 @@
 //! The only room that may say `unsafe`. Imports nothing of ours. Deliberately absent: tensors, models, files' meaning.
 
 pub mod activation;
+#[cfg(target_arch = "aarch64")]
+mod arm;
 pub mod attention;
 #[cfg(feature = "av1")]
 pub mod av1;

@@ -5,7 +5,9 @@ use std::time::Instant;
 
 use rayon::prelude::*;
 
-use crate::level::{Level, level};
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+use crate::level::Level;
+use crate::level::level;
 use crate::packed::Kind;
 
 /// Multiplications and additions a second (both counted) that `threads` threads reach with the widest product
@@ -54,16 +56,48 @@ fn sum(data: &[u64]) -> u64 {
 
 /// A function that does about `rounds` rounds of products and says how many operations they were.
 fn loops(kind: Kind) -> Option<fn(usize) -> f64> {
-    #[cfg(target_arch = "x86_64")]
     match (level(), kind) {
-        (Level::Avx512Vnni | Level::Avx512, Kind::F32) => return Some(x86::f32_wide),
-        (Level::Avx512Vnni, Kind::Bf16) => return Some(x86::bf16_wide),
-        (Level::Avx512Vnni, Kind::Int8 | Kind::Int4) => return Some(x86::int8_wide),
-        (Level::Avx2, Kind::F32) => return Some(x86::f32_half),
-        _ => {}
+        #[cfg(target_arch = "x86_64")]
+        (Level::Avx512Vnni | Level::Avx512, Kind::F32) => Some(x86::f32_wide),
+        #[cfg(target_arch = "x86_64")]
+        (Level::Avx512Vnni, Kind::Bf16) => Some(x86::bf16_wide),
+        #[cfg(target_arch = "x86_64")]
+        (Level::Avx512Vnni, Kind::Int8 | Kind::Int4) => Some(x86::int8_wide),
+        #[cfg(target_arch = "x86_64")]
+        (Level::Avx2, Kind::F32) => Some(x86::f32_half),
+        #[cfg(target_arch = "aarch64")]
+        (Level::NeonI8mm | Level::NeonDot | Level::Neon, Kind::F32) => Some(arm::f32_four),
+        #[cfg(target_arch = "aarch64")]
+        (Level::NeonI8mm, Kind::Bf16) => Some(arm::bf16_pairs),
+        #[cfg(target_arch = "aarch64")]
+        (Level::NeonI8mm, Kind::Int8 | Kind::Int4) => Some(arm::int8_pairs),
+        #[cfg(target_arch = "aarch64")]
+        (Level::NeonDot, Kind::Int8 | Kind::Int4) => Some(arm::int8_dot),
+        _ => None,
     }
-    let _ = (level(), Level::Portable, kind);
-    None
+}
+
+/// Defines `$name`: rounds of `$dot`, which counts as `$operations`, on `SUMS` independent sums.
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+macro_rules! peak {
+    ($name:ident, $inner:ident, $features:literal, $operations:literal, $zero:expr, $dot:expr) => {
+        pub(super) fn $name(rounds: usize) -> f64 {
+            #[target_feature(enable = $features)]
+            fn $inner(rounds: usize) {
+                let mut sums = [$zero; SUMS];
+                let (a, b) = (black_box($zero), black_box($zero));
+                for _ in 0..rounds {
+                    for sum in &mut sums {
+                        *sum = $dot(*sum, a, b);
+                    }
+                }
+                black_box(sums);
+            }
+            // SAFETY: chosen only at a level that was detected on this CPU.
+            unsafe { $inner(rounds) };
+            (rounds * SUMS) as f64 * $operations
+        }
+    };
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -75,27 +109,6 @@ mod x86 {
     /// Independent sums: enough to hide the latency of one product.
     const SUMS: usize = 12;
 
-    macro_rules! peak {
-        ($name:ident, $inner:ident, $features:literal, $operations:literal, $zero:expr, $dot:expr) => {
-            pub(super) fn $name(rounds: usize) -> f64 {
-                #[target_feature(enable = $features)]
-                fn $inner(rounds: usize) {
-                    let mut sums = [$zero; SUMS];
-                    let (a, b) = (black_box($zero), black_box($zero));
-                    for _ in 0..rounds {
-                        for sum in &mut sums {
-                            *sum = $dot(*sum, a, b);
-                        }
-                    }
-                    black_box(sums);
-                }
-                // SAFETY: chosen only at a level that was detected on this CPU.
-                unsafe { $inner(rounds) };
-                (rounds * SUMS) as f64 * $operations
-            }
-        };
-    }
-
     peak!(f32_wide, inner, "avx512f", 32.0, _mm512_setzero_ps(), |sum, a, b| _mm512_fmadd_ps(a, b, sum));
     peak!(f32_half, inner, "avx2,fma", 16.0, _mm256_setzero_ps(), |sum, a, b| _mm256_fmadd_ps(a, b, sum));
     peak!(int8_wide, inner, "avx512f,avx512vnni", 128.0, _mm512_setzero_si512(), |sum, a, b| _mm512_dpbusd_epi32(
@@ -106,4 +119,41 @@ mod x86 {
         let short = |value| unsafe { std::mem::transmute::<__m512, __m512bh>(value) };
         _mm512_dpbf16_ps(sum, short(a), short(b))
     });
+}
+
+#[cfg(target_arch = "aarch64")]
+mod arm {
+    use std::arch::aarch64::{vdupq_n_f32, vdupq_n_u32, vfmaq_f32};
+    use std::hint::black_box;
+
+    use crate::arm::{bfmmla, sdot, smmla};
+
+    /// Independent sums: enough to hide the latency of four cycles on four units.
+    const SUMS: usize = 24;
+
+    peak!(f32_four, inner, "neon", 8.0, vdupq_n_f32(0.0), |sum, a, b| vfmaq_f32(sum, a, b));
+    peak!(int8_dot, inner, "neon,dotprod", 32.0, vdupq_n_u32(0), |sum, a, b| {
+        // SAFETY: compiled for the instruction, and chosen where the CPU has it.
+        unsafe { sdot::<0>(sum, a, b) }
+    });
+    peak!(int8_pairs, inner, "neon,i8mm", 64.0, vdupq_n_u32(0), |sum, a, b| {
+        // SAFETY: as above.
+        unsafe { smmla(sum, a, b) }
+    });
+    peak!(bf16_pairs, inner, "neon,bf16", 32.0, vdupq_n_u32(0), |sum, a, b| {
+        // SAFETY: as above.
+        unsafe { bfmmla(sum, a, b) }
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_ceiling_counts_its_operations() {
+        for one in Kind::ALL.into_iter().filter_map(loops) {
+            assert_eq!(one(6), 2.0 * one(3));
+        }
+    }
 }

@@ -100,7 +100,7 @@ pub(crate) fn attention_at(
     // Few queries after a long past: nothing is gained by putting keys into another order first.
     let (short, long): (Vec<Sequence>, Vec<Sequence>) = sequences.into_iter().partition(|s| s.queries < FEW);
     // Without the instructions, bf16 would only be slower.
-    let kind = if level == Level::Avx512Vnni && kind == Kind::Bf16 { kind } else { Kind::F32 };
+    let kind = if kind == Kind::Bf16 && level.has_bf16() { kind } else { Kind::F32 };
     let inputs = Inputs { level, kind, q, k, v, h };
     few::few(&inputs, &short, out);
     panels::panels(&inputs, &long, out);

@@ -1,11 +1,13 @@
 //! The innermost products: a block of at most six rows of `x` times one panel of 32 rows of `W`.
 //!
-//! One file a level: `portable` is the plain meaning, `avx2` and `avx512` the same with instructions.
+//! `portable` is the plain meaning, `avx2`, `avx512` and `neon` the same with instructions.
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 mod portable;
 
 use super::rows::Block;
@@ -53,6 +55,14 @@ pub(crate) fn add_tile(level: Level, kind: Kind, tile: &Tile<'_>, sums: &mut [f3
                 (Level::Avx512 | Level::Avx2, _) => return avx2::add(kind, tile, sums),
                 (Level::Portable, _) => {}
             }
+        }
+    }
+    #[cfg(target_arch = "aarch64")]
+    {
+        let level = level.min(crate::level::level_of_cpu());
+        if level != Level::Portable {
+            // SAFETY: the sizes were checked above, and the level was detected on this CPU.
+            return unsafe { neon::add(level, kind, tile, sums) };
         }
     }
     let _ = level;
