@@ -41,7 +41,7 @@ pub(crate) fn gelu(x: f32) -> f32 {
     x / (1.0 + exp(-2.0 * SQRT_2_OVER_PI * (x + CUBIC * x * x * x)))
 }
 
-/// The error function within 3e-7 (Abramowitz and Stegun, Handbook of Mathematical Functions, 7.1.26, and f32 roundings).
+/// The error function within 3e-7: Abramowitz and Stegun, Handbook of Mathematical Functions, 7.1.26, and roundings.
 #[inline(always)]
 fn erf(x: f32) -> f32 {
     let size = x.abs();

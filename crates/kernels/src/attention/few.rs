@@ -152,7 +152,9 @@ per_level! {
 }
 
 per_level! {
-    fn dots_bf16 / dots_bf16_at(q: &[f32], k: &[u16], stride: usize, keys: usize, wide: &mut [f32], scores: &mut [f32]) {
+    fn dots_bf16 / dots_bf16_at(
+        q: &[f32], k: &[u16], stride: usize, keys: usize, wide: &mut [f32], scores: &mut [f32],
+    ) {
         dots_of(q, k, stride, keys, wide, scores);
     }
 }

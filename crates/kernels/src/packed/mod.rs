@@ -4,8 +4,8 @@
 //!
 //! - **f32**: as it is.
 //! - **bf16**: weights and `x` rounded to bf16, products exact, sums in f32.
-//! - **int8**: a bf16 scale for each 128 values of a row of `W` (largest value to 127); `x` gets one for as many, so that
-//!   one large value coarsens only its neighbours; sums of 128 products exact in 32 bits.
+//! - **int8**: a bf16 scale for each 128 values of a row of `W` (largest value to 127); `x` gets one for as many, so
+//!   that one large value coarsens only its neighbours; sums of 128 products exact in 32 bits.
 //! - **int4**: a bf16 scale for each 32 values of a row of `W`, values `-8..=7`; `x` as for int8.
 //!
 //! The bytes are the same at every level and on every machine, so that a converted file is mapped and used.
@@ -128,17 +128,6 @@ pub(crate) trait Number: Copy {}
 impl Number for f32 {}
 impl Number for u32 {}
 
-/// What becomes of a product before it is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Then {
-    /// Nothing.
-    Keep,
-    /// GELU in the tanh form.
-    GeluTanh,
-    /// GELU with the error function.
-    GeluErf,
-}
-
 /// What stands between the two products of a perceptron.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Between {
@@ -169,48 +158,40 @@ fn check(all: &[Affine<'_>]) -> (Kind, usize) {
     (kind, cols)
 }
 
-/// `then(before(x) W^T + b)` of every matrix, or with `add` (as long as the result) `before(x) W^T + b + add`: `[t, rows]`
-/// of each after the other, in new memory every value of which is written once. The rows are brought into order once.
+/// `before(x) W^T + b` of every matrix, plus `add` (as long as the result) where it is given: `[t, rows]` of each after
+/// the other, in new memory every value of which is written once. The rows are brought into order once.
 ///
-/// Panics when there is no matrix, when they differ in kind or columns, when slices do not have the sizes that `t`
-/// says, and for `add` together with an activation.
-pub fn products(
-    all: &[Affine<'_>],
-    x: &[f32],
-    t: usize,
-    before: Before<'_>,
-    then: Then,
-    add: Option<&[f32]>,
-) -> Vec<f32> {
+/// Panics when there is no matrix, when they differ in kind or columns, and when slices do not have the sizes that `t`
+/// says.
+pub fn products(all: &[Affine<'_>], x: &[f32], t: usize, before: Before<'_>, add: Option<&[f32]>) -> Vec<f32> {
     let n = t * all.iter().map(|affine| affine.weight.rows).sum::<usize>();
     let mut y: Vec<f32> = Vec::with_capacity(n);
-    write(level(), all, x, t, before, then, add, y.as_mut_ptr());
+    write(level(), all, x, t, before, add, y.as_mut_ptr());
     // SAFETY: `write` has written all `n` values.
     unsafe { y.set_len(n) };
     y
 }
 
-#[allow(clippy::too_many_arguments, reason = "the arguments of `products`")]
 fn write(
     level: Level,
     all: &[Affine<'_>],
     x: &[f32],
     t: usize,
     before: Before<'_>,
-    then: Then,
     add: Option<&[f32]>,
     y: *mut f32,
 ) {
     let (kind, cols) = check(all);
     assert_eq!(x.len(), t * cols, "input size");
     let n: usize = all.iter().map(|affine| affine.weight.rows).sum();
-    assert!(add.is_none_or(|add| add.len() == t * n && then == Then::Keep), "what is added");
+    assert!(add.is_none_or(|add| add.len() == t * n), "size of what is added");
     let rows = Rows::pack(kind, x, t, cols, before, product::large(t * n * cols));
-    product::values(level, all, &rows, t, then, add, y);
+    product::values(level, all, &rows, t, add, y);
 }
 
 /// `between(before(x) W1^T + b1) W2^T + b2`, plus `add` where it is given, `[t, rows of W2]`; SwiGLU takes two first
-/// matrices, gate and up, the others one. What lies between is kept as the second product reads it, a few bytes a value.
+/// matrices, gate and up, the others one. What lies between is kept as the second product reads it, at most 4 bytes a
+/// value.
 ///
 /// Panics as [`products`] does.
 pub fn perceptron(
@@ -231,7 +212,7 @@ pub fn perceptron(
     let next = product::next(level(), first, &rows, t, between, next_kind);
     drop(rows);
     let mut y: Vec<f32> = Vec::with_capacity(n);
-    product::values(level(), &[second], &next, t, Then::Keep, add, y.as_mut_ptr());
+    product::values(level(), &[second], &next, t, add, y.as_mut_ptr());
     // SAFETY: `values` has written all `n` values.
     unsafe { y.set_len(n) };
     y
@@ -353,7 +334,7 @@ impl Packed {
 
     pub(crate) fn multiply_at(&self, level: Level, x: &[f32], t: usize, b: Option<&[f32]>, y: &mut [f32]) {
         assert_eq!(y.len(), t * self.rows, "result size");
-        write(level, &[Affine { weight: self, bias: b }], x, t, Before::Keep, Then::Keep, None, y.as_mut_ptr());
+        write(level, &[Affine { weight: self, bias: b }], x, t, Before::Keep, None, y.as_mut_ptr());
     }
 
     fn panel(&self, panel: usize) -> &[u8] {

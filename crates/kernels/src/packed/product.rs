@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use super::rows::{Rows, Shape};
 use super::tile::{Tile, add_tile};
-use super::{Affine, Between, GROUP8, Kind, LANES, TILE_ROWS, Then};
+use super::{Affine, Between, GROUP8, Kind, LANES, TILE_ROWS};
 use crate::activation;
 use crate::level::{Level, per_level};
 
@@ -23,8 +23,8 @@ pub(super) fn large(multiplications: usize) -> bool {
     multiplications >= WORTH_THREADS && rayon::current_num_threads() > 1
 }
 
-/// Calls `work` for parts of all blocks of `shape` times all `units`, small enough that a thread that was held up leaves
-/// its share to the others.
+/// Calls `work` for parts of all blocks of `shape` times all `units`, small enough that a thread that was held up
+/// leaves its share to the others.
 fn spread(shape: Shape, units: usize, many: bool, work: impl Fn(Range<usize>, Range<usize>) + Sync) {
     let blocks = shape.blocks();
     let near = (NEAR_BYTES / shape.block_bytes().max(1)).clamp(1, blocks.max(1));
@@ -88,14 +88,13 @@ fn units<'a>(affine: &'a Affine<'a>, width: usize) -> impl Iterator<Item = Unit<
     (0..n).step_by(width).map(move |first| Unit { affine, rows: first..n.min(first + width) })
 }
 
-/// Writes `then(x W^T + b)` of every matrix, plus what is at the same place of `add`, to the `t * rows` values from `y`
+/// Writes `x W^T + b` of every matrix, plus what is at the same place of `add`, to the `t * rows` values from `y`
 /// on, one matrix after the other; the memory may hold nothing yet.
 pub(super) fn values(
     level: Level,
     all: &[Affine<'_>],
     x: &Rows,
     t: usize,
-    then: Then,
     add: Option<&[f32]>,
     y: *mut f32,
 ) {
@@ -120,7 +119,7 @@ pub(super) fn values(
                     // result `[t, n]` of this matrix; no other job has this block and this unit.
                     let to = unsafe { std::slice::from_raw_parts_mut(y.at(at), width) };
                     match add {
-                        None => finish_at(level, sums, &bias, then, to),
+                        None => finish_at(level, sums, &bias, None, to),
                         Some(add) => finish_added_at(level, sums, &bias, &add[at..at + width], to),
                     }
                 }
@@ -135,11 +134,6 @@ pub(super) fn next(level: Level, all: &[Affine<'_>], x: &Rows, t: usize, between
     let mut next = Rows::room(kind, t, n);
     let out = next.out();
     let list: Vec<Vec<Unit<'_>>> = all.iter().map(|affine| units(affine, WIDTH).collect()).collect();
-    let then = match between {
-        Between::GeluTanh => Then::GeluTanh,
-        Between::GeluErf => Then::GeluErf,
-        Between::SwiGlu => Then::Keep,
-    };
     spread(x.shape, list[0].len(), large(t * n * cols * all.len()), |blocks, numbers| {
         let (mut sums, mut ready) = ([0.0; TILE_ROWS * WIDTH], [[0.0; TILE_ROWS * WIDTH]; 2]);
         for number in numbers {
@@ -149,7 +143,7 @@ pub(super) fn next(level: Level, all: &[Affine<'_>], x: &Rows, t: usize, between
                 for ((units, bias), ready) in list.iter().zip(&biases).zip(&mut ready) {
                     units[number].multiply(level, x, block, &mut sums);
                     for (sums, ready) in sums.chunks_exact(WIDTH).zip(ready.chunks_exact_mut(WIDTH)).take(m) {
-                        finish_at(level, sums, bias, then, written(ready));
+                        finish_at(level, sums, bias, Some(between), written(ready));
                     }
                 }
                 let [first, second] = &mut ready;
@@ -171,13 +165,15 @@ fn written(values: &mut [f32]) -> &mut [MaybeUninit<f32>] {
 }
 
 per_level! {
-    /// `then(sums + bias)` of one row.
-    fn finish / finish_at(sums: &[f32], bias: &[f32], then: Then, to: &mut [MaybeUninit<f32>]) {
+    /// `sums + bias` of one row, with GELU where that comes next.
+    fn finish / finish_at(sums: &[f32], bias: &[f32], then: Option<Between>, to: &mut [MaybeUninit<f32>]) {
         let all = to.iter_mut().zip(sums).zip(bias);
         match then {
-            Then::Keep => all.for_each(|((to, sum), bias)| { to.write(sum + bias); }),
-            Then::GeluTanh => all.for_each(|((to, sum), bias)| { to.write(activation::gelu(sum + bias)); }),
-            Then::GeluErf => all.for_each(|((to, sum), bias)| { to.write(activation::gelu_exact(sum + bias)); }),
+            None | Some(Between::SwiGlu) => all.for_each(|((to, sum), bias)| { to.write(sum + bias); }),
+            Some(Between::GeluTanh) => all.for_each(|((to, sum), bias)| { to.write(activation::gelu(sum + bias)); }),
+            Some(Between::GeluErf) => {
+                all.for_each(|((to, sum), bias)| { to.write(activation::gelu_exact(sum + bias)); });
+            }
         }
     }
 }

@@ -78,8 +78,8 @@ pub(crate) struct Rows {
     lanes: Vec<u32>,
     /// Block after block, `[chunks, m]` each: scale of a row's values in a chunk; whole-number kinds only.
     scales: Vec<f32>,
-    /// Block after block, `[spans, m]` each: what must be added to the sum of (stored weight times value) because stored
-    /// weights lie above their values; whole-number kinds only.
+    /// Block after block, `[spans, m]` each: what must be added to the sum of (stored weight times value) because
+    /// stored weights lie above their values; whole-number kinds only.
     offsets: Vec<i32>,
 }
 
@@ -177,8 +177,8 @@ unsafe impl Sync for RowsOut {}
 unsafe impl Send for RowsOut {}
 
 impl RowsOut {
-    /// Packs `values`, the columns `columns` of all rows of `block`, row after row of any equal stride. The first column
-    /// is a multiple of 128, the last one too unless it is the last of all.
+    /// Packs `values`, the columns `columns` of all rows of `block`, row after row of any equal stride. The first
+    /// column is a multiple of 128, and so is the end unless it is the end of all.
     ///
     /// # Safety
     /// The rows live, and no other call for the same block and an overlapping range of columns runs meanwhile.

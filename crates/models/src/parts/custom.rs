@@ -3,7 +3,7 @@
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, CustomOp3, Layout, Result, Shape, Storage, Tensor, bail};
 use half::slice::HalfFloatSliceExt;
 use zoetrope_kernels::attention::{self as kernel, Heads, Stored};
-use zoetrope_kernels::packed::{self, Affine, Before, Kind, Packed, Then};
+use zoetrope_kernels::packed::{self, Affine, Before, Kind, Packed};
 use zoetrope_kernels::spread::over_rows;
 use zoetrope_kernels::{activation, linear as linear_kernel, norm, rope as rope_kernel};
 
@@ -138,7 +138,7 @@ impl CustomOp1 for PackedLinear {
     fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
         let all: Vec<_> = self.all.iter().map(|(weight, bias)| Affine { weight, bias: bias.as_deref() }).collect();
         let (x, t) = (slice(x, layout)?, layout.shape().dims2()?.0);
-        let y = packed::products(&all, x, t, Before::Keep, Then::Keep, None);
+        let y = packed::products(&all, x, t, Before::Keep, None);
         let shape = Shape::from(y.len());
         Ok((CpuStorage::F32(y), shape))
     }

@@ -1,7 +1,7 @@
 //! Several operations in one pass over packed weights, for values that nobody learns from.
 
 use candle_core::{Result, Tensor, bail};
-use zoetrope_kernels::packed::{self, Affine, Before, Between, Packed, Then};
+use zoetrope_kernels::packed::{self, Affine, Before, Between, Packed};
 
 use super::custom::read;
 use super::linear::Norm;
@@ -14,17 +14,16 @@ pub(super) fn may(x: &Tensor) -> bool {
     x.device().is_cpu() && !x.track_op()
 }
 
-/// `then(norm(x) W^T + b)` of matrices of one kind, plus `add` where it is given: a `[T, O]` of each.
+/// `norm(x) W^T + b` of matrices of one kind, plus `add` where it is given: a `[T, O]` of each.
 pub(super) fn products(
     norm: Norm<'_>,
     all: &[Matrix<'_>],
     x_ti: &Tensor,
-    then: Then,
     add: Option<&Tensor>,
 ) -> Result<Vec<Tensor>> {
     let (t, input) = x_ti.dims2()?;
     fits(all, input)?;
-    let y = with(norm, all, x_ti, add, |before, all, x, add| packed::products(all, x, t, before, then, add))?;
+    let y = with(norm, all, x_ti, add, |before, all, x, add| packed::products(all, x, t, before, add))?;
     apart(&Tensor::from_vec(y, t * outputs(all), x_ti.device())?, all, t)
 }
 

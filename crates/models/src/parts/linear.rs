@@ -1,7 +1,7 @@
 //! Layers with weights: the leaves that know how a weight is stored.
 
 use candle_core::{Result, Tensor};
-use zoetrope_kernels::packed::{Before, Packed, Then};
+use zoetrope_kernels::packed::{Before, Packed};
 
 use super::fused::{self, Matrix};
 use super::ops;
@@ -53,7 +53,7 @@ impl Linear {
     pub fn forward_all<const N: usize>(norm: Norm<'_>, layers: [&Linear; N], x_ti: &Tensor) -> Result<[Tensor; N]> {
         let packed: Vec<_> = layers.iter().filter_map(|layer| layer.packed()).collect();
         let all = match (packed.len() == N, fused::may(x_ti)) {
-            (true, true) => fused::products(norm, &packed, x_ti, Then::Keep, None)?,
+            (true, true) => fused::products(norm, &packed, x_ti, None)?,
             (true, false) => ops::packed_linears(&norm.forward(x_ti)?, &packed)?,
             (false, _) => {
                 let y_ti = norm.forward(x_ti)?;
@@ -67,7 +67,7 @@ impl Linear {
     pub fn forward_added(&self, x_ti: &Tensor, add: &Tensor) -> Result<Tensor> {
         match self.packed() {
             Some(packed) if fused::may(x_ti) => {
-                let mut all = fused::products(Norm::None, &[packed], x_ti, Then::Keep, Some(add))?;
+                let mut all = fused::products(Norm::None, &[packed], x_ti, Some(add))?;
                 Ok(all.swap_remove(0))
             }
             _ => ops::add(add, &self.forward(x_ti)?),

@@ -115,8 +115,8 @@ fn fours(unsigned: __m256i, signed: __m256i) -> __m256i {
 #[inline]
 #[target_feature(enable = "avx2,fma")]
 unsafe fn int8<const M: usize>(tile: &Tile<'_>, part: Part, sums: *mut f32) {
-    // SAFETY: as in `floats`; scales has m values for each chunk that is begun, the panel has its scales after the steps
-    // of each group.
+    // SAFETY: as in `floats`; scales has m values for each chunk that is begun, the panel has its scales after the
+    // steps of each group.
     unsafe {
         let zero = _mm256_set1_epi8(-128);
         for (chunk, first) in (0..tile.steps).step_by(CHUNK / 4).enumerate() {
@@ -126,8 +126,8 @@ unsafe fn int8<const M: usize>(tile: &Tile<'_>, part: Part, sums: *mut f32) {
             let mut whole = [[_mm256_setzero_si256(); 2]; M];
             for step in first..last.min(first + CHUNK / 4) {
                 let w = w.add(step * STEP_BYTES + 4 * part.lane);
-                // Stored 128 above their values; here the signed value is needed, so that no sum of two exceeds 16 bits:
-                // |x| times w with the sign of x.
+                // Stored 128 above their values; here the signed value is needed, so that no sum of two exceeds 16
+                // bits: |x| times w with the sign of x.
                 let w0 = _mm256_xor_si256(_mm256_loadu_si256(w.cast()), zero);
                 let w1 = _mm256_xor_si256(_mm256_loadu_si256(w.add(32).cast()), zero);
                 for r in 0..M {

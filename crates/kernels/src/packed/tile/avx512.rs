@@ -76,8 +76,8 @@ pub(super) unsafe fn int8(tile: &Tile<'_>, sums: &mut [f32]) {
 unsafe fn int8_rows<const M: usize>(tile: &Tile<'_>, sums: *mut f32) {
     let (mut x, mut w, mut left) = (tile.x.lanes.as_ptr(), tile.w.as_ptr(), tile.steps);
     let (mut scales, mut offsets) = (tile.x.scales.as_ptr(), tile.x.offsets.as_ptr());
-    // SAFETY: as in `float_tile`; scales and offsets have M values for each chunk that is begun, the panel has its scales
-    // after the steps of each group.
+    // SAFETY: as in `float_tile`; scales and offsets have M values for each chunk that is begun, the panel has its
+    // scales after the steps of each group.
     unsafe {
         let mut sum = begin::<M>(tile, sums);
         while left > 0 {
