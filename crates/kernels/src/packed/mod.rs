@@ -172,15 +172,7 @@ pub fn products(all: &[Affine<'_>], x: &[f32], t: usize, before: Before<'_>, add
     y
 }
 
-fn write(
-    level: Level,
-    all: &[Affine<'_>],
-    x: &[f32],
-    t: usize,
-    before: Before<'_>,
-    add: Option<&[f32]>,
-    y: *mut f32,
-) {
+fn write(level: Level, all: &[Affine<'_>], x: &[f32], t: usize, before: Before<'_>, add: Option<&[f32]>, y: *mut f32) {
     let (kind, cols) = check(all);
     assert_eq!(x.len(), t * cols, "input size");
     let n: usize = all.iter().map(|affine| affine.weight.rows).sum();

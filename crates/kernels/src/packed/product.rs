@@ -90,14 +90,7 @@ fn units<'a>(affine: &'a Affine<'a>, width: usize) -> impl Iterator<Item = Unit<
 
 /// Writes `x W^T + b` of every matrix, plus what is at the same place of `add`, to the `t * rows` values from `y`
 /// on, one matrix after the other; the memory may hold nothing yet.
-pub(super) fn values(
-    level: Level,
-    all: &[Affine<'_>],
-    x: &Rows,
-    t: usize,
-    add: Option<&[f32]>,
-    y: *mut f32,
-) {
+pub(super) fn values(level: Level, all: &[Affine<'_>], x: &Rows, t: usize, add: Option<&[f32]>, y: *mut f32) {
     // Few rows: small units, so that there is one for every thread.
     let width = if t > TILE_ROWS { WIDTH } else { LANES };
     let (mut list, mut start) = (Vec::new(), 0);

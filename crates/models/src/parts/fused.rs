@@ -15,12 +15,7 @@ pub(super) fn may(x: &Tensor) -> bool {
 }
 
 /// `norm(x) W^T + b` of matrices of one kind, plus `add` where it is given: a `[T, O]` of each.
-pub(super) fn products(
-    norm: Norm<'_>,
-    all: &[Matrix<'_>],
-    x_ti: &Tensor,
-    add: Option<&Tensor>,
-) -> Result<Vec<Tensor>> {
+pub(super) fn products(norm: Norm<'_>, all: &[Matrix<'_>], x_ti: &Tensor, add: Option<&Tensor>) -> Result<Vec<Tensor>> {
     let (t, input) = x_ti.dims2()?;
     fits(all, input)?;
     let y = with(norm, all, x_ti, add, |before, all, x, add| packed::products(all, x, t, before, add))?;

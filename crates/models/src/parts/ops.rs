@@ -112,8 +112,8 @@ pub fn rope(x: &Tensor, rotary: &Rotary) -> Result<Tensor> {
     in_f32(x, |x| x.apply_op1(Rope { rotary: rotary.clone(), sign: 1.0 }))
 }
 
-/// Attention of packed sequences: `q` `[T, H, C]`, `k`, `v` `[S, K, C]` (f32 or bf16); `segments` lists (queries, keys) of
-/// each. Its products are those of `kind`: f32, or bf16 on a CPU that has them.
+/// Attention of packed sequences: `q` `[T, H, C]`, `k`, `v` `[S, K, C]` (f32 or bf16); `segments` lists (queries, keys)
+/// of each. Its products are those of `kind`: f32, or bf16 on a CPU that has them.
 pub fn attention(
     kind: Kind,
     q_thc: &Tensor,
