@@ -33,6 +33,18 @@ pub enum Before<'a> {
     },
 }
 
+impl Before<'_> {
+    /// Panics unless weight and bias have `cols` values.
+    fn check(self, cols: usize) {
+        let fits = match self {
+            Before::Keep => true,
+            Before::LayerNorm { weight, bias, .. } => weight.len() == cols && bias.len() == cols,
+            Before::RmsNorm { weight, .. } => weight.len() == cols,
+        };
+        assert!(fits, "size of the norm before a product");
+    }
+}
+
 /// Sizes of packed rows, from which the places of everything follow.
 #[derive(Clone, Copy)]
 pub(crate) struct Shape {
@@ -111,6 +123,7 @@ impl Rows {
 
     /// Packs `x` `[t, cols]` after `before`, on all threads when it is `large`.
     pub(crate) fn pack(kind: Kind, x: &[f32], t: usize, cols: usize, before: Before<'_>, large: bool) -> Rows {
+        before.check(cols);
         let mut rows = Rows::room(kind, t, cols);
         let (shape, out) = (rows.shape, rows.out());
         let one = |block: usize| {

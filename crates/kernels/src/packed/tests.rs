@@ -129,6 +129,14 @@ fn what_comes_before_and_after_a_product_is_the_same_in_one_pass() {
     }
 }
 
+#[test]
+#[should_panic(expected = "size of the norm")]
+fn a_norm_of_another_width_is_refused() {
+    let packed = Packed::pack(Kind::Int8, &wave(64, 0.2), 2, 32);
+    let before = Before::RmsNorm { weight: &[1.0; 31], eps: 1e-5 };
+    products(&[Affine { weight: &packed, bias: None }], &[0.0; 32], 1, before, None);
+}
+
 /// Two products with what is between them equal the same in steps: the values between are rounded alike, except where
 /// the activations of both ways fall on different sides of a half step (f32 roundings), hence the share of the largest.
 #[test]
