@@ -103,15 +103,6 @@ per_level! {
 }
 
 per_level! {
-    /// `gate = silu(gate) * up`.
-    pub(crate) fn swiglu_to / swiglu_to_at(gate: &mut [f32], up: &[f32]) {
-        for (g, &u) in gate.iter_mut().zip(up) {
-            *g = *g * sigmoid(*g) * u;
-        }
-    }
-}
-
-per_level! {
     /// Gradients of [`swiglu`] to both inputs.
     pub fn swiglu_backward / swiglu_backward_at(
         gate: &[f32], up: &[f32], dy: &[f32], dgate: &mut [f32], dup: &mut [f32],

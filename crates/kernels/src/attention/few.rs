@@ -57,20 +57,14 @@ fn part(inputs: &Inputs<'_>, s: &Sequence, kv: usize, first: usize) -> Part {
         let start = (s.first_key + first) * stride + kv * h.dim;
         let at = ((s.first_query + i) * h.heads + kv * group) * h.dim;
         let (q, own) = (&q[at..at + group * h.dim], i * group..(i + 1) * group);
-        match inputs.k {
-            Stored::F32(k) => dots_at(level, q, &k[start..], stride, keys, &mut wide, &mut scores),
-            Stored::Bf16(k) => dots_bf16_at(level, q, &k[start..], stride, keys, &mut wide, &mut scores),
-        }
+        dots_at(level, q, inputs.k, start, stride, keys, &mut wide, &mut scores);
         for (row, scores) in own.clone().zip(scores.chunks_exact_mut(SPAN)) {
             let scores = &mut scores[..keys.next_multiple_of(KEYS)];
             weigh_at(level, &mut scores[..keys], h.scale, &mut part.max[row], &mut part.sum[row]);
             scores[keys..].fill(0.0);
         }
         let out = &mut part.out[own.start * h.dim..own.end * h.dim];
-        match inputs.v {
-            Stored::F32(v) => gather_at(level, &scores, &v[start..], stride, keys, &mut wide, out),
-            Stored::Bf16(v) => gather_bf16_at(level, &scores, &v[start..], stride, keys, &mut wide, out),
-        }
+        gather_at(level, &scores, inputs.v, start, stride, keys, &mut wide, out);
     }
     part
 }
@@ -146,30 +140,26 @@ fn gather_of<T: Value>(weights: &[f32], v: &[T], stride: usize, keys: usize, wid
 }
 
 per_level! {
-    fn dots / dots_at(q: &[f32], k: &[f32], stride: usize, keys: usize, wide: &mut [f32], scores: &mut [f32]) {
-        dots_of(q, k, stride, keys, wide, scores);
-    }
-}
-
-per_level! {
-    fn dots_bf16 / dots_bf16_at(
-        q: &[f32], k: &[u16], stride: usize, keys: usize, wide: &mut [f32], scores: &mut [f32],
+    /// [`dots_of`] the keys from value `start` on.
+    fn dots / dots_at(
+        q: &[f32], k: Stored<'_>, start: usize, stride: usize, keys: usize, wide: &mut [f32], scores: &mut [f32],
     ) {
-        dots_of(q, k, stride, keys, wide, scores);
+        match k {
+            Stored::F32(k) => dots_of(q, &k[start..], stride, keys, wide, scores),
+            Stored::Bf16(k) => dots_of(q, &k[start..], stride, keys, wide, scores),
+        }
     }
 }
 
 per_level! {
-    fn gather / gather_at(weights: &[f32], v: &[f32], stride: usize, keys: usize, wide: &mut [f32], out: &mut [f32]) {
-        gather_of(weights, v, stride, keys, wide, out);
-    }
-}
-
-per_level! {
-    fn gather_bf16 / gather_bf16_at(
-        weights: &[f32], v: &[u16], stride: usize, keys: usize, wide: &mut [f32], out: &mut [f32],
+    /// [`gather_of`] the values from `start` on.
+    fn gather / gather_at(
+        weights: &[f32], v: Stored<'_>, start: usize, stride: usize, keys: usize, wide: &mut [f32], out: &mut [f32],
     ) {
-        gather_of(weights, v, stride, keys, wide, out);
+        match v {
+            Stored::F32(v) => gather_of(weights, &v[start..], stride, keys, wide, out),
+            Stored::Bf16(v) => gather_of(weights, &v[start..], stride, keys, wide, out),
+        }
     }
 }
 

@@ -139,12 +139,15 @@ pub(super) fn next(level: Level, all: &[Affine<'_>], x: &Rows, t: usize, between
                         finish_at(level, sums, bias, Some(between), written(ready));
                     }
                 }
-                let [first, second] = &mut ready;
-                if between == Between::SwiGlu {
-                    activation::swiglu_to_at(level, &mut first[..m * WIDTH], &second[..m * WIDTH]);
-                }
+                let [first, second] = ready.each_ref().map(|ready| &ready[..m * WIDTH]);
+                let values = if between == Between::SwiGlu {
+                    activation::swiglu_at(level, first, second, &mut sums[..m * WIDTH]);
+                    &sums[..m * WIDTH]
+                } else {
+                    first
+                };
                 // SAFETY: no other job has this block and these columns.
-                unsafe { out.put(block, list[0][number].rows.clone(), &first[..m * WIDTH]) };
+                unsafe { out.put(block, list[0][number].rows.clone(), values) };
             }
         }
     });

@@ -44,6 +44,9 @@ impl Mlp {
             Between::SwiGlu => ops::swiglu(&first, &self.first[1].forward(&y_td)?)?,
         };
         let y_td = self.second.forward(&y_ti)?;
-        add.map_or(Ok(y_td.clone()), |add| ops::add(add, &y_td))
+        match add {
+            Some(add) => ops::add(add, &y_td),
+            None => Ok(y_td),
+        }
     }
 }
