@@ -13,8 +13,9 @@ use crate::events::Event;
 use crate::media::MediaSource;
 use crate::run::Run;
 
-/// Patches that go through the encoder at once, unless one frame alone has more.
-pub const CHUNK_PATCHES: usize = 4096;
+/// Patches that go through the encoder at once, unless one frame alone has more: enough rows for full speed, few enough
+/// that a layer's values stay in the caches.
+pub const CHUNK_PATCHES: usize = 1024;
 
 /// A picture or video that the encoder has seen.
 #[derive(Debug)]

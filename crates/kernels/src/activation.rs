@@ -1,65 +1,69 @@
 //! Activation functions and their derivatives, element by element, f32.
 
-use crate::level::per_level;
+use crate::level::{fma, per_level};
 
 /// `exp(x)` by range reduction and a degree-6 polynomial; relative error below 3e-7 where the result is normal,
 /// 0 is never returned below -87.3 (the smallest normal is), which the softmax and sigmoid users do not notice.
 #[inline(always)]
-pub(crate) fn exp(x: f32) -> f32 {
+pub(crate) fn exp<const FMA: bool>(x: f32) -> f32 {
     // Adding 1.5 * 2^23 leaves the rounded integer in the low bits of the float.
     const MAGIC: f32 = 12_582_912.0;
     let x = x.clamp(-87.3, 88.3);
-    let shifted = x * std::f32::consts::LOG2_E + MAGIC;
+    let shifted = fma::<FMA>(x, std::f32::consts::LOG2_E, MAGIC);
     let n = shifted - MAGIC;
-    let r = x - n * 0.693_359_4 + n * 2.121_944_4e-4;
+    let r = fma::<FMA>(n, 2.121_944_4e-4, fma::<FMA>(n, -0.693_359_4, x));
     let mut p = 1.987_569_1e-4f32;
-    p = p * r + 1.398_199_9e-3;
-    p = p * r + 8.333_452e-3;
-    p = p * r + 4.166_579_6e-2;
-    p = p * r + 0.166_666_65;
-    p = p * r + 0.5;
-    p = p * r * r + r + 1.0;
+    p = fma::<FMA>(p, r, 1.398_199_9e-3);
+    p = fma::<FMA>(p, r, 8.333_452e-3);
+    p = fma::<FMA>(p, r, 4.166_579_6e-2);
+    p = fma::<FMA>(p, r, 0.166_666_65);
+    p = fma::<FMA>(p, r, 0.5);
+    p = fma::<FMA>(p * r, r, r) + 1.0;
     p * f32::from_bits(shifted.to_bits().wrapping_add(127) << 23)
 }
 
 #[inline(always)]
-fn sigmoid(x: f32) -> f32 {
-    1.0 / (1.0 + exp(-x))
+fn sigmoid<const FMA: bool>(x: f32) -> f32 {
+    1.0 / (1.0 + exp::<FMA>(-x))
 }
 
 const SQRT_2_OVER_PI: f32 = 0.797_884_6;
 const CUBIC: f32 = 0.044_715;
 
 #[inline(always)]
-fn tanh(x: f32) -> f32 {
-    1.0 - 2.0 / (exp(2.0 * x) + 1.0)
+fn tanh<const FMA: bool>(x: f32) -> f32 {
+    1.0 - 2.0 / (exp::<FMA>(2.0 * x) + 1.0)
 }
 
 #[inline(always)]
-pub(crate) fn gelu(x: f32) -> f32 {
+pub(crate) fn gelu<const FMA: bool>(x: f32) -> f32 {
+    const LINEAR: f32 = -2.0 * SQRT_2_OVER_PI;
     // 1 + tanh(u) = 2 / (1 + exp(-2 u))
-    x / (1.0 + exp(-2.0 * SQRT_2_OVER_PI * (x + CUBIC * x * x * x)))
+    x / (1.0 + exp::<FMA>(x * fma::<FMA>(LINEAR * CUBIC * x, x, LINEAR)))
 }
 
 /// The error function within 3e-7: Abramowitz and Stegun, Handbook of Mathematical Functions, 7.1.26, and roundings.
 #[inline(always)]
-fn erf(x: f32) -> f32 {
+fn erf<const FMA: bool>(x: f32) -> f32 {
     let size = x.abs();
-    let t = 1.0 / (1.0 + 0.327_591_1 * size);
-    let p = ((((1.061_405_4 * t - 1.453_152_1) * t + 1.421_413_8) * t - 0.284_496_72) * t + 0.254_829_6) * t;
-    (1.0 - p * exp(-size * size)).copysign(x)
+    let t = 1.0 / fma::<FMA>(0.327_591_1, size, 1.0);
+    let mut p = 1.061_405_4;
+    for factor in [-1.453_152_1, 1.421_413_8, -0.284_496_72, 0.254_829_6] {
+        p = fma::<FMA>(p, t, factor);
+    }
+    (1.0 - p * t * exp::<FMA>(-size * size)).copysign(x)
 }
 
 #[inline(always)]
-pub(crate) fn gelu_exact(x: f32) -> f32 {
-    0.5 * x * (1.0 + erf(x * std::f32::consts::FRAC_1_SQRT_2))
+pub(crate) fn gelu_exact<const FMA: bool>(x: f32) -> f32 {
+    0.5 * x * (1.0 + erf::<FMA>(x * std::f32::consts::FRAC_1_SQRT_2))
 }
 
 per_level! {
     /// `y = 0.5 x (1 + erf(x / sqrt(2)))`.
     pub fn gelu_erf / gelu_erf_at(x: &[f32], y: &mut [f32]) {
         for (y, &x) in y.iter_mut().zip(x) {
-            *y = gelu_exact(x);
+            *y = gelu_exact::<FMA>(x);
         }
     }
 }
@@ -68,7 +72,7 @@ per_level! {
     /// `y = 0.5 x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3)))` (`gelu_pytorch_tanh`).
     pub fn gelu_tanh / gelu_tanh_at(x: &[f32], y: &mut [f32]) {
         for (y, &x) in y.iter_mut().zip(x) {
-            *y = gelu(x);
+            *y = gelu::<FMA>(x);
         }
     }
 }
@@ -77,7 +81,7 @@ per_level! {
     /// `dx = dy * gelu_tanh'(x)`.
     pub fn gelu_tanh_backward / gelu_tanh_backward_at(x: &[f32], dy: &[f32], dx: &mut [f32]) {
         for ((dx, &x), &dy) in dx.iter_mut().zip(x).zip(dy) {
-            let t = tanh(SQRT_2_OVER_PI * (x + CUBIC * x * x * x));
+            let t = tanh::<FMA>(SQRT_2_OVER_PI * (x + CUBIC * x * x * x));
             let inner = SQRT_2_OVER_PI * (1.0 + 3.0 * CUBIC * x * x);
             *dx = dy * (0.5 * (1.0 + t) + 0.5 * x * (1.0 - t * t) * inner);
         }
@@ -97,7 +101,7 @@ per_level! {
     /// `y = silu(gate) * up` (SwiGLU without its products).
     pub fn swiglu / swiglu_at(gate: &[f32], up: &[f32], y: &mut [f32]) {
         for ((y, &g), &u) in y.iter_mut().zip(gate).zip(up) {
-            *y = g * sigmoid(g) * u;
+            *y = g * sigmoid::<FMA>(g) * u;
         }
     }
 }
@@ -109,7 +113,7 @@ per_level! {
     ) {
         let inputs = gate.iter().zip(up).zip(dy);
         for ((dg, du), ((&g, &u), &dy)) in dgate.iter_mut().zip(dup.iter_mut()).zip(inputs) {
-            let s = sigmoid(g);
+            let s = sigmoid::<FMA>(g);
             *dg = dy * u * s * (1.0 + g * (1.0 - s));
             *du = dy * g * s;
         }
@@ -130,7 +134,7 @@ mod tests {
         for i in -870..880 {
             let x = i as f32 * 0.1;
             let want = f64::from(x).exp();
-            let got = f64::from(exp(x));
+            let got = f64::from(exp::<false>(x));
             assert!((got / want - 1.0).abs() < 5e-7, "exp({x}) = {got}, want {want}");
         }
     }

@@ -117,7 +117,14 @@ pub fn level() -> Level {
     *CHOSEN.get_or_init(|| level_of_cpu().lowered(&std::env::var("ZOETROPE_ISA").unwrap_or_default()))
 }
 
-/// Defines a function whose body is compiled once a level; `name` runs the level in use, `name_at` a given one.
+/// `a b + c`, rounded once where there is an instruction for it, else twice.
+#[inline(always)]
+pub(crate) fn fma<const FMA: bool>(a: f32, b: f32, c: f32) -> f32 {
+    if FMA { a.mul_add(b, c) } else { a * b + c }
+}
+
+/// Defines a function whose body is compiled once a level; `name` runs the level in use, `name_at` a given one. In the
+/// body `FMA` says whether the level has an instruction for [`fma`].
 macro_rules! per_level {
     ($(#[$meta:meta])* $vis:vis fn $name:ident / $name_at:ident ($($arg:ident : $ty:ty),* $(,)?) $body:block) => {
         $(#[$meta])*
@@ -133,19 +140,19 @@ macro_rules! per_level {
         pub(crate) fn $name_at(level: $crate::level::Level, $($arg: $ty),*) {
             #[inline(always)]
             #[allow(clippy::too_many_arguments, reason = "kernels take plain slices and sizes")]
-            fn body($($arg: $ty),*) $body
+            fn body<const FMA: bool>($($arg: $ty),*) $body
 
             #[cfg(target_arch = "x86_64")]
             {
                 #[target_feature(enable = "avx2,fma,avx512f,avx512vl,avx512bw,avx512dq")]
                 #[allow(clippy::too_many_arguments, reason = "kernels take plain slices and sizes")]
                 fn avx512($($arg: $ty),*) {
-                    body($($arg),*)
+                    body::<true>($($arg),*)
                 }
                 #[target_feature(enable = "avx2,fma")]
                 #[allow(clippy::too_many_arguments, reason = "kernels take plain slices and sizes")]
                 fn avx2($($arg: $ty),*) {
-                    body($($arg),*)
+                    body::<true>($($arg),*)
                 }
                 match level.min($crate::level::level_of_cpu()) {
                     $crate::level::Level::Avx512 | $crate::level::Level::Avx512Vnni => {
@@ -158,7 +165,7 @@ macro_rules! per_level {
                 }
             }
             let _ = level;
-            body($($arg),*)
+            body::<{ cfg!(target_arch = "aarch64") }>($($arg),*)
         }
     };
 }

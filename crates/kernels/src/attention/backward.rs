@@ -58,7 +58,7 @@ per_level! {
         let mut sums = [0.0f32; 16];
         for chunk in live.chunks_mut(16) {
             for (sum, v) in sums.iter_mut().zip(chunk) {
-                *v = exp((*v - max) * scale);
+                *v = exp::<FMA>((*v - max) * scale);
                 *sum += *v;
             }
         }

@@ -168,7 +168,7 @@ per_level! {
     fn weigh / weigh_at(scores: &mut [f32], scale: f32, max: &mut f32, sum: &mut f32) {
         let most = scores.iter().fold(f32::NEG_INFINITY, |most, score| most.max(score * scale));
         for score in scores.iter_mut() {
-            *score = exp(*score * scale - most);
+            *score = exp::<FMA>(*score * scale - most);
         }
         (*max, *sum) = (most, scores.iter().sum());
     }

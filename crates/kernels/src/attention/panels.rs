@@ -14,6 +14,9 @@ use crate::packed::{Kind, LANES, bytes_of, layout};
 /// Keys of a chunk: whole tiles of rows, an even number.
 const CHUNK: usize = 192;
 
+/// How far scores may lie above the number they are taken relative to: weights up to `exp(8)`.
+const SLACK: f32 = 8.0;
+
 /// Values whose rows become columns at once: as many as fill a line of the cache.
 const NEAR: usize = 16;
 
@@ -137,7 +140,7 @@ impl<'a> Panel<'a> {
             self.score(chunk, scores);
             let room = self.seen.map(|seen| seen.saturating_sub(chunk.first) as u32);
             weigh_at(self.inputs.level, scores, &room, &mut state);
-            if !first {
+            if !first && state.factor != [1.0; LANES] {
                 scale_at(self.inputs.level, sums, &state.factor);
             }
             let weights = if self.inputs.kind == Kind::Bf16 {
@@ -200,45 +203,56 @@ per_level! {
     /// Scores `[keys, LANES]` to `exp(score - max)`; lane `l` sees only its first `room[l]` keys.
     fn weigh / weigh_at(scores: &mut [f32], room: &[u32; LANES], state: &mut State) {
         let rows = scores.as_chunks_mut::<LANES>().0;
-        if room.iter().any(|room| (*room as usize) < rows.len()) {
+        let hidden = room.iter().any(|room| (*room as usize) < rows.len());
+        if hidden {
             for (key, row) in rows.iter_mut().enumerate() {
-                for lane in 0..LANES {
-                    row[lane] = if (key as u32) < room[lane] { row[lane] } else { f32::NEG_INFINITY };
+                for (score, room) in row.iter_mut().zip(room) {
+                    *score = if (key as u32) < *room { *score } else { f32::NEG_INFINITY };
                 }
             }
         }
         let mut max = state.max;
         for row in rows.iter() {
-            for lane in 0..LANES {
-                max[lane] = if row[lane] > max[lane] { row[lane] } else { max[lane] };
+            for (max, score) in max.iter_mut().zip(row) {
+                *max = if *score > *max { *score } else { *max };
             }
         }
+        for lane in 0..LANES {
+            let before = state.max[lane];
+            // Weights may be taken relative to any number that keeps them in range. A maximum that rises by little is
+            // left where it was, so that earlier sums need no factor.
+            max[lane] = if max[lane] <= before + SLACK { before } else { max[lane] };
+            state.factor[lane] =
+                if before == f32::NEG_INFINITY { 0.0 } else { exp::<FMA>(before - max[lane]) };
+            state.sum[lane] *= state.factor[lane];
+        }
+        state.max = max;
         // A lane that has seen no key yet: any finite number keeps its weights at zero.
         let floor = max.map(|max| if max == f32::NEG_INFINITY { 0.0 } else { max });
         let mut sum = state.sum;
-        for lane in 0..LANES {
-            let before = state.max[lane];
-            state.factor[lane] = if before == f32::NEG_INFINITY { 0.0 } else { exp(before - floor[lane]) };
-            sum[lane] *= state.factor[lane];
-        }
         for row in rows.iter_mut() {
-            for lane in 0..LANES {
-                let score = row[lane];
-                row[lane] = if score == f32::NEG_INFINITY { 0.0 } else { exp(score - floor[lane]) };
-                sum[lane] += row[lane];
+            let lanes = row.iter_mut().zip(&floor).zip(&mut sum);
+            if hidden {
+                lanes.for_each(|((score, floor), sum)| {
+                    *score = if *score == f32::NEG_INFINITY { 0.0 } else { exp::<FMA>(*score - floor) };
+                    *sum += *score;
+                });
+            } else {
+                lanes.for_each(|((score, floor), sum)| {
+                    *score = exp::<FMA>(*score - floor);
+                    *sum += *score;
+                });
             }
         }
-        (state.max, state.sum) = (max, sum);
+        state.sum = sum;
     }
 }
 
 per_level! {
     /// Multiplies every row of `sums` with the lanes' factors.
     fn scale / scale_at(sums: &mut [f32], factor: &[f32; LANES]) {
-        for row in sums.as_chunks_mut::<LANES>().0 {
-            for lane in 0..LANES {
-                row[lane] *= factor[lane];
-            }
+        for row in sums.chunks_exact_mut(LANES) {
+            row.iter_mut().zip(factor).for_each(|(sum, factor)| *sum *= factor);
         }
     }
 }

@@ -55,6 +55,18 @@ impl Out {
     }
 }
 
+/// Fetches the lines of `n` values that are written soon: far stores would otherwise wait for them one after the other.
+fn will_write<T>(first: *const T, n: usize) {
+    #[cfg(target_arch = "x86_64")]
+    for line in 0..(n * size_of::<T>()).div_ceil(64) {
+        use std::arch::x86_64::{_MM_HINT_ET0, _mm_prefetch};
+        // SAFETY: a prefetch may name any address.
+        unsafe { _mm_prefetch::<_MM_HINT_ET0>(first.cast::<i8>().wrapping_add(64 * line)) };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = (first, n);
+}
+
 /// Some rows of `W` whose products are finished together.
 struct Unit<'a> {
     affine: &'a Affine<'a>,
@@ -65,9 +77,9 @@ impl Unit<'_> {
     /// The sums of one block, `[m, WIDTH]`; values beyond the unit's rows mean nothing.
     fn multiply(&self, level: Level, x: &Rows, block: usize, sums: &mut [f32; TILE_ROWS * WIDTH]) {
         let (m, weight) = (x.shape.height(block), self.affine.weight);
+        let (x, steps) = (x.block(block), x.shape.steps());
         for (part, panel) in (self.rows.start / LANES..self.rows.end.div_ceil(LANES)).enumerate() {
-            let w = weight.panel(panel);
-            let tile = Tile { m, steps: x.shape.steps(), x: x.block(block), w, fresh: true, stride: WIDTH };
+            let tile = Tile { m, steps, x, w: weight.panel(panel), fresh: true, stride: WIDTH };
             add_tile(level, weight.kind, &tile, &mut sums[part * LANES..(m - 1) * WIDTH + (part + 1) * LANES]);
         }
     }
@@ -105,8 +117,10 @@ pub(super) fn values(level: Level, all: &[Affine<'_>], x: &Rows, t: usize, add: 
         for (unit, start) in &list[numbers] {
             let (bias, n, width) = (unit.bias(), unit.affine.weight.rows, unit.rows.len());
             for block in blocks.clone() {
+                let rows = x.shape.first(block)..x.shape.first(block + 1);
+                rows.clone().for_each(|row| will_write(y.at(start + row * n + unit.rows.start), width));
                 unit.multiply(level, x, block, &mut sums);
-                for (row, sums) in (x.shape.first(block)..x.shape.first(block + 1)).zip(sums.chunks_exact(WIDTH)) {
+                for (row, sums) in rows.zip(sums.chunks_exact(WIDTH)) {
                     let at = start + row * n + unit.rows.start;
                     // SAFETY: the row is below t and the unit's rows are the matrix's, so the values lie inside the
                     // result `[t, n]` of this matrix; no other job has this block and this unit.
@@ -166,9 +180,9 @@ per_level! {
         let all = to.iter_mut().zip(sums).zip(bias);
         match then {
             None | Some(Between::SwiGlu) => all.for_each(|((to, sum), bias)| { to.write(sum + bias); }),
-            Some(Between::GeluTanh) => all.for_each(|((to, sum), bias)| { to.write(activation::gelu(sum + bias)); }),
+            Some(Between::GeluTanh) => all.for_each(|((to, sum), bias)| { to.write(activation::gelu::<FMA>(sum + bias)); }),
             Some(Between::GeluErf) => {
-                all.for_each(|((to, sum), bias)| { to.write(activation::gelu_exact(sum + bias)); });
+                all.for_each(|((to, sum), bias)| { to.write(activation::gelu_exact::<FMA>(sum + bias)); });
             }
         }
     }
