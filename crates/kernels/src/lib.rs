@@ -21,3 +21,4 @@ pub mod peak;
 pub mod resize;
 pub mod rope;
 pub mod spread;
+mod team;

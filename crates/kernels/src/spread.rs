@@ -1,19 +1,32 @@
 //! Rows of a result over the threads of the current pool.
 
-use rayon::prelude::*;
+use crate::team;
 
 /// Values of a result below which it stays on one thread (about ten microseconds of work).
 const WORTH_THREADS: usize = 1 << 15;
 /// Values of one part: small enough that a thread that was held up leaves its share to the others.
 const PART: usize = 1 << 14;
 
+/// The rows' first value. Parts are disjoint.
+struct Out(*mut f32);
+
+// SAFETY: every part of the loop takes its own rows.
+unsafe impl Sync for Out {}
+
 /// Calls `f(first, part)` for parts of whole rows of `y`, `first` being the part's first row; together they are `y`.
 pub fn over_rows(y: &mut [f32], row: usize, f: impl Fn(usize, &mut [f32]) + Sync) {
     if y.len() < WORTH_THREADS || row == 0 || rayon::current_num_threads() == 1 {
         return f(0, y);
     }
-    let rows = (PART / row).max(1);
-    y.par_chunks_mut(rows * row).enumerate().for_each(|(part, y)| f(part * rows, y));
+    let (rows, n) = ((PART / row).max(1), y.len());
+    let (size, out) = (rows * row, Out(y.as_mut_ptr()));
+    team::for_each(n.div_ceil(size), |part| {
+        let out = &out;
+        // SAFETY: the part begins below `n` and ends at `n` at the latest; no other part has its values, and `y` is
+        // borrowed until the loop is over.
+        let y = unsafe { std::slice::from_raw_parts_mut(out.0.add(part * size), size.min(n - part * size)) };
+        f(part * rows, y);
+    });
 }
 
 #[cfg(test)]

@@ -1,11 +1,10 @@
 //! Few queries over many keys, as when an answer is written: keys and values are read once, where they are.
 
-use rayon::prelude::*;
-
 use super::{Inputs, Sequence, Stored};
 use crate::activation::exp;
 use crate::level::per_level;
 use crate::packed::layout::from_bf16;
+use crate::team;
 
 /// Keys that one job takes at once; its scores stay in the first cache.
 const SPAN: usize = 256;
@@ -19,8 +18,7 @@ pub(super) fn few(inputs: &Inputs<'_>, sequences: &[Sequence], out: &mut [f32]) 
         let jobs = sequence.keys.div_ceil(SPAN) * h.kv_heads;
         let one = |job: usize| part(inputs, sequence, job % h.kv_heads, job / h.kv_heads * SPAN);
         let large = sequence.keys * h.heads * h.dim * sequence.queries >= 1 << 18;
-        let parts: Vec<Part> =
-            if large { (0..jobs).into_par_iter().map(one).collect() } else { (0..jobs).map(one).collect() };
+        let parts: Vec<Part> = if large { team::map(jobs, one) } else { (0..jobs).map(one).collect() };
         for i in 0..sequence.queries {
             for head in 0..h.heads {
                 let at = ((sequence.first_query + i) * h.heads + head) * h.dim;

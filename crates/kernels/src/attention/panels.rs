@@ -2,14 +2,13 @@
 //! tiles of `packed`). Scores come out with keys below each other, so that maxima and sums of the softmax run down the
 //! lanes, chunk of keys after chunk (the streaming softmax of FlashAttention, arXiv 2205.14135).
 
-use rayon::prelude::*;
-
 use super::{Inputs, Sequence};
 use crate::activation::exp;
 use crate::level::per_level;
 use crate::packed::rows::{Before, Rows};
 use crate::packed::tile::{Tile, add_tile};
 use crate::packed::{Kind, LANES, bytes_of, layout};
+use crate::team;
 
 /// Keys of a chunk: whole tiles of rows, an even number.
 const CHUNK: usize = 192;
@@ -40,7 +39,7 @@ pub(super) fn panels(inputs: &Inputs<'_>, sequences: &[Sequence], out: &mut [f32
     let h = inputs.h;
     let heads: Vec<(usize, usize)> =
         (0..sequences.len()).flat_map(|s| (0..h.kv_heads).map(move |kv| (s, kv))).collect();
-    let chunks: Vec<Vec<Chunk>> = heads.par_iter().map(|(s, kv)| chunks(inputs, &sequences[*s], *kv)).collect();
+    let chunks = team::map(heads.len(), |n| chunks(inputs, &sequences[heads[n].0], heads[n].1));
     let mut jobs = Vec::new();
     for (s, sequence) in sequences.iter().enumerate() {
         for head in 0..h.heads {
@@ -48,9 +47,11 @@ pub(super) fn panels(inputs: &Inputs<'_>, sequences: &[Sequence], out: &mut [f32
         }
     }
     let to = Out(out.as_mut_ptr());
-    jobs.par_iter().for_each_init(
+    team::for_each_init(
+        jobs.len(),
         || Scratch::new(h.dim),
-        |scratch, &(s, head, first)| {
+        |scratch, job| {
+            let (s, head, first) = jobs[job];
             let chunks = &chunks[s * h.kv_heads + head / (h.heads / h.kv_heads)];
             Panel::new(inputs, &sequences[s], head, first).run(chunks, scratch, &to);
         },

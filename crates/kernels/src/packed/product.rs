@@ -3,13 +3,12 @@
 use std::mem::MaybeUninit;
 use std::ops::Range;
 
-use rayon::prelude::*;
-
 use super::rows::{Rows, Shape};
 use super::tile::{Tile, add_tile};
 use super::{Affine, Between, GROUP8, Kind, LANES, TILE_ROWS};
 use crate::activation;
 use crate::level::{Level, per_level};
+use crate::team;
 
 /// Multiplications below which a product stays on one thread (about 20 microseconds).
 const WORTH_THREADS: usize = 1 << 20;
@@ -30,13 +29,13 @@ fn spread(shape: Shape, units: usize, many: bool, work: impl Fn(Range<usize>, Ra
     let near = (NEAR_BYTES / shape.block_bytes().max(1)).clamp(1, blocks.max(1));
     let parts = if many { (24 * rayon::current_num_threads()).div_ceil(blocks.div_ceil(near)) } else { 1 };
     let wide = units.div_ceil(parts.max(1)).max(1);
-    let starts = (0..blocks).step_by(near).flat_map(|block| (0..units).step_by(wide).map(move |unit| (block, unit)));
-    let one = |(block, unit): (usize, usize)| work(block..blocks.min(block + near), unit..units.min(unit + wide));
-    if many {
-        starts.collect::<Vec<_>>().into_par_iter().with_max_len(1).for_each(one);
-    } else {
-        starts.for_each(one);
-    }
+    let across = units.div_ceil(wide);
+    let one = |part: usize| {
+        let (block, unit) = (part / across * near, part % across * wide);
+        work(block..blocks.min(block + near), unit..units.min(unit + wide));
+    };
+    let all = blocks.div_ceil(near) * across;
+    if many { team::for_each(all, one) } else { (0..all).for_each(one) }
 }
 
 /// The result's first value. Jobs write disjoint parts of it.

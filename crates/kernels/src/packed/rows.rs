@@ -3,12 +3,11 @@
 
 use std::ops::Range;
 
-use rayon::prelude::*;
-
 use super::layout::{MAGIC, bf16};
 use super::{CHUNK, GROUP, GROUP8, Kind, TILE_ROWS};
 use crate::level::{level, per_level};
 use crate::norm;
+use crate::team;
 
 /// What is done to the rows of `x` before a product.
 #[derive(Clone, Copy, Debug)]
@@ -106,6 +105,9 @@ pub(crate) struct Block<'a> {
     pub(crate) offsets: &'a [i32],
 }
 
+/// Blocks that a thread packs in a row.
+const PART: usize = 4;
+
 /// Some columns of a block, to be written.
 struct Part<'a> {
     lanes: &'a mut [u32],
@@ -135,11 +137,8 @@ impl Rows {
             }
         };
         let blocks = shape.blocks();
-        if large {
-            (0..blocks).into_par_iter().with_min_len(4).for_each(one)
-        } else {
-            (0..blocks).for_each(one)
-        }
+        let some = |part: usize| (part * PART..blocks.min((part + 1) * PART)).for_each(one);
+        if large { team::for_each(blocks.div_ceil(PART), some) } else { (0..blocks).for_each(one) }
         rows
     }
 
