@@ -4,6 +4,7 @@
 use std::time::Instant;
 
 use candle_core::{Device, Tensor};
+use zoetrope_engine::{CHUNK_ROWS, frames_per_chunk};
 use zoetrope_kernels::packed::{Kind, Packed};
 use zoetrope_kernels::peak;
 use zoetrope_media::{Frame, Rgb, Time};
@@ -127,7 +128,7 @@ fn parameters(model: &dyn VideoLanguageModel, part: &str) -> f64 {
     model.info().parameters.iter().filter(|(name, _)| name == part).map(|(_, n)| *n as f64).sum()
 }
 
-/// Frames of noise through processor and encoder.
+/// Frames of noise through processor and encoder, as many at once as in an answer.
 pub fn encoding(model: &dyn VideoLanguageModel, load: &Load) -> Result<Speed, ModelError> {
     let (width, height) = load.size;
     let times: Vec<Time> = (0..load.frames as i64).map(|n| Time::new(n, 1)).collect();
@@ -136,12 +137,15 @@ pub fn encoding(model: &dyn VideoLanguageModel, load: &Load) -> Result<Speed, Mo
     let plan = model.plan(&[source], &options)?;
     let item = &plan.items[0];
     let frames: Vec<Frame> = item.frames.iter().map(|frame| noise(frame.index, load.size)).collect();
-    let patches = model.prepare(item, &frames, &mut Carry::default())?;
+    let mut carry = Carry::default();
+    let chunks = frames.chunks(frames_per_chunk(item)).map(|frames| model.prepare(item, frames, &mut carry));
+    let chunks = chunks.collect::<Result<Vec<_>, _>>()?;
     let seconds = median(load.repeats, || {
-        // One value is read so that nothing is left undone.
-        let seen = model.see(&patches)?;
-        seen.tokens.get(0)?.get(0)?.to_scalar::<f32>()?;
-        Ok(())
+        chunks.iter().try_for_each(|patches| {
+            // One value is read so that nothing is left undone.
+            model.see(patches)?.tokens.get(0)?.get(0)?.to_scalar::<f32>()?;
+            Ok(())
+        })
     })?;
     let rate = item.patches() as f64 / seconds;
     let operations = 2.0 * parameters(model, "vision") * rate / 1e9;
@@ -154,12 +158,13 @@ fn noise(index: usize, (width, height): (u32, u32)) -> Frame {
     Frame { index, time: Time::new(index as i64, 1), image: Rgb { width, height, data } }
 }
 
-/// A prompt of any tokens and an answer, one token after the other; two lines.
+/// A prompt of any tokens, in chunks as in an answer, and an answer, one token after the other; two lines.
 pub fn language(model: &dyn VideoLanguageModel, load: &Load) -> Result<[Speed; 2], ModelError> {
     let info = model.info();
-    let ids = |n: usize| (0..n).map(|i| (i * 7919 % info.vocabulary) as u32).collect();
-    let embedded = model.embed(&Prompt { ids: ids(load.prompt), ..Prompt::default() }, None)?;
-    let one = model.embed(&Prompt { ids: ids(1), ..Prompt::default() }, None)?;
+    let ids = |n: usize| (0..n).map(|i| (i * 7919 % info.vocabulary) as u32).collect::<Vec<u32>>();
+    let embed = |ids: &[u32]| model.embed(&Prompt { ids: ids.to_vec(), ..Prompt::default() }, None);
+    let prompt: Vec<Tensor> = ids(load.prompt).chunks(CHUNK_ROWS).map(embed).collect::<Result<_, _>>()?;
+    let one = embed(&ids(1))?;
     let last = |logits: Tensor| -> Result<(), ModelError> {
         logits.to_device(&Device::Cpu)?.flatten_all()?.get(0)?.to_scalar::<f32>()?;
         Ok(())
@@ -167,7 +172,12 @@ pub fn language(model: &dyn VideoLanguageModel, load: &Load) -> Result<[Speed; 2
     let mut cache = model.new_cache(load.prompt + load.answer + 1)?;
     let read = median(load.repeats, || {
         cache.truncate(0);
-        last(model.step(&embedded, &mut Memory::Cache(&mut cache), &[load.prompt - 1])?)
+        prompt.iter().enumerate().try_for_each(|(number, chunk)| {
+            let ends = number + 1 == prompt.len();
+            let rows = if ends { vec![chunk.dim(0)? - 1] } else { Vec::new() };
+            let logits = model.step(chunk, &mut Memory::Cache(&mut cache), &rows)?;
+            if ends { last(logits) } else { Ok(()) }
+        })
     })?;
     let written = median(load.repeats, || {
         cache.truncate(load.prompt);

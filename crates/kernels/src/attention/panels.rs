@@ -16,9 +16,6 @@ const CHUNK: usize = 192;
 /// How far scores may lie above the number they are taken relative to: weights up to `exp(8)`.
 const SLACK: f32 = 8.0;
 
-/// Values whose rows become columns at once: as many as fill a line of the cache.
-const NEAR: usize = 16;
-
 /// Keys and values of one head in one chunk, in the order of the tiles.
 struct Chunk {
     first: usize,
@@ -65,24 +62,13 @@ fn chunks(inputs: &Inputs<'_>, s: &Sequence, kv: usize) -> Vec<Chunk> {
         .step_by(CHUNK)
         .map(|first| {
             let keys = CHUNK.min(s.keys - first);
-            let (mut k, mut v) = (vec![0.0; keys * h.dim], vec![0.0; h.dim * keys]);
+            let mut k = vec![0.0; keys * h.dim];
             for (key, k) in k.chunks_exact_mut(h.dim).enumerate() {
                 inputs.k.read(at(first + key), h.dim, |c, value| k[c] = value);
             }
-            let mut near = vec![0.0; NEAR * h.dim];
-            for start in (0..keys).step_by(NEAR) {
-                let some = NEAR.min(keys - start);
-                for (key, near) in near.chunks_exact_mut(h.dim).enumerate().take(some) {
-                    inputs.v.read(at(first + start + key), h.dim, |c, value| near[c] = value);
-                }
-                for (c, v) in v.chunks_exact_mut(keys).enumerate() {
-                    for (key, v) in v[start..start + some].iter_mut().enumerate() {
-                        *v = near[key * h.dim + c];
-                    }
-                }
-            }
-            let rows = |values: &[f32], t: usize, cols: usize| Rows::pack(kind, values, t, cols, Before::Keep, false);
-            Chunk { first, keys, k: rows(&k, keys, h.dim), v: rows(&v, h.dim, keys) }
+            let v = |key: usize, v: &mut [f32]| inputs.v.read(at(first + key), h.dim, |c, value| v[c] = value);
+            let k = Rows::pack(kind, &k, keys, h.dim, Before::Keep, false);
+            Chunk { first, keys, k, v: Rows::from_columns(kind, h.dim, keys, v) }
         })
         .collect()
 }

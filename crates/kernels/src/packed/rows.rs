@@ -138,7 +138,38 @@ impl Rows {
         };
         let blocks = shape.blocks();
         let some = |part: usize| (part * PART..blocks.min((part + 1) * PART)).for_each(one);
-        if large { team::for_each(blocks.div_ceil(PART), some) } else { (0..blocks).for_each(one) }
+        if large {
+            team::for_each(blocks.div_ceil(PART), some)
+        } else {
+            (0..blocks).for_each(one)
+        }
+        rows
+    }
+
+    /// Packs `t` rows whose columns `read(column, values)` gives one after the other, `t` values each; f32 and bf16 only.
+    pub(crate) fn from_columns(kind: Kind, t: usize, cols: usize, mut read: impl FnMut(usize, &mut [f32])) -> Rows {
+        assert!(!kind.whole(), "columns of whole numbers");
+        let mut rows = Rows::room(kind, t, cols);
+        let (shape, level) = (rows.shape, level());
+        let blocks: Vec<(usize, usize)> = (0..shape.blocks()).map(|b| (shape.first(b), shape.height(b))).collect();
+        let (mut x, mut y, mut words) = (vec![0.0; t], vec![0.0; t], vec![0; t]);
+        for step in 0..shape.steps() {
+            read(step * kind.per_step(), &mut x);
+            if kind == Kind::F32 {
+                words.iter_mut().zip(&x).for_each(|(word, value)| *word = value.to_bits());
+            } else {
+                if 2 * step + 1 < cols {
+                    read(2 * step + 1, &mut y)
+                } else {
+                    y.fill(0.0)
+                }
+                side_by_side_at(level, &x, &y, &mut words);
+            }
+            for &(first, m) in &blocks {
+                let lanes = rows.lanes[first * shape.steps() + step * m..].iter_mut();
+                lanes.zip(&words[first..first + m]).for_each(|(lane, word)| *lane = *word);
+            }
+        }
         rows
     }
 
@@ -227,44 +258,36 @@ const NEAR: usize = GROUP8;
 impl Part<'_> {
     /// `values`: `m` rows, of which the first `cols` values count.
     fn write(self, kind: Kind, m: usize, values: &[f32], cols: usize) {
-        let (stride, per_step, level) = (values.len() / m, kind.per_step(), level());
+        let (stride, level) = (values.len() / m, level());
         let units = |unit: usize| NEAR / unit * m;
         let mut scales = self.scales.chunks_mut(units(CHUNK));
         let mut offsets = self.offsets.chunks_mut(units(kind.span()));
-        for (number, lanes) in self.lanes.chunks_mut(units(per_step)).enumerate() {
+        for (number, lanes) in self.lanes.chunks_mut(units(kind.per_step())).enumerate() {
             let columns = number * NEAR..cols.min((number + 1) * NEAR);
-            let row = |r: usize| &values[r * stride..][columns.clone()];
-            let mut words = [0u32; TILE_ROWS * NEAR];
-            match kind {
-                Kind::F32 => {
-                    for (r, words) in words.chunks_exact_mut(NEAR).enumerate().take(m) {
-                        words.iter_mut().zip(row(r)).for_each(|(word, value)| *word = value.to_bits());
+            let (scales, offsets) = (scales.next().unwrap_or_default(), offsets.next().unwrap_or_default());
+            for r in 0..m {
+                let row = &values[r * stride..][columns.clone()];
+                let lanes = lanes[r..].iter_mut().step_by(m);
+                match kind {
+                    Kind::F32 => lanes.zip(row).for_each(|(lane, value)| *lane = value.to_bits()),
+                    Kind::Bf16 => {
+                        let mut words = [0; NEAR / 2];
+                        round_at(level, row, &mut words);
+                        lanes.zip(words).for_each(|(lane, word)| *lane = word);
                     }
-                }
-                Kind::Bf16 => {
-                    for (r, words) in words.chunks_exact_mut(NEAR).enumerate().take(m) {
-                        round_at(level, row(r), words);
-                    }
-                }
-                Kind::Int8 | Kind::Int4 => {
-                    let (scales, offsets) = (scales.next().unwrap_or_default(), offsets.next().unwrap_or_default());
-                    for (r, words) in words.chunks_exact_mut(NEAR).enumerate().take(m) {
-                        let (mut beside, words) = (Beside::default(), &mut words.as_chunks_mut().0[0]);
+                    Kind::Int8 | Kind::Int4 => {
+                        let (mut words, mut beside) = ([0; NEAR / 4], Beside::default());
                         if columns.len() == NEAR {
-                            quantise_at(level, row(r), kind, words, &mut beside);
+                            quantise_at(level, row, kind, &mut words, &mut beside);
                         } else {
                             let mut padded = [0.0; NEAR];
-                            padded[..columns.len()].copy_from_slice(row(r));
-                            quantise_at(level, &padded, kind, words, &mut beside);
+                            padded[..row.len()].copy_from_slice(row);
+                            quantise_at(level, &padded, kind, &mut words, &mut beside);
                         }
+                        lanes.zip(words).for_each(|(lane, word)| *lane = word);
                         scales[r..].iter_mut().step_by(m).zip(beside.scales).for_each(|(to, from)| *to = from);
                         offsets[r..].iter_mut().step_by(m).zip(beside.offsets).for_each(|(to, from)| *to = from);
                     }
-                }
-            }
-            for (step, lanes) in lanes.chunks_exact_mut(m).enumerate() {
-                for (r, lane) in lanes.iter_mut().enumerate() {
-                    *lane = words[r * NEAR + step];
                 }
             }
         }
@@ -279,7 +302,8 @@ pub(crate) struct Beside {
 }
 
 per_level! {
-    /// Values `x` `[NEAR]` as whole numbers, four in a word, the largest of each chunk 127.
+    /// [`NEAR`] values `x` as whole numbers, four in a word, the largest of each chunk 127. (Where the compiler sees how
+    /// many they are, it gives up vectors for them.)
     fn quantise / quantise_at(x: &[f32], kind: Kind, words: &mut [u32; NEAR / 4], beside: &mut Beside) {
         let mut whole = [0i8; NEAR];
         for ((x, whole), scale) in x.chunks_exact(CHUNK).zip(whole.chunks_exact_mut(CHUNK)).zip(&mut beside.scales) {
@@ -304,11 +328,21 @@ per_level! {
 }
 
 per_level! {
-    /// `x` rounded to bf16, two in a word.
-    fn round / round_at(x: &[f32], words: &mut [u32]) {
-        for (word, pair) in words.iter_mut().zip(x.chunks(2)) {
-            let second = pair.get(1).map_or(0, |value| bf16(*value));
-            *word = u32::from(bf16(pair[0])) | u32::from(second) << 16;
+    /// At most [`NEAR`] values `x` rounded to bf16, two in a word.
+    fn round / round_at(x: &[f32], words: &mut [u32; NEAR / 2]) {
+        let mut short = [0; NEAR];
+        short.iter_mut().zip(x).for_each(|(short, value)| *short = bf16(*value));
+        for (word, pair) in words.iter_mut().zip(short.as_chunks::<2>().0) {
+            *word = u32::from(pair[0]) | u32::from(pair[1]) << 16;
+        }
+    }
+}
+
+per_level! {
+    /// Two rows side by side: words of a value of each as bf16.
+    fn side_by_side / side_by_side_at(x: &[f32], y: &[f32], words: &mut [u32]) {
+        for ((word, x), y) in words.iter_mut().zip(x).zip(y) {
+            *word = u32::from(bf16(*x)) | u32::from(bf16(*y)) << 16;
         }
     }
 }
