@@ -47,9 +47,9 @@ lint:
 doc:
     RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
 
-# Benchmarks; each checks its answer.
-bench:
-    cargo bench -p zoetrope-kernels
+# Benchmarks of the kernels; each checks its answer. ARGS are divan's: part of a row's path, `--max-time 1`.
+bench *ARGS:
+    cargo bench -p zoetrope-kernels -- {{ARGS}}
 
 # The kernels' tests, at every instruction level of this machine, under the address sanitizer.
 sanitize:

@@ -1,26 +1,76 @@
-//! Products with packed weights beside what the instructions give on this machine, answers compared first with f64:
-//! `cargo bench -p zoetrope-kernels --bench product [-- KIND]`.
+//! Products with packed weights and, beside them, the `gemm` crate's in f32; items are multiplications and additions.
+//! Every answer is compared with f64 first; what instructions and memory allow is printed at the top.
+//! `cargo bench -p zoetrope-kernels --bench product [-- NAME]`, where NAME is part of a row's path, such as `int8`.
 
-use std::hint::black_box;
-use std::time::Instant;
+use std::fmt::{Display, Formatter, Result};
 
+use divan::Bencher;
+use divan::counter::{BytesCount, ItemsCount};
 use zoetrope_kernels::linear::linear;
-use zoetrope_kernels::packed::{Kind, Packed};
-use zoetrope_kernels::peak;
+use zoetrope_kernels::packed::{Kind, Packed, relative_error};
+use zoetrope_kernels::{level, peak};
 
-/// Median of some repetitions, in seconds.
-fn median(repetitions: usize, mut work: impl FnMut()) -> f64 {
-    let mut times: Vec<f64> = (0..repetitions)
-        .map(|_| {
-            let start = Instant::now();
-            work();
-            start.elapsed().as_secs_f64()
-        })
-        .collect();
-    times.sort_by(f64::total_cmp);
-    times[repetitions / 2]
+/// `x [t, cols]` times `W [rows, cols]`.
+struct Shape {
+    t: usize,
+    cols: usize,
+    rows: usize,
 }
 
+impl Shape {
+    const fn new(t: usize, cols: usize, rows: usize) -> Shape {
+        Shape { t, cols, rows }
+    }
+
+    fn operations(&self) -> ItemsCount {
+        ItemsCount::new(2 * self.t * self.cols * self.rows)
+    }
+
+    /// `x` and `W`.
+    fn values(&self) -> (Vec<f32>, Vec<f32>) {
+        (noise(self.t * self.cols, 2), noise(self.rows * self.cols, 1))
+    }
+
+    fn check(&self, kind: Kind, x: &[f32], w: &[f32], y: &[f32]) {
+        if let Err(off) = relative_error(kind, x, w, self.cols, y) {
+            panic!("{self} {kind:?}: relative error {off}");
+        }
+    }
+}
+
+impl Display for Shape {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        write!(f, "{} x {} x {}", self.t, self.cols, self.rows)
+    }
+}
+
+/// Both products of an encoder's perceptron, and the largest of a decoder.
+const MANY: [Shape; 3] = [Shape::new(1024, 1152, 4304), Shape::new(1024, 4304, 1152), Shape::new(1024, 1536, 8960)];
+/// A token that is being written.
+const ONE: [Shape; 2] = [Shape::new(1, 1536, 8960), Shape::new(1, 8960, 1536)];
+/// Bytes of weights that one row of `x` walks through, so that it finds them in memory and not in a cache.
+const FAR: usize = 512 << 20;
+
+fn main() {
+    let run = |name: &str| std::env::args().any(|arg| arg == name);
+    if run("--bench") && !run("--list") {
+        ceilings();
+    }
+    divan::main();
+}
+
+fn ceilings() {
+    let threads = rayon::current_num_threads();
+    println!("level {:?}, {threads} threads; at most, on registers alone and from memory:", level::level());
+    for kind in Kind::ALL {
+        if let Some(top) = peak::operations_a_second(kind, threads) {
+            println!("  {:<4} {:.1} Gitem/s", kind.name(), top / 1e9);
+        }
+    }
+    println!("  read {:.1} GB/s", peak::bytes_a_second(threads, FAR / 2) / 1e9);
+}
+
+/// Sums of three even values.
 fn noise(n: usize, seed: u32) -> Vec<f32> {
     let mut state = seed;
     let mut next = || {
@@ -30,54 +80,91 @@ fn noise(n: usize, seed: u32) -> Vec<f32> {
     (0..n).map(|_| next() + next() + next()).collect()
 }
 
-/// Relative error of the result, as a share of its spread, over some rows and columns.
-fn error(y: &[f32], x: &[f32], w: &[f32], rows: usize, cols: usize) -> f64 {
-    let (mut off, mut all) = (0.0, 0.0);
-    for t in (0..x.len() / cols).step_by(61) {
-        for row in (0..rows).step_by(37) {
-            let exact: f64 = (0..cols).map(|k| f64::from(x[t * cols + k]) * f64::from(w[row * cols + k])).sum();
-            off += (f64::from(y[t * rows + row]) - exact).powi(2);
-            all += exact.powi(2);
-        }
+mod many_rows {
+    use super::*;
+
+    fn packed(bencher: Bencher, kind: Kind, shape: &Shape) {
+        let ((x, w), mut y) = (shape.values(), vec![0.0; shape.t * shape.rows]);
+        let packed = Packed::pack(kind, &w, shape.rows, shape.cols);
+        packed.multiply(&x, shape.t, None, &mut y);
+        shape.check(kind, &x, &w, &y);
+        bencher
+            .counter(shape.operations())
+            .bench_local(|| packed.multiply(&x, shape.t, None, divan::black_box(&mut y)));
     }
-    (off / all).sqrt()
+
+    #[divan::bench(args = MANY, sample_count = 15, sample_size = 1)]
+    fn f32(bencher: Bencher, shape: &Shape) {
+        packed(bencher, Kind::F32, shape);
+    }
+
+    #[divan::bench(args = MANY, sample_count = 15, sample_size = 1)]
+    fn bf16(bencher: Bencher, shape: &Shape) {
+        packed(bencher, Kind::Bf16, shape);
+    }
+
+    #[divan::bench(args = MANY, sample_count = 15, sample_size = 1)]
+    fn int8(bencher: Bencher, shape: &Shape) {
+        packed(bencher, Kind::Int8, shape);
+    }
+
+    #[divan::bench(args = MANY, sample_count = 15, sample_size = 1)]
+    fn int4(bencher: Bencher, shape: &Shape) {
+        packed(bencher, Kind::Int4, shape);
+    }
+
+    #[divan::bench(args = MANY, sample_count = 15, sample_size = 1)]
+    fn gemm_crate_f32(bencher: Bencher, shape: &Shape) {
+        let ((x, w), mut y) = (shape.values(), vec![0.0; shape.t * shape.rows]);
+        linear(&x, &w, None, shape.t, shape.cols, &mut y);
+        shape.check(Kind::F32, &x, &w, &y);
+        let work = || linear(&x, &w, None, shape.t, shape.cols, divan::black_box(&mut y));
+        bencher.counter(shape.operations()).bench_local(work);
+    }
 }
 
-fn main() {
-    let threads = rayon::current_num_threads();
-    println!("level {:?}, {threads} threads", zoetrope_kernels::level::level());
-    let memory = peak::bytes_a_second(threads, 256 << 20) / 1e9;
-    println!("memory reads {memory:.1} GB/s");
-    for (t, cols, rows) in
-        [(1024, 1152, 4304), (1024, 4304, 1152), (1024, 1536, 8960), (1, 1536, 8960), (1, 8960, 1536)]
-    {
-        let (w, x) = (noise(rows * cols, 1), noise(t * cols, 2));
-        let operations = 2.0 * (t * rows * cols) as f64 / 1e9;
-        let mut y = vec![0.0; t * rows];
-        let plain = median(5, || linear(&x, &w, None, t, cols, black_box(&mut y)));
-        println!("{t} x {cols} x {rows}: gemm f32 {:.0} GFLOP/s", operations / plain);
-        let only = std::env::args().nth(1).filter(|name| !name.starts_with('-'));
-        let wanted = |kind: Kind| only.as_ref().is_none_or(|name| format!("{kind:?}").eq_ignore_ascii_case(name));
-        let kinds = [(Kind::F32, 1e-5), (Kind::Bf16, 5e-3), (Kind::Int8, 0.02), (Kind::Int4, 0.15)];
-        for (kind, most) in kinds.into_iter().filter(|(kind, _)| wanted(*kind)) {
-            // Several copies, so that a single row of x finds the weights in memory and not in a cache.
-            let bytes = kind.bytes(rows, cols);
-            let copies: Vec<Packed> =
-                (0..if t == 1 { (512 << 20) / bytes } else { 1 }).map(|_| Packed::pack(kind, &w, rows, cols)).collect();
-            copies[0].multiply(&x, t, None, &mut y);
-            let off = error(&y, &x, &w, rows, cols);
-            assert!(off < most, "{kind:?}: relative error {off}");
-            let all = median(7, || copies.iter().for_each(|w| w.multiply(&x, t, None, black_box(&mut y))));
-            let seconds = all / copies.len() as f64;
-            let speed = operations / seconds;
-            let top = peak::operations_a_second(kind, threads).unwrap_or(f64::NAN) / 1e9;
-            let read = bytes as f64 / seconds / 1e9;
-            println!(
-                "  {kind:?}: {:.2} ms, {speed:.0} G/s of {top:.0} ({:.0} %), reads {read:.1} GB/s ({:.0} %), error {off:.1e}",
-                seconds * 1e3,
-                100.0 * speed / top,
-                100.0 * read / memory
-            );
-        }
+mod one_row {
+    use super::*;
+
+    fn packed(bencher: Bencher, kind: Kind, shape: &Shape) {
+        let ((x, w), mut y) = (shape.values(), vec![0.0; shape.rows]);
+        let bytes = kind.bytes(shape.rows, shape.cols);
+        let copies: Vec<Packed> = (0..FAR / bytes).map(|_| Packed::pack(kind, &w, shape.rows, shape.cols)).collect();
+        copies[0].multiply(&x, 1, None, &mut y);
+        shape.check(kind, &x, &w, &y);
+        let mut next = copies.iter().cycle();
+        let work = || next.next().map(|copy| copy.multiply(&x, 1, None, divan::black_box(&mut y)));
+        bencher.counter(shape.operations()).counter(BytesCount::new(bytes)).bench_local(work);
+    }
+
+    #[divan::bench(args = ONE, sample_size = 1)]
+    fn f32(bencher: Bencher, shape: &Shape) {
+        packed(bencher, Kind::F32, shape);
+    }
+
+    #[divan::bench(args = ONE, sample_size = 1)]
+    fn bf16(bencher: Bencher, shape: &Shape) {
+        packed(bencher, Kind::Bf16, shape);
+    }
+
+    #[divan::bench(args = ONE, sample_size = 1)]
+    fn int8(bencher: Bencher, shape: &Shape) {
+        packed(bencher, Kind::Int8, shape);
+    }
+
+    #[divan::bench(args = ONE, sample_size = 1)]
+    fn int4(bencher: Bencher, shape: &Shape) {
+        packed(bencher, Kind::Int4, shape);
+    }
+
+    #[divan::bench(args = ONE, sample_size = 1)]
+    fn gemm_crate_f32(bencher: Bencher, shape: &Shape) {
+        let ((x, w), mut y) = (shape.values(), vec![0.0; shape.rows]);
+        let copies: Vec<Vec<f32>> = (0..FAR / size_of_val(&w[..])).map(|_| w.clone()).collect();
+        linear(&x, &w, None, 1, shape.cols, &mut y);
+        shape.check(Kind::F32, &x, &w, &y);
+        let mut next = copies.iter().cycle();
+        let work = || next.next().map(|copy| linear(&x, copy, None, 1, shape.cols, divan::black_box(&mut y)));
+        bencher.counter(shape.operations()).counter(BytesCount::of_slice(&w)).bench_local(work);
     }
 }

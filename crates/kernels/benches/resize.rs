@@ -1,34 +1,146 @@
-//! Milliseconds of a resize, fast against reference, answers compared first: `cargo bench -p zoetrope-kernels`.
+//! Resize of a picture at every level of this CPU, beside the plain reference, and its patches; items are values of the
+//! result. Every answer is compared with the reference first.
+//! `cargo bench -p zoetrope-kernels --bench resize [-- NAME]`; with `ZOETROPE_ISA` at that level only.
 
-use std::hint::black_box;
-use std::time::Instant;
+use std::fmt::{Display, Formatter, Result};
+use std::process::Command;
 
-use zoetrope_kernels::resize::{Filter, Order, reference, resize};
+use divan::Bencher;
+use divan::counter::ItemsCount;
+use rayon::prelude::*;
+use zoetrope_kernels::level::{Level, level};
+use zoetrope_kernels::patchify::patchify;
+use zoetrope_kernels::resize::{Filter, Order, reference, resize, resize_rows};
 
-/// Best of some repetitions, in milliseconds: the least disturbed by whatever else the machine does.
-fn best(repetitions: usize, mut work: impl FnMut() -> Vec<u8>) -> f64 {
-    let times = (0..repetitions).map(|_| {
-        let start = Instant::now();
-        black_box(work());
-        start.elapsed().as_secs_f64() * 1e3
-    });
-    times.fold(f64::INFINITY, f64::min)
+/// Sizes are (width, height).
+#[derive(Clone, Copy)]
+struct Case {
+    from: (u32, u32),
+    to: (u32, u32),
+    order: Order,
 }
 
-fn main() {
-    println!("level {:?}, {} threads", zoetrope_kernels::level::level(), rayon::current_num_threads());
-    for (from, to) in [((1280, 720), (448, 448)), ((640, 480), (644, 476)), ((1920, 1080), (1120, 630))] {
-        let src: Vec<u8> = (0..from.0 * from.1 * 3).map(|i: u32| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
-        let usizes = |size: (u32, u32)| (size.0 as usize, size.1 as usize);
-        for order in [Order::Pillow13, Order::Torchvision] {
-            let fast = || resize(&src, from.0, from.1, to.0, to.1, Filter::Bicubic, order).unwrap_or_default();
-            let slow = || reference::resize(&src, usizes(from), usizes(to), Filter::Bicubic, order);
-            assert!(fast() == slow(), "{from:?} to {to:?} {order:?}: fast and reference differ");
-            println!(
-                "{from:?} to {to:?} bicubic {order:?}: {:.2} ms, reference {:.1} ms",
-                best(30, fast),
-                best(2, slow)
-            );
-        }
+impl Case {
+    const fn new(from: (u32, u32), to: (u32, u32), order: Order) -> Case {
+        Case { from, to, order }
     }
+
+    fn source(&self) -> Vec<u8> {
+        (0..3 * self.from.0 * self.from.1).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect()
+    }
+
+    fn values(&self) -> ItemsCount {
+        ItemsCount::new(3 * self.to.0 * self.to.1)
+    }
+
+    fn fast(&self, src: &[u8]) -> Vec<u8> {
+        let ((w, h), (ow, oh)) = (self.from, self.to);
+        resize(src, w, h, ow, oh, Filter::Bicubic, self.order).unwrap_or_default()
+    }
+
+    fn slow(&self, src: &[u8]) -> Vec<u8> {
+        let usizes = |size: (u32, u32)| (size.0 as usize, size.1 as usize);
+        reference::resize(src, usizes(self.from), usizes(self.to), Filter::Bicubic, self.order)
+    }
+
+    /// Patches written as the rows come.
+    fn in_one_pass(&self, src: &[u8], out: &mut [f32]) {
+        let across = self.to.0 as usize / PATCH;
+        let write = |rows: &[u8], out: &mut [f32]| patchify(rows, across, PATCH, MERGE, &TABLES, out);
+        let done = resize_rows(src, self.from, out, self.to, Filter::Bicubic, self.order, MERGE * PATCH, write);
+        assert!(done.is_ok(), "{done:?}");
+    }
+
+    /// Patches of the whole picture.
+    fn in_two_passes(&self, src: &[u8], out: &mut [f32]) {
+        patchify(&self.fast(src), self.to.0 as usize / PATCH, PATCH, MERGE, &TABLES, out);
+    }
+}
+
+impl Display for Case {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        let (from, to) = (self.from, self.to);
+        write!(f, "{}x{} to {}x{} {:?}", from.0, from.1, to.0, to.1, self.order)
+    }
+}
+
+const CASES: [Case; 6] = [
+    Case::new((1280, 720), (448, 448), Order::Pillow13),
+    Case::new((1280, 720), (448, 448), Order::Torchvision),
+    Case::new((640, 480), (644, 476), Order::Pillow13),
+    Case::new((640, 480), (644, 476), Order::Torchvision),
+    Case::new((1920, 1080), (1120, 630), Order::Pillow13),
+    Case::new((1920, 1080), (1120, 630), Order::Torchvision),
+];
+/// Pixels of a patch's side.
+const PATCH: usize = 14;
+/// Patches of a block's side.
+const MERGE: usize = 2;
+/// Grey levels from -1 to 1.
+const TABLES: [[f32; 256]; 3] = {
+    let (mut table, mut level) = ([0.0; 256], 0);
+    while level < 256 {
+        table[level] = level as f32 / 127.5 - 1.0;
+        level += 1;
+    }
+    [table; 3]
+};
+/// Frames of 720p as an encoder gets them.
+const FRAME: Case = Case::new((1280, 720), (448, 448), Order::Torchvision);
+/// Frames of one clip.
+const FRAMES: [usize; 2] = [1, 16];
+
+fn main() {
+    // A process has one level, so each has a process of its own.
+    let given = |name: &str| std::env::args().any(|arg| arg == name);
+    if std::env::var_os("ZOETROPE_ISA").is_some() || !given("--bench") || given("--list") {
+        println!("level {:?}, {} threads", level(), rayon::current_num_threads());
+        // The reference is the same at every level.
+        let all = divan::Divan::from_args();
+        return if level() == Level::Portable { all.main() } else { all.skip_regex("plain_reference").main() };
+    }
+    for at in Level::available() {
+        let mut one = Command::new(std::env::current_exe().unwrap_or_default());
+        one.args(std::env::args().skip(1)).env("ZOETROPE_ISA", format!("{at:?}").to_lowercase());
+        assert!(one.status().is_ok_and(|status| status.success()), "the benchmarks at {at:?}");
+    }
+}
+
+#[divan::bench(args = CASES)]
+fn picture(bencher: Bencher, case: &Case) {
+    let src = case.source();
+    assert!(case.fast(&src) == case.slow(&src), "{case}: fast and reference differ");
+    bencher.counter(case.values()).bench_local(|| case.fast(&src));
+}
+
+#[divan::bench(args = CASES, sample_count = 2, sample_size = 1)]
+fn plain_reference(bencher: Bencher, case: &Case) {
+    let src = case.source();
+    bencher.counter(case.values()).bench_local(|| case.slow(&src));
+}
+
+/// Times `work`, which writes the patches of one frame, for `frames` of them, over the threads as processors do it.
+fn patches(bencher: Bencher, frames: usize, work: impl Fn(&[u8], &mut [f32]) + Sync) {
+    let src = FRAME.source();
+    let mut want = vec![f32::NAN; 3 * (FRAME.to.0 * FRAME.to.1) as usize];
+    patchify(&FRAME.slow(&src), FRAME.to.0 as usize / PATCH, PATCH, MERGE, &TABLES, &mut want);
+    let all = || {
+        let mut out = vec![0.0; frames * want.len()];
+        out.par_chunks_mut(want.len()).for_each(|out| work(&src, out));
+        out
+    };
+    assert!(all().chunks(want.len()).all(|out| out == want), "patches of {frames} frames");
+    bencher.counter(ItemsCount::new(frames * want.len())).bench_local(all);
+}
+
+/// Rows of patches written as the resize hands them on.
+#[divan::bench(args = FRAMES)]
+fn patches_in_one_pass(bencher: Bencher, frames: usize) {
+    patches(bencher, frames, |src, out| FRAME.in_one_pass(src, out));
+}
+
+/// The same from a whole resized picture.
+#[divan::bench(args = FRAMES)]
+fn patches_of_a_picture(bencher: Bencher, frames: usize) {
+    patches(bencher, frames, |src, out| FRAME.in_two_passes(src, out));
 }

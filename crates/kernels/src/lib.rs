@@ -1,6 +1,5 @@
 //! CPU arithmetic on slices: products with packed weights, attention, linear layers, norms, rope and activations,
-//! picture resize, what the machine allows at most, and the safe door
-//! to mapped files.
+//! picture resize and patches, what the machine allows at most, and the safe door to mapped files.
 //!
 //! The only room that may say `unsafe`. Imports nothing of ours. Deliberately absent: tensors, models, files' meaning.
 
@@ -17,6 +16,7 @@ pub mod map;
 pub mod memory;
 pub mod norm;
 pub mod packed;
+pub mod patchify;
 pub mod peak;
 pub mod resize;
 pub mod rope;

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use candle_core::{Device, Tensor};
 use zoetrope_engine::{CHUNK_ROWS, frames_per_chunk};
-use zoetrope_kernels::packed::{Kind, Packed};
+use zoetrope_kernels::packed::{Kind, Packed, relative_error};
 use zoetrope_kernels::peak;
 use zoetrope_media::{Frame, Rgb, Time};
 use zoetrope_models::contract::{Carry, MediaKind, PlanOptions, Prompt, Source, VideoLanguageModel};
@@ -64,7 +64,7 @@ impl Ceilings {
 }
 
 /// One product of the size of the 2B encoder's first perceptron layer, 1024 x 1152 x 4304, with weights held as
-/// `weights`; checked against f64 in a few places.
+/// `weights`; checked against f64 in some places.
 pub fn product(weights: &str, repeats: usize) -> Result<Speed, ModelError> {
     let (t, cols, rows) = (1024, 1152, 4304);
     let kind = kind(weights);
@@ -77,16 +77,8 @@ pub fn product(weights: &str, repeats: usize) -> Result<Speed, ModelError> {
         packed.multiply(&x, t, None, &mut y);
         Ok(())
     })?;
-    let (mut off, mut all) = (0.0, 0.0);
-    for at in (0..t * rows).step_by(99_991) {
-        let (x, w) = (&x[at / rows * cols..][..cols], &w[at % rows * cols..][..cols]);
-        let exact: f64 = x.iter().zip(w).map(|(x, w)| f64::from(*x) * f64::from(*w)).sum();
-        off += (f64::from(y[at]) - exact).powi(2);
-        all += exact.powi(2);
-    }
-    let most = if kind == Kind::Int4 { 0.2 } else { 0.03 };
-    if (off / all).sqrt() > most {
-        return Err(ModelError::Bug(format!("the {weights} product is off by {:.3}", (off / all).sqrt())));
+    if let Err(off) = relative_error(kind, &x, &w, cols, &y) {
+        return Err(ModelError::Bug(format!("the {weights} product is off by {off:.3}")));
     }
     let rate = 1.0 / seconds;
     let giga_operations = 2.0 * (t * cols * rows) as f64 * rate / 1e9;

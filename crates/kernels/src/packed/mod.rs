@@ -10,6 +10,7 @@
 //!
 //! The bytes are the same at every level and on every machine, so that a converted file is mapped and used.
 
+mod compare;
 pub(crate) mod layout;
 mod product;
 #[cfg(test)]
@@ -27,6 +28,7 @@ use rayon::prelude::*;
 use crate::gemm::{Matrix, Over, product};
 use crate::level::{Level, level};
 use crate::map::Mapped;
+pub use compare::relative_error;
 pub use rows::Before;
 use rows::Rows;
 

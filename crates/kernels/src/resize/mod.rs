@@ -118,21 +118,30 @@ pub fn resize(
         return Err(wrong_length("source", src.len(), width, height));
     }
     let mut dst = vec![0; bytes];
-    resize_into(src, (width, height), &mut dst, (out_width, out_height), filter, order)?;
+    let copy = |rows: &[u8], dst: &mut [u8]| dst.copy_from_slice(rows);
+    resize_rows(src, (width, height), &mut dst, (out_width, out_height), filter, order, BAND, copy)?;
     Ok(dst)
 }
 
-/// As [`resize`], into a buffer of the caller; sizes are (width, height).
+/// Rows that [`resize`] copies at once.
+const BAND: usize = 16;
+
+/// As [`resize`], but the picture goes to `write` in bands of `band` whole rows (the last may be lower; zero counts as
+/// one) while they are in the cache, each with its part of `dst`: one value for every byte of the band. Sizes are
+/// (width, height). Bands come in any order, from several threads; the whole result is never held as bytes.
 ///
 /// # Errors
-/// [`ResizeError`] when a side is zero or a buffer's length is not three times its picture's area.
-pub fn resize_into(
+/// [`ResizeError`] when a side is zero, or the length of `src` or `dst` is not three times its picture's area.
+#[allow(clippy::too_many_arguments, reason = "kernels take plain slices and sizes")]
+pub fn resize_rows<T: Send>(
     src: &[u8],
     size: (u32, u32),
-    dst: &mut [u8],
+    dst: &mut [T],
     out_size: (u32, u32),
     filter: Filter,
     order: Order,
+    band: usize,
+    write: impl Fn(&[u8], &mut [T]) + Sync,
 ) -> Result<(), ResizeError> {
     let (from, src_bytes) = Size::checked(size.0, size.1)?;
     let (to, dst_bytes) = Size::checked(out_size.0, out_size.1)?;
@@ -150,7 +159,7 @@ pub fn resize_into(
     if dst.len() != dst_bytes {
         return Err(wrong_length("target", dst.len(), out_size.0, out_size.1));
     }
-    fast::resize(crate::level::level(), src, from, dst, to, filter, order);
+    fast::resize(crate::level::level(), src, from, dst, to, (filter, order), band.max(1), write);
     Ok(())
 }
 

@@ -21,10 +21,17 @@ fn check(level: Level, from: (usize, usize), to: (usize, usize)) {
     let (size, out) = (Size { width: from.0, height: from.1 }, Size { width: to.0, height: to.1 });
     for filter in FILTERS {
         for order in ORDERS {
-            let mut fast = vec![7; to.0 * to.1 * 3];
-            fast::resize(level, &src, size, &mut fast, out, filter, order);
             let slow = reference::resize(&src, from, to, filter, order);
-            assert!(fast == slow, "{from:?} to {to:?}, {filter:?}, {order:?}, {level:?}");
+            for band in [1, 7, 16, 28] {
+                let mut fast = vec![u16::MAX; to.0 * to.1 * 3];
+                let write = |rows: &[u8], part: &mut [u16]| {
+                    assert!(rows.len() == part.len() && (1..=band * 3 * to.0).contains(&rows.len()));
+                    part.iter_mut().zip(rows).for_each(|(value, byte)| *value = u16::from(*byte));
+                };
+                fast::resize(level, &src, size, &mut fast, out, (filter, order), band, write);
+                let same = fast.iter().zip(&slow).all(|(fast, slow)| *fast == u16::from(*slow));
+                assert!(same, "{from:?} to {to:?} in bands of {band}, {filter:?}, {order:?}, {level:?}");
+            }
         }
     }
 }
@@ -42,6 +49,21 @@ fn fast_is_the_reference_at_every_level() {
         check(level, (90, 64), (90, 31));
         check(level, (64, 90), (31, 90));
         check(level, (50, 40), (50, 40));
+    }
+}
+
+#[test]
+fn a_band_is_at_least_a_row_and_at_most_the_picture() {
+    let src = noise(40, 30);
+    let want = resize(&src, 40, 30, 20, 21, Filter::Bicubic, Order::Pillow13).unwrap();
+    for (band, rows) in [(0, 1), (1, 1), (usize::MAX, 21)] {
+        let mut dst = vec![0; want.len()];
+        let write = |from: &[u8], to: &mut [u8]| {
+            assert_eq!(from.len(), rows * 60);
+            to.copy_from_slice(from);
+        };
+        resize_rows(&src, (40, 30), &mut dst, (20, 21), Filter::Bicubic, Order::Pillow13, band, write).unwrap();
+        assert!(dst == want, "band {band}");
     }
 }
 
@@ -76,7 +98,8 @@ fn sizes_that_do_not_fit_are_refused() {
     let short = go(&[0; 11], 2, 2, 2, 2);
     assert_eq!(short.to_string(), "the source buffer has 11 bytes, a 2x2 RGB picture has 12");
     assert!(matches!(go(&[0; 12], 2, 2, u32::MAX, u32::MAX), ResizeError::TooLarge { .. }));
-    let mut dst = [0; 11];
-    let error = resize_into(&[0; 12], (2, 2), &mut dst, (2, 2), Filter::Bilinear, Order::Torchvision).unwrap_err();
+    let (mut dst, never) = ([0.0; 11], |_: &[u8], _: &mut [f32]| panic!("nothing to write"));
+    let (filter, order) = (Filter::Bilinear, Order::Torchvision);
+    let error = resize_rows(&[0; 12], (2, 2), &mut dst, (2, 2), filter, order, 1, never).unwrap_err();
     assert_eq!(error.to_string(), "the target buffer has 11 bytes, a 2x2 RGB picture has 12");
 }

@@ -4,13 +4,13 @@
 
 use candle_core::{Device, Tensor};
 use rayon::prelude::*;
-use zoetrope_kernels::resize::{Filter, Order, resize};
+use zoetrope_kernels::patchify::patchify;
+use zoetrope_kernels::resize::{Filter, Order, resize, resize_rows};
 use zoetrope_media::{Frame, Rgb};
 
 use super::config::{Convention, ProcessorConfig};
 use super::geometry::{self, Item};
 use super::sampling;
-use super::vision::block_order;
 use crate::contract::{Carry, ItemPlan, MediaKind, Patches, Plan, PlanOptions, Source};
 use crate::error::ModelError;
 
@@ -99,10 +99,12 @@ pub(super) fn prepare(
     let (rows, cols) = item.grid;
     let per_frame = rows * cols * 3 * patch * patch;
     let mut pixels = vec![0.0f32; frames.len() * per_frame];
+    // A band is a row of blocks; the kernel's order of patches is `vision::block_order`.
+    let (size, order, band) = (item.resized, arithmetic.order(), item.merge * patch);
+    let write = |rows: &[u8], out: &mut [f32]| patchify(rows, cols, patch, item.merge, &tables, out);
     pixels.par_chunks_mut(per_frame).zip(frames).try_for_each(|(out, frame)| {
-        let picture = resized(&frame.image, item.resized, arithmetic.order())?;
-        patchify(&picture, item, patch, &tables, out);
-        Ok::<(), ModelError>(())
+        resize_rows(&frame.image.data, shape(&frame.image)?, out, size, Filter::Bicubic, order, band, write)
+            .map_err(|error| ModelError::Bug(error.to_string()))
     })?;
     let keep = if item.prune {
         keep_mask(&pixels, per_frame, item.merge * item.merge * 3 * patch * patch, carry)
@@ -117,17 +119,18 @@ pub(super) fn prepare(
 /// One frame as the encoder sees it, before normalising.
 pub(super) fn shown(c: &ProcessorConfig, item: &ItemPlan, frame: &Frame) -> Result<Rgb, ModelError> {
     let order = Arithmetic::of(c.convention, item.kind).order();
-    let (width, height) = item.resized;
-    Ok(Rgb { width, height, data: resized(&frame.image, item.resized, order)? })
+    let ((from_width, from_height), (width, height)) = (shape(&frame.image)?, item.resized);
+    let data = resize(&frame.image.data, from_width, from_height, width, height, Filter::Bicubic, order)
+        .map_err(|error| ModelError::Bug(error.to_string()))?;
+    Ok(Rgb { width, height, data })
 }
 
-/// The picture at the planned size.
-fn resized(picture: &Rgb, size: (u32, u32), order: Order) -> Result<Vec<u8>, ModelError> {
+/// Width and height of a picture that shows something.
+fn shape(picture: &Rgb) -> Result<(u32, u32), ModelError> {
     if picture.width == 0 || picture.height == 0 {
         return Err(ModelError::Caller("a frame without pixels".to_string()));
     }
-    resize(&picture.data, picture.width, picture.height, size.0, size.1, Filter::Bicubic, order)
-        .map_err(|error| ModelError::Bug(error.to_string()))
+    Ok((picture.width, picture.height))
 }
 
 /// Whose rounding a picture or frame is resized and normalised with.
@@ -169,22 +172,6 @@ fn levels(c: &ProcessorConfig, arithmetic: Arithmetic, channel: usize) -> [f32; 
             (level as f32 - mean * unit) / (std * unit)
         }
     })
-}
-
-/// Patches in block order; inside a patch channel, row, column.
-fn patchify(picture: &[u8], item: &ItemPlan, patch: usize, tables: &[[f32; 256]; 3], out: &mut [f32]) {
-    let stride = item.resized.0 as usize * 3;
-    let places = block_order(item.grid.0, item.grid.1, item.merge);
-    for ((row, col), out) in places.zip(out.chunks_exact_mut(3 * patch * patch)) {
-        for (channel, plane) in out.chunks_exact_mut(patch * patch).enumerate() {
-            for (y, line) in plane.chunks_exact_mut(patch).enumerate() {
-                let start = (row * patch + y) * stride + col * patch * 3 + channel;
-                for (x, value) in line.iter_mut().enumerate() {
-                    *value = tables[channel][usize::from(picture[start + 3 * x])];
-                }
-            }
-        }
-    }
 }
 
 /// DiffFP (paper section 2.2): a token survives when its pixels differ from the previous frame's by more than

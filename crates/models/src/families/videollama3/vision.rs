@@ -113,7 +113,7 @@ impl VisionEncoder {
 }
 
 /// (row, column) of every patch of a frame: `merge x merge` blocks in raster order, raster order inside a block.
-pub(super) fn block_order(rows: usize, cols: usize, merge: usize) -> impl Iterator<Item = (usize, usize)> {
+fn block_order(rows: usize, cols: usize, merge: usize) -> impl Iterator<Item = (usize, usize)> {
     let block = merge * merge;
     (0..rows * cols).map(move |i| {
         let (b, inside) = (i / block, i % block);
