@@ -56,20 +56,20 @@ pub(super) fn panels(inputs: &Inputs<'_>, sequences: &[Sequence], out: &mut [f32
 
 fn chunks(inputs: &Inputs<'_>, s: &Sequence, kv: usize) -> Vec<Chunk> {
     let (h, kind) = (inputs.h, inputs.kind);
-    let at = |key: usize| ((s.first_key + key) * h.kv_heads + kv) * h.dim;
+    let row = |key: usize| (s.first_key + key) * h.kv_heads + kv;
     (0..s.keys)
         .step_by(CHUNK)
         .map(|first| {
             let keys = CHUNK.min(s.keys - first);
             let (mut k, mut v) = (vec![0.0; keys * h.dim], vec![0.0; h.dim * keys]);
             for (key, k) in k.chunks_exact_mut(h.dim).enumerate() {
-                inputs.k.read(at(first + key), h.dim, |c, value| k[c] = value);
+                inputs.k.read(row(first + key), k);
             }
             let mut near = vec![0.0; NEAR * h.dim];
             for start in (0..keys).step_by(NEAR) {
                 let some = NEAR.min(keys - start);
                 for (key, near) in near.chunks_exact_mut(h.dim).enumerate().take(some) {
-                    inputs.v.read(at(first + start + key), h.dim, |c, value| near[c] = value);
+                    inputs.v.read(row(first + start + key), near);
                 }
                 for (c, v) in v.chunks_exact_mut(keys).enumerate() {
                     for (key, v) in v[start..start + some].iter_mut().enumerate() {
