@@ -1,8 +1,12 @@
 //! The command line.
 
+mod numbers;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use numbers::{finite, not_negative, positive, positive_number, share};
 
 /// Ask questions about images and videos; answers come from a video-language model on this machine.
 #[derive(Debug, Parser)]
@@ -98,6 +102,19 @@ pub(crate) enum Precision {
     Int4,
 }
 
+/// How keys and values are held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum KvCacheDtype {
+    /// bf16 beside matrices packed as bf16, int8 or int4; else f32
+    Auto,
+    /// 32-bit float
+    F32,
+    /// bfloat16
+    Bf16,
+    /// 8-bit whole numbers with a scale for each token and head
+    Int8,
+}
+
 /// Which model.
 #[derive(Args, Debug)]
 pub(crate) struct ModelArgs {
@@ -107,6 +124,9 @@ pub(crate) struct ModelArgs {
     /// How matrices are held and multiplied
     #[arg(long, value_enum, default_value = "auto", help_heading = "Model")]
     pub(crate) dtype: Precision,
+    /// How keys and values, the memory that grows with prompt and answer, are held
+    #[arg(long, value_enum, default_value = "auto", help_heading = "Model")]
+    pub(crate) kv_cache_dtype: KvCacheDtype,
 }
 
 /// Which frames, at which size.
@@ -366,34 +386,6 @@ pub(crate) struct DrawArgs {
     /// Seed of the set
     #[arg(long, value_name = "N", default_value_t = 7)]
     pub(crate) seed: u64,
-}
-
-fn number(text: &str) -> Result<f64, String> {
-    text.parse::<f64>().map_err(|_| "not a number".to_string())
-}
-
-fn finite(text: &str) -> Result<f64, String> {
-    number(text).and_then(|n| if n.is_finite() { Ok(n) } else { Err("not a finite number".into()) })
-}
-
-fn positive_number(text: &str) -> Result<f64, String> {
-    finite(text).and_then(|n| if n > 0.0 { Ok(n) } else { Err("must be above 0".into()) })
-}
-
-fn not_negative(text: &str) -> Result<f64, String> {
-    finite(text).and_then(|n| if n >= 0.0 { Ok(n) } else { Err("must not be below 0".into()) })
-}
-
-fn share(text: &str) -> Result<f64, String> {
-    finite(text).and_then(|n| if n > 0.0 && n <= 1.0 { Ok(n) } else { Err("must be above 0 and at most 1".into()) })
-}
-
-fn positive(text: &str) -> Result<usize, String> {
-    match text.parse::<usize>() {
-        Ok(0) => Err("must be at least 1".into()),
-        Ok(n) => Ok(n),
-        Err(_) => Err("not a whole number".into()),
-    }
 }
 
 #[cfg(test)]

@@ -142,7 +142,9 @@ fn limit_hint(what: &str) -> Option<&'static str> {
         "prompt tokens" => Some("shorten the question, or lower --max-visual-tokens, --max-frames or --fps"),
         "visual tokens" => Some("lower --max-visual-tokens, --max-frames or --fps, or use --start and --end"),
         "tokens of the answer" => Some("lower --max-new-tokens"),
-        "bytes of keys and values" => Some("lower --max-new-tokens or --max-visual-tokens"),
+        "bytes of keys and values" => {
+            Some("lower --max-new-tokens or --max-visual-tokens, or use --kv-cache-dtype int8")
+        }
         _ => None,
     }
 }

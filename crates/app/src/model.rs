@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Device};
 use zoetrope_models::contract::VideoLanguageModel;
-use zoetrope_models::families;
+use zoetrope_models::families::{self, Dtypes, KvDtype};
 use zoetrope_models::hub::{self, HubOptions};
 
-use crate::cli::{ModelArgs, Precision};
+use crate::cli::{KvCacheDtype, ModelArgs, Precision};
 use crate::embedded;
 use crate::failure::Failure;
 use crate::progress::Bars;
@@ -25,13 +25,13 @@ pub(crate) struct Loaded {
 
 /// Loads the model that the user named, or the embedded one; shows what takes time.
 pub(crate) fn load(args: &ModelArgs, bars: &mut Bars) -> Result<Loaded, Failure> {
-    open(args.model.as_deref(), args.dtype, bars)
+    open(args.model.as_deref(), Dtypes { weights: held(args.dtype), kv_cache: kept(args.kv_cache_dtype) }, bars)
 }
 
 /// Loads a model by folder or name; the embedded one for `None`.
-pub(crate) fn open(name: Option<&str>, precision: Precision, bars: &mut Bars) -> Result<Loaded, Failure> {
+pub(crate) fn open(name: Option<&str>, dtypes: Dtypes, bars: &mut Bars) -> Result<Loaded, Failure> {
     let shown = name.unwrap_or(EMBEDDED);
-    let load = |folder: &Path| families::open(folder, held(precision), &Device::Cpu);
+    let load = |folder: &Path| families::open(folder, dtypes, &Device::Cpu);
     let model = match name {
         Some(name) => {
             let folder = folder(name, bars)?;
@@ -46,7 +46,7 @@ pub(crate) fn open(name: Option<&str>, precision: Precision, bars: &mut Bars) ->
 
 /// The model without its weights, for what needs none: planning, preparing frames, writing prompts.
 pub(crate) fn outline(args: &ModelArgs, bars: &mut Bars) -> Result<Loaded, Failure> {
-    let bare = |folder: &Path| families::outline(folder, DType::F32, &Device::Cpu);
+    let bare = |folder: &Path| families::outline(folder, DType::F32, kept(args.kv_cache_dtype), &Device::Cpu);
     let model = match &args.model {
         Some(name) => bare(&folder(name, bars)?)?,
         None => bare(embedded::unpack()?.path())?,
@@ -79,5 +79,15 @@ fn held(precision: Precision) -> families::Precision {
         Precision::Bf16 => families::Precision::Packed(families::Kind::Bf16),
         Precision::Int8 => families::Precision::Packed(families::Kind::Int8),
         Precision::Int4 => families::Precision::Packed(families::Kind::Int4),
+    }
+}
+
+/// The same of keys and values; `None` leaves it to the model.
+fn kept(dtype: KvCacheDtype) -> Option<KvDtype> {
+    match dtype {
+        KvCacheDtype::Auto => None,
+        KvCacheDtype::F32 => Some(DType::F32.into()),
+        KvCacheDtype::Bf16 => Some(DType::BF16.into()),
+        KvCacheDtype::Int8 => Some(KvDtype::Int8),
     }
 }

@@ -123,7 +123,8 @@ fn help_names_every_command_and_the_default_sampling() {
         assert!(help.contains(&format!("  {command} ")), "{command}: {help}");
     }
     assert!(!help.contains("decode-child"), "internal commands are hidden");
-    assert!(out(&run(&["ask", "--help"])).contains("greedy"));
+    let help = out(&run(&["ask", "--help"]));
+    assert!(help.contains("greedy") && help.contains("--kv-cache-dtype"), "{help}");
     assert!(out(&run(&["--version"])).starts_with("zoetrope "));
 }
 
@@ -136,7 +137,13 @@ fn mistakes_in_the_command_line_end_with_code_2() {
     fails(&["ask", &picture, "what", "is it?"], 2, &["\"what\" is not a file"]);
     fails(&["ask", "hm?", "--start", "3", "--end", "2"], 2, &["--start 3 is not before --end 2"]);
     fails(&["plan", "--size", "640"], 2, &["--size 640"]);
-    for wrong in [&["ask", "q", "--top-p", "1.5"][..], &["ask", "q", "--fps", "0"], &["nonsense"], &["ask"]] {
+    for wrong in [
+        &["ask", "q", "--top-p", "1.5"][..],
+        &["ask", "q", "--fps", "0"],
+        &["nonsense"],
+        &["ask", "q", "--kv-cache-dtype", "int4"],
+        &["ask"],
+    ] {
         assert_eq!(run(wrong).status.code(), Some(2), "{wrong:?}");
     }
 }
@@ -571,4 +578,29 @@ fn the_embedded_model_answers_the_readme_question() {
     let output = run(&["ask", CLIP, "Which way does the red circle move?"]);
     assert_eq!(output.status.code(), Some(0), "{}", err(&output));
     assert_eq!(out(&output).trim_end(), "down");
+}
+
+#[test]
+fn keys_and_values_are_held_as_asked() {
+    let question = "Which way does the red circle move?";
+    for dtype in ["auto", "f32", "bf16", "int8"] {
+        let output = run(&["ask", CLIP, question, "--kv-cache-dtype", dtype, "--quiet"]);
+        assert_eq!((out(&output).trim_end(), err(&output)), ("down", String::new()), "{dtype}");
+    }
+    // A conversation, whose store is cut back to what stays and grows.
+    let input = format!("{question}\nWhat colour is the circle?\n{question}\n/quit\n");
+    let answers = |dtype| out(&with_input(&["chat", CLIP, "--kv-cache-dtype", dtype, "--quiet"], &input));
+    assert_eq!(answers("int8"), answers("f32"));
+    assert_eq!(answers("int8").lines().count(), 3);
+
+    let bytes = |dtype| {
+        let plan = json(&run(&["plan", CLIP, "--question", question, "--model", TOY, "--kv-cache-dtype", dtype]));
+        number(&plan["memory_bytes"]["cache"])
+    };
+    let (long, short, whole) = (bytes("f32"), bytes("bf16"), bytes("int8"));
+    assert_eq!((long, long), (2 * short, bytes("auto")));
+    assert!(whole < long, "{whole} of {long}");
+    let sizes = ["--side", "112", "--prompt", "8", "--answer", "2", "--repeats", "1", "--json"];
+    let told = json(&run(&[&["bench", "--kv-cache-dtype", "int8"][..], &sizes].concat()));
+    assert_eq!(told["kv_cache"], "int8");
 }

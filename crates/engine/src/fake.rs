@@ -103,6 +103,7 @@ impl VideoLanguageModel for FakeModel {
             tied: false,
             hidden: 2,
             max_positions: self.max_positions,
+            kv_cache: "f32",
             cache_bytes_per_token: 16,
             patch_values: 1,
             details: Vec::new(),
@@ -234,7 +235,7 @@ impl VideoLanguageModel for FakeModel {
                 let x = x_td.unsqueeze(1)?;
                 let (keys, _) = cache.append(0, &x, &x)?;
                 cache.advance(new);
-                keys.squeeze(1)?
+                keys.floats()?.squeeze(1)?
             }
         };
         let all = all.to_vec2::<f32>()?;

@@ -1,13 +1,14 @@
 //! How far packed weights are from f32 on a text: relative error of the logits, and how often the likeliest next token
-//! is the same, every token being given what came before it in the text.
+//! is the same, every token being given what came before it in the text. Keys and values beside packed weights are held
+//! as KV says (f32, bf16 or int8), or as suits the weights.
 //!
-//! `cargo run --release -p zoetrope-lab --example agreement -- MODEL TEXT [TOKENS]`
+//! `cargo run --release -p zoetrope-lab --example agreement -- MODEL TEXT [TOKENS [KV]]`
 
 use std::path::Path;
 
 use candle_core::{DType, Device, Tensor};
 use zoetrope_models::contract::{Prompt, VideoLanguageModel};
-use zoetrope_models::families::{self, Kind, Precision};
+use zoetrope_models::families::{self, Dtypes, Kind, KvDtype, Precision};
 use zoetrope_models::parts::cache::Memory;
 
 /// Tokens that are read at once.
@@ -17,10 +18,17 @@ type Failure = Box<dyn std::error::Error>;
 
 fn main() -> Result<(), Failure> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [model, text, rest @ ..] = &arguments[..] else { return Err("MODEL TEXT [TOKENS]".into()) };
+    let [model, text, rest @ ..] = &arguments[..] else { return Err("MODEL TEXT [TOKENS [KV]]".into()) };
     let most = rest.first().map_or(Ok(2000), |number| number.parse::<usize>())?;
     let text = std::fs::read_to_string(text)?;
-    let open = |precision: Precision| families::open(Path::new(model), precision, &Device::Cpu);
+    let kv_cache = match rest.get(1).map(String::as_str) {
+        None => None,
+        Some("f32") => Some(DType::F32.into()),
+        Some("bf16") => Some(DType::BF16.into()),
+        Some("int8") => Some(KvDtype::Int8),
+        Some(other) => return Err(format!("KV is f32, bf16 or int8, not {other}").into()),
+    };
+    let open = |dtypes: Dtypes| families::open(Path::new(model), dtypes, &Device::Cpu);
     let exact = open(DType::F32.into())?;
     let mut ids = exact.tokenizer().encode(&text)?;
     ids.truncate(most);
@@ -28,7 +36,7 @@ fn main() -> Result<(), Failure> {
     drop(exact);
     println!("{} tokens", ids.len());
     for kind in [Kind::Bf16, Kind::Int8, Kind::Int4] {
-        let ours = every_row(open(Precision::Packed(kind))?.as_ref(), &ids)?;
+        let ours = every_row(open(Dtypes { weights: Precision::Packed(kind), kv_cache })?.as_ref(), &ids)?;
         let (mut same, mut off, mut all) = (0, 0.0, 0.0);
         for (ours, want) in ours.iter().zip(&want) {
             let likeliest = |logits: &Tensor| logits.argmax(1)?.to_vec1::<u32>();

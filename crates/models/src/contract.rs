@@ -232,7 +232,9 @@ pub struct ModelInfo {
     pub hidden: usize,
     /// Most positions the checkpoint was made for.
     pub max_positions: usize,
-    /// Bytes of cache one token costs at the loaded dtype.
+    /// How keys and values are held: "f32", "bf16", "int8".
+    pub kv_cache: &'static str,
+    /// Bytes of keys and values that one token costs, held like that.
     pub cache_bytes_per_token: usize,
     /// Values of one patch (P).
     pub patch_values: usize,

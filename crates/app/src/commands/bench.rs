@@ -41,14 +41,16 @@ pub(crate) fn run(args: &BenchArgs, common: &Common) -> Result<(), Failure> {
     let peak = peak_memory();
     if common.json {
         return output::json(&serde_json::json!({
-            "model": loaded.name, "weights": info.weights, "level": speed::level(), "loading_s": loading,
-            "frames_decoded_a_second": decoded, "speeds": speeds, "ceilings": ceilings, "peak_memory_bytes": peak,
+            "model": loaded.name, "weights": info.weights, "kv_cache": info.kv_cache, "level": speed::level(),
+            "loading_s": loading, "frames_decoded_a_second": decoded, "speeds": speeds, "ceilings": ceilings,
+            "peak_memory_bytes": peak,
         }));
     }
     let mut text = format!(
-        "{}, weights {}, {} threads, level {}, loaded in {loading:.1} s\n",
+        "{}, weights {}, keys and values {}, {} threads, level {}, loaded in {loading:.1} s\n",
         loaded.name,
         info.weights,
+        info.kv_cache,
         ceilings.threads,
         speed::level()
     );

@@ -3,8 +3,9 @@
 use std::fmt::Write;
 
 use zoetrope_models::contract::ModelInfo;
+use zoetrope_models::families::Precision;
 
-use crate::cli::{Common, InfoArgs, Precision};
+use crate::cli::{Common, InfoArgs};
 use crate::failure::Failure;
 use crate::model;
 use crate::output;
@@ -12,7 +13,7 @@ use crate::progress::Bars;
 
 /// Prints what the model is.
 pub(crate) fn run(args: &InfoArgs, common: &Common) -> Result<(), Failure> {
-    let loaded = model::open(args.model.as_deref(), Precision::Auto, &mut Bars::new(common))?;
+    let loaded = model::open(args.model.as_deref(), Precision::Auto.into(), &mut Bars::new(common))?;
     let info = loaded.model.info();
     if common.json { output::json(&info) } else { Ok(output::text(&table(&loaded.name, &info))?) }
 }
@@ -28,7 +29,7 @@ fn table(name: &str, info: &ModelInfo) -> String {
     rows.push(("weights".to_string(), info.weights.clone()));
     rows.push(("vocabulary".to_string(), format!("{} rows", info.vocabulary)));
     rows.push(("positions".to_string(), info.max_positions.to_string()));
-    rows.push(("cache".to_string(), format!("{} bytes a token", info.cache_bytes_per_token)));
+    rows.push(("cache".to_string(), format!("{} bytes a token, {}", info.cache_bytes_per_token, info.kv_cache)));
     rows.extend(info.details.iter().cloned());
     let width = rows.iter().map(|(key, _)| key.chars().count()).max().unwrap_or(0);
     rows.iter().fold(String::new(), |mut text, (key, value)| {

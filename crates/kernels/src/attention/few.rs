@@ -1,9 +1,9 @@
 //! Few queries over many keys, as when an answer is written: keys and values are read once, where they are.
 
-use super::{Inputs, Sequence, Stored};
+use super::stored::{Rows, Stored};
+use super::{Inputs, Sequence};
 use crate::activation::exp;
 use crate::level::per_level;
-use crate::packed::layout::from_bf16;
 use crate::team;
 
 /// Keys that one job takes at once; its scores stay in the first cache.
@@ -43,7 +43,7 @@ struct Part {
 /// `SPAN` keys from `first` on of one key head.
 fn part(inputs: &Inputs<'_>, s: &Sequence, kv: usize, first: usize) -> Part {
     let (level, q, h) = (inputs.level, inputs.q, inputs.h);
-    let (group, stride) = (h.heads / h.kv_heads, h.kv_heads * h.dim);
+    let group = h.heads / h.kv_heads;
     let rows = s.queries * group;
     let mut part = Part { max: vec![f32::NEG_INFINITY; rows], sum: vec![0.0; rows], out: vec![0.0; rows * h.dim] };
     let (mut scores, mut wide) = (vec![0.0; group * SPAN], vec![0.0; KEYS * h.dim]);
@@ -52,56 +52,31 @@ fn part(inputs: &Inputs<'_>, s: &Sequence, kv: usize, first: usize) -> Part {
         if keys == 0 {
             continue;
         }
-        let start = (s.first_key + first) * stride + kv * h.dim;
+        let (start, step) = ((s.first_key + first) * h.kv_heads + kv, h.kv_heads);
         let at = ((s.first_query + i) * h.heads + kv * group) * h.dim;
         let (q, own) = (&q[at..at + group * h.dim], i * group..(i + 1) * group);
-        dots_at(level, q, inputs.k, start, stride, keys, &mut wide, &mut scores);
+        dots_at(level, q, inputs.k, start, step, keys, &mut wide, &mut scores);
         for (row, scores) in own.clone().zip(scores.chunks_exact_mut(SPAN)) {
             let scores = &mut scores[..keys.next_multiple_of(KEYS)];
             weigh_at(level, &mut scores[..keys], h.scale, &mut part.max[row], &mut part.sum[row]);
             scores[keys..].fill(0.0);
         }
         let out = &mut part.out[own.start * h.dim..own.end * h.dim];
-        gather_at(level, &scores, inputs.v, start, stride, keys, &mut wide, out);
+        gather_at(level, &scores, inputs.v, start, step, keys, &mut wide, out);
     }
     part
 }
 
-/// What keys and values are stored as.
-trait Value: Copy {
-    fn wide(self) -> f32;
-}
-
-impl Value for f32 {
-    #[inline(always)]
-    fn wide(self) -> f32 {
-        self
-    }
-}
-
-impl Value for u16 {
-    #[inline(always)]
-    fn wide(self) -> f32 {
-        from_bf16(self)
-    }
-}
-
-/// Widens the `dim` first values of some rows of `x`, `stride` apart.
+/// `scores[g, j] = q[g] . k[j]` for all heads `g` of a group and `keys` rows of `k`, row `start` and every `step`th
+/// after it; rows of scores are [`SPAN`] long. Every key is read once for all heads.
 #[inline(always)]
-fn widen<T: Value>(x: &[T], stride: usize, dim: usize, wide: &mut [f32]) {
-    for (x, wide) in x.chunks(stride).zip(wide.chunks_exact_mut(dim)) {
-        wide.iter_mut().zip(x).for_each(|(wide, x)| *wide = x.wide());
-    }
-}
-
-/// `scores[g, j] = q[g] . k[j]` for all heads `g` of a group and the first `keys` rows of `k`, `stride` apart; rows of
-/// scores are [`SPAN`] long. Every key is read once for all heads.
-#[inline(always)]
-fn dots_of<T: Value>(q: &[f32], k: &[T], stride: usize, keys: usize, wide: &mut [f32], scores: &mut [f32]) {
+fn dots_of(q: &[f32], k: impl Rows, start: usize, step: usize, keys: usize, wide: &mut [f32], scores: &mut [f32]) {
     let dim = wide.len() / KEYS;
     let wide = &mut wide[..dim];
-    for (j, k) in k.chunks(stride).take(keys).enumerate() {
-        widen(k, stride, dim, wide);
+    for j in 0..keys {
+        let row = start + j * step;
+        k.widen(row, wide);
+        let scale = k.scale(row);
         for (q, scores) in q.chunks_exact(dim).zip(scores.chunks_exact_mut(SPAN)) {
             let mut lanes = [0.0f32; 16];
             let (whole_q, whole_k) = (q.chunks_exact(16), wide.chunks_exact(16));
@@ -111,25 +86,29 @@ fn dots_of<T: Value>(q: &[f32], k: &[T], stride: usize, keys: usize, wide: &mut 
                     *lane += q * k;
                 }
             }
-            scores[j] = lanes.iter().sum::<f32>() + rest;
+            scores[j] = (lanes.iter().sum::<f32>() + rest) * scale;
         }
     }
 }
 
-/// `out[g] += sum of weights[g, j] * v[j]` over the first `keys` rows of `v`, `stride` apart, [`KEYS`] at once; weights
-/// beyond them are zero.
+/// `out[g] += sum of weights[g, j] * v[j]` over `keys` rows of `v`, row `start` and every `step`th after it, [`KEYS`]
+/// at once; weights beyond them are zero.
 #[inline(always)]
-fn gather_of<T: Value>(weights: &[f32], v: &[T], stride: usize, keys: usize, wide: &mut [f32], out: &mut [f32]) {
+fn gather_of(weights: &[f32], v: impl Rows, start: usize, step: usize, keys: usize, wide: &mut [f32], out: &mut [f32]) {
     let dim = wide.len() / KEYS;
     for first in (0..keys).step_by(KEYS) {
         let rows = KEYS.min(keys - first);
-        widen(&v[first * stride..], stride, dim, &mut wide[..rows * dim]);
+        let row = |j: usize| start + (first + j) * step;
+        for (j, wide) in wide.chunks_exact_mut(dim).enumerate().take(rows) {
+            v.widen(row(j), wide);
+        }
+        let scales: [f32; KEYS] = std::array::from_fn(|j| if j < rows { v.scale(row(j)) } else { 1.0 });
         // What is left there of other rows could be infinite.
         wide[rows * dim..].fill(0.0);
         let (v01, v23) = wide.split_at(2 * dim);
         let ((v0, v1), (v2, v3)) = (v01.split_at(dim), v23.split_at(dim));
         for (weights, out) in weights.chunks_exact(SPAN).zip(out.chunks_exact_mut(dim)) {
-            let w = &weights[first..first + KEYS];
+            let w: [f32; KEYS] = std::array::from_fn(|j| weights[first + j] * scales[j]);
             for ((((out, v0), v1), v2), v3) in out.iter_mut().zip(v0).zip(v1).zip(v2).zip(v3) {
                 *out += (w[0] * v0 + w[1] * v1) + (w[2] * v2 + w[3] * v3);
             }
@@ -138,25 +117,27 @@ fn gather_of<T: Value>(weights: &[f32], v: &[T], stride: usize, keys: usize, wid
 }
 
 per_level! {
-    /// [`dots_of`] the keys from value `start` on.
+    /// [`dots_of`] keys.
     fn dots / dots_at(
-        q: &[f32], k: Stored<'_>, start: usize, stride: usize, keys: usize, wide: &mut [f32], scores: &mut [f32],
+        q: &[f32], k: Stored<'_>, start: usize, step: usize, keys: usize, wide: &mut [f32], scores: &mut [f32],
     ) {
         match k {
-            Stored::F32(k) => dots_of(q, &k[start..], stride, keys, wide, scores),
-            Stored::Bf16(k) => dots_of(q, &k[start..], stride, keys, wide, scores),
+            Stored::F32(k) => dots_of(q, k, start, step, keys, wide, scores),
+            Stored::Bf16(k) => dots_of(q, k, start, step, keys, wide, scores),
+            Stored::Int8(k) => dots_of(q, k, start, step, keys, wide, scores),
         }
     }
 }
 
 per_level! {
-    /// [`gather_of`] the values from `start` on.
+    /// [`gather_of`] values.
     fn gather / gather_at(
-        weights: &[f32], v: Stored<'_>, start: usize, stride: usize, keys: usize, wide: &mut [f32], out: &mut [f32],
+        weights: &[f32], v: Stored<'_>, start: usize, step: usize, keys: usize, wide: &mut [f32], out: &mut [f32],
     ) {
         match v {
-            Stored::F32(v) => gather_of(weights, &v[start..], stride, keys, wide, out),
-            Stored::Bf16(v) => gather_of(weights, &v[start..], stride, keys, wide, out),
+            Stored::F32(v) => gather_of(weights, v, start, step, keys, wide, out),
+            Stored::Bf16(v) => gather_of(weights, v, start, step, keys, wide, out),
+            Stored::Int8(v) => gather_of(weights, v, start, step, keys, wide, out),
         }
     }
 }

@@ -8,12 +8,13 @@
 mod backward;
 mod few;
 mod panels;
+mod stored;
 
 pub use backward::attention_backward;
+pub use stored::{Int8, Stored, quantise};
 
 use crate::level::{Level, level};
 use crate::packed::Kind;
-use crate::packed::layout::from_bf16;
 
 /// Sizes that do not depend on the sequences.
 #[derive(Clone, Copy, Debug)]
@@ -30,37 +31,9 @@ pub struct Heads {
     pub scale: f32,
 }
 
-/// Keys or values as they are stored.
-#[derive(Clone, Copy, Debug)]
-pub enum Stored<'a> {
-    /// f32.
-    F32(&'a [f32]),
-    /// The 16 bits of bf16.
-    Bf16(&'a [u16]),
-}
-
-impl Stored<'_> {
-    fn len(&self) -> usize {
-        match self {
-            Stored::F32(values) => values.len(),
-            Stored::Bf16(values) => values.len(),
-        }
-    }
-
-    /// Calls `each` with the values from `at` on, one after the other.
-    #[inline(always)]
-    fn read(&self, at: usize, n: usize, mut each: impl FnMut(usize, f32)) {
-        match self {
-            Stored::F32(values) => values[at..at + n].iter().enumerate().for_each(|(i, value)| each(i, *value)),
-            Stored::Bf16(values) => {
-                values[at..at + n].iter().enumerate().for_each(|(i, bits)| each(i, from_bf16(*bits)));
-            }
-        }
-    }
-}
-
 /// `out = softmax(q k^T * scale) v` for every sequence and head, with products in f32 or, for [`Kind::Bf16`], of values
-/// rounded to bf16 (the softmax is in f32 always; few queries are multiplied in f32 with what is stored).
+/// rounded to bf16 (the softmax is in f32 always; few queries are multiplied in f32 with what is stored). Scales of
+/// whole numbers multiply scores and weights there, and values before they are rounded elsewhere.
 ///
 /// Panics when the slices do not have the sizes that `segments` and `h` say.
 pub fn attention(
@@ -86,7 +59,7 @@ pub(crate) fn attention_at(
     h: &Heads,
     out: &mut [f32],
 ) {
-    check(q.len(), k.len(), v.len(), segments, h);
+    check(q.len(), k.len(h.dim), v.len(h.dim), segments, h);
     assert_eq!(out.len(), q.len(), "result size");
     let (mut first_query, mut first_key) = (0, 0);
     let mut sequences = Vec::new();
@@ -152,7 +125,7 @@ fn check(q: usize, k: usize, v: usize, segments: &[(usize, usize)], h: &Heads) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::packed::layout::bf16;
+    use crate::packed::layout::{bf16, from_bf16};
 
     /// The definition, in f64.
     fn reference(q: &[f64], k: &[f64], v: &[f64], segments: &[(usize, usize)], h: &Heads) -> Vec<f64> {
@@ -247,6 +220,108 @@ mod tests {
                 out
             };
             assert_eq!(run(Stored::Bf16(&k), Stored::Bf16(&v)), run(Stored::F32(&long(&k)), Stored::F32(&long(&v))));
+        }
+    }
+
+    /// Rows of `dim` whole numbers with their scales, and what they mean.
+    fn whole(x: &[f32], dim: usize) -> (Vec<u8>, Vec<f32>, Vec<f32>) {
+        let (mut bits, mut scales) = (vec![0; x.len()], vec![0.0; x.len() / dim]);
+        quantise(x, dim, &mut bits, &mut scales);
+        let values = bits.iter().enumerate().map(|(i, bits)| f32::from(*bits as i8) * scales[i / dim]).collect();
+        (bits, scales, values)
+    }
+
+    fn most(x: &[f32]) -> f64 {
+        x.iter().fold(0.0, |most: f64, value| most.max(f64::from(value.abs())))
+    }
+
+    /// Keys and values in int8 give what their values in f32 give: exactly where they are widened, and where scales
+    /// multiply sums, apart by what rounding does to them.
+    #[test]
+    fn whole_numbers_are_read_as_what_they_mean() {
+        for (causal, dim) in [true, false].into_iter().flat_map(|causal| [1, 16, 40, 67].map(|dim| (causal, dim))) {
+            let h = Heads { heads: 4, kv_heads: 2, dim, causal, scale: 0.2 };
+            let segments = [(40, 45), (2, 300), (1, 3), (7, 7), (8, 200)];
+            let (tq, tk) = segments.iter().fold((0, 0), |(a, b), s| (a + s.0, b + s.1));
+            let (q, k, v) = (wave(tq * 4 * dim, 0.1), wave(tk * 2 * dim, 0.5), wave(tk * 2 * dim, 1.1));
+            let ((k8, k_scales, k), (v8, v_scales, v)) = (whole(&k, dim), whole(&v, dim));
+            let (k8, v8) = (Int8 { bits: &k8, scales: &k_scales }, Int8 { bits: &v8, scales: &v_scales });
+            // A score is a sum of `dim` terms; both ways round each term, the sum and the scale.
+            let rounding = f64::from(f32::EPSILON);
+            let score = 0.2 * dim as f64 * most(&q) * most(&k) * (dim + 3) as f64 * rounding;
+            // A weight is as far off as twice its score, and a result sums 300 values that are rounded, too.
+            let bound = most(&v) * ((4.0 * score).exp_m1() + 2.0 * 303.0 * rounding);
+            for (level, kind) in Level::available().into_iter().flat_map(|l| [(l, Kind::F32), (l, Kind::Bf16)]) {
+                let run = |k: Stored<'_>, v: Stored<'_>| {
+                    let mut out = vec![f32::NAN; q.len()];
+                    attention_at(level, kind, &q, k, v, &segments, &h, &mut out);
+                    out
+                };
+                let (ours, want) = (run(Stored::Int8(k8), Stored::Int8(v8)), run(Stored::F32(&k), Stored::F32(&v)));
+                let mut first = 0;
+                for (queries, _) in segments {
+                    let own = first..first + queries * 4 * dim;
+                    first = own.end;
+                    for (a, b) in ours[own.clone()].iter().zip(&want[own]) {
+                        let off = f64::from((a - b).abs());
+                        let most = if queries < FEW { bound } else { 0.0 };
+                        assert!(off <= most, "{level:?} {kind:?} causal {causal} {dim}: {a} {b}, allowed {most}");
+                    }
+                }
+            }
+        }
+    }
+
+    /// A key's or value's error is at most half its scale, 1/254 of the largest of its row, whatever the others'.
+    #[test]
+    fn int8_is_near_the_definition() {
+        let h = Heads { heads: 4, kv_heads: 2, dim: 24, causal: true, scale: 0.2 };
+        let segments = [(40, 40), (33, 800), (9, 9), (1, 700), (3, 3)];
+        let (tq, tk) = segments.iter().fold((0, 0), |(a, b), s| (a + s.0, b + s.1));
+        let (q, k, v) = (wave(tq * 96, 0.1), wave(tk * 48, 0.5), wave(tk * 48, 1.1));
+        let want = reference(&wide(&q), &wide(&k), &wide(&v), &segments, &h);
+        let ((k8, k_scales, _), (v8, v_scales, _)) = (whole(&k, 24), whole(&v, 24));
+        let (k8, v8) = (Int8 { bits: &k8, scales: &k_scales }, Int8 { bits: &v8, scales: &v_scales });
+        let long = q.chunks(24).map(|q| q.iter().map(|q| f64::from(q.abs())).sum::<f64>()).fold(0.0, f64::max);
+        let score = 0.2 * long * most(&k) / 254.0;
+        // Errors of scores move weights by twice themselves at most; a percent of all for the rounding of the rest.
+        let bound = 1.01 * most(&v) * ((2.0 * score).exp_m1() + 1.0 / 254.0);
+        for level in Level::available() {
+            let mut out = vec![f32::NAN; q.len()];
+            attention_at(level, Kind::F32, &q, Stored::Int8(k8), Stored::Int8(v8), &segments, &h, &mut out);
+            let apart = |(a, b): (&f32, &f64)| f64::from(*a) - b;
+            let worst = out.iter().zip(&want).map(apart).fold(0.0, |worst: f64, off| worst.max(off.abs()));
+            assert!(worst <= bound, "{level:?}: {worst}, allowed {bound}");
+        }
+    }
+
+    /// What is wrong in a key or value is seen in the answers of those who see it, and nowhere else.
+    #[test]
+    fn keys_and_values_that_are_not_finite_are_not_hidden_by_whole_numbers() {
+        let h = Heads { heads: 2, kv_heads: 2, dim: 5, causal: true, scale: 0.5 };
+        let segments = [(3, 60), (20, 60)];
+        let (q, good) = (wave(23 * 10, 0.1), wave(120 * 10, 0.5));
+        for (level, wrong) in Level::available().into_iter().flat_map(|l| [(l, f32::NAN), (l, f32::INFINITY)]) {
+            for wrong_key in [true, false] {
+                let mut bad = good.clone();
+                // The last position of each sequence, first head.
+                (bad[59 * 10 + 2], bad[119 * 10 + 4]) = (wrong, wrong);
+                let ((bad, bad_scales, _), (good, good_scales, _)) = (whole(&bad, 5), whole(&good, 5));
+                let bad = Stored::Int8(Int8 { bits: &bad, scales: &bad_scales });
+                let good = Stored::Int8(Int8 { bits: &good, scales: &good_scales });
+                let (k, v) = if wrong_key { (bad, good) } else { (good, bad) };
+                let mut out = vec![0.0; q.len()];
+                attention_at(level, Kind::F32, &q, k, v, &segments, &h, &mut out);
+                for (i, value) in out.iter().enumerate() {
+                    let (query, head) = (i / 10, i / 5 % 2);
+                    let sees = head == 0 && (query == 2 || query == 22);
+                    if sees {
+                        assert!(!value.is_finite(), "{level:?} {wrong} key {wrong_key} at {i}: {value}");
+                    } else if query < 3 || wrong_key || head == 1 {
+                        assert!(value.is_finite(), "{level:?} {wrong} key {wrong_key} at {i}: {value}");
+                    }
+                }
+            }
         }
     }
 

@@ -57,16 +57,16 @@ pub(super) fn panels(inputs: &Inputs<'_>, sequences: &[Sequence], out: &mut [f32
 
 fn chunks(inputs: &Inputs<'_>, s: &Sequence, kv: usize) -> Vec<Chunk> {
     let (h, kind) = (inputs.h, inputs.kind);
-    let at = |key: usize| ((s.first_key + key) * h.kv_heads + kv) * h.dim;
+    let row = |key: usize| (s.first_key + key) * h.kv_heads + kv;
     (0..s.keys)
         .step_by(CHUNK)
         .map(|first| {
             let keys = CHUNK.min(s.keys - first);
             let mut k = vec![0.0; keys * h.dim];
             for (key, k) in k.chunks_exact_mut(h.dim).enumerate() {
-                inputs.k.read(at(first + key), h.dim, |c, value| k[c] = value);
+                inputs.k.read(row(first + key), k);
             }
-            let v = |key: usize, v: &mut [f32]| inputs.v.read(at(first + key), h.dim, |c, value| v[c] = value);
+            let v = |key: usize, v: &mut [f32]| inputs.v.read(row(first + key), v);
             let k = Rows::pack(kind, &k, keys, h.dim, Before::Keep, false);
             Chunk { first, keys, k, v: Rows::from_columns(kind, h.dim, keys, v) }
         })

@@ -9,18 +9,20 @@ pub use zoetrope_kernels::packed::Kind;
 
 use crate::contract::VideoLanguageModel;
 use crate::error::ModelError;
+pub use crate::parts::cache::KvDtype;
 use crate::parts::save;
-pub use crate::parts::weights::Precision;
 use crate::parts::weights::Weights;
+pub use crate::parts::weights::{Dtypes, Precision};
 
-/// Loads a checkpoint folder of whichever family its `config.json` names. Packed matrices need the CPU.
+/// Loads a checkpoint folder of whichever family its `config.json` names. Packed matrices, and keys and values in int8,
+/// need the CPU.
 pub fn open(
     folder: &Path,
-    precision: impl Into<Precision>,
+    dtypes: impl Into<Dtypes>,
     device: &Device,
 ) -> Result<Box<dyn VideoLanguageModel>, ModelError> {
     match family(folder)? {
-        Family::VideoLlama3 => Ok(Box::new(videollama3::VideoLlama3::open(folder, precision, device)?)),
+        Family::VideoLlama3 => Ok(Box::new(videollama3::VideoLlama3::open(folder, dtypes, device)?)),
     }
 }
 
@@ -76,8 +78,14 @@ pub fn over(folder: &Path, weights: Weights) -> Result<Box<dyn VideoLanguageMode
 }
 
 /// A model without weights that plans, prepares frames and writes prompts: all it needs are the JSON files of `folder`.
-pub fn outline(folder: &Path, dtype: DType, device: &Device) -> Result<Box<dyn VideoLanguageModel>, ModelError> {
-    over(folder, Weights::hollow(dtype, device))
+/// It counts the memory of keys and values held as `kv_cache`, or as `dtype`.
+pub fn outline(
+    folder: &Path,
+    dtype: DType,
+    kv_cache: Option<KvDtype>,
+    device: &Device,
+) -> Result<Box<dyn VideoLanguageModel>, ModelError> {
+    over(folder, Weights::hollow(dtype, kv_cache, device))
 }
 
 enum Family {

@@ -2,7 +2,7 @@
 
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, CustomOp3, Layout, Result, Shape, Storage, Tensor, bail};
 use half::slice::HalfFloatSliceExt;
-use zoetrope_kernels::attention::{self as kernel, Heads, Stored};
+use zoetrope_kernels::attention::{self as kernel, Heads, Int8, Stored};
 use zoetrope_kernels::packed::{self, Affine, Before, Kind, Packed};
 use zoetrope_kernels::spread::over_rows;
 use zoetrope_kernels::{activation, linear as linear_kernel, norm, rope as rope_kernel};
@@ -16,10 +16,13 @@ fn slice<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
     }
 }
 
-/// Keys or values: bf16 as they are.
-fn stored<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<Stored<'a>> {
-    match (storage, layout.contiguous_offsets()) {
-        (CpuStorage::BF16(values), Some((start, end))) => Ok(Stored::Bf16(values[start..end].reinterpret_cast())),
+/// Keys or values: bf16 and, with scales, whole numbers as they are.
+fn stored<'a>(storage: &'a CpuStorage, layout: &Layout, scales: Option<&'a [f32]>) -> Result<Stored<'a>> {
+    match (storage, layout.contiguous_offsets(), scales) {
+        (CpuStorage::BF16(values), Some((start, end)), None) => Ok(Stored::Bf16(values[start..end].reinterpret_cast())),
+        (CpuStorage::U8(bits), Some((start, end)), Some(scales)) => {
+            Ok(Stored::Int8(Int8 { bits: &bits[start..end], scales }))
+        }
         _ => Ok(Stored::F32(slice(storage, layout)?)),
     }
 }
@@ -324,6 +327,8 @@ pub(super) struct Attention {
     pub(super) heads: Heads,
     /// In what the products are computed.
     pub(super) kind: Kind,
+    /// Those of keys and of values that are whole numbers, `[S, K]` each; else none.
+    pub(super) scales: Vec<Tensor>,
 }
 
 impl CustomOp3 for Attention {
@@ -340,9 +345,13 @@ impl CustomOp3 for Attention {
         v: &CpuStorage,
         lv: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
-        let (q, k, v) = (slice(q, lq)?, stored(k, lk)?, stored(v, lv)?);
-        let run = |y: &mut [f32]| kernel::attention(self.kind, q, k, v, &self.segments, &self.heads, y);
-        Ok((filled(q.len(), run), lq.shape().clone()))
+        let q = slice(q, lq)?;
+        read(&self.scales.iter().collect::<Vec<_>>(), |scales| {
+            let of = |n: usize| scales.get(n).copied();
+            let (k, v) = (stored(k, lk, of(0))?, stored(v, lv, of(1))?);
+            let run = |y: &mut [f32]| kernel::attention(self.kind, q, k, v, &self.segments, &self.heads, y);
+            Ok((filled(q.len(), run), lq.shape().clone()))
+        })?
     }
 
     fn bwd(&self, q: &Tensor, k: &Tensor, v: &Tensor, _: &Tensor, dy: &Tensor) -> Result<Gradients3> {

@@ -8,6 +8,7 @@ use candle_core::{DType, Result, Tensor, bail};
 use zoetrope_kernels::attention::Heads;
 use zoetrope_kernels::packed::Kind;
 
+use super::cache::Held;
 use super::composite;
 use super::custom::{Add, Attention, GeluTanh, LayerNorm, Linear, PackedLinear, RmsNorm, Rope, SwiGlu};
 use super::fused::{self, Matrix};
@@ -112,17 +113,22 @@ pub fn rope(x: &Tensor, rotary: &Rotary) -> Result<Tensor> {
     in_f32(x, |x| x.apply_op1(Rope { rotary: rotary.clone(), sign: 1.0 }))
 }
 
-/// Attention of packed sequences: `q` `[T, H, C]`, `k`, `v` `[S, K, C]` (f32 or bf16); `segments` lists (queries, keys)
-/// of each. Its products are those of `kind`: f32, or bf16 on a CPU that has them.
+/// Attention of packed sequences: `q` `[T, H, C]`, `k`, `v` `[S, K, C]` as they are held; `segments` lists (queries,
+/// keys) of each. Its products are those of `kind`: f32, or bf16 on a CPU that has them.
+///
+/// # Errors
+/// When sizes do not fit, and when a gradient or another device meets keys and values in int8.
 pub fn attention(
     kind: Kind,
     q_thc: &Tensor,
-    k_skc: &Tensor,
-    v_skc: &Tensor,
+    k_skc: &Held,
+    v_skc: &Held,
     segments: &[(usize, usize)],
     causal: bool,
     scale: f64,
 ) -> Result<Tensor> {
+    let scales: Vec<Tensor> = [k_skc, v_skc].into_iter().filter_map(|held| held.scales.clone()).collect();
+    let (k_skc, v_skc) = (&k_skc.values, &v_skc.values);
     let (t, heads, dim) = q_thc.dims3()?;
     let (s, kv_heads, k_dim) = k_skc.dims3()?;
     let sums = segments.iter().fold((0, 0), |(a, b), s| (a + s.0, b + s.1));
@@ -132,11 +138,15 @@ pub fn attention(
     if segments.iter().any(|(q, k)| (causal && q > k) || (*q > 0 && *k == 0)) {
         bail!("attention segments {segments:?} have queries without keys")
     }
+    if !scales.is_empty() && (!ours(q_thc) || q_thc.track_op()) {
+        bail!("attention over keys and values in int8 is computed on the CPU only, and passes no gradient")
+    }
     if !ours(q_thc) {
-        return composite::attention(q_thc, k_skc, v_skc, segments, causal, scale);
+        let (k_skc, v_skc) = (k_skc.to_dtype(q_thc.dtype())?, v_skc.to_dtype(q_thc.dtype())?);
+        return composite::attention(q_thc, &k_skc, &v_skc, segments, causal, scale);
     }
     let heads = Heads { heads, kv_heads, dim, causal, scale: scale as f32 };
-    let op = Attention { segments: segments.to_vec(), heads, kind };
+    let op = Attention { segments: segments.to_vec(), heads, kind, scales };
     in_f32(q_thc, |q| q.apply_op3(&readable(k_skc)?, &readable(v_skc)?, op))
 }
 
@@ -150,9 +160,9 @@ fn in_f32(x: &Tensor, f: impl FnOnce(&Tensor) -> Result<Tensor>) -> Result<Tenso
     f(&contiguous(x)?)?.to_dtype(dtype)
 }
 
-/// Keys or values as attention reads them: bf16 stays bf16.
+/// Keys or values as attention reads them: bf16 and whole numbers stay as they are.
 fn readable(x: &Tensor) -> Result<Tensor> {
-    if x.dtype() == DType::BF16 { x.contiguous() } else { contiguous(x) }
+    if matches!(x.dtype(), DType::BF16 | DType::U8) { x.contiguous() } else { contiguous(x) }
 }
 
 pub(super) fn contiguous(x: &Tensor) -> Result<Tensor> {
@@ -169,6 +179,10 @@ mod tests {
         let n: usize = shape.iter().product();
         let values: Vec<f32> = (0..n).map(|i| (i as f32 * 0.61 + phase).sin()).collect();
         Var::from_tensor(&Tensor::from_vec(values, shape, &Device::Cpu).unwrap()).unwrap()
+    }
+
+    fn held(x: &Var) -> Held {
+        x.as_tensor().clone().into()
     }
 
     /// Values and gradients of `fast` equal those of `slow` (candle's own operations), f32 rounding apart.
@@ -206,7 +220,7 @@ mod tests {
         same(&[&q], &|| rope(&q, &rotary).unwrap(), &|| composite::rope(&q, &rotary).unwrap());
         for causal in [false, true] {
             let s = [(4, 4), (5, 5)];
-            same(&[&q, &k, &v], &|| attention(Kind::F32, &q, &k, &v, &s, causal, 0.4).unwrap(), &|| {
+            same(&[&q, &k, &v], &|| attention(Kind::F32, &q, &held(&k), &held(&v), &s, causal, 0.4).unwrap(), &|| {
                 composite::attention(&q, &k, &v, &s, causal, 0.4).unwrap()
             });
         }
@@ -222,9 +236,9 @@ mod tests {
     #[test]
     fn sizes_that_do_not_fit_are_errors() {
         let (q, k) = (var(&[3, 4, 6], 0.0), var(&[3, 3, 6], 1.0));
-        assert!(attention(Kind::F32, &q, &k, &k, &[(3, 3)], true, 1.0).is_err());
+        assert!(attention(Kind::F32, &q, &held(&k), &held(&k), &[(3, 3)], true, 1.0).is_err());
         let k = var(&[2, 2, 6], 1.0);
-        assert!(attention(Kind::F32, &q, &k, &k, &[(3, 2)], true, 1.0).is_err());
+        assert!(attention(Kind::F32, &q, &held(&k), &held(&k), &[(3, 2)], true, 1.0).is_err());
         assert!(rope(&q, &Rotary::new(&[0.0; 3], 3)).is_err());
     }
 }

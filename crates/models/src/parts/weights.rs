@@ -8,6 +8,7 @@ use candle_core::{DType, Device, Tensor, Var};
 use zoetrope_kernels::memory;
 use zoetrope_kernels::packed::{Kind, Packed};
 
+use super::cache::KvDtype;
 pub use super::files::Names;
 use super::files::{Files, unpacked_name};
 pub use super::listed::{Dialect, Twin};
@@ -47,6 +48,27 @@ impl From<DType> for Precision {
     }
 }
 
+/// How a model holds its numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Dtypes {
+    /// Its matrices.
+    pub weights: Precision,
+    /// Keys and values; `None` is what suits the weights: bf16 beside those packed smaller than f32, else their type.
+    pub kv_cache: Option<KvDtype>,
+}
+
+impl From<Precision> for Dtypes {
+    fn from(weights: Precision) -> Self {
+        Dtypes { weights, kv_cache: None }
+    }
+}
+
+impl From<DType> for Dtypes {
+    fn from(dtype: DType) -> Self {
+        Precision::from(dtype).into()
+    }
+}
+
 /// How a canonical tensor name reads in the source.
 pub type Rename = fn(&str) -> String;
 
@@ -63,6 +85,8 @@ struct Shared {
     dtype: DType,
     /// How matrices are packed, if at all.
     kind: Option<Kind>,
+    /// How keys and values are held, if not as suits the weights.
+    kv_cache: Option<KvDtype>,
     device: Device,
     /// Variables handed out so far, by canonical name; `None` when the weights are not to be trained.
     variables: Option<Mutex<BTreeMap<String, Var>>>,
@@ -102,16 +126,22 @@ impl Source {
 
 impl Weights {
     /// The safetensors files of a checkpoint folder: `model.safetensors`, or the shards its index names.
+    ///
+    /// # Errors
+    /// When a file is missing or wrong, and for keys and values in int8 on another device than the CPU.
     pub fn open(
         folder: &Path,
         rename: fn(&Names) -> Rename,
-        precision: Precision,
+        dtypes: Dtypes,
         device: &Device,
     ) -> Result<Self, ModelError> {
+        if dtypes.kv_cache == Some(KvDtype::Int8) && !device.is_cpu() {
+            return Err(ModelError::Unsupported("keys and values in int8 on another device than the CPU".to_string()));
+        }
         let files = Files::open(folder)?;
         let rename = rename(&Names(Some(&files)));
-        let precision = precision.settled(&files);
-        Ok(Self::build(Source::Files(files), rename, precision, device, false))
+        let weights = dtypes.weights.settled(&files);
+        Ok(Self::build(Source::Files(files), rename, Dtypes { weights, ..dtypes }, device, false))
     }
 
     /// The same as f32 variables to train.
@@ -133,8 +163,9 @@ impl Weights {
     }
 
     /// No weights at all: tensors of the right shapes that take no memory and hold zeros, for a model that only plans.
-    pub fn hollow(dtype: DType, device: &Device) -> Self {
-        Self::build(Source::Hollow, |name| name.to_string(), dtype.into(), device, false)
+    pub fn hollow(dtype: DType, kv_cache: Option<KvDtype>, device: &Device) -> Self {
+        let dtypes = Dtypes { weights: dtype.into(), kv_cache };
+        Self::build(Source::Hollow, |name| name.to_string(), dtypes, device, false)
     }
 
     /// Only a list of what a model asks for of a folder's files, to convert its matrices to `kind`; the language part
@@ -149,12 +180,12 @@ impl Weights {
         let rename = rename(&Names(Some(&files)));
         let language = language.map(|(path, dialect)| Language::open(path, dialect)).transpose()?;
         let source = Source::Listed(Listed::new(files, rename, language, kind));
-        Ok(Self::build(source, rename, Precision::Packed(kind), &Device::Cpu, false))
+        Ok(Self::build(source, rename, Precision::Packed(kind).into(), &Device::Cpu, false))
     }
 
-    fn build(source: Source, rename: Rename, precision: Precision, device: &Device, train: bool) -> Self {
+    fn build(source: Source, rename: Rename, dtypes: Dtypes, device: &Device, train: bool) -> Self {
         memory::keep_freed();
-        let (dtype, kind) = match precision {
+        let (dtype, kind) = match dtypes.weights {
             Precision::Float(dtype) => (dtype, None),
             Precision::Packed(kind) => (DType::F32, Some(kind)),
             Precision::Auto => (DType::F32, None),
@@ -164,6 +195,7 @@ impl Weights {
             rename,
             dtype,
             kind,
+            kv_cache: dtypes.kv_cache,
             device: device.clone(),
             variables: train.then(Mutex::default),
             used: Mutex::default(),
@@ -191,9 +223,10 @@ impl Weights {
         if self.shared.kind.is_some_and(|kind| kind != Kind::F32) { Kind::Bf16 } else { Kind::F32 }
     }
 
-    /// Type in which keys and values are kept beside these weights: bf16 when they are packed smaller than f32.
-    pub fn cache_dtype(&self) -> DType {
-        if self.attention() == Kind::Bf16 { DType::BF16 } else { self.shared.dtype }
+    /// How keys and values are held beside these weights.
+    pub fn kv_cache(&self) -> KvDtype {
+        let suits = if self.attention() == Kind::Bf16 { DType::BF16 } else { self.shared.dtype };
+        self.shared.kv_cache.unwrap_or(suits.into())
     }
 
     /// Type the weights are converted to.

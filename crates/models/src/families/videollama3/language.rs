@@ -7,7 +7,7 @@ use zoetrope_kernels::packed::Kind;
 
 use super::config::LanguageConfig;
 use crate::error::Loaded;
-use crate::parts::cache::{KvCache, Memory};
+use crate::parts::cache::{KvCache, KvDtype, Memory};
 use crate::parts::linear::{Embedding, Linear, Norm, RmsNorm};
 use crate::parts::mlp::Mlp;
 use crate::parts::ops::{self, Rotary};
@@ -152,7 +152,7 @@ impl LanguageModel {
         let k_tkc = ops::rope(&k.reshape((t, c.kv_heads, c.head_dim))?, &places.rotary)?;
         let v_tkc = v.reshape((t, c.kv_heads, c.head_dim))?;
         let (k_skc, v_skc) = match memory {
-            Memory::Packed(_) => (k_tkc, v_tkc),
+            Memory::Packed(_) => (k_tkc.into(), v_tkc.into()),
             Memory::Cache(cache) => cache.append(index, &k_tkc, &v_tkc)?,
         };
         if needed == 0 {
@@ -186,7 +186,7 @@ impl LanguageModel {
     }
 
     /// An empty cache of this model.
-    pub(super) fn new_cache(&self, capacity: usize, dtype: DType, device: &Device) -> Result<KvCache> {
+    pub(super) fn new_cache(&self, capacity: usize, dtype: KvDtype, device: &Device) -> Result<KvCache> {
         KvCache::new(self.config.layers, capacity, self.config.kv_heads, self.config.head_dim, dtype, device)
     }
 }

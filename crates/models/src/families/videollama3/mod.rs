@@ -30,7 +30,7 @@ use crate::contract::{
 };
 use crate::error::ModelError;
 use crate::parts::cache::{KvCache, Memory};
-use crate::parts::weights::{Precision, Weights};
+use crate::parts::weights::{Dtypes, Weights};
 
 /// The model with its tokenizer and processor.
 pub struct VideoLlama3 {
@@ -47,8 +47,8 @@ pub struct VideoLlama3 {
 
 impl VideoLlama3 {
     /// Loads a checkpoint folder in any published layout.
-    pub fn open(folder: &Path, precision: impl Into<Precision>, device: &Device) -> Result<Self, ModelError> {
-        let weights = Weights::open(folder, |names| Layout::of(names).rename(), precision.into(), device)?;
+    pub fn open(folder: &Path, dtypes: impl Into<Dtypes>, device: &Device) -> Result<Self, ModelError> {
+        let weights = Weights::open(folder, |names| Layout::of(names).rename(), dtypes.into(), device)?;
         Self::over_files(folder, weights)
     }
 
@@ -140,7 +140,7 @@ impl VideoLanguageModel for VideoLlama3 {
             }
         }
         let l = &self.config.language;
-        let size = self.weights.cache_dtype().size_in_bytes();
+        let kv_cache = self.weights.kv_cache();
         ModelInfo {
             family: "videollama3",
             layout: self.layout.to_string(),
@@ -151,7 +151,8 @@ impl VideoLanguageModel for VideoLlama3 {
             tied: l.tied,
             hidden: l.hidden,
             max_positions: l.max_positions,
-            cache_bytes_per_token: 2 * l.layers * l.kv_heads * l.head_dim * size,
+            kv_cache: kv_cache.name(),
+            cache_bytes_per_token: 2 * l.layers * l.kv_heads * kv_cache.bytes(l.head_dim),
             patch_values: self.config.vision.patch_values(),
             details: self.details(),
         }
@@ -238,6 +239,6 @@ impl VideoLanguageModel for VideoLlama3 {
     }
 
     fn new_cache(&self, capacity: usize) -> Result<KvCache, ModelError> {
-        Ok(self.language.new_cache(capacity, self.weights.cache_dtype(), self.weights.device())?)
+        Ok(self.language.new_cache(capacity, self.weights.kv_cache(), self.weights.device())?)
     }
 }

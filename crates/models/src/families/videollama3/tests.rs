@@ -3,6 +3,7 @@
 
 mod arithmetic;
 mod gguf;
+mod kv_cache;
 mod original;
 mod packed;
 
@@ -15,6 +16,7 @@ use zoetrope_media::{Frame, Rgb, Time};
 
 use super::*;
 use crate::contract::{MediaKind, Part, PlannedFrame, Role};
+use crate::parts::weights::Precision;
 
 fn golden() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("src/families/videollama3/golden")

@@ -54,7 +54,8 @@ impl Layer {
         let (q_nhc, k_nhc) = (ops::rope(&split(q_nd)?, rotary)?, ops::rope(&split(k_nd)?, rotary)?);
         let v_nhc = split(v_nd)?;
         let scale = (c as f64).powf(-0.5);
-        let y_nd = ops::attention(self.products, &q_nhc, &k_nhc, &v_nhc, frames, false, scale)?.reshape((n, d))?;
+        let y_nd = ops::attention(self.products, &q_nhc, &k_nhc.into(), &v_nhc.into(), frames, false, scale)?
+            .reshape((n, d))?;
         let x_nd = self.out.forward_added(&y_nd, x_nd)?;
         self.mlp.forward(Norm::Layer(&self.norm2), &x_nd, Some(&x_nd))
     }
