@@ -9,6 +9,7 @@ mod arm;
 pub mod attention;
 #[cfg(feature = "av1")]
 pub mod av1;
+mod fetch;
 mod gemm;
 pub mod level;
 pub mod linear;

@@ -1,5 +1,6 @@
 //! What keys and values are stored as. A row is the `d` values of one head at one position.
 
+use crate::fetch;
 use crate::level::per_level;
 use crate::packed::layout::{MAGIC, from_bf16};
 
@@ -59,6 +60,9 @@ pub(super) trait Rows: Copy {
     /// The numbers of row `row`, as many as `wide` takes.
     fn widen(self, row: usize, wide: &mut [f32]);
 
+    /// Asks for the `n` numbers of row `row`, which need not exist, before they are needed.
+    fn fetch(self, row: usize, n: usize);
+
     /// What they are to be multiplied with; floats are values as they are.
     #[inline(always)]
     fn scale(self, _row: usize) -> f32 {
@@ -68,6 +72,11 @@ pub(super) trait Rows: Copy {
 
 impl Rows for &[f32] {
     #[inline(always)]
+    fn fetch(self, row: usize, n: usize) {
+        fetch::to_read(self.as_ptr().wrapping_add(row * n), n);
+    }
+
+    #[inline(always)]
     fn widen(self, row: usize, wide: &mut [f32]) {
         let n = wide.len();
         wide.iter_mut().zip(&self[row * n..][..n]).for_each(|(wide, value)| *wide = *value);
@@ -76,6 +85,11 @@ impl Rows for &[f32] {
 
 impl Rows for &[u16] {
     #[inline(always)]
+    fn fetch(self, row: usize, n: usize) {
+        fetch::to_read(self.as_ptr().wrapping_add(row * n), n);
+    }
+
+    #[inline(always)]
     fn widen(self, row: usize, wide: &mut [f32]) {
         let n = wide.len();
         wide.iter_mut().zip(&self[row * n..][..n]).for_each(|(wide, bits)| *wide = from_bf16(*bits));
@@ -83,6 +97,11 @@ impl Rows for &[u16] {
 }
 
 impl Rows for Int8<'_> {
+    #[inline(always)]
+    fn fetch(self, row: usize, n: usize) {
+        fetch::to_read(self.bits.as_ptr().wrapping_add(row * n), n);
+    }
+
     #[inline(always)]
     fn widen(self, row: usize, wide: &mut [f32]) {
         let n = wide.len();

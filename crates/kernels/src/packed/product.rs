@@ -7,6 +7,7 @@ use super::rows::{Rows, Shape};
 use super::tile::{Tile, add_tile};
 use super::{Affine, Between, GROUP8, Kind, LANES, TILE_ROWS};
 use crate::activation;
+use crate::fetch;
 use crate::level::{Level, per_level};
 use crate::team;
 
@@ -52,18 +53,6 @@ impl Out {
     fn at(self, n: usize) -> *mut MaybeUninit<f32> {
         self.0.wrapping_add(n).cast()
     }
-}
-
-/// Fetches the lines of `n` values that are written soon: far stores would otherwise wait for them one after the other.
-fn will_write<T>(first: *const T, n: usize) {
-    #[cfg(target_arch = "x86_64")]
-    for line in 0..(n * size_of::<T>()).div_ceil(64) {
-        use std::arch::x86_64::{_MM_HINT_ET0, _mm_prefetch};
-        // SAFETY: a prefetch may name any address.
-        unsafe { _mm_prefetch::<_MM_HINT_ET0>(first.cast::<i8>().wrapping_add(64 * line)) };
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = (first, n);
 }
 
 /// Some rows of `W` whose products are finished together.
@@ -117,7 +106,7 @@ pub(super) fn values(level: Level, all: &[Affine<'_>], x: &Rows, t: usize, add: 
             let (bias, n, width) = (unit.bias(), unit.affine.weight.rows, unit.rows.len());
             for block in blocks.clone() {
                 let rows = x.shape.first(block)..x.shape.first(block + 1);
-                rows.clone().for_each(|row| will_write(y.at(start + row * n + unit.rows.start), width));
+                rows.clone().for_each(|row| fetch::to_write(y.at(start + row * n + unit.rows.start), width));
                 unit.multiply(level, x, block, &mut sums);
                 for (row, sums) in rows.zip(sums.chunks_exact(WIDTH)) {
                     let at = start + row * n + unit.rows.start;
