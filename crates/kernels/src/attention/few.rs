@@ -1,9 +1,15 @@
 //! Few queries over many keys, as when an answer is written: keys and values are read once, where they are.
 
-use super::stored::{Rows, Stored};
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+mod plain;
+
+use super::stored::Stored;
 use super::{Inputs, Sequence};
 use crate::activation::exp;
-use crate::level::{Level, fma, per_level};
+#[cfg(target_arch = "x86_64")]
+use crate::level::level_of_cpu;
+use crate::level::{Level, per_level};
 use crate::team;
 
 /// Keys that one job takes at once; its scores stay in the first cache.
@@ -55,177 +61,78 @@ fn part(inputs: &Inputs<'_>, s: &Sequence, kv: usize, first: usize) -> Part {
         if keys == 0 {
             continue;
         }
-        let (start, step) = ((s.first_key + first) * h.kv_heads + kv, h.kv_heads);
+        let start = (s.first_key + first) * h.kv_heads + kv;
+        let span = Span { start, step: h.kv_heads, keys, dim: h.dim };
         let at = ((s.first_query + i) * h.heads + kv * group) * h.dim;
         let (q, own) = (&q[at..at + group * h.dim], i * group..(i + 1) * group);
-        dots_at(level, level, q, inputs.k, start, step, keys, &mut wide, &mut scores);
+        dots(level, q, inputs.k, span, &mut wide, &mut scores);
         for (row, scores) in own.clone().zip(scores.chunks_exact_mut(SPAN)) {
             let scores = &mut scores[..keys.next_multiple_of(KEYS)];
             weigh_at(level, &mut scores[..keys], h.scale, &mut part.max[row], &mut part.sum[row]);
             scores[keys..].fill(0.0);
         }
         let out = &mut part.out[own.start * h.dim..own.end * h.dim];
-        gather_at(level, &scores, inputs.v, start, step, keys, &mut wide, out);
+        gather(level, &scores, inputs.v, span, &mut wide, out);
     }
     part
 }
 
-/// `scores[g, j] = q[g] . k[j]` for all heads `g` of a group and `keys` rows of `k`, row `start` and every `step`th
-/// after it; rows of scores are [`SPAN`] long. Every key is read once for all heads.
-#[inline(always)]
-#[allow(clippy::too_many_arguments, reason = "kernels take plain slices and sizes")]
-fn dots_of<const FMA: bool>(
-    level: Level,
-    q: &[f32],
-    k: impl Rows,
+/// Some rows of keys or values: row `start` and every `step`th after it, `keys` in all, of `dim` values.
+#[derive(Clone, Copy)]
+struct Span {
     start: usize,
     step: usize,
     keys: usize,
-    wide: &mut [f32],
-    scores: &mut [f32],
-) {
-    let dim = wide.len() / KEYS;
-    let wide = &mut wide[..dim];
-    for j in 0..keys {
-        let row = start + j * step;
-        k.fetch(row + AHEAD * step, dim);
-        k.widen(row, wide);
-        heads::<FMA>(level, q, wide, k.scale(row), &mut scores[j..]);
+    dim: usize,
+}
+
+impl Span {
+    fn row(self, j: usize) -> usize {
+        self.start + j * self.step
+    }
+
+    /// Panics unless there are these rows among `stored` values, and room for scores and vectors of the same heads.
+    fn check(self, stored: usize, scores: usize, vectors: usize) {
+        assert!((1..=SPAN).contains(&self.keys) && self.dim > 0, "a span of keys");
+        assert!((self.row(self.keys - 1) + 1) * self.dim <= stored, "rows of a span of keys");
+        assert!(vectors.is_multiple_of(self.dim) && scores == vectors / self.dim * SPAN, "heads of a span of keys");
     }
 }
 
-/// `scores[g * SPAN] = q[g] . k * scale` for all heads `g`.
-#[inline(always)]
-fn heads<const FMA: bool>(level: Level, q: &[f32], k: &[f32], scale: f32, scores: &mut [f32]) {
-    let groups = q.len() / k.len();
-    assert!(scores.len() > (groups - 1) * SPAN && q.len() == groups * k.len(), "scores of one key");
+/// `scores[g, j] = q[g] . k[j]` for all heads `g` of a group and the keys of `span`; rows of scores are [`SPAN`] long.
+/// Every key is read once for all heads. `wide` has room for [`KEYS`] rows.
+fn dots(level: Level, q: &[f32], k: Stored<'_>, span: Span, wide: &mut [f32], scores: &mut [f32]) {
+    span.check(k.len(span.dim), scores.len(), q.len());
     #[cfg(target_arch = "x86_64")]
-    if level >= Level::Avx512 {
+    if level.min(level_of_cpu()) >= Level::Avx512 {
         // SAFETY: the level was detected on this CPU, and the sizes are checked above.
-        return unsafe { avx512::heads(q, k, scale, scores) };
-    }
-    let _ = level;
-    for (q, score) in q.chunks_exact(k.len()).zip(scores.iter_mut().step_by(SPAN)) {
-        let mut lanes = [0.0f32; 16];
-        let (whole_q, whole_k) = (q.chunks_exact(16), k.chunks_exact(16));
-        let rest: f32 = whole_q.remainder().iter().zip(whole_k.remainder()).map(|(a, b)| a * b).sum();
-        for (q, k) in whole_q.zip(whole_k) {
-            for ((lane, q), k) in lanes.iter_mut().zip(q).zip(k) {
-                *lane = fma::<FMA>(*q, *k, *lane);
+        return unsafe {
+            match k {
+                Stored::F32(k) => avx512::dots(q, k, span, scores),
+                Stored::Bf16(k) => avx512::dots(q, k, span, scores),
+                Stored::Int8(k) => avx512::dots(q, k, span, scores),
             }
-        }
-        *score = (lanes.iter().sum::<f32>() + rest) * scale;
+        };
     }
+    plain::dots_at(level, q, k, span, wide, scores);
 }
 
-/// By name: compilers make pairs of lanes of the sums over a row, a tenth as fast.
-#[cfg(target_arch = "x86_64")]
-mod avx512 {
-    #![allow(clippy::wildcard_imports, reason = "the instructions")]
-    use std::arch::x86_64::*;
-
-    use super::SPAN;
-
-    /// # Safety
-    /// The CPU has AVX-512F; `q` has whole rows as long as `k`, `scores` a value [`SPAN`] after the other for each.
-    #[target_feature(enable = "avx512f")]
-    pub(super) unsafe fn heads(q: &[f32], k: &[f32], scale: f32, scores: &mut [f32]) {
-        for (q, scores) in q.chunks(4 * k.len()).zip(scores.chunks_mut(4 * SPAN)) {
-            // SAFETY: as the caller promises, of as many rows as there are in this part.
-            unsafe {
-                match q.len() / k.len() {
-                    1 => some::<1>(q, k, scale, scores),
-                    2 => some::<2>(q, k, scale, scores),
-                    3 => some::<3>(q, k, scale, scores),
-                    _ => some::<4>(q, k, scale, scores),
-                }
+/// `out[g] += sum of weights[g, j] * v[j]` over the keys of `span`; weights beyond them are zero up to a multiple of
+/// [`KEYS`].
+fn gather(level: Level, weights: &[f32], v: Stored<'_>, span: Span, wide: &mut [f32], out: &mut [f32]) {
+    span.check(v.len(span.dim), weights.len(), out.len());
+    #[cfg(target_arch = "x86_64")]
+    if level.min(level_of_cpu()) >= Level::Avx512 {
+        // SAFETY: the level was detected on this CPU, and the sizes are checked above.
+        return unsafe {
+            match v {
+                Stored::F32(v) => avx512::gather(weights, v, span, out),
+                Stored::Bf16(v) => avx512::gather(weights, v, span, out),
+                Stored::Int8(v) => avx512::gather(weights, v, span, out),
             }
-        }
+        };
     }
-
-    /// # Safety
-    /// As for [`heads`], with `N` rows of `q`.
-    #[target_feature(enable = "avx512f")]
-    unsafe fn some<const N: usize>(q: &[f32], k: &[f32], scale: f32, scores: &mut [f32]) {
-        let dim = k.len();
-        let mut sums = [_mm512_setzero_ps(); N];
-        for column in (0..dim).step_by(16) {
-            let mask = if dim - column < 16 { (1 << (dim - column)) - 1 } else { u16::MAX };
-            // SAFETY: the mask keeps the loads inside the rows.
-            unsafe {
-                let k = _mm512_maskz_loadu_ps(mask, k.as_ptr().add(column));
-                for (g, sum) in sums.iter_mut().enumerate() {
-                    let q = _mm512_maskz_loadu_ps(mask, q.as_ptr().add(g * dim + column));
-                    *sum = _mm512_fmadd_ps(q, k, *sum);
-                }
-            }
-        }
-        for (sum, score) in sums.iter().zip(scores.iter_mut().step_by(SPAN)) {
-            *score = _mm512_reduce_add_ps(*sum) * scale;
-        }
-    }
-}
-
-/// `out[g] += sum of weights[g, j] * v[j]` over `keys` rows of `v`, row `start` and every `step`th after it, [`KEYS`]
-/// at once; weights beyond them are zero.
-#[inline(always)]
-fn gather_of<const FMA: bool>(
-    weights: &[f32],
-    v: impl Rows,
-    start: usize,
-    step: usize,
-    keys: usize,
-    wide: &mut [f32],
-    out: &mut [f32],
-) {
-    let dim = wide.len() / KEYS;
-    for first in (0..keys).step_by(KEYS) {
-        let rows = KEYS.min(keys - first);
-        let row = |j: usize| start + (first + j) * step;
-        for (j, wide) in wide.chunks_exact_mut(dim).enumerate().take(rows) {
-            v.fetch(row(j + AHEAD), dim);
-            v.widen(row(j), wide);
-        }
-        let scales: [f32; KEYS] = std::array::from_fn(|j| if j < rows { v.scale(row(j)) } else { 1.0 });
-        // What is left there of other rows could be infinite.
-        wide[rows * dim..].fill(0.0);
-        let (v01, v23) = wide.split_at(2 * dim);
-        let ((v0, v1), (v2, v3)) = (v01.split_at(dim), v23.split_at(dim));
-        for (weights, out) in weights.chunks_exact(SPAN).zip(out.chunks_exact_mut(dim)) {
-            let w: [f32; KEYS] = std::array::from_fn(|j| weights[first + j] * scales[j]);
-            for ((((out, v0), v1), v2), v3) in out.iter_mut().zip(v0).zip(v1).zip(v2).zip(v3) {
-                let first = fma::<FMA>(w[0], *v0, fma::<FMA>(w[1], *v1, *out));
-                *out = fma::<FMA>(w[2], *v2, fma::<FMA>(w[3], *v3, first));
-            }
-        }
-    }
-}
-
-per_level! {
-    /// [`dots_of`] keys.
-    fn dots / dots_at(
-        at: Level, q: &[f32], k: Stored<'_>, start: usize, step: usize, keys: usize, wide: &mut [f32],
-        scores: &mut [f32],
-    ) {
-        match k {
-            Stored::F32(k) => dots_of::<FMA>(at, q, k, start, step, keys, wide, scores),
-            Stored::Bf16(k) => dots_of::<FMA>(at, q, k, start, step, keys, wide, scores),
-            Stored::Int8(k) => dots_of::<FMA>(at, q, k, start, step, keys, wide, scores),
-        }
-    }
-}
-
-per_level! {
-    /// [`gather_of`] values.
-    fn gather / gather_at(
-        weights: &[f32], v: Stored<'_>, start: usize, step: usize, keys: usize, wide: &mut [f32], out: &mut [f32],
-    ) {
-        match v {
-            Stored::F32(v) => gather_of::<FMA>(weights, v, start, step, keys, wide, out),
-            Stored::Bf16(v) => gather_of::<FMA>(weights, v, start, step, keys, wide, out),
-            Stored::Int8(v) => gather_of::<FMA>(weights, v, start, step, keys, wide, out),
-        }
-    }
+    plain::gather_at(level, weights, v, span, wide, out);
 }
 
 per_level! {
