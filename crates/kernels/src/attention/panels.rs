@@ -204,14 +204,13 @@ per_level! {
                 *max = if *score > *max { *score } else { *max };
             }
         }
-        for lane in 0..LANES {
-            let before = state.max[lane];
+        let lanes = max.iter_mut().zip(&state.max).zip(&mut state.factor).zip(&mut state.sum);
+        for (((max, before), factor), sum) in lanes {
             // Weights may be taken relative to any number that keeps them in range. A maximum that rises by little is
             // left where it was, so that earlier sums need no factor.
-            max[lane] = if max[lane] <= before + SLACK { before } else { max[lane] };
-            state.factor[lane] =
-                if before == f32::NEG_INFINITY { 0.0 } else { exp::<FMA>(before - max[lane]) };
-            state.sum[lane] *= state.factor[lane];
+            *max = if *max <= *before + SLACK { *before } else { *max };
+            *factor = if *before == f32::NEG_INFINITY { 0.0 } else { exp::<FMA>(*before - *max) };
+            *sum *= *factor;
         }
         state.max = max;
         // A lane that has seen no key yet: any finite number keeps its weights at zero.
