@@ -1,10 +1,10 @@
-//! Parallel loops on threads that stay together from one loop to the next. A model's step is a hundred short loops with a
-//! little work of one thread between them: threads that fell asleep after each would be woken as often, 10 to 40
+//! Parallel loops on threads that stay together from one loop to the next. A model's step is a hundred short loops with
+//! a little work of one thread between them: threads that fell asleep after each would be woken as often, 10 to 40
 //! microseconds a time.
 //!
 //! The members are threads of rayon's pool: whoever calls a loop leads, the others are asked to join, take parts of its
-//! loops, wait awake for a fraction of a millisecond for the next one, and go back to the pool. A part is taken by whoever
-//! is free, so a thread that another process holds up leaves its share to the others.
+//! loops, wait awake for a fraction of a millisecond for the next one, and go back to the pool. A part is taken by
+//! whoever is free, so a thread that another process holds up leaves its share to the others.
 
 mod place;
 
@@ -95,8 +95,8 @@ struct Team {
     places: Places,
 }
 
-// SAFETY: `task` is the only part that is not `Sync` by itself. The leader alone writes it, before it opens the team and
-// after all who were inside have left; members read it between entering an open team and leaving.
+// SAFETY: `task` is the only part that is not `Sync` by itself. The leader alone writes it, before it opens the team
+// and after all who were inside have left; members read it between entering an open team and leaving.
 unsafe impl Sync for Team {}
 // SAFETY: the pointer in `task` is used only while the leader's loop lasts, whose work is `Sync`.
 unsafe impl Send for Team {}

@@ -168,7 +168,9 @@ per_level! {
         let all = to.iter_mut().zip(sums).zip(bias);
         match then {
             None | Some(Between::SwiGlu) => all.for_each(|((to, sum), bias)| { to.write(sum + bias); }),
-            Some(Between::GeluTanh) => all.for_each(|((to, sum), bias)| { to.write(activation::gelu::<FMA>(sum + bias)); }),
+            Some(Between::GeluTanh) => {
+                all.for_each(|((to, sum), bias)| { to.write(activation::gelu::<FMA>(sum + bias)); });
+            }
             Some(Between::GeluErf) => {
                 all.for_each(|((to, sum), bias)| { to.write(activation::gelu_exact::<FMA>(sum + bias)); });
             }

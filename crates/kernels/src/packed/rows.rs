@@ -146,7 +146,8 @@ impl Rows {
         rows
     }
 
-    /// Packs `t` rows whose columns `read(column, values)` gives one after the other, `t` values each; f32 and bf16 only.
+    /// Packs `t` rows whose columns `read(column, values)` gives one after the other, `t` values each; f32 and bf16
+    /// only.
     pub(crate) fn from_columns(kind: Kind, t: usize, cols: usize, mut read: impl FnMut(usize, &mut [f32])) -> Rows {
         assert!(!kind.whole(), "columns of whole numbers");
         let mut rows = Rows::room(kind, t, cols);
@@ -302,8 +303,8 @@ pub(crate) struct Beside {
 }
 
 per_level! {
-    /// [`NEAR`] values `x` as whole numbers, four in a word, the largest of each chunk 127. (Where the compiler sees how
-    /// many they are, it gives up vectors for them.)
+    /// [`NEAR`] values `x` as whole numbers, four in a word, the largest of each chunk 127. (Where the compiler sees
+    /// how many they are, it gives up vectors for them.)
     fn quantise / quantise_at(x: &[f32], kind: Kind, words: &mut [u32; NEAR / 4], beside: &mut Beside) {
         let mut whole = [0i8; NEAR];
         for ((x, whole), scale) in x.chunks_exact(CHUNK).zip(whole.chunks_exact_mut(CHUNK)).zip(&mut beside.scales) {

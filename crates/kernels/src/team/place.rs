@@ -1,6 +1,6 @@
-//! Where the threads of a team run. When there is a thread for every core this process may use, each member keeps off the
-//! core of its leader: systems leave two busy threads on one core for seconds once another process has disturbed them.
-//! Linux only; elsewhere nothing is done.
+//! Where the threads of a team run. When there is a thread for every core this process may use, each member keeps off
+//! the core of its leader: systems leave two busy threads on one core for seconds once another process has disturbed
+//! them. Linux only; elsewhere nothing is done.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

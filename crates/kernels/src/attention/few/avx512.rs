@@ -23,6 +23,8 @@ pub(super) trait Load: Rows {
 }
 
 impl Load for &[f32] {
+    /// # Safety
+    /// As the trait says.
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
     unsafe fn sixteen(self, row: usize, dim: usize, column: usize, mask: u16) -> __m512 {
@@ -32,6 +34,8 @@ impl Load for &[f32] {
 }
 
 impl Load for &[u16] {
+    /// # Safety
+    /// As the trait says.
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
     unsafe fn sixteen(self, row: usize, dim: usize, column: usize, mask: u16) -> __m512 {
@@ -42,6 +46,8 @@ impl Load for &[u16] {
 }
 
 impl Load for Int8<'_> {
+    /// # Safety
+    /// As the trait says.
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
     unsafe fn sixteen(self, row: usize, dim: usize, column: usize, mask: u16) -> __m512 {
