@@ -27,7 +27,9 @@ pub(super) fn large(multiplications: usize) -> bool {
 /// leaves its share to the others.
 fn spread(shape: Shape, units: usize, many: bool, work: impl Fn(Range<usize>, Range<usize>) + Sync) {
     let blocks = shape.blocks();
-    let near = (NEAR_BYTES / shape.block_bytes().max(1)).clamp(1, blocks.max(1));
+    let most = (NEAR_BYTES / shape.block_bytes().max(1)).clamp(1, blocks.max(1));
+    // Equal groups: a small one at the end would wait for all weights with little to multiply.
+    let near = blocks.div_ceil(blocks.div_ceil(most).max(1)).max(1);
     let parts = if many { (24 * rayon::current_num_threads()).div_ceil(blocks.div_ceil(near)) } else { 1 };
     let wide = units.div_ceil(parts.max(1)).max(1);
     let across = units.div_ceil(wide);
