@@ -2,21 +2,26 @@
 
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+#[cfg(target_arch = "x86_64")]
+mod bf16;
 mod plain;
 
-use super::stored::Stored;
+#[cfg(target_arch = "x86_64")]
+use super::stored::{Stored, as_rows};
 use super::{Inputs, Sequence};
 use crate::activation::exp;
 #[cfg(target_arch = "x86_64")]
 use crate::level::level_of_cpu;
 use crate::level::{Level, per_level};
+#[cfg(target_arch = "x86_64")]
+use crate::packed::Kind;
 use crate::team;
 
 /// Keys that one job takes at once; its scores stay in the first cache.
 const SPAN: usize = 256;
 /// Rows between the one that is read and the one that is asked for: a page and more, at whose end the machine's own
 /// guesses stop.
-const AHEAD: usize = 16;
+const AHEAD: usize = 24;
 /// Rows of values that are added up at once; divides [`SPAN`].
 const KEYS: usize = 4;
 
@@ -33,7 +38,7 @@ pub(super) fn few(inputs: &Inputs<'_>, sequences: &[Sequence], out: &mut [f32]) 
                 let at = ((sequence.first_query + i) * h.heads + head) * h.dim;
                 let group = h.heads / h.kv_heads;
                 let of_head = parts.iter().skip(head / group).step_by(h.kv_heads);
-                join(of_head, i * group + head % group, h.dim, &mut out[at..at + h.dim]);
+                join(inputs.level, of_head, i * group + head % group, h.dim, &mut out[at..at + h.dim]);
             }
         }
     }
@@ -65,14 +70,14 @@ fn part(inputs: &Inputs<'_>, s: &Sequence, kv: usize, first: usize) -> Part {
         let span = Span { start, step: h.kv_heads, keys, dim: h.dim };
         let at = ((s.first_query + i) * h.heads + kv * group) * h.dim;
         let (q, own) = (&q[at..at + group * h.dim], i * group..(i + 1) * group);
-        dots(level, q, inputs.k, span, &mut wide, &mut scores);
+        dots(inputs, q, span, &mut wide, &mut scores);
         for (row, scores) in own.clone().zip(scores.chunks_exact_mut(SPAN)) {
             let scores = &mut scores[..keys.next_multiple_of(KEYS)];
             weigh_at(level, &mut scores[..keys], h.scale, &mut part.max[row], &mut part.sum[row]);
             scores[keys..].fill(0.0);
         }
         let out = &mut part.out[own.start * h.dim..own.end * h.dim];
-        gather(level, &scores, inputs.v, span, &mut wide, out);
+        gather(inputs, &scores, span, &mut wide, out);
     }
     part
 }
@@ -99,64 +104,84 @@ impl Span {
     }
 }
 
-/// `scores[g, j] = q[g] . k[j]` for all heads `g` of a group and the keys of `span`; rows of scores are [`SPAN`] long.
-/// Every key is read once for all heads. `wide` has room for [`KEYS`] rows.
-fn dots(level: Level, q: &[f32], k: Stored<'_>, span: Span, wide: &mut [f32], scores: &mut [f32]) {
+/// `scores[g, j] = q[g] . k[j]` for all heads `g` of a group and the keys of `span`; rows of scores are [`SPAN`] long,
+/// and what stands there beyond the keys means nothing. Every key is read once for all heads. `wide` has room for
+/// [`KEYS`] rows.
+fn dots(inputs: &Inputs<'_>, q: &[f32], span: Span, wide: &mut [f32], scores: &mut [f32]) {
+    let k = inputs.k;
     span.check(k.len(span.dim), scores.len(), q.len());
     #[cfg(target_arch = "x86_64")]
-    if level.min(level_of_cpu()) >= Level::Avx512 {
+    match (inputs.level.min(level_of_cpu()), k) {
         // SAFETY: the level was detected on this CPU, and the sizes are checked above.
-        return unsafe {
-            match k {
-                Stored::F32(k) => avx512::dots(q, k, span, scores),
-                Stored::Bf16(k) => avx512::dots(q, k, span, scores),
-                Stored::Int8(k) => avx512::dots(q, k, span, scores),
-            }
-        };
+        (Level::Avx512Vnni, Stored::Bf16(k)) if inputs.kind == Kind::Bf16 => unsafe {
+            return bf16::dots(q, k, span, scores);
+        },
+        // SAFETY: as above.
+        (Level::Avx512 | Level::Avx512Vnni, k) => unsafe {
+            return as_rows!(k, k => avx512::dots(q, k, span, scores));
+        },
+        _ => {}
     }
-    plain::dots_at(level, q, k, span, wide, scores);
+    plain::dots_at(inputs.level, q, k, span, wide, scores);
 }
 
 /// `out[g] += sum of weights[g, j] * v[j]` over the keys of `span`; weights beyond them are zero up to a multiple of
 /// [`KEYS`].
-fn gather(level: Level, weights: &[f32], v: Stored<'_>, span: Span, wide: &mut [f32], out: &mut [f32]) {
+fn gather(inputs: &Inputs<'_>, weights: &[f32], span: Span, wide: &mut [f32], out: &mut [f32]) {
+    let v = inputs.v;
     span.check(v.len(span.dim), weights.len(), out.len());
     #[cfg(target_arch = "x86_64")]
-    if level.min(level_of_cpu()) >= Level::Avx512 {
+    match (inputs.level.min(level_of_cpu()), v) {
         // SAFETY: the level was detected on this CPU, and the sizes are checked above.
-        return unsafe {
-            match v {
-                Stored::F32(v) => avx512::gather(weights, v, span, out),
-                Stored::Bf16(v) => avx512::gather(weights, v, span, out),
-                Stored::Int8(v) => avx512::gather(weights, v, span, out),
-            }
-        };
+        (Level::Avx512Vnni, Stored::Bf16(v)) if inputs.kind == Kind::Bf16 => unsafe {
+            return bf16::gather(weights, v, span, out);
+        },
+        // SAFETY: as above.
+        (Level::Avx512 | Level::Avx512Vnni, v) => unsafe {
+            return as_rows!(v, v => avx512::gather(weights, v, span, out));
+        },
+        _ => {}
     }
-    plain::gather_at(level, weights, v, span, wide, out);
+    plain::gather_at(inputs.level, weights, v, span, wide, out);
 }
 
 per_level! {
     /// Scores to `exp(scale * score - max)`, with the largest scaled score and their sum.
     fn weigh / weigh_at(scores: &mut [f32], scale: f32, max: &mut f32, sum: &mut f32) {
-        let most = scores.iter().fold(f32::NEG_INFINITY, |most, score| most.max(score * scale));
-        for score in scores.iter_mut() {
-            *score = exp::<FMA>(*score * scale - most);
+        // Sums and maxima of lanes: of one after the other each waits for the one before.
+        let (lanes, rest) = scores.as_chunks_mut::<16>();
+        let mut most = [f32::NEG_INFINITY; 16];
+        for lanes in lanes.iter() {
+            most.iter_mut().zip(lanes).for_each(|(most, score)| *most = most.max(score * scale));
         }
-        (*max, *sum) = (most, scores.iter().sum());
+        *max = most.into_iter().chain(rest.iter().map(|score| score * scale)).fold(f32::NEG_INFINITY, f32::max);
+        let mut sums = [0.0; 16];
+        for lanes in lanes {
+            for (score, sum) in lanes.iter_mut().zip(&mut sums) {
+                *score = exp::<FMA>(*score * scale - *max);
+                *sum += *score;
+            }
+        }
+        rest.iter_mut().for_each(|score| *score = exp::<FMA>(*score * scale - *max));
+        *sum = sums.iter().sum::<f32>() + rest.iter().sum::<f32>();
     }
 }
 
 /// Softmax over all spans from what each gave.
-fn join<'p>(parts: impl Iterator<Item = &'p Part> + Clone, row: usize, dim: usize, out: &mut [f32]) {
+fn join<'p>(level: Level, parts: impl Iterator<Item = &'p Part> + Clone, row: usize, dim: usize, out: &mut [f32]) {
     let max = parts.clone().fold(f32::NEG_INFINITY, |max, part| max.max(part.max[row]));
     let mut sum = 0.0;
     out.fill(0.0);
     for part in parts.filter(|part| part.sum[row] != 0.0) {
         let factor = (part.max[row] - max).exp();
         sum += part.sum[row] * factor;
-        for (out, value) in out.iter_mut().zip(&part.out[row * dim..(row + 1) * dim]) {
-            *out += value * factor;
-        }
+        add_at(level, out, &part.out[row * dim..(row + 1) * dim], factor);
     }
     out.iter_mut().for_each(|out| *out /= sum);
+}
+
+per_level! {
+    fn add / add_at(out: &mut [f32], values: &[f32], factor: f32) {
+        out.iter_mut().zip(values).for_each(|(out, value)| *out += value * factor);
+    }
 }

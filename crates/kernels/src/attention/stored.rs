@@ -2,7 +2,7 @@
 
 use crate::fetch;
 use crate::level::per_level;
-use crate::packed::layout::{MAGIC, from_bf16};
+use crate::packed::layout::{self, MAGIC, from_bf16};
 
 /// Keys or values `[positions, kv_heads, d]` as they are stored.
 #[derive(Clone, Copy, Debug)]
@@ -14,6 +14,18 @@ pub enum Stored<'a> {
     /// Whole numbers with a scale for each row.
     Int8(Int8<'a>),
 }
+
+/// Runs the same for every kind of [`Rows`] that something stored may be.
+macro_rules! as_rows {
+    ($stored:expr, $rows:ident => $run:expr) => {
+        match $stored {
+            $crate::attention::Stored::F32($rows) => $run,
+            $crate::attention::Stored::Bf16($rows) => $run,
+            $crate::attention::Stored::Int8($rows) => $run,
+        }
+    };
+}
+pub(super) use as_rows;
 
 /// Rows of whole numbers, as [`quantise`] gives them: a value is its number times the scale of its row.
 #[derive(Clone, Copy, Debug)]
@@ -40,11 +52,7 @@ impl Stored<'_> {
     /// The values of row `row`, as many as `values` takes.
     #[inline(always)]
     pub(super) fn read(&self, row: usize, values: &mut [f32]) {
-        match self {
-            Stored::F32(rows) => read_of(*rows, row, values),
-            Stored::Bf16(rows) => read_of(*rows, row, values),
-            Stored::Int8(rows) => read_of(*rows, row, values),
-        }
+        as_rows!(*self, rows => read_of(rows, row, values));
     }
 }
 
@@ -57,11 +65,20 @@ fn read_of(rows: impl Rows, row: usize, values: &mut [f32]) {
 
 /// Stored rows: the values of a row are its numbers times its scale.
 pub(super) trait Rows: Copy {
+    /// What a number is stored as.
+    type Number;
+
+    /// Where the first number lies.
+    fn start(self) -> *const Self::Number;
+
     /// The numbers of row `row`, as many as `wide` takes.
     fn widen(self, row: usize, wide: &mut [f32]);
 
     /// Asks for the `n` numbers of row `row`, which need not exist, before they are needed.
-    fn fetch(self, row: usize, n: usize);
+    #[inline(always)]
+    fn fetch(self, row: usize, n: usize) {
+        fetch::to_read(self.start().wrapping_add(row * n), n);
+    }
 
     /// What they are to be multiplied with; floats are values as they are.
     #[inline(always)]
@@ -71,9 +88,11 @@ pub(super) trait Rows: Copy {
 }
 
 impl Rows for &[f32] {
+    type Number = f32;
+
     #[inline(always)]
-    fn fetch(self, row: usize, n: usize) {
-        fetch::to_read(self.as_ptr().wrapping_add(row * n), n);
+    fn start(self) -> *const f32 {
+        self.as_ptr()
     }
 
     #[inline(always)]
@@ -84,9 +103,11 @@ impl Rows for &[f32] {
 }
 
 impl Rows for &[u16] {
+    type Number = u16;
+
     #[inline(always)]
-    fn fetch(self, row: usize, n: usize) {
-        fetch::to_read(self.as_ptr().wrapping_add(row * n), n);
+    fn start(self) -> *const u16 {
+        self.as_ptr()
     }
 
     #[inline(always)]
@@ -97,9 +118,11 @@ impl Rows for &[u16] {
 }
 
 impl Rows for Int8<'_> {
+    type Number = u8;
+
     #[inline(always)]
-    fn fetch(self, row: usize, n: usize) {
-        fetch::to_read(self.bits.as_ptr().wrapping_add(row * n), n);
+    fn start(self) -> *const u8 {
+        self.bits.as_ptr()
     }
 
     #[inline(always)]
@@ -124,12 +147,10 @@ per_level! {
         assert_eq!(bits.len(), x.len(), "whole numbers of rows");
         let d = d.max(1);
         for ((x, bits), scale) in x.chunks_exact(d).zip(bits.chunks_exact_mut(d)).zip(scales) {
-            // The sizes' bits as whole numbers are ordered like the sizes, and infinities and NaN stay the largest.
-            let most = f32::from_bits(x.iter().fold(0, |most, value| value.abs().to_bits().max(most)));
+            let most = layout::largest(x);
             // Zero times an infinite scale is not a number, nor is anything times one that is none.
             *scale = most / 127.0;
-            // Rows of nothing but values too small to divide by are zero.
-            let inverse = if most > 1e-30 { 127.0 / most } else { 0.0 };
+            let inverse = layout::steps_of(most);
             for (bits, value) in bits.iter_mut().zip(x) {
                 *bits = (value * inverse + MAGIC).to_bits() as u8;
             }

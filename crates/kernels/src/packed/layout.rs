@@ -35,6 +35,20 @@ pub(crate) fn from_bf16(bits: u16) -> f32 {
     f32::from_bits(u32::from(bits) << 16)
 }
 
+/// The largest size of some values: an infinity or NaN where there is one.
+#[inline(always)]
+pub(crate) fn largest(values: &[f32]) -> f32 {
+    // The sizes' bits as whole numbers are ordered like the sizes, and infinities and NaN stay the largest.
+    f32::from_bits(values.iter().fold(0, |most, value| value.abs().to_bits().max(most)))
+}
+
+/// What values of which the largest size is `most` are multiplied with to become whole numbers up to 127; nothing but
+/// values too small to divide by become zero.
+#[inline(always)]
+pub(crate) fn steps_of(most: f32) -> f32 {
+    if most > 1e-30 { 127.0 / most } else { 0.0 }
+}
+
 /// Packs `values` `[LANES, cols]` to one panel.
 pub(crate) fn pack(kind: Kind, values: &[f32], cols: usize, bytes: &mut [u8]) {
     match kind {
@@ -107,8 +121,7 @@ fn int8(values: &[f32], cols: usize, bytes: &mut [u8]) {
 per_level! {
     /// The scale (as bf16) and the values of a group, 128 above what they mean.
     fn fit8 / fit8_at(own: &[f32], scale: &mut u16, whole: &mut [u8; GROUP8]) {
-        // The sizes' bits as whole numbers are ordered like the sizes, and infinities and NaN stay the largest.
-        let most = f32::from_bits(own.iter().fold(0, |most, value| most.max(value.abs().to_bits())));
+        let most = largest(own);
         // Rounded up, so that no value lies beyond 127.
         let up = (most / 127.0).to_bits().wrapping_add(0xffff) >> 16;
         *scale = if most.is_finite() { up as u16 } else { bf16(f32::NAN) };

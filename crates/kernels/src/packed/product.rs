@@ -23,22 +23,42 @@ pub(super) fn large(multiplications: usize) -> bool {
     multiplications >= WORTH_THREADS && rayon::current_num_threads() > 1
 }
 
-/// Calls `work` for parts of all blocks of `shape` times all `units`, small enough that a thread that was held up
-/// leaves its share to the others.
-fn spread(shape: Shape, units: usize, many: bool, work: impl Fn(Range<usize>, Range<usize>) + Sync) {
+/// Calls `work` for parts of all blocks of `shape` times all `units`, with something that every thread makes once.
+fn spread<S>(
+    shape: Shape,
+    units: usize,
+    many: bool,
+    init: impl Fn() -> S + Sync,
+    work: impl Fn(&mut S, Range<usize>, Range<usize>) + Sync,
+) {
     let blocks = shape.blocks();
     let most = (NEAR_BYTES / shape.block_bytes().max(1)).clamp(1, blocks.max(1));
     // Equal groups: a small one at the end would wait for all weights with little to multiply.
     let near = blocks.div_ceil(blocks.div_ceil(most).max(1)).max(1);
-    let parts = if many { (24 * rayon::current_num_threads()).div_ceil(blocks.div_ceil(near)) } else { 1 };
-    let wide = units.div_ceil(parts.max(1)).max(1);
-    let across = units.div_ceil(wide);
-    let one = |part: usize| {
-        let (block, unit) = (part / across * near, part % across * wide);
-        work(block..blocks.min(block + near), unit..units.min(unit + wide));
+    let shares = if many { shares(units, 3 * rayon::current_num_threads()) } else { vec![0..units] };
+    let one = |own: &mut S, part: usize| {
+        let (block, units) = (part / shares.len() * near, shares[part % shares.len()].clone());
+        work(own, block..blocks.min(block + near), units);
     };
-    let all = blocks.div_ceil(near) * across;
-    if many { team::for_each(all, one) } else { (0..all).for_each(one) }
+    let all = blocks.div_ceil(near) * shares.len();
+    if many {
+        team::for_each_init(all, init, one);
+    } else {
+        let mut own = init();
+        (0..all).for_each(|part| one(&mut own, part));
+    }
+}
+
+/// Cuts `n` units: each share is a `part`th of what is left, so that there are few, and the last ones, for which
+/// threads wait, are small.
+fn shares(n: usize, part: usize) -> Vec<Range<usize>> {
+    let (mut shares, mut first) = (Vec::new(), 0);
+    while first < n {
+        let last = first + (n - first).div_ceil(part);
+        shares.push(first..last);
+        first = last;
+    }
+    shares
 }
 
 /// The result's first value. Jobs write disjoint parts of it.
@@ -102,14 +122,14 @@ pub(super) fn values(level: Level, all: &[Affine<'_>], x: &Rows, t: usize, add: 
     }
     let multiplications = start * all.first().map_or(0, |affine| affine.weight.cols);
     let y = Out(y);
-    spread(x.shape, list.len(), large(multiplications), |blocks, numbers| {
-        let mut sums = [0.0; TILE_ROWS * WIDTH];
+    let init = || [0.0; TILE_ROWS * WIDTH];
+    spread(x.shape, list.len(), large(multiplications), init, |sums, blocks, numbers| {
         for (unit, start) in &list[numbers] {
             let (bias, n, width) = (unit.bias(), unit.affine.weight.rows, unit.rows.len());
             for block in blocks.clone() {
                 let rows = x.shape.first(block)..x.shape.first(block + 1);
                 rows.clone().for_each(|row| fetch::to_write(y.at(start + row * n + unit.rows.start), width));
-                unit.multiply(level, x, block, &mut sums);
+                unit.multiply(level, x, block, sums);
                 for (row, sums) in rows.zip(sums.chunks_exact(WIDTH)) {
                     let at = start + row * n + unit.rows.start;
                     // SAFETY: the row is below t and the unit's rows are the matrix's, so the values lie inside the
@@ -131,14 +151,14 @@ pub(super) fn next(level: Level, all: &[Affine<'_>], x: &Rows, t: usize, between
     let mut next = Rows::room(kind, t, n);
     let out = next.out();
     let list: Vec<Vec<Unit<'_>>> = all.iter().map(|affine| units(affine, WIDTH).collect()).collect();
-    spread(x.shape, list[0].len(), large(t * n * cols * all.len()), |blocks, numbers| {
-        let (mut sums, mut ready) = ([0.0; TILE_ROWS * WIDTH], [[0.0; TILE_ROWS * WIDTH]; 2]);
+    let init = || ([0.0; TILE_ROWS * WIDTH], [[0.0; TILE_ROWS * WIDTH]; 2]);
+    spread(x.shape, list[0].len(), large(t * n * cols * all.len()), init, |(sums, ready), blocks, numbers| {
         for number in numbers {
             let biases = list.iter().map(|units| units[number].bias()).collect::<Vec<_>>();
             for block in blocks.clone() {
                 let m = x.shape.height(block);
-                for ((units, bias), ready) in list.iter().zip(&biases).zip(&mut ready) {
-                    units[number].multiply(level, x, block, &mut sums);
+                for ((units, bias), ready) in list.iter().zip(&biases).zip(&mut *ready) {
+                    units[number].multiply(level, x, block, sums);
                     for (sums, ready) in sums.chunks_exact(WIDTH).zip(ready.chunks_exact_mut(WIDTH)).take(m) {
                         finish_at(level, sums, bias, Some(between), written(ready));
                     }

@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use super::layout::{MAGIC, bf16};
+use super::layout::{self, MAGIC, bf16};
 use super::{CHUNK, GROUP, GROUP8, Kind, TILE_ROWS};
 use crate::level::{level, per_level};
 use crate::norm;
@@ -308,11 +308,9 @@ per_level! {
     fn quantise / quantise_at(x: &[f32], kind: Kind, words: &mut [u32; NEAR / 4], beside: &mut Beside) {
         let mut whole = [0i8; NEAR];
         for ((x, whole), scale) in x.chunks_exact(CHUNK).zip(whole.chunks_exact_mut(CHUNK)).zip(&mut beside.scales) {
-            // The sizes' bits as whole numbers are ordered like the sizes, and infinities and NaN stay the largest.
-            let most = f32::from_bits(x.iter().fold(0, |most, value| value.abs().to_bits().max(most)));
+            let most = layout::largest(x);
             *scale = most / 127.0;
-            // Rows of nothing but values too small to divide by are zero.
-            let inverse = if most > 1e-30 { 127.0 / most } else { 0.0 };
+            let inverse = layout::steps_of(most);
             for (whole, value) in whole.iter_mut().zip(x) {
                 *whole = (value * inverse + MAGIC).to_bits() as i8;
             }

@@ -1,7 +1,7 @@
 //! Scores and weighted sums of few queries in plain loops.
 
 use super::{AHEAD, KEYS, SPAN, Span};
-use crate::attention::stored::{Rows, Stored};
+use crate::attention::stored::{Rows, Stored, as_rows};
 use crate::level::{fma, per_level};
 
 #[inline(always)]
@@ -54,21 +54,13 @@ fn gather_of<const FMA: bool>(weights: &[f32], v: impl Rows, span: Span, wide: &
 per_level! {
     /// [`super::dots`]; `wide` has room for [`KEYS`] rows.
     pub(super) fn dots / dots_at(q: &[f32], k: Stored<'_>, span: Span, wide: &mut [f32], scores: &mut [f32]) {
-        match k {
-            Stored::F32(k) => dots_of::<FMA>(q, k, span, wide, scores),
-            Stored::Bf16(k) => dots_of::<FMA>(q, k, span, wide, scores),
-            Stored::Int8(k) => dots_of::<FMA>(q, k, span, wide, scores),
-        }
+        as_rows!(k, k => dots_of::<FMA>(q, k, span, wide, scores));
     }
 }
 
 per_level! {
     /// [`super::gather`]; weights beyond the keys are zero up to a multiple of [`KEYS`].
     pub(super) fn gather / gather_at(weights: &[f32], v: Stored<'_>, span: Span, wide: &mut [f32], out: &mut [f32]) {
-        match v {
-            Stored::F32(v) => gather_of::<FMA>(weights, v, span, wide, out),
-            Stored::Bf16(v) => gather_of::<FMA>(weights, v, span, wide, out),
-            Stored::Int8(v) => gather_of::<FMA>(weights, v, span, wide, out),
-        }
+        as_rows!(v, v => gather_of::<FMA>(weights, v, span, wide, out));
     }
 }
