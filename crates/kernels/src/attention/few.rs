@@ -60,7 +60,7 @@ fn part(inputs: &Inputs<'_>, s: &Sequence, kv: usize, first: usize) -> Part {
     let group = h.heads / h.kv_heads;
     let rows = s.queries * group;
     let mut part = Part { max: vec![f32::NEG_INFINITY; rows], sum: vec![0.0; rows], out: vec![0.0; rows * h.dim] };
-    let (mut scores, mut wide) = (vec![0.0; group * SPAN], vec![0.0; KEYS * h.dim]);
+    let mut scores = vec![0.0; group * SPAN];
     for i in 0..s.queries {
         let keys = SPAN.min(s.seen(h.causal, i).saturating_sub(first));
         if keys == 0 {
@@ -70,14 +70,14 @@ fn part(inputs: &Inputs<'_>, s: &Sequence, kv: usize, first: usize) -> Part {
         let span = Span { start, step: h.kv_heads, keys, dim: h.dim };
         let at = ((s.first_query + i) * h.heads + kv * group) * h.dim;
         let (q, own) = (&q[at..at + group * h.dim], i * group..(i + 1) * group);
-        dots(inputs, q, span, &mut wide, &mut scores);
+        dots(inputs, q, span, &mut scores);
         for (row, scores) in own.clone().zip(scores.chunks_exact_mut(SPAN)) {
             let scores = &mut scores[..keys.next_multiple_of(KEYS)];
             weigh_at(level, &mut scores[..keys], h.scale, &mut part.max[row], &mut part.sum[row]);
             scores[keys..].fill(0.0);
         }
         let out = &mut part.out[own.start * h.dim..own.end * h.dim];
-        gather(inputs, &scores, span, &mut wide, out);
+        gather(inputs, &scores, span, out);
     }
     part
 }
@@ -105,9 +105,8 @@ impl Span {
 }
 
 /// `scores[g, j] = q[g] . k[j]` for all heads `g` of a group and the keys of `span`; rows of scores are [`SPAN`] long,
-/// and what stands there beyond the keys means nothing. Every key is read once for all heads. `wide` has room for
-/// [`KEYS`] rows.
-fn dots(inputs: &Inputs<'_>, q: &[f32], span: Span, wide: &mut [f32], scores: &mut [f32]) {
+/// and what stands there beyond the keys means nothing. Every key is read once for all heads.
+fn dots(inputs: &Inputs<'_>, q: &[f32], span: Span, scores: &mut [f32]) {
     let k = inputs.k;
     span.check(k.len(span.dim), scores.len(), q.len());
     #[cfg(target_arch = "x86_64")]
@@ -122,12 +121,12 @@ fn dots(inputs: &Inputs<'_>, q: &[f32], span: Span, wide: &mut [f32], scores: &m
         },
         _ => {}
     }
-    plain::dots_at(inputs.level, q, k, span, wide, scores);
+    plain::dots_at(inputs.level, q, k, span, scores);
 }
 
 /// `out[g] += sum of weights[g, j] * v[j]` over the keys of `span`; weights beyond them are zero up to a multiple of
 /// [`KEYS`].
-fn gather(inputs: &Inputs<'_>, weights: &[f32], span: Span, wide: &mut [f32], out: &mut [f32]) {
+fn gather(inputs: &Inputs<'_>, weights: &[f32], span: Span, out: &mut [f32]) {
     let v = inputs.v;
     span.check(v.len(span.dim), weights.len(), out.len());
     #[cfg(target_arch = "x86_64")]
@@ -142,7 +141,7 @@ fn gather(inputs: &Inputs<'_>, weights: &[f32], span: Span, wide: &mut [f32], ou
         },
         _ => {}
     }
-    plain::gather_at(inputs.level, weights, v, span, wide, out);
+    plain::gather_at(inputs.level, weights, v, span, out);
 }
 
 per_level! {

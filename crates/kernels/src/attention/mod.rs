@@ -32,9 +32,9 @@ pub struct Heads {
 }
 
 /// `out = softmax(q k^T * scale) v` for every sequence and head, with products in f32 or, for [`Kind::Bf16`], of values
-/// rounded to bf16 (the softmax is in f32 always). Few queries are multiplied in f32 with what is stored, unless that is
-/// bf16 and the level has its products; scales of whole numbers multiply scores and weights there, and values before they
-/// are rounded elsewhere.
+/// rounded to bf16 (the softmax is in f32 always). Few queries are multiplied in f32 with what is stored, unless that
+/// is bf16 and the level has its products; scales of whole numbers multiply scores and weights there, and values before
+/// they are rounded elsewhere.
 ///
 /// Panics when the slices do not have the sizes that `segments` and `h` say.
 pub fn attention(

@@ -35,7 +35,7 @@ fn spread<S>(
     let most = (NEAR_BYTES / shape.block_bytes().max(1)).clamp(1, blocks.max(1));
     // Equal groups: a small one at the end would wait for all weights with little to multiply.
     let near = blocks.div_ceil(blocks.div_ceil(most).max(1)).max(1);
-    let shares = if many { shares(units, 3 * rayon::current_num_threads()) } else { vec![0..units] };
+    let shares = shares(units, if many { 3 * rayon::current_num_threads() } else { 1 });
     let one = |own: &mut S, part: usize| {
         let (block, units) = (part / shares.len() * near, shares[part % shares.len()].clone());
         work(own, block..blocks.min(block + near), units);

@@ -77,8 +77,10 @@ pub(super) unsafe fn dots(q: &[f32], k: &[u16], span: Span, scores: &mut [f32]) 
             // values, which is a multiple of `ROWS`.
             unsafe {
                 let sums = pair_of_heads(q[one * width..].as_ptr(), q[two * width..].as_ptr(), &rows, span.dim);
-                _mm256_storeu_ps(scores[one * SPAN + first..][..ROWS].as_mut_ptr(), _mm512_castps512_ps256(sums));
-                _mm256_storeu_ps(scores[two * SPAN + first..][..ROWS].as_mut_ptr(), _mm512_extractf32x8_ps::<1>(sums));
+                let halves = [(one, _mm512_castps512_ps256(sums)), (two, _mm512_extractf32x8_ps::<1>(sums))];
+                for (head, half) in halves {
+                    _mm256_storeu_ps(scores[head * SPAN + first..][..ROWS].as_mut_ptr(), half);
+                }
             }
         }
     }
@@ -108,8 +110,8 @@ unsafe fn pair_of_heads(one: *const u16, two: *const u16, keys: &[*const u16; RO
     sums_of(sums)
 }
 
-/// Lane `l` is the sum of all lanes of register `l`: in four steps each register takes in another, instead of a sum over
-/// lanes for each.
+/// Lane `l` is the sum of all lanes of register `l`: in four steps each register takes in another, instead of a sum
+/// over lanes for each.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16")]
 fn sums_of(v: [__m512; 16]) -> __m512 {

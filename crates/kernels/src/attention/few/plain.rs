@@ -5,8 +5,8 @@ use crate::attention::stored::{Rows, Stored, as_rows};
 use crate::level::{fma, per_level};
 
 #[inline(always)]
-fn dots_of<const FMA: bool>(q: &[f32], k: impl Rows, span: Span, wide: &mut [f32], scores: &mut [f32]) {
-    let wide = &mut wide[..span.dim];
+fn dots_of<const FMA: bool>(q: &[f32], k: impl Rows, span: Span, scores: &mut [f32]) {
+    let wide = &mut vec![0.0; span.dim][..];
     for j in 0..span.keys {
         k.fetch(span.row(j + AHEAD), span.dim);
         k.widen(span.row(j), wide);
@@ -27,8 +27,9 @@ fn dots_of<const FMA: bool>(q: &[f32], k: impl Rows, span: Span, wide: &mut [f32
 
 /// [`KEYS`] rows of values at once.
 #[inline(always)]
-fn gather_of<const FMA: bool>(weights: &[f32], v: impl Rows, span: Span, wide: &mut [f32], out: &mut [f32]) {
+fn gather_of<const FMA: bool>(weights: &[f32], v: impl Rows, span: Span, out: &mut [f32]) {
     let dim = span.dim;
+    let mut wide = vec![0.0; KEYS * dim];
     for first in (0..span.keys).step_by(KEYS) {
         let rows = KEYS.min(span.keys - first);
         for (j, wide) in wide.chunks_exact_mut(dim).enumerate().take(rows) {
@@ -52,15 +53,15 @@ fn gather_of<const FMA: bool>(weights: &[f32], v: impl Rows, span: Span, wide: &
 }
 
 per_level! {
-    /// [`super::dots`]; `wide` has room for [`KEYS`] rows.
-    pub(super) fn dots / dots_at(q: &[f32], k: Stored<'_>, span: Span, wide: &mut [f32], scores: &mut [f32]) {
-        as_rows!(k, k => dots_of::<FMA>(q, k, span, wide, scores));
+    /// [`super::dots`].
+    pub(super) fn dots / dots_at(q: &[f32], k: Stored<'_>, span: Span, scores: &mut [f32]) {
+        as_rows!(k, k => dots_of::<FMA>(q, k, span, scores));
     }
 }
 
 per_level! {
     /// [`super::gather`]; weights beyond the keys are zero up to a multiple of [`KEYS`].
-    pub(super) fn gather / gather_at(weights: &[f32], v: Stored<'_>, span: Span, wide: &mut [f32], out: &mut [f32]) {
-        as_rows!(v, v => gather_of::<FMA>(weights, v, span, wide, out));
+    pub(super) fn gather / gather_at(weights: &[f32], v: Stored<'_>, span: Span, out: &mut [f32]) {
+        as_rows!(v, v => gather_of::<FMA>(weights, v, span, out));
     }
 }
