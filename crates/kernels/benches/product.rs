@@ -45,7 +45,12 @@ impl Display for Shape {
 }
 
 /// Both products of an encoder's perceptron, and the largest of a decoder.
-const MANY: [Shape; 3] = [Shape::new(1024, 1152, 4304), Shape::new(1024, 4304, 1152), Shape::new(1024, 1536, 8960)];
+const MANY: [Shape; 4] = [
+    Shape::new(1024, 1152, 4304),
+    Shape::new(1024, 4304, 1152),
+    Shape::new(1024, 1536, 8960),
+    Shape::new(1024, 8960, 1536),
+];
 /// A token that is being written.
 const ONE: [Shape; 2] = [Shape::new(1, 1536, 8960), Shape::new(1, 8960, 1536)];
 /// Bytes of weights that one row of `x` walks through, so that it finds them in memory and not in a cache.
