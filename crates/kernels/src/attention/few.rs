@@ -180,6 +180,7 @@ fn join<'p>(level: Level, parts: impl Iterator<Item = &'p Part> + Clone, row: us
 }
 
 per_level! {
+    /// `out += values * factor`.
     fn add / add_at(out: &mut [f32], values: &[f32], factor: f32) {
         out.iter_mut().zip(values).for_each(|(out, value)| *out += value * factor);
     }
