@@ -44,7 +44,7 @@ impl Display for Shape {
     }
 }
 
-/// Both products of an encoder's perceptron, and the largest of a decoder.
+/// Both products of an encoder's perceptron, and those of a decoder's.
 const MANY: [Shape; 4] = [
     Shape::new(1024, 1152, 4304),
     Shape::new(1024, 4304, 1152),

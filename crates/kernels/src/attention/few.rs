@@ -104,44 +104,37 @@ impl Span {
     }
 }
 
+/// Calls the fastest kernel called `$name` that the level has for what is stored; its sizes are checked before.
+macro_rules! fastest {
+    ($name:ident / $name_at:ident, $inputs:expr, $stored:expr, $from:expr, $span:expr, $to:expr) => {{
+        #[cfg(target_arch = "x86_64")]
+        match ($inputs.level.min(level_of_cpu()), $stored) {
+            // SAFETY: the level was detected on this CPU, and the caller has checked the sizes.
+            (Level::Avx512Vnni, Stored::Bf16(rows)) if $inputs.kind == Kind::Bf16 => unsafe {
+                return bf16::$name($from, rows, $span, $to);
+            },
+            // SAFETY: as above.
+            (Level::Avx512 | Level::Avx512Vnni, stored) => unsafe {
+                return as_rows!(stored, rows => avx512::$name($from, rows, $span, $to));
+            },
+            _ => {}
+        }
+        plain::$name_at($inputs.level, $from, $stored, $span, $to);
+    }};
+}
+
 /// `scores[g, j] = q[g] . k[j]` for all heads `g` of a group and the keys of `span`; rows of scores are [`SPAN`] long,
 /// and what stands there beyond the keys means nothing. Every key is read once for all heads.
 fn dots(inputs: &Inputs<'_>, q: &[f32], span: Span, scores: &mut [f32]) {
-    let k = inputs.k;
-    span.check(k.len(span.dim), scores.len(), q.len());
-    #[cfg(target_arch = "x86_64")]
-    match (inputs.level.min(level_of_cpu()), k) {
-        // SAFETY: the level was detected on this CPU, and the sizes are checked above.
-        (Level::Avx512Vnni, Stored::Bf16(k)) if inputs.kind == Kind::Bf16 => unsafe {
-            return bf16::dots(q, k, span, scores);
-        },
-        // SAFETY: as above.
-        (Level::Avx512 | Level::Avx512Vnni, k) => unsafe {
-            return as_rows!(k, k => avx512::dots(q, k, span, scores));
-        },
-        _ => {}
-    }
-    plain::dots_at(inputs.level, q, k, span, scores);
+    span.check(inputs.k.len(span.dim), scores.len(), q.len());
+    fastest!(dots / dots_at, inputs, inputs.k, q, span, scores);
 }
 
 /// `out[g] += sum of weights[g, j] * v[j]` over the keys of `span`; weights beyond them are zero up to a multiple of
 /// [`KEYS`].
 fn gather(inputs: &Inputs<'_>, weights: &[f32], span: Span, out: &mut [f32]) {
-    let v = inputs.v;
-    span.check(v.len(span.dim), weights.len(), out.len());
-    #[cfg(target_arch = "x86_64")]
-    match (inputs.level.min(level_of_cpu()), v) {
-        // SAFETY: the level was detected on this CPU, and the sizes are checked above.
-        (Level::Avx512Vnni, Stored::Bf16(v)) if inputs.kind == Kind::Bf16 => unsafe {
-            return bf16::gather(weights, v, span, out);
-        },
-        // SAFETY: as above.
-        (Level::Avx512 | Level::Avx512Vnni, v) => unsafe {
-            return as_rows!(v, v => avx512::gather(weights, v, span, out));
-        },
-        _ => {}
-    }
-    plain::gather_at(inputs.level, weights, v, span, out);
+    span.check(inputs.v.len(span.dim), weights.len(), out.len());
+    fastest!(gather / gather_at, inputs, inputs.v, weights, span, out);
 }
 
 per_level! {

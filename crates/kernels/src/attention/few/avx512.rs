@@ -57,9 +57,10 @@ impl Load for Int8<'_> {
     }
 }
 
-/// The lanes of a register that lie in a row of `dim` from `column` on.
-fn mask(dim: usize, column: usize) -> u16 {
-    if dim - column < LANES { (1 << (dim - column)) - 1 } else { u16::MAX }
+/// The lanes of a register of at most 32 that lie in a row of `dim` from `column` on.
+pub(super) fn mask(dim: usize, column: usize, lanes: usize) -> u32 {
+    let left = dim.saturating_sub(column).min(lanes);
+    if left == 32 { u32::MAX } else { (1 << left) - 1 }
 }
 
 /// Calls `$some::<N>` for the heads in groups of at most [`HEADS`].
@@ -105,7 +106,7 @@ fn some_dots<const N: usize>(q: *const f32, k: impl Load, span: Span, scores: &m
         k.fetch(span.row(j + 1 + AHEAD), dim);
         let mut sums = [[_mm512_setzero_ps(); 2]; N];
         for column in (0..dim).step_by(LANES) {
-            let mask = mask(dim, column);
+            let mask = mask(dim, column, LANES) as u16;
             // SAFETY: `span` was checked: the rows exist and `q` has N of them; the mask keeps inside a row.
             unsafe {
                 let (x, y) = (k.sixteen(one, dim, column, mask), k.sixteen(two, dim, column, mask));
@@ -142,7 +143,7 @@ fn some_sums<const N: usize>(weights: &[f32], v: impl Load, span: Span, column: 
     let dim = span.dim;
     assert!(out.len() >= N * dim && weights.len() >= (N - 1) * SPAN + span.keys, "sums of heads");
     let far = (column + LANES).min(dim);
-    let (near_mask, far_mask) = (mask(dim, column), mask(dim, far));
+    let [near_mask, far_mask] = [column, far].map(|column| mask(dim, column, LANES) as u16);
     // SAFETY: `span` was checked: the rows exist; the masks keep inside rows of `v` and of `out`, of which there are N.
     unsafe {
         let at = |g: usize| out.as_ptr().add(g * dim);

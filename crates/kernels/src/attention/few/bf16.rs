@@ -5,6 +5,7 @@
 #![allow(clippy::needless_range_loop, reason = "loops over registers are unrolled by their numbers")]
 use std::arch::x86_64::*;
 
+use super::avx512::mask;
 use super::{AHEAD, SPAN, Span};
 use crate::attention::stored::Rows;
 
@@ -14,12 +15,6 @@ const ROWS: usize = 8;
 const HEADS: usize = 6;
 /// Values of bf16 in a register.
 const WIDE: usize = 32;
-
-/// The lanes of a register of `lanes` that lie in a row of `dim` from `column` on.
-fn mask(dim: usize, column: usize, lanes: usize) -> u32 {
-    let left = dim.saturating_sub(column).min(lanes);
-    if left == 32 { u32::MAX } else { (1 << left) - 1 }
-}
 
 /// The values of bf16 at `from` that `mask` has, zeros elsewhere.
 ///
