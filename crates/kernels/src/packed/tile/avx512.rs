@@ -163,11 +163,12 @@ unsafe fn int4_rows<const M: usize>(tile: &Tile<'_>, sums: *mut f32) {
                 }
             }
             let weight_scales = scales_of(w.add(LANES * GROUP / 2));
-            _mm_prefetch::<_MM_HINT_T1>(w.wrapping_add(AHEAD + LANES * GROUP / 2).cast());
             add_scaled(&mut sum, &whole, weight_scales, scales.add(group * GROUP / CHUNK * M));
             x = x.add(GROUP / 4 * M);
             w = w.add(GROUP_BYTES);
             offsets = offsets.add(M);
+            // The line of scales of a group, which is the last before the next one.
+            _mm_prefetch::<_MM_HINT_T1>(w.wrapping_add(AHEAD - 64).cast());
         }
         store(&sum, tile, sums);
     }
