@@ -98,16 +98,15 @@ fn bench(bencher: Bencher, kind: Kind, case: &Case, most: f64) {
         Kind::Bf16 => (Stored::Bf16(&k16), Stored::Bf16(&v16), 4 * kv),
         _ => (Stored::F32(&k), Stored::F32(&v), 8 * kv),
     };
-    let (mut out, segments, heads) = (vec![0.0; q.len()], [(case.queries, case.keys)], case.heads());
-    let work = |out: &mut [f32]| attention(kind, &q, stored_k, stored_v, &segments, &heads, out);
-    work(&mut out);
-    let error = case.error(&q, &k, &v, &out);
+    let (segments, heads) = ([(case.queries, case.keys)], case.heads());
+    let work = || attention(kind, &q, stored_k, stored_v, &segments, &heads);
+    let error = case.error(&q, &k, &v, &work());
     assert!(error < most, "{case} {kind:?}: relative error {error}");
     let mut bencher = bencher.counter(case.operations());
     if case.queries == 1 {
         bencher = bencher.counter(BytesCount::new(bytes));
     }
-    bencher.bench_local(|| work(divan::black_box(&mut out)));
+    bencher.bench_local(work);
 }
 
 /// Keys, values and products in f32.

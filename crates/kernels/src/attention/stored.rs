@@ -54,6 +54,12 @@ impl Stored<'_> {
     pub(super) fn read(&self, row: usize, values: &mut [f32]) {
         as_rows!(*self, rows => read_of(rows, row, values));
     }
+
+    /// Asks for the `n` values of row `row`, which need not exist, before they are needed.
+    #[inline(always)]
+    pub(super) fn fetch(&self, row: usize, n: usize) {
+        as_rows!(*self, rows => rows.fetch(row, n));
+    }
 }
 
 #[inline(always)]

@@ -13,6 +13,7 @@
 mod compare;
 pub(crate) mod layout;
 mod product;
+mod quantise;
 #[cfg(test)]
 mod reference;
 pub(crate) mod rows;

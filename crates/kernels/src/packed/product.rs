@@ -89,7 +89,7 @@ impl Unit<'_> {
         let (m, weight) = (x.shape.height(block), self.affine.weight);
         let (x, steps) = (x.block(block), x.shape.steps());
         for (part, panel) in (self.rows.start / LANES..self.rows.end.div_ceil(LANES)).enumerate() {
-            let tile = Tile { m, steps, x, w: weight.panel(panel), fresh: true, stride: WIDTH };
+            let tile = Tile { steps, x, w: weight.panel(panel), fresh: true, stride: WIDTH };
             add_tile(level, weight.kind, &tile, &mut sums[part * LANES..(m - 1) * WIDTH + (part + 1) * LANES]);
         }
     }

@@ -3,8 +3,9 @@
 
 use std::ops::Range;
 
-use super::layout::{self, MAGIC, bf16};
-use super::{CHUNK, GROUP, GROUP8, Kind, TILE_ROWS};
+use super::layout::bf16;
+use super::quantise::{self, Beside, NEAR};
+use super::{CHUNK, GROUP8, Kind, TILE_ROWS};
 use crate::level::{level, per_level};
 use crate::norm;
 use crate::team;
@@ -50,9 +51,17 @@ pub(crate) struct Shape {
     kind: Kind,
     t: usize,
     cols: usize,
+    /// Rows of a block, and how many blocks, the first ones, have one more.
+    low: usize,
+    higher: usize,
 }
 
 impl Shape {
+    fn new(kind: Kind, t: usize, cols: usize) -> Self {
+        let blocks = t.div_ceil(TILE_ROWS).max(1);
+        Shape { kind, t, cols, low: t / blocks, higher: t % blocks }
+    }
+
     pub(crate) fn blocks(self) -> usize {
         self.t.div_ceil(TILE_ROWS)
     }
@@ -74,11 +83,11 @@ impl Shape {
 
     /// First row of a block: heights differ by one at most.
     pub(crate) fn first(self, block: usize) -> usize {
-        self.t * block / self.blocks()
+        block * self.low + block.min(self.higher)
     }
 
     pub(crate) fn height(self, block: usize) -> usize {
-        self.first(block + 1) - self.first(block)
+        self.low + usize::from(block < self.higher)
     }
 }
 
@@ -97,6 +106,8 @@ pub(crate) struct Rows {
 /// What a tile reads: one block.
 #[derive(Clone, Copy)]
 pub(crate) struct Block<'a> {
+    /// Its rows, `1..=TILE_ROWS`.
+    pub(crate) m: usize,
     /// `[steps, m]`.
     pub(crate) lanes: &'a [u32],
     /// `[chunks, m]`, or empty.
@@ -118,7 +129,7 @@ struct Part<'a> {
 impl Rows {
     /// Room for `t` rows of `cols` values.
     pub(crate) fn room(kind: Kind, t: usize, cols: usize) -> Rows {
-        let shape = Shape { kind, t, cols };
+        let shape = Shape::new(kind, t, cols);
         let (chunks, spans) = shape.counts();
         Rows { shape, lanes: vec![0; t * shape.steps()], scales: vec![0.0; t * chunks], offsets: vec![0; t * spans] }
     }
@@ -167,8 +178,13 @@ impl Rows {
                 side_by_side_at(level, &x, &y, &mut words);
             }
             for &(first, m) in &blocks {
-                let lanes = rows.lanes[first * shape.steps() + step * m..].iter_mut();
-                lanes.zip(&words[first..first + m]).for_each(|(lane, word)| *lane = *word);
+                let lanes = &mut rows.lanes[first * shape.steps() + step * m..][..m];
+                let words = &words[first..first + m];
+                // Of a number that the compiler knows it makes two moves, else a call.
+                match (lanes.as_mut_array::<TILE_ROWS>(), words.as_array()) {
+                    (Some(lanes), Some(words)) => *lanes = *words,
+                    _ => lanes.copy_from_slice(words),
+                }
             }
         }
         rows
@@ -178,10 +194,26 @@ impl Rows {
         let (first, last) = (self.shape.first(block), self.shape.first(block + 1));
         let (steps, (chunks, spans)) = (self.shape.steps(), self.shape.counts());
         Block {
+            m: last - first,
             lanes: &self.lanes[first * steps..last * steps],
             scales: &self.scales[first * chunks..last * chunks],
             offsets: &self.offsets[first * spans..last * spans],
         }
+    }
+
+    /// All blocks in turn.
+    pub(crate) fn each_block(&self) -> impl Iterator<Item = Block<'_>> {
+        let (steps, (chunks, spans)) = (self.shape.steps(), self.shape.counts());
+        let (mut lanes, mut scales, mut offsets) = (&self.lanes[..], &self.scales[..], &self.offsets[..]);
+        (0..self.shape.blocks()).map(move |block| {
+            let m = self.shape.height(block);
+            Block {
+                m,
+                lanes: lanes.split_off(..m * steps).unwrap_or_default(),
+                scales: scales.split_off(..m * chunks).unwrap_or_default(),
+                offsets: offsets.split_off(..m * spans).unwrap_or_default(),
+            }
+        })
     }
 
     /// Where several jobs write the rows.
@@ -253,9 +285,6 @@ impl RowsOut {
     }
 }
 
-/// Columns that are packed at once: few enough that all that is touched stays in the first cache.
-const NEAR: usize = GROUP8;
-
 impl Part<'_> {
     /// `values`: `m` rows, of which the first `cols` values count.
     fn write(self, kind: Kind, m: usize, values: &[f32], cols: usize) {
@@ -268,24 +297,27 @@ impl Part<'_> {
             let (scales, offsets) = (scales.next().unwrap_or_default(), offsets.next().unwrap_or_default());
             for r in 0..m {
                 let row = &values[r * stride..][columns.clone()];
-                let lanes = lanes[r..].iter_mut().step_by(m);
                 match kind {
-                    Kind::F32 => lanes.zip(row).for_each(|(lane, value)| *lane = value.to_bits()),
+                    Kind::F32 => {
+                        let lanes = lanes[r..].iter_mut().step_by(m);
+                        lanes.zip(row).for_each(|(lane, value)| *lane = value.to_bits());
+                    }
                     Kind::Bf16 => {
                         let mut words = [0; NEAR / 2];
                         round_at(level, row, &mut words);
-                        lanes.zip(words).for_each(|(lane, word)| *lane = word);
+                        deal(&words, r, m, lanes);
                     }
                     Kind::Int8 | Kind::Int4 => {
-                        let (mut words, mut beside) = ([0; NEAR / 4], Beside::default());
-                        if columns.len() == NEAR {
-                            quantise_at(level, row, kind, &mut words, &mut beside);
+                        let mut padded = [0.0; NEAR];
+                        let row = if row.len() == NEAR {
+                            row
                         } else {
-                            let mut padded = [0.0; NEAR];
                             padded[..row.len()].copy_from_slice(row);
-                            quantise_at(level, &padded, kind, &mut words, &mut beside);
-                        }
-                        lanes.zip(words).for_each(|(lane, word)| *lane = word);
+                            &padded
+                        };
+                        let (mut words, mut beside) = ([0; NEAR / 4], Beside::default());
+                        quantise::quantise_at(level, row, kind, &mut words, &mut beside);
+                        deal(&words, r, m, lanes);
                         scales[r..].iter_mut().step_by(m).zip(beside.scales).for_each(|(to, from)| *to = from);
                         offsets[r..].iter_mut().step_by(m).zip(beside.offsets).for_each(|(to, from)| *to = from);
                     }
@@ -295,34 +327,13 @@ impl Part<'_> {
     }
 }
 
-/// What stands beside the whole numbers of [`NEAR`] values.
-#[derive(Default)]
-pub(crate) struct Beside {
-    scales: [f32; NEAR / CHUNK],
-    offsets: [i32; NEAR / GROUP],
-}
-
-per_level! {
-    /// [`NEAR`] values `x` as whole numbers, four in a word, the largest of each chunk 127. (Where the compiler sees
-    /// how many they are, it gives up vectors for them.)
-    fn quantise / quantise_at(x: &[f32], kind: Kind, words: &mut [u32; NEAR / 4], beside: &mut Beside) {
-        let mut whole = [0i8; NEAR];
-        for ((x, whole), scale) in x.chunks_exact(CHUNK).zip(whole.chunks_exact_mut(CHUNK)).zip(&mut beside.scales) {
-            let most = layout::largest(x);
-            *scale = most / 127.0;
-            let inverse = layout::steps_of(most);
-            for (whole, value) in whole.iter_mut().zip(x) {
-                *whole = (value * inverse + MAGIC).to_bits() as i8;
-            }
-        }
-        let (zero, span) = if kind == Kind::Int8 { (128, CHUNK) } else { (8, GROUP) };
-        for (offset, whole) in beside.offsets.iter_mut().zip(whole.chunks_exact(span)) {
-            *offset = -zero * whole.iter().map(|value| i32::from(*value)).sum::<i32>();
-        }
-        for i in 0..NEAR / 4 {
-            let four = [whole[4 * i], whole[4 * i + 1], whole[4 * i + 2], whole[4 * i + 3]];
-            words[i] = u32::from_le_bytes(four.map(|value| value as u8));
-        }
+/// Writes the words of row `r` of `m` to their places in `lanes` `[words, m]`, as many as there are.
+fn deal(words: &[u32], r: usize, m: usize, lanes: &mut [u32]) {
+    if m == TILE_ROWS {
+        let steps = lanes.as_chunks_mut::<TILE_ROWS>().0;
+        steps.iter_mut().zip(words).for_each(|(step, word)| step[r] = *word);
+    } else {
+        lanes[r..].iter_mut().step_by(m).zip(words).for_each(|(lane, word)| *lane = *word);
     }
 }
 

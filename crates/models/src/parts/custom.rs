@@ -4,7 +4,7 @@ use candle_core::{CpuStorage, CustomOp1, CustomOp2, CustomOp3, Layout, Result, S
 use half::slice::HalfFloatSliceExt;
 use zoetrope_kernels::attention::{self as kernel, Heads, Int8, Stored};
 use zoetrope_kernels::packed::{self, Affine, Before, Kind, Packed};
-use zoetrope_kernels::spread::over_rows;
+use zoetrope_kernels::spread::new_rows;
 use zoetrope_kernels::{activation, linear as linear_kernel, norm, rope as rope_kernel};
 
 use super::ops::{Rotary, contiguous};
@@ -27,12 +27,6 @@ fn stored<'a>(storage: &'a CpuStorage, layout: &Layout, scales: Option<&'a [f32]
     }
 }
 
-fn filled(n: usize, f: impl FnOnce(&mut [f32])) -> CpuStorage {
-    let mut out = vec![0.0f32; n];
-    f(&mut out);
-    CpuStorage::F32(out)
-}
-
 /// `f` of the values of two tensors of one shape, element by element, on all threads.
 fn pairwise(
     (a, la): (&CpuStorage, &Layout),
@@ -44,7 +38,7 @@ fn pairwise(
         let own = first..first + y.len();
         f(&a[own.clone()], &b[own], y);
     };
-    Ok((filled(a.len(), |y| over_rows(y, 1, part)), la.shape().clone()))
+    Ok((CpuStorage::F32(new_rows(a.len(), 1, part)), la.shape().clone()))
 }
 
 /// Runs `f` on the values of contiguous f32 CPU tensors.
@@ -71,8 +65,9 @@ pub(super) struct Linear;
 impl Linear {
     fn forward(x: &[f32], lx: &Layout, w: &[f32], lw: &Layout, b: Option<&[f32]>) -> Result<(CpuStorage, Shape)> {
         let ((t, input), (output, _)) = (lx.shape().dims2()?, lw.shape().dims2()?);
-        let run = |y: &mut [f32]| linear_kernel::linear(x, w, b, t, input, y);
-        Ok((filled(t * output, run), (t, output).into()))
+        let mut y = vec![0.0; t * output];
+        linear_kernel::linear(x, w, b, t, input, &mut y);
+        Ok((CpuStorage::F32(y), (t, output).into()))
     }
 
     /// Gradients to `x` (when somebody learns from it) and `w`.
@@ -198,7 +193,7 @@ impl CustomOp3 for LayerNorm {
     ) -> Result<(CpuStorage, Shape)> {
         let (x, w, b) = (slice(x, lx)?, slice(w, lw)?, slice(b, lb)?);
         let part = |first: usize, y: &mut [f32]| norm::layer_norm(&x[first * w.len()..][..y.len()], w, b, self.eps, y);
-        Ok((filled(x.len(), |y| over_rows(y, w.len(), part)), lx.shape().clone()))
+        Ok((CpuStorage::F32(new_rows(x.len(), w.len(), part)), lx.shape().clone()))
     }
 
     fn bwd(&self, x: &Tensor, w: &Tensor, b: &Tensor, _: &Tensor, dy: &Tensor) -> Result<Gradients3> {
@@ -226,7 +221,7 @@ impl CustomOp2 for RmsNorm {
     fn cpu_fwd(&self, x: &CpuStorage, lx: &Layout, w: &CpuStorage, lw: &Layout) -> Result<(CpuStorage, Shape)> {
         let (x, w) = (slice(x, lx)?, slice(w, lw)?);
         let part = |first: usize, y: &mut [f32]| norm::rms_norm(&x[first * w.len()..][..y.len()], w, self.eps, y);
-        Ok((filled(x.len(), |y| over_rows(y, w.len(), part)), lx.shape().clone()))
+        Ok((CpuStorage::F32(new_rows(x.len(), w.len(), part)), lx.shape().clone()))
     }
 
     fn bwd(&self, x: &Tensor, w: &Tensor, _: &Tensor, dy: &Tensor) -> Result<Gradients2> {
@@ -249,7 +244,7 @@ impl CustomOp1 for GeluTanh {
     fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
         let x = slice(x, layout)?;
         let part = |first: usize, y: &mut [f32]| activation::gelu_tanh(&x[first..][..y.len()], y);
-        Ok((filled(x.len(), |y| over_rows(y, 1, part)), layout.shape().clone()))
+        Ok((CpuStorage::F32(new_rows(x.len(), 1, part)), layout.shape().clone()))
     }
 
     fn bwd(&self, x: &Tensor, _: &Tensor, dy: &Tensor) -> Result<Option<Tensor>> {
@@ -289,13 +284,13 @@ pub(super) struct Rope {
 }
 
 impl Rope {
-    fn rotate(&self, x: &[f32], heads: usize, y: &mut [f32]) {
+    fn rotate(&self, x: &[f32], heads: usize) -> Vec<f32> {
         let (r, row) = (&self.rotary, heads * 2 * self.rotary.half);
-        over_rows(y, row, |first, y| {
+        new_rows(x.len(), row, |first, y| {
             let angles = first * r.half..(first + y.len() / row) * r.half;
             let (cos, sin) = (&r.cos[angles.clone()], &r.sin[angles]);
             rope_kernel::rope(&x[first * row..][..y.len()], cos, sin, heads, r.half, self.sign, y);
-        });
+        })
     }
 }
 
@@ -307,17 +302,13 @@ impl CustomOp1 for Rope {
     fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
         let heads = layout.shape().dims3()?.1;
         let x = slice(x, layout)?;
-        Ok((filled(x.len(), |y| self.rotate(x, heads, y)), layout.shape().clone()))
+        Ok((CpuStorage::F32(self.rotate(x, heads)), layout.shape().clone()))
     }
 
     fn bwd(&self, x: &Tensor, _: &Tensor, dy: &Tensor) -> Result<Option<Tensor>> {
         let heads = x.dims3()?.1;
         let back = Rope { rotary: self.rotary.clone(), sign: -self.sign };
-        let dx = read(&[dy], |s| {
-            let mut dx = vec![0.0; s[0].len()];
-            back.rotate(s[0], heads, &mut dx);
-            dx
-        })?;
+        let dx = read(&[dy], |s| back.rotate(s[0], heads))?;
         Ok(Some(tensor(dx, x)?))
     }
 }
@@ -349,8 +340,8 @@ impl CustomOp3 for Attention {
         read(&self.scales.iter().collect::<Vec<_>>(), |scales| {
             let of = |n: usize| scales.get(n).copied();
             let (k, v) = (stored(k, lk, of(0))?, stored(v, lv, of(1))?);
-            let run = |y: &mut [f32]| kernel::attention(self.kind, q, k, v, &self.segments, &self.heads, y);
-            Ok((filled(q.len(), run), lq.shape().clone()))
+            let y = kernel::attention(self.kind, q, k, v, &self.segments, &self.heads);
+            Ok((CpuStorage::F32(y), lq.shape().clone()))
         })?
     }
 

@@ -25,12 +25,12 @@ pub(super) unsafe fn add(kind: Kind, tile: &Tile<'_>, sums: &mut [f32]) {
         sums.chunks_mut(tile.stride).for_each(|sums| sums[..LANES].fill(0.0));
     }
     let sums = sums.as_mut_ptr();
-    for first in (0..tile.m).step_by(FEW) {
+    for first in (0..tile.x.m).step_by(FEW) {
         for lane in [0, 16] {
             let part = Part { first, lane };
             // SAFETY: as the caller promises; `first + M <= m` and `lane + 16 <= LANES`.
             unsafe {
-                match tile.m - first {
+                match tile.x.m - first {
                     1 => rows::<1>(kind, tile, part, sums),
                     2 => rows::<2>(kind, tile, part, sums),
                     3 => rows::<3>(kind, tile, part, sums),
@@ -80,7 +80,7 @@ unsafe fn floats<const M: usize>(
             let w = w.add(step * STEP_BYTES);
             let (w0, w1) = (_mm256_loadu_si256(w.cast()), _mm256_loadu_si256(w.add(32).cast()));
             for r in 0..M {
-                let x = *x.add(step * tile.m + r);
+                let x = *x.add(step * tile.x.m + r);
                 sum[r] = [dot(sum[r][0], x, w0), dot(sum[r][1], x, w1)];
             }
         }
@@ -131,7 +131,7 @@ unsafe fn int8<const M: usize>(tile: &Tile<'_>, part: Part, sums: *mut f32) {
                 let w0 = _mm256_xor_si256(_mm256_loadu_si256(w.cast()), zero);
                 let w1 = _mm256_xor_si256(_mm256_loadu_si256(w.add(32).cast()), zero);
                 for r in 0..M {
-                    let x = _mm256_set1_epi32(tile.x.lanes[step * tile.m + part.first + r] as i32);
+                    let x = _mm256_set1_epi32(tile.x.lanes[step * tile.x.m + part.first + r] as i32);
                     let size = _mm256_abs_epi8(x);
                     for (whole, w) in whole[r].iter_mut().zip([w0, w1]) {
                         *whole = _mm256_add_epi32(*whole, fours(size, _mm256_sign_epi8(w, x)));
@@ -152,8 +152,8 @@ unsafe fn int4<const M: usize>(tile: &Tile<'_>, part: Part, sums: *mut f32) {
         let low = _mm256_set1_epi8(15);
         for group in 0..tile.steps * 4 / GROUP {
             let w = tile.w.as_ptr().add(group * GROUP_BYTES);
-            let x = tile.x.lanes.as_ptr().add(group * (GROUP / 4) * tile.m + part.first);
-            let offsets = tile.x.offsets.as_ptr().add(group * tile.m + part.first);
+            let x = tile.x.lanes.as_ptr().add(group * (GROUP / 4) * tile.x.m + part.first);
+            let offsets = tile.x.offsets.as_ptr().add(group * tile.x.m + part.first);
             let mut whole = [[_mm256_setzero_si256(); 2]; M];
             for r in 0..M {
                 whole[r] = [_mm256_set1_epi32(*offsets.add(r)); 2];
@@ -163,7 +163,7 @@ unsafe fn int4<const M: usize>(tile: &Tile<'_>, part: Part, sums: *mut f32) {
                     let n = _mm256_loadu_si256(w.add(step * STEP_BYTES + 4 * part.lane + 32 * half).cast());
                     let (near, far) = (_mm256_and_si256(n, low), _mm256_and_si256(_mm256_srli_epi16::<4>(n), low));
                     for r in 0..M {
-                        let (x0, x1) = (*x.add(step * tile.m + r), *x.add((step + 4) * tile.m + r));
+                        let (x0, x1) = (*x.add(step * tile.x.m + r), *x.add((step + 4) * tile.x.m + r));
                         let sum = _mm256_add_epi32(
                             fours(near, _mm256_set1_epi32(x0 as i32)),
                             fours(far, _mm256_set1_epi32(x1 as i32)),
@@ -194,7 +194,7 @@ unsafe fn add_scaled<const M: usize>(
         let bits = unsafe { _mm_loadu_si128(scales.add(2 * part.lane + 16 * half).cast()) };
         let lanes = _mm256_castsi256_ps(_mm256_slli_epi32::<16>(_mm256_cvtepu16_epi32(bits)));
         for r in 0..M {
-            let factor = _mm256_mul_ps(_mm256_set1_ps(tile.x.scales[chunk * tile.m + part.first + r]), lanes);
+            let factor = _mm256_mul_ps(_mm256_set1_ps(tile.x.scales[chunk * tile.x.m + part.first + r]), lanes);
             // SAFETY: the part lies inside the tile's sums.
             unsafe { add_to(tile, sums, part, r, half, _mm256_mul_ps(_mm256_cvtepi32_ps(whole[r][half]), factor)) };
         }

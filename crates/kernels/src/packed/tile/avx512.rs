@@ -30,7 +30,7 @@ macro_rules! float_tile {
         #[target_feature(enable = $features)]
         pub(super) unsafe fn $name(tile: &Tile<'_>, sums: &mut [f32]) {
             // SAFETY: as the caller promises.
-            unsafe { by_height!(tile.m, $rows(tile, sums.as_mut_ptr()), 1 2 3 4 5 6) }
+            unsafe { by_height!(tile.x.m, $rows(tile, sums.as_mut_ptr()), 1 2 3 4 5 6) }
         }
 
         #[target_feature(enable = $features)]
@@ -69,7 +69,7 @@ float_tile!(bf16, bf16_rows, "avx512f,avx512bf16", |sum, x, w| _mm512_dpbf16_ps(
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
 pub(super) unsafe fn int8(tile: &Tile<'_>, sums: &mut [f32]) {
     // SAFETY: as the caller promises.
-    unsafe { by_height!(tile.m, int8_rows(tile, sums.as_mut_ptr()), 1 2 3 4 5 6) }
+    unsafe { by_height!(tile.x.m, int8_rows(tile, sums.as_mut_ptr()), 1 2 3 4 5 6) }
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
@@ -130,7 +130,7 @@ unsafe fn add_products<const M: usize>(whole: &mut [[__m512i; 2]; M], x: *const 
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
 pub(super) unsafe fn int4(tile: &Tile<'_>, sums: &mut [f32]) {
     // SAFETY: as the caller promises.
-    unsafe { by_height!(tile.m, int4_rows(tile, sums.as_mut_ptr()), 1 2 3 4 5 6) }
+    unsafe { by_height!(tile.x.m, int4_rows(tile, sums.as_mut_ptr()), 1 2 3 4 5 6) }
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]

@@ -16,8 +16,6 @@ use crate::level::Level;
 
 /// One tile's inputs.
 pub(crate) struct Tile<'a> {
-    /// Rows of `x`, `1..=TILE_ROWS`.
-    pub(crate) m: usize,
     /// Steps of a row; in 4-bit whole groups.
     pub(crate) steps: usize,
     /// The rows.
@@ -30,11 +28,11 @@ pub(crate) struct Tile<'a> {
     pub(crate) stride: usize,
 }
 
-/// Adds the products to `sums` (or to zero), `m` rows of [`LANES`] values.
+/// Adds the products to `sums` (or to zero), `x.m` rows of [`LANES`] values.
 ///
 /// Panics when the slices do not have the sizes that `m` and `steps` say.
 pub(crate) fn add_tile(level: Level, kind: Kind, tile: &Tile<'_>, sums: &mut [f32]) {
-    let (m, steps) = (tile.m, tile.steps);
+    let (m, steps) = (tile.x.m, tile.steps);
     assert!((1..=TILE_ROWS).contains(&m) && steps > 0, "tile height");
     assert_eq!(tile.x.lanes.len(), m * steps, "packed rows");
     assert_eq!(tile.w.len(), kind.panel_bytes(steps), "packed panel");

@@ -10,7 +10,7 @@ pub(super) fn add(kind: Kind, tile: &Tile<'_>, sums: &mut [f32]) {
         if tile.fresh {
             sums.fill(0.0);
         }
-        let lanes = tile.x.lanes[row..].iter().step_by(tile.m).copied();
+        let lanes = tile.x.lanes[row..].iter().step_by(tile.x.m).copied();
         match kind {
             Kind::F32 => {
                 for (x, w) in lanes.zip(tile.w.chunks_exact(STEP_BYTES)) {
@@ -36,8 +36,8 @@ pub(super) fn add(kind: Kind, tile: &Tile<'_>, sums: &mut [f32]) {
 }
 
 fn int8(tile: &Tile<'_>, row: usize, sums: &mut [f32]) {
-    let mut lanes = tile.x.lanes[row..].iter().step_by(tile.m);
-    let mut beside = tile.x.scales[row..].iter().zip(&tile.x.offsets[row..]).step_by(tile.m);
+    let mut lanes = tile.x.lanes[row..].iter().step_by(tile.x.m);
+    let mut beside = tile.x.scales[row..].iter().zip(&tile.x.offsets[row..]).step_by(tile.x.m);
     for group in tile.w.chunks(GROUP8_BYTES) {
         let (steps, weight_scales) = group.split_at(group.len() - SCALES_BYTES);
         for steps in steps.chunks(span_bytes()) {
@@ -58,14 +58,14 @@ fn span_bytes() -> usize {
 
 fn int4(tile: &Tile<'_>, row: usize, sums: &mut [f32]) {
     for (group, w) in tile.w.chunks_exact(GROUP_BYTES).enumerate() {
-        let mut whole = [tile.x.offsets[group * tile.m + row]; LANES];
+        let mut whole = [tile.x.offsets[group * tile.x.m + row]; LANES];
         let (nibbles, scales) = w.split_at(LANES * GROUP / 2);
         for (step, w) in nibbles.chunks_exact(STEP_BYTES).enumerate() {
-            let x = |step: usize| tile.x.lanes[(group * GROUP / 4 + step) * tile.m + row];
+            let x = |step: usize| tile.x.lanes[(group * GROUP / 4 + step) * tile.x.m + row];
             add_fours(&mut whole, x(step), w, |byte| i32::from(byte & 15));
             add_fours(&mut whole, x(step + 4), w, |byte| i32::from(byte >> 4));
         }
-        add_scaled(sums, &whole, scales, tile.x.scales[group * GROUP / CHUNK * tile.m + row]);
+        add_scaled(sums, &whole, scales, tile.x.scales[group * GROUP / CHUNK * tile.x.m + row]);
     }
 }
 

@@ -61,7 +61,7 @@ pub(super) unsafe fn add(level: Level, kind: Kind, tile: &Tile<'_>, sums: &mut [
         sums.chunks_mut(tile.stride).for_each(|sums| sums[..LANES].fill(0.0));
     }
     let sums = sums.as_mut_ptr();
-    let pairs = level == Level::NeonI8mm && tile.m >= PAIRS;
+    let pairs = level == Level::NeonI8mm && tile.x.m >= PAIRS;
     // SAFETY: as the caller promises; the level has what is called.
     unsafe {
         match (level, kind) {
