@@ -20,7 +20,8 @@ pub enum Memory<'a> {
 pub enum KvDtype {
     /// As tensors of this type.
     Float(DType),
-    /// As 8-bit whole numbers with an f32 scale for each position and head, on the CPU and without gradients.
+    /// As 8-bit whole numbers with an f32 scale for each position and head (and, of keys, one for each column of a head),
+    /// on the CPU and without gradients.
     Int8,
 }
 
@@ -55,11 +56,13 @@ pub struct Held {
     pub(super) values: Tensor,
     /// `[S, K]` in f32, what whole numbers are multiplied with.
     pub(super) scales: Option<Tensor>,
+    /// `[K, C]` in f32, of keys in whole numbers: what every position's numbers are multiplied with, besides.
+    pub(super) columns: Option<Tensor>,
 }
 
 impl From<Tensor> for Held {
     fn from(values: Tensor) -> Self {
-        Held { values, scales: None }
+        Held { values, scales: None, columns: None }
     }
 }
 
@@ -69,7 +72,8 @@ impl Held {
         let Some(scales) = &self.scales else { return Ok(self.values.clone()) };
         // Of the 8 bits of two's complement, the upper half lies below zero.
         let below = self.values.gt(127u8)?.to_dtype(DType::F32)?;
-        (self.values.to_dtype(DType::F32)? - (below * 256.0)?)?.broadcast_mul(&scales.unsqueeze(2)?)
+        let rows = (self.values.to_dtype(DType::F32)? - (below * 256.0)?)?.broadcast_mul(&scales.unsqueeze(2)?)?;
+        self.columns.as_ref().map_or(Ok(rows.clone()), |columns| rows.broadcast_mul(columns))
     }
 
     /// Room for `s` positions.
@@ -79,6 +83,7 @@ impl Held {
             KvDtype::Int8 => Held {
                 values: Tensor::zeros((s, k, c), DType::U8, device)?,
                 scales: Some(Tensor::zeros((s, k), DType::F32, device)?),
+                columns: None,
             },
         })
     }
@@ -92,10 +97,13 @@ impl Held {
             bail!("keys and values held in int8 pass no gradient; learn with packed sequences, or hold them as floats")
         }
         let (s, k, c) = x_skc.dims3()?;
+        let x_skc = x_skc.to_dtype(DType::F32)?;
+        let x_skc = self.columns.as_ref().map_or(Ok(x_skc.clone()), |columns| x_skc.broadcast_div(columns))?;
         let (mut bits, mut scales) = (vec![0; s * k * c], vec![0.0; s * k]);
-        read(&[x_skc], |x| quantise(x[0], c, &mut bits, &mut scales))?;
+        read(&[&x_skc], |x| quantise(x[0], c, &mut bits, &mut scales))?;
         let scales = Tensor::from_vec(scales, (s, k), x_skc.device())?;
-        Ok(Held { values: Tensor::from_vec(bits, (s, k, c), x_skc.device())?, scales: Some(scales) })
+        let values = Tensor::from_vec(bits, (s, k, c), x_skc.device())?;
+        Ok(Held { values, scales: Some(scales), columns: self.columns.clone() })
     }
 
     /// Writes `new`, which is held alike, from position `at` on.
@@ -110,8 +118,28 @@ impl Held {
     /// The first `s` positions.
     fn first(&self, s: usize) -> Result<Held> {
         let scales = self.scales.as_ref().map(|scales| scales.narrow(0, 0, s)).transpose()?;
-        Ok(Held { values: self.values.narrow(0, 0, s)?, scales })
+        Ok(Held { values: self.values.narrow(0, 0, s)?, scales, columns: self.columns.clone() })
     }
+}
+
+/// What columns of keys `[S, K, C]` are divided by before a position's numbers share one scale: their largest sizes
+/// `[K, C]`. Biases make a few columns of keys ten times as large as the others, which would be left with few of the 256
+/// steps (the scales for each channel of KIVI, arXiv 2402.02750, but fixed by the first positions, so that a position is
+/// written once). Two columns that rotary embedding turns into each other have the larger one's size.
+fn columns(k_skc: &Tensor) -> Result<Tensor> {
+    let size_kc = k_skc.to_dtype(DType::F32)?.abs()?.max(0)?;
+    let c = size_kc.dim(1)?;
+    let size_kc = if c % 2 == 0 {
+        let (low, high) = (size_kc.narrow(1, 0, c / 2)?, size_kc.narrow(1, c / 2, c / 2)?);
+        let larger = low.maximum(&high)?;
+        Tensor::cat(&[&larger, &larger], 1)?
+    } else {
+        size_kc
+    };
+    // A column that the first positions hardly use may be larger later: none has less than an eighth of what is usual,
+    // which a few that are large do not change much in a geometric mean.
+    let usual_k1 = (size_kc.maximum(1e-30)?.log()?.mean_keepdim(1)?.exp()? / 8.0)?;
+    size_kc.broadcast_maximum(&usual_k1)
 }
 
 /// Keys and values of every layer of one sequence, room for `capacity` positions each, filled from the front.
@@ -169,7 +197,10 @@ impl KvCache {
         if self.len + new > self.capacity {
             bail!("cache of {} positions cannot take {} more after {}", self.capacity, new, self.len)
         }
-        let (keys, values) = &self.layers[layer];
+        let (keys, values) = &mut self.layers[layer];
+        if self.len == 0 && self.dtype == KvDtype::Int8 {
+            keys.columns = Some(columns(&k_tkc.detach())?);
+        }
         keys.put(&keys.of_kind(k_tkc)?, self.len)?;
         values.put(&values.of_kind(v_tkc)?, self.len)?;
         Ok((keys.first(self.len + new)?, values.first(self.len + new)?))
@@ -192,7 +223,8 @@ impl KvCache {
         }
         let larger = |old: &Held, held: usize| -> Result<Held> {
             let (_, k, c) = old.values.dims3()?;
-            let new = Held::room(capacity, k, c, self.dtype, old.values.device())?;
+            let room = Held::room(capacity, k, c, self.dtype, old.values.device())?;
+            let new = Held { columns: old.columns.clone(), ..room };
             if held > 0 {
                 new.put(&old.first(held)?, 0)?;
             }
@@ -237,7 +269,8 @@ mod tests {
     /// Values as numbers, then scales.
     fn numbers(held: &Held) -> Vec<f32> {
         let flat = |x: &Tensor| x.to_dtype(DType::F32).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
-        [Some(flat(&held.values)), held.scales.as_ref().map(flat)].into_iter().flatten().flatten().collect()
+        let beside = [&held.scales, &held.columns].map(|x| x.as_ref().map(flat));
+        [Some(flat(&held.values))].into_iter().chain(beside).flatten().flatten().collect()
     }
 
     #[test]
@@ -256,11 +289,37 @@ mod tests {
             ours.grow(2).unwrap();
             assert_eq!((ours.len(), ours.capacity(), ours.is_empty()), (4, 9, false));
             let ours = add(&mut ours, &next);
-            let want = add(&mut cache(9, dtype), &Tensor::cat(&[&first, &next], 0).unwrap());
+            let mut want = cache(9, dtype);
+            add(&mut want, &first);
+            let want = add(&mut want, &next);
             for (ours, want) in ours.iter().zip(&want) {
                 assert_eq!(ours.0.values.dims(), [9, 3, 5]);
                 assert_eq!((numbers(&ours.0), numbers(&ours.1)), (numbers(&want.0), numbers(&want.1)), "{dtype:?}");
             }
+        }
+    }
+
+    /// Columns that are far larger than the others leave those their steps, and what was forgotten does not count.
+    #[test]
+    fn large_columns_of_keys_do_not_coarsen_the_others() {
+        let factors = [1f32, 300.0, 2.0, 1.0, 300.0, 0.0];
+        let keys = |s: usize, phase: f32| {
+            let value = |i: usize| (i as f32 * 0.37 + phase).sin() * factors[i % 6];
+            Tensor::from_vec((0..s * 18).map(value).collect::<Vec<f32>>(), (s, 3, 6), &Device::Cpu).unwrap()
+        };
+        let mut ours = KvCache::new(2, 60, 3, 6, KvDtype::Int8, &Device::Cpu).unwrap();
+        add(&mut ours, &(keys(9, 0.3) * 1000.0).unwrap());
+        ours.truncate(0);
+        add(&mut ours, &keys(20, 0.1));
+        let held = add(&mut ours, &keys(40, 0.9))[0].0.floats().unwrap();
+        let want = Tensor::cat(&[keys(20, 0.1), keys(40, 0.9)], 0).unwrap();
+        let off =
+            (held - want).unwrap().abs().unwrap().flatten_to(1).unwrap().max(0).unwrap().to_vec1::<f32>().unwrap();
+        for (column, off) in off.into_iter().enumerate() {
+            // Half a step of the larger column of the two that are turned into each other; sizes of the first 20
+            // positions are some percent below those of all.
+            let size = factors[column].max(factors[(column + 3) % 6]);
+            assert!(off <= 0.55 * size / 127.0, "column {column}: {off}");
         }
     }
 

@@ -128,7 +128,7 @@ pub fn attention(
     scale: f64,
 ) -> Result<Tensor> {
     let scales: Vec<Tensor> = [k_skc, v_skc].into_iter().filter_map(|held| held.scales.clone()).collect();
-    let (k_skc, v_skc) = (&k_skc.values, &v_skc.values);
+    let (k_skc, v_skc, columns) = (&k_skc.values, &v_skc.values, &k_skc.columns);
     let (t, heads, dim) = q_thc.dims3()?;
     let (s, kv_heads, k_dim) = k_skc.dims3()?;
     let sums = segments.iter().fold((0, 0), |(a, b), s| (a + s.0, b + s.1));
@@ -147,7 +147,15 @@ pub fn attention(
     }
     let heads = Heads { heads, kv_heads, dim, causal, scale: scale as f32 };
     let op = Attention { segments: segments.to_vec(), heads, kind, scales };
-    in_f32(q_thc, |q| q.apply_op3(&readable(k_skc)?, &readable(v_skc)?, op))
+    in_f32(q_thc, |q| times_columns(q, columns.as_ref())?.apply_op3(&readable(k_skc)?, &readable(v_skc)?, op))
+}
+
+/// Queries `[T, H, C]` times what the columns `[K, C]` of their keys are to be multiplied with: the scores are the same.
+fn times_columns(q_thc: &Tensor, columns_kc: Option<&Tensor>) -> Result<Tensor> {
+    let Some(columns_kc) = columns_kc else { return Ok(q_thc.clone()) };
+    let ((t, heads, c), kv_heads) = (q_thc.dims3()?, columns_kc.dim(0)?);
+    let by_key = q_thc.reshape((t, kv_heads, heads / kv_heads, c))?;
+    by_key.broadcast_mul(&columns_kc.unsqueeze(1)?)?.reshape((t, heads, c))
 }
 
 fn ours(x: &Tensor) -> bool {

@@ -35,21 +35,21 @@ const fn quads(registers: usize) -> usize {
 /// `$words` registers a row and `$more` beside.
 macro_rules! by_height {
     (Words<$product:ty>, $words:literal + $more:literal, $tile:ident ($t:ident, $sums:ident), $($n:literal)*) => {
-        match $t.m {
+        match $t.x.m {
             $($n => $tile::<
                 Words<$product, $n, { quads($n * $words + $more) }>, $n, { quads($n * $words + $more) }
             >($t, $sums),)*
-            _ => unreachable!("a tile of {} rows", $t.m),
+            _ => unreachable!("a tile of {} rows", $t.x.m),
         }
     };
     (Pairs<$product:ty>, $words:literal + $more:literal, $tile:ident ($t:ident, $sums:ident), $($n:literal)*) => {
-        match $t.m {
+        match $t.x.m {
             $($n => $tile::<
                 Pairs<$product, { usize::div_ceil($n, 2) }, { quads($n * $words + $more) }>,
                 $n,
                 { quads($n * $words + $more) },
             >($t, $sums),)*
-            _ => unreachable!("a tile of {} rows", $t.m),
+            _ => unreachable!("a tile of {} rows", $t.x.m),
         }
     };
 }
