@@ -25,7 +25,12 @@ pub(crate) struct Loaded {
 
 /// Loads the model that the user named, or the embedded one; shows what takes time.
 pub(crate) fn load(args: &ModelArgs, bars: &mut Bars) -> Result<Loaded, Failure> {
-    open(args.model.as_deref(), Dtypes { weights: held(args.dtype), kv_cache: kept(args.kv_cache_dtype) }, bars)
+    open(args.model.as_deref(), dtypes(args), bars)
+}
+
+/// What the user's words mean to the models.
+fn dtypes(args: &ModelArgs) -> Dtypes {
+    Dtypes { weights: held(args.dtype), kv_cache: kept(args.kv_cache_dtype) }
 }
 
 /// Loads a model by folder or name; the embedded one for `None`.
@@ -46,7 +51,7 @@ pub(crate) fn open(name: Option<&str>, dtypes: Dtypes, bars: &mut Bars) -> Resul
 
 /// The model without its weights, for what needs none: planning, preparing frames, writing prompts.
 pub(crate) fn outline(args: &ModelArgs, bars: &mut Bars) -> Result<Loaded, Failure> {
-    let bare = |folder: &Path| families::outline(folder, DType::F32, kept(args.kv_cache_dtype), &Device::Cpu);
+    let bare = |folder: &Path| families::outline(folder, dtypes(args), &Device::Cpu);
     let model = match &args.model {
         Some(name) => bare(&folder(name, bars)?)?,
         None => bare(embedded::unpack()?.path())?,
@@ -71,7 +76,7 @@ pub(crate) fn fetch(name: &str, options: &HubOptions, bars: &mut Bars) -> Result
     Ok(folder)
 }
 
-/// What the user's word means to the models.
+/// How matrices are held.
 fn held(precision: Precision) -> families::Precision {
     match precision {
         Precision::Auto => families::Precision::Auto,

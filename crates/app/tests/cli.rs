@@ -411,6 +411,13 @@ fn a_plan_shows_sizes_tokens_and_memory_without_running_the_model() {
     let memory = value["memory_bytes"].as_object().expect("memory");
     let total = number(&memory["total"]);
     assert_eq!(memory.values().map(number).sum::<u64>(), 2 * total);
+    // Keys and values as they suit the weights, which are f32 where nothing is asked for.
+    let cache = |dtype: &str| {
+        let plan =
+            json(&run(&["plan", &clip, "--size", "640x480", "--model", TOY, "--question", "what?", "--dtype", dtype]));
+        number(&plan["memory_bytes"]["cache"])
+    };
+    assert_eq!((number(&memory["cache"]), cache("int8")), (cache("f32"), cache("f32") / 2));
 
     let asked = json(&run(&["ask", &clip, "what?", "--model", TOY, "--max-new-tokens", "1", "--json"]));
     let planned = json(&run(&["plan", &clip, "--question", "what?", "--model", TOY, "--prune-now"]));

@@ -80,8 +80,8 @@ pub(crate) fn attention_at(
         few::few(&inputs, &short, &mut out);
     }
     panels::panels(&inputs, &long, out.as_mut_ptr());
-    // SAFETY: there is room for as many values as `q` has. The segments' queries are all of them (`check`), and `panels`
-    // has written all values of those in `long`; when there are others, all values were there before.
+    // SAFETY: there is room for as many values as `q` has. The segments' queries are all of them (`check`), and
+    // `panels` has written all values of those in `long`; when there are others, all values were there before.
     unsafe { out.set_len(q.len()) };
     out
 }

@@ -31,8 +31,8 @@ struct Out(*mut f32);
 // SAFETY: every job writes only its own queries' values of its own head, and no two jobs share both.
 unsafe impl Sync for Out {}
 
-/// Attention of `sequences`: writes all values of their queries to the result that begins at `out`, whose memory may hold
-/// nothing yet.
+/// Attention of `sequences`: writes all values of their queries to the result that begins at `out`, whose memory may
+/// hold nothing yet.
 pub(super) fn panels(inputs: &Inputs<'_>, sequences: &[Sequence], out: *mut f32) {
     let h = inputs.h;
     let heads: Vec<(usize, usize)> =

@@ -1,5 +1,5 @@
-//! Scores to weights: the streaming softmax (FlashAttention, arXiv 2205.14135) of one query a lane, with keys below each
-//! other, so that maxima and sums run down the lanes.
+//! Scores to weights: the streaming softmax (FlashAttention, arXiv 2205.14135) of one query a lane, with keys below
+//! each other, so that maxima and sums run down the lanes.
 
 #[cfg(target_arch = "x86_64")]
 mod avx512;

@@ -4,15 +4,15 @@ pub mod videollama3;
 
 use std::path::Path;
 
-use candle_core::{DType, Device};
+use candle_core::Device;
 pub use zoetrope_kernels::packed::Kind;
 
 use crate::contract::VideoLanguageModel;
 use crate::error::ModelError;
 pub use crate::parts::cache::KvDtype;
+pub use crate::parts::precision::{Dtypes, Precision};
 use crate::parts::save;
 use crate::parts::weights::Weights;
-pub use crate::parts::weights::{Dtypes, Precision};
 
 /// Loads a checkpoint folder of whichever family its `config.json` names. Packed matrices, and keys and values in int8,
 /// need the CPU.
@@ -78,14 +78,9 @@ pub fn over(folder: &Path, weights: Weights) -> Result<Box<dyn VideoLanguageMode
 }
 
 /// A model without weights that plans, prepares frames and writes prompts: all it needs are the JSON files of `folder`.
-/// It counts the memory of keys and values held as `kv_cache`, or as `dtype`.
-pub fn outline(
-    folder: &Path,
-    dtype: DType,
-    kv_cache: Option<KvDtype>,
-    device: &Device,
-) -> Result<Box<dyn VideoLanguageModel>, ModelError> {
-    over(folder, Weights::hollow(dtype, kv_cache, device))
+/// It counts the memory of keys and values as a model that is opened with `dtypes` holds them.
+pub fn outline(folder: &Path, dtypes: Dtypes, device: &Device) -> Result<Box<dyn VideoLanguageModel>, ModelError> {
+    over(folder, Weights::hollow(folder, dtypes, device))
 }
 
 enum Family {

@@ -20,8 +20,8 @@ pub enum Memory<'a> {
 pub enum KvDtype {
     /// As tensors of this type.
     Float(DType),
-    /// As 8-bit whole numbers with an f32 scale for each position and head (and, of keys, one for each column of a head),
-    /// on the CPU and without gradients.
+    /// As 8-bit whole numbers with an f32 scale for each position and head (and, of keys, one for each column of a
+    /// head), on the CPU and without gradients.
     Int8,
 }
 
@@ -123,9 +123,9 @@ impl Held {
 }
 
 /// What columns of keys `[S, K, C]` are divided by before a position's numbers share one scale: their largest sizes
-/// `[K, C]`. Biases make a few columns of keys ten times as large as the others, which would be left with few of the 256
-/// steps (the scales for each channel of KIVI, arXiv 2402.02750, but fixed by the first positions, so that a position is
-/// written once). Two columns that rotary embedding turns into each other have the larger one's size.
+/// `[K, C]`. Biases make a few columns of keys much larger than the others, which would be left with few of the 256
+/// steps. KIVI (arXiv 2402.02750) has scales for each channel of keys, too; these are fixed by the first positions, so
+/// that a position is written once. Two columns that rotary embedding turns into each other have the larger one's size.
 fn columns(k_skc: &Tensor) -> Result<Tensor> {
     let size_kc = k_skc.to_dtype(DType::F32)?.abs()?.max(0)?;
     let c = size_kc.dim(1)?;

@@ -10,6 +10,7 @@ pub mod linear;
 mod listed;
 pub mod mlp;
 pub mod ops;
+pub mod precision;
 mod random;
 pub(crate) mod save;
 mod stored;

@@ -150,7 +150,7 @@ pub fn attention(
     in_f32(q_thc, |q| times_columns(q, columns.as_ref())?.apply_op3(&readable(k_skc)?, &readable(v_skc)?, op))
 }
 
-/// Queries `[T, H, C]` times what the columns `[K, C]` of their keys are to be multiplied with: the scores are the same.
+/// Queries `[T, H, C]` times what the columns `[K, C]` of their keys are to be multiplied with.
 fn times_columns(q_thc: &Tensor, columns_kc: Option<&Tensor>) -> Result<Tensor> {
     let Some(columns_kc) = columns_kc else { return Ok(q_thc.clone()) };
     let ((t, heads, c), kv_heads) = (q_thc.dims3()?, columns_kc.dim(0)?);

@@ -13,61 +13,9 @@ pub use super::files::Names;
 use super::files::{Files, unpacked_name};
 pub use super::listed::{Dialect, Twin};
 use super::listed::{Found, Language, Listed};
+use super::precision::{Dtypes, Precision, attention_beside, kv_cache_beside};
 use super::random::drawn;
 use crate::error::ModelError;
-
-/// How a model holds its matrices.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Precision {
-    /// As a converted folder has them; else f32 for a small model and int8 for others.
-    Auto,
-    /// As tensors of this type, in which activations are computed too.
-    Float(DType),
-    /// Packed for the CPU's products; activations are f32.
-    Packed(Kind),
-}
-
-/// Bytes of weight files below which [`Precision::Auto`] means f32: nothing is gained by less.
-const SMALL: usize = 100 << 20;
-
-impl Precision {
-    /// What [`Precision::Auto`] means for these files.
-    fn settled(self, files: &Files) -> Precision {
-        match (self, files.packed_kind()) {
-            (Precision::Auto, Some(kind)) => Precision::Packed(kind),
-            (Precision::Auto, None) if files.bytes() < SMALL => Precision::Float(DType::F32),
-            (Precision::Auto, None) => Precision::Packed(Kind::Int8),
-            (asked, _) => asked,
-        }
-    }
-}
-
-impl From<DType> for Precision {
-    fn from(dtype: DType) -> Self {
-        Precision::Float(dtype)
-    }
-}
-
-/// How a model holds its numbers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Dtypes {
-    /// Its matrices.
-    pub weights: Precision,
-    /// Keys and values; `None` is what suits the weights: bf16 beside those packed smaller than f32, else their type.
-    pub kv_cache: Option<KvDtype>,
-}
-
-impl From<Precision> for Dtypes {
-    fn from(weights: Precision) -> Self {
-        Dtypes { weights, kv_cache: None }
-    }
-}
-
-impl From<DType> for Dtypes {
-    fn from(dtype: DType) -> Self {
-        Precision::from(dtype).into()
-    }
-}
 
 /// How a canonical tensor name reads in the source.
 pub type Rename = fn(&str) -> String;
@@ -163,9 +111,15 @@ impl Weights {
     }
 
     /// No weights at all: tensors of the right shapes that take no memory and hold zeros, for a model that only plans.
-    pub fn hollow(dtype: DType, kv_cache: Option<KvDtype>, device: &Device) -> Self {
-        let dtypes = Dtypes { weights: dtype.into(), kv_cache };
-        Self::build(Source::Hollow, |name| name.to_string(), dtypes, device, false)
+    /// Keys and values are counted as they would be held beside the weights of `folder`, which need not be there.
+    pub fn hollow(folder: &Path, dtypes: Dtypes, device: &Device) -> Self {
+        let weights = match Files::open(folder) {
+            Ok(files) => dtypes.weights.settled(&files),
+            Err(_) => dtypes.weights,
+        };
+        let (dtype, kind) = weights.parts();
+        let kv_cache = Some(dtypes.kv_cache.unwrap_or(kv_cache_beside(dtype, kind)));
+        Self::build(Source::Hollow, |name| name.to_string(), Dtypes { weights: dtype.into(), kv_cache }, device, false)
     }
 
     /// Only a list of what a model asks for of a folder's files, to convert its matrices to `kind`; the language part
@@ -185,11 +139,7 @@ impl Weights {
 
     fn build(source: Source, rename: Rename, dtypes: Dtypes, device: &Device, train: bool) -> Self {
         memory::keep_freed();
-        let (dtype, kind) = match dtypes.weights {
-            Precision::Float(dtype) => (dtype, None),
-            Precision::Packed(kind) => (DType::F32, Some(kind)),
-            Precision::Auto => (DType::F32, None),
-        };
+        let (dtype, kind) = dtypes.weights.parts();
         let shared = Shared {
             source,
             rename,
@@ -220,13 +170,12 @@ impl Weights {
 
     /// In what attention computes its products beside these weights: bf16 when they are packed smaller than f32.
     pub fn attention(&self) -> Kind {
-        if self.shared.kind.is_some_and(|kind| kind != Kind::F32) { Kind::Bf16 } else { Kind::F32 }
+        attention_beside(self.shared.kind)
     }
 
     /// How keys and values are held beside these weights.
     pub fn kv_cache(&self) -> KvDtype {
-        let suits = if self.attention() == Kind::Bf16 { DType::BF16 } else { self.shared.dtype };
-        self.shared.kv_cache.unwrap_or(suits.into())
+        self.shared.kv_cache.unwrap_or(kv_cache_beside(self.shared.dtype, self.shared.kind))
     }
 
     /// Type the weights are converted to.

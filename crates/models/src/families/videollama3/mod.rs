@@ -30,7 +30,8 @@ use crate::contract::{
 };
 use crate::error::ModelError;
 use crate::parts::cache::{KvCache, Memory};
-use crate::parts::weights::{Dtypes, Weights};
+use crate::parts::precision::Dtypes;
+use crate::parts::weights::Weights;
 
 /// The model with its tokenizer and processor.
 pub struct VideoLlama3 {

@@ -16,7 +16,7 @@ use zoetrope_media::{Frame, Rgb, Time};
 
 use super::*;
 use crate::contract::{MediaKind, Part, PlannedFrame, Role};
-use crate::parts::weights::Precision;
+use crate::parts::precision::Precision;
 
 fn golden() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("src/families/videollama3/golden")

@@ -4,7 +4,7 @@ use candle_core::CudaDevice;
 
 use super::*;
 use crate::parts::cache::KvDtype;
-use crate::parts::weights::Dtypes;
+use crate::parts::precision::Dtypes;
 
 const DTYPES: [KvDtype; 3] = [KvDtype::Float(DType::F32), KvDtype::Float(DType::BF16), KvDtype::Int8];
 
