@@ -49,8 +49,8 @@ def native_config(original):
     )
 
 
-def load(folder):
-    """The model in f32; files are mapped, so that only the f32 copy lives in memory."""
+def load(folder, dtype=torch.float32):
+    """The model in `dtype`; files are mapped, so that only what is converted lives in memory."""
     config = native_config(json.load(open(os.path.join(folder, "config.json"))))
     config._attn_implementation = "eager"
     state = {}
@@ -59,7 +59,7 @@ def load(folder):
             with safe_open(os.path.join(folder, name), "pt") as f:
                 for key in f.keys():
                     state[native_name(key)] = f.get_tensor(key)
-    model = VideoLlama3ForConditionalGeneration.from_pretrained(None, config=config, state_dict=state, dtype=torch.float32)
+    model = VideoLlama3ForConditionalGeneration.from_pretrained(None, config=config, state_dict=state, dtype=dtype)
     wanted = {n for n, _ in model.named_parameters()} - {"lm_head.weight"}
     assert wanted <= set(state), sorted(wanted - set(state))[:5]
     return model.eval()

@@ -55,7 +55,7 @@ def main():
     args = parser.parse_args()
     torch.set_num_threads(os.cpu_count())
     dtype = getattr(torch, args.dtype)
-    model = load(args.folder).to(dtype)
+    model = load(args.folder, dtype)
     model.set_attn_implementation("sdpa")
     tokenizer = Tokenizer.from_file(os.path.join(args.folder, "tokenizer.json"))
     placeholder = model.config.image_token_id

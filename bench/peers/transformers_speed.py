@@ -79,11 +79,10 @@ def main():
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    model = load(args.folder)
-    model.set_attn_implementation("sdpa")
     for name in args.dtypes.split(","):
         dtype = getattr(torch, name)
-        model = model.to(dtype)
+        model = load(args.folder, dtype)
+        model.set_attn_implementation("sdpa")
         row = measure(model, dtype, args)
         row.update(torch=torch.__version__, transformers=transformers.__version__, threads=args.threads)
         print(json.dumps(row), flush=True)
