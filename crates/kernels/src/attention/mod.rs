@@ -78,8 +78,9 @@ pub(crate) fn attention_at(
     if !short.is_empty() {
         out.resize(q.len(), 0.0);
         few::few(&inputs, &short, &mut out);
+        out.clear();
     }
-    panels::panels(&inputs, &long, out.as_mut_ptr());
+    panels::panels(&inputs, &long, &mut out.spare_capacity_mut()[..q.len()]);
     // SAFETY: there is room for as many values as `q` has. The segments' queries are all of them (`check`), and
     // `panels` has written all values of those in `long`; when there are others, all values were there before.
     unsafe { out.set_len(q.len()) };

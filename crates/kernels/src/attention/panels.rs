@@ -2,6 +2,8 @@
 //! tiles of `packed`). Scores come out with keys below each other, so that maxima and sums of the softmax run down the
 //! lanes, chunk of keys after chunk (the streaming softmax of FlashAttention, arXiv 2205.14135).
 
+use std::mem::MaybeUninit;
+
 use super::weigh::{self, State};
 use super::{Inputs, Sequence};
 use crate::fetch;
@@ -31,9 +33,8 @@ struct Out(*mut f32);
 // SAFETY: every job writes only its own queries' values of its own head, and no two jobs share both.
 unsafe impl Sync for Out {}
 
-/// Attention of `sequences`: writes all values of their queries to the result that begins at `out`, whose memory may
-/// hold nothing yet.
-pub(super) fn panels(inputs: &Inputs<'_>, sequences: &[Sequence], out: *mut f32) {
+/// Attention of `sequences`: writes all values of their queries to `out`, the result of all queries.
+pub(super) fn panels(inputs: &Inputs<'_>, sequences: &[Sequence], out: &mut [MaybeUninit<f32>]) {
     let h = inputs.h;
     let heads: Vec<(usize, usize)> =
         (0..sequences.len()).flat_map(|s| (0..h.kv_heads).map(move |kv| (s, kv))).collect();
@@ -44,7 +45,8 @@ pub(super) fn panels(inputs: &Inputs<'_>, sequences: &[Sequence], out: *mut f32)
             jobs.extend((0..sequence.queries).step_by(LANES).map(|first| (s, head, first)));
         }
     }
-    let out = Out(out);
+    assert_eq!(out.len(), inputs.q.len(), "result size");
+    let out = Out(out.as_mut_ptr().cast());
     team::for_each_init(
         jobs.len(),
         || Scratch::new(h.dim),

@@ -21,6 +21,7 @@ pub(crate) mod rows;
 mod tests;
 pub(crate) mod tile;
 
+use std::mem::MaybeUninit;
 use std::ops::{Deref, Range};
 use std::sync::Arc;
 
@@ -169,13 +170,21 @@ fn check(all: &[Affine<'_>]) -> (Kind, usize) {
 pub fn products(all: &[Affine<'_>], x: &[f32], t: usize, before: Before<'_>, add: Option<&[f32]>) -> Vec<f32> {
     let n = t * all.iter().map(|affine| affine.weight.rows).sum::<usize>();
     let mut y: Vec<f32> = Vec::with_capacity(n);
-    write(level(), all, x, t, before, add, y.as_mut_ptr());
+    write(level(), all, x, t, before, add, &mut y.spare_capacity_mut()[..n]);
     // SAFETY: `write` has written all `n` values.
     unsafe { y.set_len(n) };
     y
 }
 
-fn write(level: Level, all: &[Affine<'_>], x: &[f32], t: usize, before: Before<'_>, add: Option<&[f32]>, y: *mut f32) {
+fn write(
+    level: Level,
+    all: &[Affine<'_>],
+    x: &[f32],
+    t: usize,
+    before: Before<'_>,
+    add: Option<&[f32]>,
+    y: &mut [MaybeUninit<f32>],
+) {
     let (kind, cols) = check(all);
     assert_eq!(x.len(), t * cols, "input size");
     let n: usize = all.iter().map(|affine| affine.weight.rows).sum();
@@ -207,7 +216,7 @@ pub fn perceptron(
     let next = product::next(level(), first, &rows, t, between, next_kind);
     drop(rows);
     let mut y: Vec<f32> = Vec::with_capacity(n);
-    product::values(level(), &[second], &next, t, add, y.as_mut_ptr());
+    product::values(level(), &[second], &next, t, add, &mut y.spare_capacity_mut()[..n]);
     // SAFETY: `values` has written all `n` values.
     unsafe { y.set_len(n) };
     y
@@ -329,7 +338,7 @@ impl Packed {
 
     pub(crate) fn multiply_at(&self, level: Level, x: &[f32], t: usize, b: Option<&[f32]>, y: &mut [f32]) {
         assert_eq!(y.len(), t * self.rows, "result size");
-        write(level, &[Affine { weight: self, bias: b }], x, t, Before::Keep, None, y.as_mut_ptr());
+        write(level, &[Affine { weight: self, bias: b }], x, t, Before::Keep, None, product::written(y));
     }
 
     fn panel(&self, panel: usize) -> &[u8] {

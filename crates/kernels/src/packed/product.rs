@@ -110,9 +110,16 @@ fn units<'a>(affine: &'a Affine<'a>, width: usize) -> impl Iterator<Item = Unit<
     (0..n).step_by(width).map(move |first| Unit { affine, rows: first..n.min(first + width) })
 }
 
-/// Writes `x W^T + b` of every matrix, plus what is at the same place of `add`, to the `t * rows` values from `y`
-/// on, one matrix after the other; the memory may hold nothing yet.
-pub(super) fn values(level: Level, all: &[Affine<'_>], x: &Rows, t: usize, add: Option<&[f32]>, y: *mut f32) {
+/// Writes `x W^T + b` of every matrix, plus what is at the same place of `add`, to all of `y`: `t * rows` values, one
+/// matrix after the other.
+pub(super) fn values(
+    level: Level,
+    all: &[Affine<'_>],
+    x: &Rows,
+    t: usize,
+    add: Option<&[f32]>,
+    y: &mut [MaybeUninit<f32>],
+) {
     // Few rows: small units, so that there is one for every thread.
     let width = if t > TILE_ROWS { WIDTH } else { LANES };
     let (mut list, mut start) = (Vec::new(), 0);
@@ -121,7 +128,8 @@ pub(super) fn values(level: Level, all: &[Affine<'_>], x: &Rows, t: usize, add: 
         start += t * affine.weight.rows;
     }
     let multiplications = start * all.first().map_or(0, |affine| affine.weight.cols);
-    let y = Out(y);
+    assert_eq!(y.len(), start, "result size");
+    let y = Out(y.as_mut_ptr().cast());
     let init = || [0.0; TILE_ROWS * WIDTH];
     spread(x.shape, list.len(), large(multiplications), init, |sums, blocks, numbers| {
         for (unit, start) in &list[numbers] {
@@ -179,7 +187,7 @@ pub(super) fn next(level: Level, all: &[Affine<'_>], x: &Rows, t: usize, between
 }
 
 /// Values as memory that may be written.
-fn written(values: &mut [f32]) -> &mut [MaybeUninit<f32>] {
+pub(super) fn written(values: &mut [f32]) -> &mut [MaybeUninit<f32>] {
     // SAFETY: the same layout; only numbers are written through it.
     unsafe { std::slice::from_raw_parts_mut(values.as_mut_ptr().cast(), values.len()) }
 }
