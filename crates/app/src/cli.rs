@@ -111,7 +111,7 @@ pub(crate) enum KvCacheDtype {
     F32,
     /// bfloat16
     Bf16,
-    /// 8-bit whole numbers with a scale for each token and head: half of bf16, and coarse (see docs/benchmarks.md)
+    /// 8-bit whole numbers with a scale for each token and head: half of bf16, and coarser (see docs/benchmarks.md)
     Int8,
 }
 
