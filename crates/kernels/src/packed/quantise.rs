@@ -8,7 +8,7 @@ use crate::level::per_level;
 pub(super) const NEAR: usize = GROUP8;
 
 /// What stands beside the whole numbers of [`NEAR`] values.
-#[derive(Debug, Default, PartialEq)]
+#[derive(Default)]
 pub(super) struct Beside {
     pub(super) scales: [f32; NEAR / CHUNK],
     pub(super) offsets: [i32; NEAR / GROUP],

@@ -308,10 +308,11 @@ impl Part<'_> {
                         deal(&words, r, m, lanes);
                     }
                     Kind::Int8 | Kind::Int4 => {
-                        let mut padded = [0.0; NEAR];
+                        let mut padded;
                         let row = if row.len() == NEAR {
                             row
                         } else {
+                            padded = [0.0; NEAR];
                             padded[..row.len()].copy_from_slice(row);
                             &padded
                         };

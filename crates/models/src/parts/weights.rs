@@ -113,9 +113,9 @@ impl Weights {
     /// No weights at all: tensors of the right shapes that take no memory and hold zeros, for a model that only plans.
     /// Keys and values are counted as they would be held beside the weights of `folder`, which need not be there.
     pub fn hollow(folder: &Path, dtypes: Dtypes, device: &Device) -> Self {
-        let weights = match Files::open(folder) {
-            Ok(files) => dtypes.weights.settled(&files),
-            Err(_) => dtypes.weights,
+        let weights = match dtypes.weights {
+            Precision::Auto => Files::open(folder).map_or(Precision::Auto, |files| Precision::Auto.settled(&files)),
+            asked => asked,
         };
         let (dtype, kind) = weights.parts();
         let kv_cache = Some(dtypes.kv_cache.unwrap_or(kv_cache_beside(dtype, kind)));

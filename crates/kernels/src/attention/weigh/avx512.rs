@@ -4,6 +4,7 @@
 use std::arch::x86_64::*;
 
 use super::{LANES, State};
+use crate::packed::Number;
 
 /// `2^x` for `0 <= x < 1` as a polynomial, relative error below 2.7e-6 (minimax); weights are rounded to 2^-8 then.
 const POWER: [f32; 5] = [0.013_534_168, 0.052_011_46, 0.241_442_76, 0.693_003_83, 1.000_002_6];
@@ -20,18 +21,18 @@ pub(super) fn weigh(scores: &[[f32; LANES]], room: &[u32; LANES], state: &mut St
 
 /// The two registers of 32 values of 32 bits.
 #[target_feature(enable = "avx512f")]
-fn load<T>(values: &[T; LANES]) -> [__m512; 2] {
+fn load<T: Number>(values: &[T; LANES]) -> [__m512; 2] {
     const { assert!(size_of::<T>() == 4) };
     let first = values.as_ptr().cast::<f32>();
-    // SAFETY: 32 values of 32 bits, whatever they are.
+    // SAFETY: 32 numbers of 32 bits.
     unsafe { [_mm512_loadu_ps(first), _mm512_loadu_ps(first.add(16))] }
 }
 
 #[target_feature(enable = "avx512f")]
-fn store<T>(registers: [__m512; 2], values: &mut [T; LANES]) {
+fn store<T: Number>(registers: [__m512; 2], values: &mut [T; LANES]) {
     const { assert!(size_of::<T>() == 4) };
     let first = values.as_mut_ptr().cast::<f32>();
-    // SAFETY: as in `load`; the callers store numbers.
+    // SAFETY: as in `load`; all bits are a number.
     unsafe {
         _mm512_storeu_ps(first, registers[0]);
         _mm512_storeu_ps(first.add(16), registers[1]);
