@@ -9,6 +9,10 @@ use rayon::prelude::*;
 use crate::level::Level;
 use crate::level::level;
 use crate::packed::Kind;
+use crate::team;
+
+/// Parts of a thread's work.
+const PARTS: usize = 16;
 
 /// Multiplications and additions a second (both counted) that `threads` threads reach with the widest product
 /// instruction of `kind` on registers alone; `None` when the level in use has no such instruction (4-bit: int8's).
@@ -16,12 +20,13 @@ pub fn operations_a_second(kind: Kind, threads: usize) -> Option<f64> {
     let one = loops(kind)?;
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().ok()?;
     Some(pool.install(|| {
-        // Some ten milliseconds, beside which waking a thread is nothing; the first run raises the clock.
-        let rounds = 4_000_000;
+        // Some ten milliseconds, beside which waking a thread is nothing; the first run raises the clock. In parts, for
+        // a thread that is held up.
+        let rounds = 4_000_000 / PARTS;
         (0..3)
             .map(|_| {
                 let clock = Instant::now();
-                let operations: f64 = (0..threads).into_par_iter().with_max_len(1).map(|_| one(rounds)).sum();
+                let operations: f64 = team::map(threads * PARTS, |_| one(rounds)).iter().sum();
                 operations / clock.elapsed().as_secs_f64()
             })
             .fold(0.0, f64::max)
@@ -30,13 +35,15 @@ pub fn operations_a_second(kind: Kind, threads: usize) -> Option<f64> {
 
 /// Bytes a second that `threads` threads read from memory: `bytes` of their own each, more than the caches hold.
 pub fn bytes_a_second(threads: usize, bytes: usize) -> f64 {
+    let size = bytes / 8 / PARTS;
     let data: Vec<Vec<u64>> = (0..threads).into_par_iter().map(|n| vec![n as u64 + 1; bytes / 8]).collect();
     let Ok(pool) = rayon::ThreadPoolBuilder::new().num_threads(threads).build() else { return 0.0 };
     let read = || {
         let clock = Instant::now();
-        let sums: Vec<u64> = pool.install(|| data.par_iter().with_max_len(1).map(|data| sum(data)).collect());
-        let good = sums.iter().enumerate().all(|(n, sum)| *sum == (n as u64 + 1) * (bytes / 8) as u64);
-        if good { (threads * (bytes / 8) * 8) as f64 / clock.elapsed().as_secs_f64() } else { 0.0 }
+        let part = |n: usize| &data[n % threads][n / threads * size..][..size];
+        let sums = pool.install(|| team::map(threads * PARTS, |n| sum(part(n))));
+        let good = sums.iter().enumerate().all(|(n, sum)| *sum == ((n % threads) as u64 + 1) * size as u64);
+        if good { (threads * PARTS * size * 8) as f64 / clock.elapsed().as_secs_f64() } else { 0.0 }
     };
     (0..3).map(|_| read()).fold(0.0, f64::max)
 }

@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
-use place::Places;
+use place::{Place, Places};
 
 /// How long a member waits for the next loop before it goes back to the pool.
 const PATIENCE: Duration = Duration::from_micros(400);
@@ -152,11 +152,11 @@ impl Team {
     fn lead(&self, parts: usize, work: &Work<'_>) {
         // SAFETY: the team is closed and nobody inside (every `lead` ends so), so nobody reads `task` now.
         unsafe { *self.task.get() = Some(Task { work: erased(work), parts }) };
-        self.places.leader_is_here();
         self.next.0.store(0, Ordering::Relaxed);
+        self.places.leader_is_here();
         self.state.0.fetch_or(OPEN, Ordering::Release);
         self.round.0.fetch_add(1, Ordering::Release);
-        let own = catch_unwind(AssertUnwindSafe(|| self.take_part(parts, work)));
+        let own = catch_unwind(AssertUnwindSafe(|| self.take_part(parts, work, || self.places.leader_is_here())));
         self.state.0.fetch_and(!OPEN, Ordering::Relaxed);
         let mut looks = 0u32;
         // Acquire: what the members have written is seen from here on.
@@ -174,11 +174,14 @@ impl Team {
         }
     }
 
-    /// Works on parts until all are taken; a panic takes the rest away from everybody.
-    fn take_part(&self, parts: usize, work: &Work<'_>) {
+    /// Works on parts until all are taken, and calls `between` before each; a panic takes the rest away from everybody.
+    fn take_part(&self, parts: usize, work: &Work<'_>, mut between: impl FnMut()) {
         let working = Working::new();
         let ended = catch_unwind(AssertUnwindSafe(|| {
-            work(&mut || Some(self.next.0.fetch_add(1, Ordering::Relaxed)).filter(|part| *part < parts));
+            work(&mut || {
+                between();
+                Some(self.next.0.fetch_add(1, Ordering::Relaxed)).filter(|part| *part < parts)
+            });
         }));
         drop(working);
         if let Err(payload) = ended {
@@ -196,10 +199,9 @@ impl Team {
             let mut seen = self.round.0.load(Ordering::Acquire).wrapping_sub(1);
             while let Some(round) = self.wait(seen) {
                 seen = round;
-                place.keep_off_the_leader();
                 // Acquire: the task of an open team is seen. A member that comes too late leaves again at once.
                 if self.state.0.fetch_add(INSIDE, Ordering::Acquire) & OPEN != 0 {
-                    self.serve();
+                    self.serve(&mut place);
                 }
                 self.state.0.fetch_sub(INSIDE, Ordering::Release);
             }
@@ -208,11 +210,12 @@ impl Team {
     }
 
     /// Takes part in the open loop.
-    fn serve(&self) {
+    fn serve(&self, place: &mut Place<'_>) {
         // SAFETY: this member has entered the open team, so the leader neither writes `task` nor leaves the loop, for
         // whose time `work` is borrowed, before this member leaves.
         let Some((work, parts)) = (unsafe { (*self.task.get()).map(|task| (&*task.work, task.parts)) }) else { return };
-        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| self.take_part(parts, work)))
+        let served = || self.take_part(parts, work, || place.keep_off_the_leader());
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(served))
             && let Ok(mut panic) = self.panic.lock()
         {
             panic.get_or_insert(payload);

@@ -15,6 +15,10 @@ use crate::team;
 const WORTH_THREADS: usize = 1 << 20;
 /// Bytes of packed rows of `x` that are multiplied with one panel after the other; both stay in the second cache.
 const NEAR_BYTES: usize = 384 << 10;
+/// Blocks for which a unit's panels are worth fetching from afar.
+const WORTH_PANELS: usize = 6;
+/// Most steps of a slice: whole groups, of which a unit's panels stay in the second cache.
+const SLICE_STEPS: usize = 384;
 /// Outputs that become rows of the next product at once: whole groups and chunks.
 const WIDTH: usize = GROUP8;
 
@@ -23,18 +27,56 @@ pub(super) fn large(multiplications: usize) -> bool {
     multiplications >= WORTH_THREADS && rayon::current_num_threads() > 1
 }
 
-/// Calls `work` for parts of all blocks of `shape` times all `units`, with something that every thread makes once.
+/// How a product is cut so that what is read again stays near.
+#[derive(Clone, Copy)]
+struct Cut {
+    blocks: usize,
+    steps: usize,
+    /// Blocks that are multiplied with one unit.
+    near: usize,
+    /// Steps that are multiplied before the next ones of the same blocks.
+    slice: usize,
+}
+
+impl Cut {
+    /// Into groups of blocks.
+    fn whole_rows(shape: Shape) -> Self {
+        Self::new(shape, shape.steps())
+    }
+
+    /// Into groups of blocks and, where few long rows stay near, slices of them.
+    fn slices(shape: Shape) -> Self {
+        let (whole, steps) = (Self::whole_rows(shape), shape.steps());
+        if whole.near >= WORTH_PANELS.min(whole.blocks) {
+            return whole;
+        }
+        let slice = steps.div_ceil(steps.div_ceil(SLICE_STEPS)).next_multiple_of(GROUP8 / 4);
+        Self::new(shape, slice)
+    }
+
+    fn new(shape: Shape, slice: usize) -> Self {
+        let blocks = shape.blocks();
+        let most = (NEAR_BYTES / (TILE_ROWS * slice * 4).max(1)).clamp(1, blocks.max(1));
+        // Equal groups: a small one at the end would wait for all weights with little to multiply.
+        let near = blocks.div_ceil(blocks.div_ceil(most).max(1)).max(1);
+        Cut { blocks, steps: shape.steps(), near, slice }
+    }
+
+    /// The steps of each slice.
+    fn each_slice(self) -> impl Iterator<Item = Range<usize>> {
+        (0..self.steps).step_by(self.slice).map(move |first| first..self.steps.min(first + self.slice))
+    }
+}
+
+/// Calls `work` for parts of all blocks times all `units`, with something that every thread makes once.
 fn spread<S>(
-    shape: Shape,
+    cut: Cut,
     units: usize,
     many: bool,
     init: impl Fn() -> S + Sync,
     work: impl Fn(&mut S, Range<usize>, Range<usize>) + Sync,
 ) {
-    let blocks = shape.blocks();
-    let most = (NEAR_BYTES / shape.block_bytes().max(1)).clamp(1, blocks.max(1));
-    // Equal groups: a small one at the end would wait for all weights with little to multiply.
-    let near = blocks.div_ceil(blocks.div_ceil(most).max(1)).max(1);
+    let Cut { blocks, near, .. } = cut;
     let shares = shares(units, if many { 3 * rayon::current_num_threads() } else { 1 });
     let one = |own: &mut S, part: usize| {
         let (block, units) = (part / shares.len() * near, shares[part % shares.len()].clone());
@@ -84,12 +126,15 @@ struct Unit<'a> {
 }
 
 impl Unit<'_> {
-    /// The sums of one block, `[m, WIDTH]`; values beyond the unit's rows mean nothing.
-    fn multiply(&self, level: Level, x: &Rows, block: usize, sums: &mut [f32; TILE_ROWS * WIDTH]) {
+    /// The sums of `steps` of one block, `[m, WIDTH]`, added to those of the steps before; values beyond the unit's
+    /// rows mean nothing.
+    fn multiply(&self, level: Level, x: &Rows, block: usize, steps: Range<usize>, sums: &mut [f32]) {
         let (m, weight) = (x.shape.height(block), self.affine.weight);
-        let (x, steps) = (x.block(block), x.shape.steps());
+        let (x, fresh) = (x.block(block).steps(weight.kind, steps.clone()), steps.start == 0);
+        let bytes = weight.kind.panel_bytes(steps.start)..weight.kind.panel_bytes(steps.end);
         for (part, panel) in (self.rows.start / LANES..self.rows.end.div_ceil(LANES)).enumerate() {
-            let tile = Tile { steps, x, w: weight.panel(panel), fresh: true, stride: WIDTH };
+            let w = &weight.panel(panel)[bytes.clone()];
+            let tile = Tile { steps: steps.len(), x, w, fresh, stride: WIDTH };
             add_tile(level, weight.kind, &tile, &mut sums[part * LANES..(m - 1) * WIDTH + (part + 1) * LANES]);
         }
     }
@@ -130,14 +175,22 @@ pub(super) fn values(
     let multiplications = start * all.first().map_or(0, |affine| affine.weight.cols);
     assert_eq!(y.len(), start, "result size");
     let y = Out(y.as_mut_ptr().cast());
-    let init = || [0.0; TILE_ROWS * WIDTH];
-    spread(x.shape, list.len(), large(multiplications), init, |sums, blocks, numbers| {
+    let cut = Cut::slices(x.shape);
+    // Sums of a block that have seen all slices are used at once; the others must be kept.
+    let kept = if cut.slice < cut.steps { cut.near } else { 1 };
+    let init = || vec![0.0; kept * TILE_ROWS * WIDTH];
+    spread(cut, list.len(), large(multiplications), init, |sums, blocks, numbers| {
         for (unit, start) in &list[numbers] {
             let (bias, n, width) = (unit.bias(), unit.affine.weight.rows, unit.rows.len());
-            for block in blocks.clone() {
+            for (steps, block) in
+                cut.each_slice().flat_map(|steps| blocks.clone().map(move |block| (steps.clone(), block)))
+            {
+                let sums = &mut sums[(block - blocks.start) % kept * TILE_ROWS * WIDTH..][..TILE_ROWS * WIDTH];
+                let ready = steps.end == cut.steps;
                 let rows = x.shape.first(block)..x.shape.first(block + 1);
+                let rows = if ready { rows } else { 0..0 };
                 rows.clone().for_each(|row| fetch::to_write(y.at(start + row * n + unit.rows.start), width));
-                unit.multiply(level, x, block, sums);
+                unit.multiply(level, x, block, steps, sums);
                 for (row, sums) in rows.zip(sums.chunks_exact(WIDTH)) {
                     let at = start + row * n + unit.rows.start;
                     // SAFETY: the row is below t and the unit's rows are the matrix's, so the values lie inside the
@@ -160,13 +213,14 @@ pub(super) fn next(level: Level, all: &[Affine<'_>], x: &Rows, t: usize, between
     let out = next.out();
     let list: Vec<Vec<Unit<'_>>> = all.iter().map(|affine| units(affine, WIDTH).collect()).collect();
     let init = || ([0.0; TILE_ROWS * WIDTH], [[0.0; TILE_ROWS * WIDTH]; 2]);
-    spread(x.shape, list[0].len(), large(t * n * cols * all.len()), init, |(sums, ready), blocks, numbers| {
+    let (cut, steps) = (Cut::whole_rows(x.shape), 0..x.shape.steps());
+    spread(cut, list[0].len(), large(t * n * cols * all.len()), init, |(sums, ready), blocks, numbers| {
         for number in numbers {
             let biases = list.iter().map(|units| units[number].bias()).collect::<Vec<_>>();
             for block in blocks.clone() {
                 let m = x.shape.height(block);
                 for ((units, bias), ready) in list.iter().zip(&biases).zip(&mut *ready) {
-                    units[number].multiply(level, x, block, sums);
+                    units[number].multiply(level, x, block, steps.clone(), sums);
                     for (sums, ready) in sums.chunks_exact(WIDTH).zip(ready.chunks_exact_mut(WIDTH)).take(m) {
                         finish_at(level, sums, bias, Some(between), written(ready));
                     }

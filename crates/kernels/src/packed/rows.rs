@@ -76,11 +76,6 @@ impl Shape {
         (width.div_ceil(CHUNK), width.div_ceil(self.kind.span()))
     }
 
-    /// Bytes of a block of full height.
-    pub(crate) fn block_bytes(self) -> usize {
-        TILE_ROWS * self.steps() * 4
-    }
-
     /// First row of a block: heights differ by one at most.
     pub(crate) fn first(self, block: usize) -> usize {
         block * self.low + block.min(self.higher)
@@ -114,6 +109,21 @@ pub(crate) struct Block<'a> {
     pub(crate) scales: &'a [f32],
     /// `[spans, m]`, or empty.
     pub(crate) offsets: &'a [i32],
+}
+
+impl<'a> Block<'a> {
+    /// Some steps of it, the first and the last at the ends of spans and chunks.
+    pub(super) fn steps(self, kind: Kind, steps: Range<usize>) -> Block<'a> {
+        let part = |unit: usize| {
+            if kind.whole() { self.m * (4 * steps.start / unit)..self.m * (4 * steps.end).div_ceil(unit) } else { 0..0 }
+        };
+        Block {
+            m: self.m,
+            lanes: &self.lanes[self.m * steps.start..self.m * steps.end],
+            scales: &self.scales[part(CHUNK)],
+            offsets: &self.offsets[part(kind.span())],
+        }
+    }
 }
 
 /// Blocks that a thread packs in a row.

@@ -20,7 +20,7 @@ impl Places {
         Places { cores: cores.into(), leader: AtomicUsize::new(usize::MAX) }
     }
 
-    /// Called by the leader at the beginning of a loop.
+    /// Called by the leader at the beginning of a loop and between its parts.
     pub(super) fn leader_is_here(&self) {
         if !self.cores.is_empty() {
             self.leader.store(system::current().unwrap_or(usize::MAX), Ordering::Relaxed);
@@ -42,7 +42,7 @@ pub(super) struct Place<'a> {
 }
 
 impl Place<'_> {
-    /// Moves to a core of its own when the leader has moved.
+    /// Moves to a core of its own when the leader has moved; called between the parts of a loop.
     pub(super) fn keep_off_the_leader(&mut self) {
         let leader = self.places.leader.load(Ordering::Relaxed);
         if leader == self.leader {
