@@ -7,8 +7,8 @@ use std::mem::MaybeUninit;
 use super::weigh::{self, State};
 use super::{Inputs, Sequence};
 use crate::fetch;
-use crate::packed::rows::{Before, Rows};
-use crate::packed::tile::{Tile, add_tile};
+use crate::packed::rows::{Before, Block, Rows, Stack};
+use crate::packed::tile::{self, Tiles};
 use crate::packed::{LANES, layout};
 use crate::team;
 
@@ -21,7 +21,6 @@ const AHEAD: usize = 16;
 /// Keys and values of one head in one chunk, in the order of the tiles.
 struct Chunk {
     first: usize,
-    keys: usize,
     k: Rows,
     /// `[dim, keys]`.
     v: Rows,
@@ -75,7 +74,7 @@ fn chunks(inputs: &Inputs<'_>, s: &Sequence, kv: usize) -> Vec<Chunk> {
                 inputs.v.read(row(first + key), v)
             };
             let k = Rows::pack(kind, &k, keys, h.dim, Before::Keep, false);
-            Chunk { first, keys, k, v: Rows::from_columns(kind, h.dim, keys, v) }
+            Chunk { first, k, v: Rows::from_columns(kind, h.dim, keys, v) }
         })
         .collect()
 }
@@ -132,7 +131,9 @@ impl<'a> Panel<'a> {
         let Scratch { sums, scores, pairs } = scratch;
         let last = self.seen.iter().copied().max().unwrap_or(0);
         for chunk in chunks.iter().filter(|chunk| chunk.first < last) {
-            let scores = &mut scores[..chunk.keys * LANES];
+            // Keys after the last one that a query sees are left out, where all of a block are.
+            let keys = chunk.k.shape.end_of_block(last - chunk.first);
+            let scores = &mut scores[..keys * LANES];
             self.score(chunk, scores);
             let room = self.seen.map(|seen| seen.saturating_sub(chunk.first) as u32);
             let weights = weigh::weights(self.inputs.level, self.inputs.kind, scores, &room, &mut state, pairs);
@@ -145,23 +146,31 @@ impl<'a> Panel<'a> {
         self.write(sums, &state.sum, out);
     }
 
-    /// `scores` `[keys, LANES]`.
+    /// `scores` `[keys, LANES]` of the chunk's first keys.
     fn score(&self, chunk: &Chunk, scores: &mut [f32]) {
         self.multiply(&chunk.k, &self.packed, true, scores);
     }
 
-    /// Adds to `sums` `[dim, LANES]` (at first: to zero) the values times their weights.
+    /// Adds to `sums` `[dim, LANES]` (at first: to zero) the chunk's first values times their weights.
     fn gather(&self, chunk: &Chunk, weights: &[u8], fresh: bool, sums: &mut [f32]) {
         self.multiply(&chunk.v, weights, fresh, sums);
     }
 
-    /// Adds to `sums` (or to zero) all rows times one panel.
+    /// Adds to `sums` (or to zero) as many rows as it is for, as many steps of them as the panel has.
     fn multiply(&self, rows: &Rows, w: &[u8], fresh: bool, sums: &mut [f32]) {
-        let (Inputs { level, kind, .. }, steps) = (*self.inputs, rows.shape.steps());
+        let Inputs { level, kind, .. } = *self.inputs;
+        let (steps, all) = (w.len() / kind.panel_bytes(1), rows.shape.steps());
         let mut rest = sums;
-        for x in rows.each_block() {
-            let (sums, below) = rest.split_at_mut(x.m * LANES);
-            add_tile(level, kind, &Tile { steps, x, w, fresh, stride: LANES }, sums);
+        for Stack { m, blocks, lanes } in rows.stacks() {
+            let blocks = blocks.min(rest.len() / (m * LANES));
+            if blocks == 0 {
+                break;
+            }
+            let lanes = &lanes[..((blocks - 1) * all + steps) * m];
+            let x = Block { m, lanes, scales: &[], offsets: &[] };
+            let (sums, below) = rest.split_at_mut(blocks * m * LANES);
+            let tiles = Tiles { steps, x, blocks: (blocks, all * m), w, panels: (1, 0), fresh, stride: LANES };
+            tile::add(level, kind, &tiles, sums);
             rest = below;
         }
     }

@@ -342,7 +342,14 @@ impl Packed {
     }
 
     fn panel(&self, panel: usize) -> &[u8] {
+        self.panels(panel..panel + 1, 0..self.kind.steps(self.cols)).0
+    }
+
+    /// From the first of `steps` of the first of `panels` to the last of the last, and the bytes from one panel to the
+    /// next.
+    fn panels(&self, panels: Range<usize>, steps: Range<usize>) -> (&[u8], usize) {
         let size = self.kind.panel_bytes(self.kind.steps(self.cols));
-        &self.storage[panel * size..(panel + 1) * size]
+        let (first, last) = (self.kind.panel_bytes(steps.start), self.kind.panel_bytes(steps.end));
+        (&self.storage[panels.start * size + first..(panels.end - 1) * size + last], size)
     }
 }

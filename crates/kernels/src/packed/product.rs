@@ -4,7 +4,7 @@ use std::mem::MaybeUninit;
 use std::ops::Range;
 
 use super::rows::{Rows, Shape};
-use super::tile::{Tile, add_tile};
+use super::tile::{self, Tiles};
 use super::{Affine, Between, GROUP8, Kind, LANES, TILE_ROWS};
 use crate::activation;
 use crate::fetch;
@@ -130,13 +130,18 @@ impl Unit<'_> {
     /// rows mean nothing.
     fn multiply(&self, level: Level, x: &Rows, block: usize, steps: Range<usize>, sums: &mut [f32]) {
         let (m, weight) = (x.shape.height(block), self.affine.weight);
-        let (x, fresh) = (x.block(block).steps(weight.kind, steps.clone()), steps.start == 0);
-        let bytes = weight.kind.panel_bytes(steps.start)..weight.kind.panel_bytes(steps.end);
-        for (part, panel) in (self.rows.start / LANES..self.rows.end.div_ceil(LANES)).enumerate() {
-            let w = &weight.panel(panel)[bytes.clone()];
-            let tile = Tile { steps: steps.len(), x, w, fresh, stride: WIDTH };
-            add_tile(level, weight.kind, &tile, &mut sums[part * LANES..(m - 1) * WIDTH + (part + 1) * LANES]);
-        }
+        let panels = self.rows.start / LANES..self.rows.end.div_ceil(LANES);
+        let (w, bytes) = weight.panels(panels.clone(), steps.clone());
+        let tiles = Tiles {
+            steps: steps.len(),
+            x: x.block(block).steps(weight.kind, steps.clone()),
+            blocks: (1, 0),
+            w,
+            panels: (panels.len(), bytes),
+            fresh: steps.start == 0,
+            stride: WIDTH,
+        };
+        tile::add(level, weight.kind, &tiles, &mut sums[..(m - 1) * WIDTH + panels.len() * LANES]);
     }
 
     /// The bias of its rows, zeros where there is none.
@@ -267,6 +272,27 @@ per_level! {
     fn finish_added / finish_added_at(sums: &[f32], bias: &[f32], add: &[f32], to: &mut [MaybeUninit<f32>]) {
         for (((to, sum), bias), add) in to.iter_mut().zip(sums).zip(bias).zip(add) {
             to.write(sum + bias + add);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_rows_of_many_blocks_are_cut_into_whole_groups() {
+        let slices = |kind, t, cols| {
+            let cut = Cut::slices(Rows::room(kind, t, cols).shape);
+            let all: Vec<_> = cut.each_slice().collect();
+            assert!(all.windows(2).all(|pair| pair[0].end == pair[1].start && pair[0].end % (GROUP8 / 4) == 0));
+            assert_eq!((all[0].start, all[all.len() - 1].end), (0, cut.steps));
+            all.len()
+        };
+        for kind in Kind::ALL {
+            assert_eq!(slices(kind, 38, 1152), 1, "{kind:?}");
+            assert_eq!(slices(kind, 6, 11_110), 1, "{kind:?}: one block");
+            assert!(slices(kind, 38, 11_110) > 7, "{kind:?}");
         }
     }
 }

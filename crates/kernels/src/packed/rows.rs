@@ -81,6 +81,11 @@ impl Shape {
         block * self.low + block.min(self.higher)
     }
 
+    /// The end of the block that row `end - 1` is in, at most `t`.
+    pub(crate) fn end_of_block(self, end: usize) -> usize {
+        (0..=self.blocks()).map(|block| self.first(block)).find(|first| *first >= end).unwrap_or(self.t)
+    }
+
     pub(crate) fn height(self, block: usize) -> usize {
         self.low + usize::from(block < self.higher)
     }
@@ -111,9 +116,18 @@ pub(crate) struct Block<'a> {
     pub(crate) offsets: &'a [i32],
 }
 
+/// Blocks of equal height, of f32 or bf16.
+#[derive(Clone, Copy)]
+pub(crate) struct Stack<'a> {
+    pub(crate) m: usize,
+    pub(crate) blocks: usize,
+    /// Block after block, `[steps, m]` each.
+    pub(crate) lanes: &'a [u32],
+}
+
 impl<'a> Block<'a> {
     /// Some steps of it, the first and the last at the ends of spans and chunks.
-    pub(super) fn steps(self, kind: Kind, steps: Range<usize>) -> Block<'a> {
+    pub(crate) fn steps(self, kind: Kind, steps: Range<usize>) -> Block<'a> {
         let part = |unit: usize| {
             if kind.whole() { self.m * (4 * steps.start / unit)..self.m * (4 * steps.end).div_ceil(unit) } else { 0..0 }
         };
@@ -211,19 +225,19 @@ impl Rows {
         }
     }
 
-    /// All blocks in turn.
-    pub(crate) fn each_block(&self) -> impl Iterator<Item = Block<'_>> {
-        let (steps, (chunks, spans)) = (self.shape.steps(), self.shape.counts());
-        let (mut lanes, mut scales, mut offsets) = (&self.lanes[..], &self.scales[..], &self.offsets[..]);
-        (0..self.shape.blocks()).map(move |block| {
-            let m = self.shape.height(block);
-            Block {
-                m,
-                lanes: lanes.split_off(..m * steps).unwrap_or_default(),
-                scales: scales.split_off(..m * chunks).unwrap_or_default(),
-                offsets: offsets.split_off(..m * spans).unwrap_or_default(),
-            }
-        })
+    /// All blocks, those of equal height together: the first one, how many, and the words of each.
+    pub(crate) fn stacks(&self) -> impl Iterator<Item = Stack<'_>> {
+        let (shape, steps) = (self.shape, self.shape.steps());
+        [(0, shape.higher, shape.low + 1), (shape.higher, shape.blocks(), shape.low)].into_iter().filter_map(
+            move |(first, end, m)| {
+                let rows = shape.first(first)..shape.first(end);
+                (end > first).then(|| Stack {
+                    m,
+                    blocks: end - first,
+                    lanes: &self.lanes[rows.start * steps..rows.end * steps],
+                })
+            },
+        )
     }
 
     /// Where several jobs write the rows.

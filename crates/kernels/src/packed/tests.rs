@@ -9,6 +9,8 @@ fn sizes() -> Vec<(usize, usize, usize)> {
     all.extend((1..=9).map(|cols| (3, 5, cols)));
     all.extend((29..=36).map(|cols| (2, 34, cols)));
     all.extend([(5, 1, 255), (5, 31, 256), (13, 32, 257), (7, 64, 600), (2, 65, 1030), (0, 4, 4), (100, 96, 70)]);
+    // Rows so long that they are cut into slices, in every kind.
+    all.push((38, 3, 11_110));
     all
 }
 

@@ -18,7 +18,7 @@ struct Part {
 }
 
 /// # Safety
-/// The CPU has AVX2 and FMA; the sizes are those that `add_tile` checks.
+/// The CPU has AVX2 and FMA; the sizes are those that `add` in `tile` checks.
 #[target_feature(enable = "avx2,fma")]
 pub(super) unsafe fn add(kind: Kind, tile: &Tile<'_>, sums: &mut [f32]) {
     if tile.fresh {

@@ -5,7 +5,7 @@
 #![allow(clippy::needless_range_loop, reason = "loops over registers are unrolled by their numbers")]
 use std::arch::x86_64::*;
 
-use super::{CHUNK, GROUP, LANES, Tile};
+use super::{CHUNK, GROUP, LANES, Tiles};
 use crate::packed::{GROUP_BYTES, GROUP8, SCALES_BYTES, STEP_BYTES};
 
 /// Bytes ahead of which the panel is fetched to the second cache, from which it streams anyway when several rows are
@@ -22,36 +22,51 @@ macro_rules! by_height {
     };
 }
 
+/// Panels and blocks of `$tiles` in turn.
+macro_rules! each {
+    ($tiles:ident, $sums:ident, $m:ident, |$x:ident, $w:ident, $to:ident| $body:block) => {
+        for panel in 0..$tiles.panels.0 {
+            for block in 0..$tiles.blocks.0 {
+                let (mut $x, mut $w) = ($tiles.x.lanes.as_ptr(), $tiles.w.as_ptr());
+                ($x, $w) = ($x.add(block * $tiles.blocks.1), $w.add(panel * $tiles.panels.1));
+                let $to = $sums.add(block * $m * $tiles.stride + panel * LANES);
+                $body
+            }
+        }
+    };
+}
+
 /// Defines the tile of a kind whose chunk adds up in f32.
 macro_rules! float_tile {
     ($name:ident, $rows:ident, $features:literal, $dot:expr) => {
         /// # Safety
-        /// The CPU has the features; the sizes are those that `add_tile` checks.
+        /// The CPU has the features; the sizes are those that `add` checks.
         #[target_feature(enable = $features)]
-        pub(super) unsafe fn $name(tile: &Tile<'_>, sums: &mut [f32]) {
+        pub(super) unsafe fn $name(tiles: &Tiles<'_>, sums: &mut [f32]) {
             // SAFETY: as the caller promises.
-            unsafe { by_height!(tile.x.m, $rows(tile, sums.as_mut_ptr()), 1 2 3 4 5 6) }
+            unsafe { by_height!(tiles.x.m, $rows(tiles, sums.as_mut_ptr()), 1 2 3 4 5 6) }
         }
 
         #[target_feature(enable = $features)]
-        unsafe fn $rows<const M: usize>(tile: &Tile<'_>, sums: *mut f32) {
-            let (mut x, mut w) = (tile.x.lanes.as_ptr(), tile.w.as_ptr());
+        unsafe fn $rows<const M: usize>(tiles: &Tiles<'_>, sums: *mut f32) {
             // SAFETY: `x` has M words and `w` 128 bytes for each of `steps` steps, `sums` has M rows of 32 values.
             // The prefetch may name any address.
             unsafe {
-                let mut sum = begin::<M>(tile, sums);
-                for _ in 0..tile.steps {
-                    let (w0, w1) = (_mm512_loadu_ps(w.cast()), _mm512_loadu_ps(w.add(64).cast()));
-                    _mm_prefetch::<_MM_HINT_T1>(w.wrapping_add(AHEAD).cast());
-                    _mm_prefetch::<_MM_HINT_T1>(w.wrapping_add(AHEAD + 64).cast());
-                    for r in 0..M {
-                        let x = _mm512_set1_ps(f32::from_bits(*x.add(r)));
-                        sum[r] = [$dot(sum[r][0], x, w0), $dot(sum[r][1], x, w1)];
+                each!(tiles, sums, M, |x, w, to| {
+                    let mut sum = begin::<M>(tiles, to);
+                    for _ in 0..tiles.steps {
+                        let (w0, w1) = (_mm512_loadu_ps(w.cast()), _mm512_loadu_ps(w.add(64).cast()));
+                        _mm_prefetch::<_MM_HINT_T1>(w.wrapping_add(AHEAD).cast());
+                        _mm_prefetch::<_MM_HINT_T1>(w.wrapping_add(AHEAD + 64).cast());
+                        for r in 0..M {
+                            let x = _mm512_set1_ps(f32::from_bits(*x.add(r)));
+                            sum[r] = [$dot(sum[r][0], x, w0), $dot(sum[r][1], x, w1)];
+                        }
+                        x = x.add(M);
+                        w = w.add(STEP_BYTES);
                     }
-                    x = x.add(M);
-                    w = w.add(STEP_BYTES);
-                }
-                store(&sum, tile, sums);
+                    store(&sum, tiles, to);
+                });
             }
         }
     };
@@ -65,42 +80,43 @@ float_tile!(bf16, bf16_rows, "avx512f,avx512bf16", |sum, x, w| _mm512_dpbf16_ps(
 ));
 
 /// # Safety
-/// The CPU has VNNI; the sizes are those that `add_tile` checks.
+/// The CPU has VNNI; the sizes are those that `add` checks.
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
-pub(super) unsafe fn int8(tile: &Tile<'_>, sums: &mut [f32]) {
+pub(super) unsafe fn int8(tiles: &Tiles<'_>, sums: &mut [f32]) {
     // SAFETY: as the caller promises.
-    unsafe { by_height!(tile.x.m, int8_rows(tile, sums.as_mut_ptr()), 1 2 3 4 5 6) }
+    unsafe { by_height!(tiles.x.m, int8_rows(tiles, sums.as_mut_ptr()), 1 2 3 4 5 6) }
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
-unsafe fn int8_rows<const M: usize>(tile: &Tile<'_>, sums: *mut f32) {
-    let (mut x, mut w, mut left) = (tile.x.lanes.as_ptr(), tile.w.as_ptr(), tile.steps);
-    let (mut scales, mut offsets) = (tile.x.scales.as_ptr(), tile.x.offsets.as_ptr());
+unsafe fn int8_rows<const M: usize>(tiles: &Tiles<'_>, sums: *mut f32) {
     // SAFETY: as in `float_tile`; scales and offsets have M values for each chunk that is begun, the panel has its
     // scales after the steps of each group.
     unsafe {
-        let mut sum = begin::<M>(tile, sums);
-        while left > 0 {
-            let group = left.min(GROUP8 / 4);
-            let weight_scales = w.add(group * STEP_BYTES);
-            let mut rest = group;
-            while rest > 0 {
-                let steps = rest.min(CHUNK / 4);
-                let mut whole = [[_mm512_setzero_si512(); 2]; M];
-                for r in 0..M {
-                    whole[r] = [_mm512_set1_epi32(*offsets.add(r)); 2];
+        each!(tiles, sums, M, |x, w, to| {
+            let (mut scales, mut offsets) = (tiles.x.scales.as_ptr(), tiles.x.offsets.as_ptr());
+            let (mut sum, mut left) = (begin::<M>(tiles, to), tiles.steps);
+            while left > 0 {
+                let group = left.min(GROUP8 / 4);
+                let weight_scales = w.add(group * STEP_BYTES);
+                let mut rest = group;
+                while rest > 0 {
+                    let steps = rest.min(CHUNK / 4);
+                    let mut whole = [[_mm512_setzero_si512(); 2]; M];
+                    for r in 0..M {
+                        whole[r] = [_mm512_set1_epi32(*offsets.add(r)); 2];
+                    }
+                    add_products(&mut whole, x, w, steps);
+                    (x, w) = (x.add(steps * M), w.add(steps * STEP_BYTES));
+                    // Read only now: of a panel that streams from memory they arrive with the steps.
+                    add_scaled(&mut sum, &whole, scales_of(weight_scales), scales);
+                    (scales, offsets) = (scales.add(M), offsets.add(M));
+                    rest -= steps;
                 }
-                add_products(&mut whole, x, w, steps);
-                (x, w) = (x.add(steps * M), w.add(steps * STEP_BYTES));
-                // Read only now: of a panel that streams from memory they arrive with the steps.
-                add_scaled(&mut sum, &whole, scales_of(weight_scales), scales);
-                (scales, offsets) = (scales.add(M), offsets.add(M));
-                rest -= steps;
+                w = w.add(SCALES_BYTES);
+                left -= group;
             }
-            w = w.add(SCALES_BYTES);
-            left -= group;
-        }
-        store(&sum, tile, sums);
+            store(&sum, tiles, to);
+        });
     }
 }
 
@@ -126,67 +142,70 @@ unsafe fn add_products<const M: usize>(whole: &mut [[__m512i; 2]; M], x: *const 
 }
 
 /// # Safety
-/// The CPU has VNNI; the sizes are those that `add_tile` checks.
+/// The CPU has VNNI; the sizes are those that `add` checks.
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
-pub(super) unsafe fn int4(tile: &Tile<'_>, sums: &mut [f32]) {
+pub(super) unsafe fn int4(tiles: &Tiles<'_>, sums: &mut [f32]) {
     // SAFETY: as the caller promises.
-    unsafe { by_height!(tile.x.m, int4_rows(tile, sums.as_mut_ptr()), 1 2 3 4 5 6) }
+    unsafe { by_height!(tiles.x.m, int4_rows(tiles, sums.as_mut_ptr()), 1 2 3 4 5 6) }
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
-unsafe fn int4_rows<const M: usize>(tile: &Tile<'_>, sums: *mut f32) {
-    let (mut x, mut w) = (tile.x.lanes.as_ptr(), tile.w.as_ptr());
-    let (scales, mut offsets) = (tile.x.scales.as_ptr(), tile.x.offsets.as_ptr());
+unsafe fn int4_rows<const M: usize>(tiles: &Tiles<'_>, sums: *mut f32) {
     // SAFETY: `x` has 8 M words, the offsets M values and `w` GROUP_BYTES bytes for each group; scales has M values for
     // each chunk that is begun, `sums` M rows of 32.
     unsafe {
         let low = _mm512_set1_epi8(15);
-        let mut sum = begin::<M>(tile, sums);
-        for group in 0..tile.steps * 4 / GROUP {
-            let mut whole = [[_mm512_setzero_si512(); 2]; M];
-            for r in 0..M {
-                whole[r] = [_mm512_set1_epi32(*offsets.add(r)); 2];
-            }
-            for step in 0..4 {
-                let n0 = _mm512_loadu_si512(w.add(step * STEP_BYTES).cast());
-                let n1 = _mm512_loadu_si512(w.add(step * STEP_BYTES + 64).cast());
-                _mm_prefetch::<_MM_HINT_T1>(w.wrapping_add(AHEAD + STEP_BYTES * step).cast());
-                _mm_prefetch::<_MM_HINT_T1>(w.wrapping_add(AHEAD + STEP_BYTES * step + 64).cast());
-                let high = |n| _mm512_and_si512(_mm512_srli_epi16::<4>(n), low);
-                let (l0, l1) = (_mm512_and_si512(n0, low), _mm512_and_si512(n1, low));
-                let (h0, h1) = (high(n0), high(n1));
+        each!(tiles, sums, M, |x, w, to| {
+            let (scales, mut offsets) = (tiles.x.scales.as_ptr(), tiles.x.offsets.as_ptr());
+            let mut sum = begin::<M>(tiles, to);
+            for group in 0..tiles.steps * 4 / GROUP {
+                let mut whole = [[_mm512_setzero_si512(); 2]; M];
                 for r in 0..M {
-                    let near = _mm512_set1_epi32(*x.add(step * M + r) as i32);
-                    let far = _mm512_set1_epi32(*x.add((step + 4) * M + r) as i32);
-                    whole[r] = [_mm512_dpbusd_epi32(whole[r][0], l0, near), _mm512_dpbusd_epi32(whole[r][1], l1, near)];
-                    whole[r] = [_mm512_dpbusd_epi32(whole[r][0], h0, far), _mm512_dpbusd_epi32(whole[r][1], h1, far)];
+                    whole[r] = [_mm512_set1_epi32(*offsets.add(r)); 2];
                 }
+                for step in 0..4 {
+                    let n0 = _mm512_loadu_si512(w.add(step * STEP_BYTES).cast());
+                    let n1 = _mm512_loadu_si512(w.add(step * STEP_BYTES + 64).cast());
+                    _mm_prefetch::<_MM_HINT_T1>(w.wrapping_add(AHEAD + STEP_BYTES * step).cast());
+                    _mm_prefetch::<_MM_HINT_T1>(w.wrapping_add(AHEAD + STEP_BYTES * step + 64).cast());
+                    let high = |n| _mm512_and_si512(_mm512_srli_epi16::<4>(n), low);
+                    let (l0, l1) = (_mm512_and_si512(n0, low), _mm512_and_si512(n1, low));
+                    let (h0, h1) = (high(n0), high(n1));
+                    for r in 0..M {
+                        let near = _mm512_set1_epi32(*x.add(step * M + r) as i32);
+                        let far = _mm512_set1_epi32(*x.add((step + 4) * M + r) as i32);
+                        whole[r] =
+                            [_mm512_dpbusd_epi32(whole[r][0], l0, near), _mm512_dpbusd_epi32(whole[r][1], l1, near)];
+                        whole[r] =
+                            [_mm512_dpbusd_epi32(whole[r][0], h0, far), _mm512_dpbusd_epi32(whole[r][1], h1, far)];
+                    }
+                }
+                let weight_scales = scales_of(w.add(LANES * GROUP / 2));
+                add_scaled(&mut sum, &whole, weight_scales, scales.add(group * GROUP / CHUNK * M));
+                x = x.add(GROUP / 4 * M);
+                w = w.add(GROUP_BYTES);
+                offsets = offsets.add(M);
+                // The line of scales of a group, which is the last before the next one.
+                _mm_prefetch::<_MM_HINT_T1>(w.wrapping_add(AHEAD - 64).cast());
             }
-            let weight_scales = scales_of(w.add(LANES * GROUP / 2));
-            add_scaled(&mut sum, &whole, weight_scales, scales.add(group * GROUP / CHUNK * M));
-            x = x.add(GROUP / 4 * M);
-            w = w.add(GROUP_BYTES);
-            offsets = offsets.add(M);
-            // The line of scales of a group, which is the last before the next one.
-            _mm_prefetch::<_MM_HINT_T1>(w.wrapping_add(AHEAD - 64).cast());
-        }
-        store(&sum, tile, sums);
+            store(&sum, tiles, to);
+        });
     }
 }
 
 /// Zeros, or what `sums` holds.
 ///
 /// # Safety
-/// `sums` has M rows of 32 values, `tile.stride` apart.
+/// `sums` has M rows of 32 values, `tiles.stride` apart.
 #[inline]
 #[target_feature(enable = "avx512f")]
-unsafe fn begin<const M: usize>(tile: &Tile<'_>, sums: *const f32) -> [[__m512; 2]; M] {
+unsafe fn begin<const M: usize>(tiles: &Tiles<'_>, sums: *const f32) -> [[__m512; 2]; M] {
     let mut sum = [[_mm512_setzero_ps(); 2]; M];
-    if !tile.fresh {
+    if !tiles.fresh {
         for r in 0..M {
             // SAFETY: as the caller promises.
             sum[r] = unsafe {
-                let sums = sums.add(r * tile.stride);
+                let sums = sums.add(r * tiles.stride);
                 [_mm512_loadu_ps(sums), _mm512_loadu_ps(sums.add(16))]
             };
         }
@@ -195,15 +214,15 @@ unsafe fn begin<const M: usize>(tile: &Tile<'_>, sums: *const f32) -> [[__m512; 
 }
 
 /// # Safety
-/// `sums` has M rows of 32 values, `tile.stride` apart.
+/// `sums` has M rows of 32 values, `tiles.stride` apart.
 #[inline]
 #[target_feature(enable = "avx512f")]
-unsafe fn store<const M: usize>(sum: &[[__m512; 2]; M], tile: &Tile<'_>, sums: *mut f32) {
+unsafe fn store<const M: usize>(sum: &[[__m512; 2]; M], tiles: &Tiles<'_>, sums: *mut f32) {
     for r in 0..M {
         // SAFETY: as the caller promises.
         unsafe {
-            _mm512_storeu_ps(sums.add(r * tile.stride), sum[r][0]);
-            _mm512_storeu_ps(sums.add(r * tile.stride + 16), sum[r][1]);
+            _mm512_storeu_ps(sums.add(r * tiles.stride), sum[r][0]);
+            _mm512_storeu_ps(sums.add(r * tiles.stride + 16), sum[r][1]);
         }
     }
 }

@@ -55,7 +55,7 @@ macro_rules! by_height {
 }
 
 /// # Safety
-/// The CPU has `level`, which is not the portable one; the sizes are those that `add_tile` checks.
+/// The CPU has `level`, which is not the portable one; the sizes are those that `add` in `tile` checks.
 pub(super) unsafe fn add(level: Level, kind: Kind, tile: &Tile<'_>, sums: &mut [f32]) {
     if tile.fresh {
         sums.chunks_mut(tile.stride).for_each(|sums| sums[..LANES].fill(0.0));
