@@ -187,23 +187,22 @@ pub(super) fn values(
     spread(cut, list.len(), large(multiplications), init, |sums, blocks, numbers| {
         for (unit, start) in &list[numbers] {
             let (bias, n, width) = (unit.bias(), unit.affine.weight.rows, unit.rows.len());
-            for (steps, block) in
-                cut.each_slice().flat_map(|steps| blocks.clone().map(move |block| (steps.clone(), block)))
-            {
-                let sums = &mut sums[(block - blocks.start) % kept * TILE_ROWS * WIDTH..][..TILE_ROWS * WIDTH];
-                let ready = steps.end == cut.steps;
-                let rows = x.shape.first(block)..x.shape.first(block + 1);
-                let rows = if ready { rows } else { 0..0 };
-                rows.clone().for_each(|row| fetch::to_write(y.at(start + row * n + unit.rows.start), width));
-                unit.multiply(level, x, block, steps, sums);
-                for (row, sums) in rows.zip(sums.chunks_exact(WIDTH)) {
-                    let at = start + row * n + unit.rows.start;
-                    // SAFETY: the row is below t and the unit's rows are the matrix's, so the values lie inside the
-                    // result `[t, n]` of this matrix; no other job has this block and this unit.
-                    let to = unsafe { std::slice::from_raw_parts_mut(y.at(at), width) };
-                    match add {
-                        None => finish_at(level, sums, &bias, None, to),
-                        Some(add) => finish_added_at(level, sums, &bias, &add[at..at + width], to),
+            for steps in cut.each_slice() {
+                let last = steps.end == cut.steps;
+                for block in blocks.clone() {
+                    let sums = &mut sums[(block - blocks.start) % kept * TILE_ROWS * WIDTH..][..TILE_ROWS * WIDTH];
+                    let rows = if last { x.shape.first(block)..x.shape.first(block + 1) } else { 0..0 };
+                    rows.clone().for_each(|row| fetch::to_write(y.at(start + row * n + unit.rows.start), width));
+                    unit.multiply(level, x, block, steps.clone(), sums);
+                    for (row, sums) in rows.zip(sums.chunks_exact(WIDTH)) {
+                        let at = start + row * n + unit.rows.start;
+                        // SAFETY: the row is below t and the unit's rows are the matrix's, so the values lie inside the
+                        // result `[t, n]` of this matrix; no other job has this block and this unit.
+                        let to = unsafe { std::slice::from_raw_parts_mut(y.at(at), width) };
+                        match add {
+                            None => finish_at(level, sums, &bias, None, to),
+                            Some(add) => finish_added_at(level, sums, &bias, &add[at..at + width], to),
+                        }
                     }
                 }
             }

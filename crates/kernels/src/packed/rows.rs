@@ -225,7 +225,7 @@ impl Rows {
         }
     }
 
-    /// All blocks, those of equal height together: the first one, how many, and the words of each.
+    /// All blocks, those of equal height together.
     pub(crate) fn stacks(&self) -> impl Iterator<Item = Stack<'_>> {
         let (shape, steps) = (self.shape, self.shape.steps());
         [(0, shape.higher, shape.low + 1), (shape.higher, shape.blocks(), shape.low)].into_iter().filter_map(
