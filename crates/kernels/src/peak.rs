@@ -36,14 +36,13 @@ pub fn operations_a_second(kind: Kind, threads: usize) -> Option<f64> {
 /// Bytes a second that `threads` threads read from memory: `bytes` of their own each, more than the caches hold.
 pub fn bytes_a_second(threads: usize, bytes: usize) -> f64 {
     let size = bytes / 8 / PARTS;
-    let data: Vec<Vec<u64>> = (0..threads).into_par_iter().map(|n| vec![n as u64 + 1; bytes / 8]).collect();
+    let data: Vec<Vec<u64>> = (0..threads * PARTS).into_par_iter().map(|n| vec![n as u64 + 1; size]).collect();
     let Ok(pool) = rayon::ThreadPoolBuilder::new().num_threads(threads).build() else { return 0.0 };
     let read = || {
         let clock = Instant::now();
-        let part = |n: usize| &data[n % threads][n / threads * size..][..size];
-        let sums = pool.install(|| team::map(threads * PARTS, |n| sum(part(n))));
-        let good = sums.iter().enumerate().all(|(n, sum)| *sum == ((n % threads) as u64 + 1) * size as u64);
-        if good { (threads * PARTS * size * 8) as f64 / clock.elapsed().as_secs_f64() } else { 0.0 }
+        let sums = pool.install(|| team::map(data.len(), |n| sum(&data[n])));
+        let good = sums.iter().enumerate().all(|(n, sum)| *sum == (n as u64 + 1) * size as u64);
+        if good { (data.len() * size * 8) as f64 / clock.elapsed().as_secs_f64() } else { 0.0 }
     };
     (0..3).map(|_| read()).fold(0.0, f64::max)
 }

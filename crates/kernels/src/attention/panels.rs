@@ -7,7 +7,7 @@ use std::mem::MaybeUninit;
 use super::weigh::{self, State};
 use super::{Inputs, Sequence};
 use crate::fetch;
-use crate::packed::rows::{Before, Block, Rows, Stack};
+use crate::packed::rows::{Before, Block, Rows};
 use crate::packed::tile::{self, Tiles};
 use crate::packed::{LANES, layout};
 use crate::team;
@@ -161,15 +161,14 @@ impl<'a> Panel<'a> {
         let Inputs { level, kind, .. } = *self.inputs;
         let (steps, all) = (w.len() / kind.panel_bytes(1), rows.shape.steps());
         let mut rest = sums;
-        for Stack { m, blocks, lanes } in rows.stacks() {
-            let blocks = blocks.min(rest.len() / (m * LANES));
+        for (blocks, x) in rows.stacks() {
+            let blocks = blocks.min(rest.len() / (x.m * LANES));
             if blocks == 0 {
                 break;
             }
-            let lanes = &lanes[..((blocks - 1) * all + steps) * m];
-            let x = Block { m, lanes, scales: &[], offsets: &[] };
-            let (sums, below) = rest.split_at_mut(blocks * m * LANES);
-            let tiles = Tiles { steps, x, blocks: (blocks, all * m), w, panels: (1, 0), fresh, stride: LANES };
+            let x = Block { lanes: &x.lanes[..((blocks - 1) * all + steps) * x.m], ..x };
+            let (sums, below) = rest.split_at_mut(blocks * x.m * LANES);
+            let tiles = Tiles { steps, x, blocks: (blocks, all * x.m), w, panels: (1, 0), fresh, stride: LANES };
             tile::add(level, kind, &tiles, sums);
             rest = below;
         }

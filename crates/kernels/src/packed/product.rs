@@ -134,7 +134,7 @@ impl Unit<'_> {
         let (w, bytes) = weight.panels(panels.clone(), steps.clone());
         let tiles = Tiles {
             steps: steps.len(),
-            x: x.block(block).steps(weight.kind, steps.clone()),
+            x: x.block(block, steps.clone()),
             blocks: (1, 0),
             w,
             panels: (panels.len(), bytes),

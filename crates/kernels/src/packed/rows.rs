@@ -83,11 +83,23 @@ impl Shape {
 
     /// The end of the block that row `end - 1` is in, at most `t`.
     pub(crate) fn end_of_block(self, end: usize) -> usize {
-        (0..=self.blocks()).map(|block| self.first(block)).find(|first| *first >= end).unwrap_or(self.t)
+        let (end, high) = (end.min(self.t), self.higher * (self.low + 1));
+        if end <= high { end.next_multiple_of(self.low + 1) } else { high + (end - high).next_multiple_of(self.low) }
     }
 
     pub(crate) fn height(self, block: usize) -> usize {
         self.low + usize::from(block < self.higher)
+    }
+
+    /// Where some steps of a block lie among all lanes, scales and offsets; the first step and the last are at the ends
+    /// of chunks and spans.
+    fn places(self, block: usize, steps: Range<usize>) -> [Range<usize>; 3] {
+        let (first, m, (chunks, spans)) = (self.first(block), self.height(block), self.counts());
+        let range = |all: usize, part: Range<usize>| first * all + part.start * m..first * all + part.end * m;
+        let beside = |all: usize, unit: usize| {
+            if all == 0 { 0..0 } else { range(all, 4 * steps.start / unit..(4 * steps.end).div_ceil(unit)) }
+        };
+        [range(self.steps(), steps.clone()), beside(chunks, CHUNK), beside(spans, self.kind.span())]
     }
 }
 
@@ -103,7 +115,7 @@ pub(crate) struct Rows {
     offsets: Vec<i32>,
 }
 
-/// What a tile reads: one block.
+/// What tiles read: a block, some steps of it, or, in f32 and bf16, several blocks of equal height.
 #[derive(Clone, Copy)]
 pub(crate) struct Block<'a> {
     /// Its rows, `1..=TILE_ROWS`.
@@ -114,30 +126,6 @@ pub(crate) struct Block<'a> {
     pub(crate) scales: &'a [f32],
     /// `[spans, m]`, or empty.
     pub(crate) offsets: &'a [i32],
-}
-
-/// Blocks of equal height, of f32 or bf16.
-#[derive(Clone, Copy)]
-pub(crate) struct Stack<'a> {
-    pub(crate) m: usize,
-    pub(crate) blocks: usize,
-    /// Block after block, `[steps, m]` each.
-    pub(crate) lanes: &'a [u32],
-}
-
-impl<'a> Block<'a> {
-    /// Some steps of it, the first and the last at the ends of spans and chunks.
-    pub(crate) fn steps(self, kind: Kind, steps: Range<usize>) -> Block<'a> {
-        let part = |unit: usize| {
-            if kind.whole() { self.m * (4 * steps.start / unit)..self.m * (4 * steps.end).div_ceil(unit) } else { 0..0 }
-        };
-        Block {
-            m: self.m,
-            lanes: &self.lanes[self.m * steps.start..self.m * steps.end],
-            scales: &self.scales[part(CHUNK)],
-            offsets: &self.offsets[part(kind.span())],
-        }
-    }
 }
 
 /// Blocks that a thread packs in a row.
@@ -214,30 +202,25 @@ impl Rows {
         rows
     }
 
-    pub(crate) fn block(&self, block: usize) -> Block<'_> {
-        let (first, last) = (self.shape.first(block), self.shape.first(block + 1));
-        let (steps, (chunks, spans)) = (self.shape.steps(), self.shape.counts());
+    /// Some steps of a block, the first and the last at the ends of chunks and spans.
+    pub(crate) fn block(&self, block: usize, steps: Range<usize>) -> Block<'_> {
+        let [lanes, scales, offsets] = self.shape.places(block, steps);
         Block {
-            m: last - first,
-            lanes: &self.lanes[first * steps..last * steps],
-            scales: &self.scales[first * chunks..last * chunks],
-            offsets: &self.offsets[first * spans..last * spans],
+            m: self.shape.height(block),
+            lanes: &self.lanes[lanes],
+            scales: &self.scales[scales],
+            offsets: &self.offsets[offsets],
         }
     }
 
-    /// All blocks, those of equal height together.
-    pub(crate) fn stacks(&self) -> impl Iterator<Item = Stack<'_>> {
+    /// All blocks, those of equal height together, with their number; f32 and bf16 only.
+    pub(crate) fn stacks(&self) -> impl Iterator<Item = (usize, Block<'_>)> {
         let (shape, steps) = (self.shape, self.shape.steps());
-        [(0, shape.higher, shape.low + 1), (shape.higher, shape.blocks(), shape.low)].into_iter().filter_map(
-            move |(first, end, m)| {
-                let rows = shape.first(first)..shape.first(end);
-                (end > first).then(|| Stack {
-                    m,
-                    blocks: end - first,
-                    lanes: &self.lanes[rows.start * steps..rows.end * steps],
-                })
-            },
-        )
+        let all = [(0..shape.higher, shape.low + 1), (shape.higher..shape.blocks(), shape.low)];
+        all.into_iter().filter(|(blocks, _)| !blocks.is_empty()).map(move |(blocks, m)| {
+            let lanes = &self.lanes[shape.first(blocks.start) * steps..shape.first(blocks.end) * steps];
+            (blocks.len(), Block { m, lanes, scales: &[], offsets: &[] })
+        })
     }
 
     /// Where several jobs write the rows.
@@ -287,15 +270,9 @@ impl RowsOut {
         assert!(block < self.shape.blocks() && columns.end <= cols, "place of packed rows");
         assert!(columns.start.is_multiple_of(GROUP8), "first column of packed rows");
         assert!(columns.end == cols || columns.end.is_multiple_of(GROUP8), "last column of packed rows");
-        let (first, m) = (self.shape.first(block), self.shape.height(block));
-        let (steps, (chunks, spans)) = (self.shape.steps(), self.shape.counts());
-        let end = if columns.end == cols { steps * kind.per_step() } else { columns.end };
-        // Where units of so many columns lie, of which a row has `all`.
-        let range = |unit: usize, all: usize| {
-            let (from, to) = (columns.start / unit, end.div_ceil(unit));
-            if all == 0 { 0..0 } else { first * all + from * m..first * all + to * m }
-        };
-        let (lanes, scales, offsets) = (range(kind.per_step(), steps), range(CHUNK, chunks), range(kind.span(), spans));
+        let (all, per_step) = (self.shape.steps(), kind.per_step());
+        let end = if columns.end == cols { all } else { columns.end / per_step };
+        let [lanes, scales, offsets] = self.shape.places(block, columns.start / per_step..end);
         // SAFETY: the ranges lie inside the block's own parts of the three arrays, because the columns lie inside the
         // row; as the caller promises, nobody else has them.
         let part = unsafe {
@@ -305,7 +282,7 @@ impl RowsOut {
                 offsets: std::slice::from_raw_parts_mut(self.offsets.add(offsets.start), offsets.len()),
             }
         };
-        part.write(kind, m, values, columns.len());
+        part.write(kind, self.shape.height(block), values, columns.len());
     }
 }
 
@@ -378,6 +355,22 @@ per_level! {
     fn side_by_side / side_by_side_at(x: &[f32], y: &[f32], words: &mut [u32]) {
         for ((word, x), y) in words.iter_mut().zip(x).zip(y) {
             *word = u32::from(bf16(*x)) | u32::from(bf16(*y)) << 16;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_of_a_block_is_the_first_row_of_the_next() {
+        for t in 1..60 {
+            let shape = Shape::new(Kind::F32, t, 1);
+            for end in 1..70 {
+                let want = (0..=shape.blocks()).map(|block| shape.first(block)).find(|first| *first >= end);
+                assert_eq!(shape.end_of_block(end), want.unwrap_or(t), "{end} of {t}");
+            }
         }
     }
 }

@@ -27,8 +27,8 @@ macro_rules! each {
     ($tiles:ident, $sums:ident, $m:ident, |$x:ident, $w:ident, $to:ident| $body:block) => {
         for panel in 0..$tiles.panels.0 {
             for block in 0..$tiles.blocks.0 {
-                let (mut $x, mut $w) = ($tiles.x.lanes.as_ptr(), $tiles.w.as_ptr());
-                ($x, $w) = ($x.add(block * $tiles.blocks.1), $w.add(panel * $tiles.panels.1));
+                let mut $x = $tiles.x.lanes.as_ptr().add(block * $tiles.blocks.1);
+                let mut $w = $tiles.w.as_ptr().add(panel * $tiles.panels.1);
                 let $to = $sums.add(block * $m * $tiles.stride + panel * LANES);
                 $body
             }
