@@ -4,6 +4,9 @@
 set shell := ["bash", "-euo", "pipefail", "-c"]
 
 python := ".venv/bin/python"
+# A driver runs the code of compilers up to its own CUDA version: 13.0 needs a driver of 580 or later.
+cuda_wheels := "cuda-toolkit[nvcc,nvvm,crt,cudart,cccl,cublas,curand,nvrtc]==13.0.2"
+cuda_home := justfile_directory() / "target/cuda-venv/toolkit"
 
 # What recipes there are.
 default:
@@ -47,16 +50,48 @@ lint:
 doc:
     RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
 
-# Benchmarks of the kernels; each checks its answer. ARGS are divan's: part of a row's path, `--max-time 1`.
+# Benchmarks of the kernels; each checks its result. ARGS are divan's: part of a row's path, `--max-time 1`.
 bench *ARGS:
     cargo bench -p zoetrope-kernels -- {{ARGS}}
 
-# The kernels' tests, at every instruction level of this machine, under the address sanitizer.
+# The tests of the crates with `unsafe` code, at every instruction set of this machine, under the address sanitizer.
 sanitize:
     RUSTC_BOOTSTRAP=1 RUSTFLAGS="-Zsanitizer=address" CARGO_TARGET_DIR=target/sanitize \
-      cargo test -p zoetrope-kernels --lib --target "$(rustc -vV | sed -n 's/^host: //p')"
+      cargo test -p zoetrope-kernels -p zoetrope-system --lib --target "$(rustc -vV | sed -n 's/^host: //p')"
 
-# Licences, bans and sources of dependencies.
+# Downloads 680 MB and takes 1.2 GB of disk. Needs Python and a C compiler, no GPU and no driver.
+# The CUDA toolkit in target/cuda-venv: NVIDIA's wheels, the names a linker looks for, a stub of the driver's library.
+cuda-toolkit:
+    test -x target/cuda-venv/bin/python || python3 -m venv target/cuda-venv
+    target/cuda-venv/bin/python -m pip install --quiet "{{cuda_wheels}}"
+    cd target/cuda-venv && ln -sfn lib/python3*/site-packages/nvidia/cu13 toolkit
+    cd {{cuda_home}}/lib && for library in cublas cublasLt cudart curand nvrtc; do \
+      ln -sf lib$library.so.* lib$library.so; \
+    done
+    mkdir -p {{cuda_home}}/lib/stubs
+    grep -ohE '\bcu[A-Z][A-Za-z0-9_]*' {{cuda_home}}/include/cuda*.h | sort -u \
+      | sed 's/.*/int &(void) { return 34; } \/\* CUDA_ERROR_STUB_LIBRARY *\//' \
+      | cc -shared -fPIC -w -Wl,-soname,libcuda.so.1 -x c - -o {{cuda_home}}/lib/stubs/libcuda.so
+    ln -sf libcuda.so {{cuda_home}}/lib/stubs/libcuda.so.1
+
+# Compiles candle's kernels for `cap`, the compute capability of the oldest card: 80 (A100) runs on later cards too, whose
+# driver compiles them once; 90 runs on H100 and H200 alone. It starts with LD_LIBRARY_PATH=target/cuda-venv/toolkit/lib,
+# and on a machine without the driver with target/cuda-venv/toolkit/lib/stubs there as well.
+# The program for NVIDIA GPUs, in target/cuda/release.
+cuda-build cap="80": cuda-toolkit
+    CUDA_HOME={{cuda_home}} PATH="{{cuda_home}}/bin:$PATH" CUDA_COMPUTE_CAP={{cap}} CUDAFORGE_THREADS={{num_cpus()}} \
+      CARGO_TARGET_DIR=target/cuda cargo build --release --features cuda
+
+# Builds what a GPU is checked with and packs it into target/gpu-check (about 20 MB). Where there is a GPU it is checked at
+# once; else carry the repository with that folder to a machine with one, and run bench/gpu_check.sh there.
+# Contract test, answers and speeds on an NVIDIA GPU, in eight minutes.
+gpu-check cap="80": (cuda-build cap)
+    CUDA_HOME={{cuda_home}} PATH="{{cuda_home}}/bin:$PATH" CUDA_COMPUTE_CAP={{cap}} CARGO_TARGET_DIR=target/cuda \
+      cargo test --release --features zoetrope-models/cuda -p zoetrope-models --test contract --no-run
+    bash bench/gpu_pack.sh target/cuda/release
+    if command -v nvidia-smi >/dev/null; then bash bench/gpu_check.sh; fi
+
+# Licenses, bans and sources of dependencies.
 deny:
     command -v cargo-deny >/dev/null || cargo install cargo-deny --locked
     cargo deny check bans licenses sources

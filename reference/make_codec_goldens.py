@@ -1,10 +1,10 @@
-"""Makes the tiny clips of crates/media/tests/data/codec and what FFmpeg (through PyAV) decodes from them.
+"""Makes the tiny clips of crates/media/tests/golden/codec and what FFmpeg (through PyAV) decodes from them.
 
-    python reference/make_codec_goldens.py crates/media/tests/data/codec
+    python reference/make_codec_goldens.py crates/media/tests/golden/codec
 
 Needs av and numpy (versions in reference/requirements.txt). Every clip is drawn here. `frames.txt` lists, for every
 frame: clip, presentation time as ticks/scale, width, height, CRC-32 of its RGB bytes (rotated for display) and the mean
-of the bytes. `colour.txt` lists single pixels: matrix code, full range, y, u, v and the RGB that FFmpeg makes of them.
+of the bytes. `color.txt` lists single pixels: matrix code, full range, y, u, v and the RGB that FFmpeg makes of them.
 """
 
 import fractions
@@ -144,7 +144,7 @@ def list_frames(folder):
     (folder / "frames.txt").write_text("\n".join(lines) + "\n")
 
 
-def list_colours(folder):
+def list_colors(folder):
     """FFmpeg's RGB of single pixels for every matrix, range and a grid of values."""
     values = [0, 16, 17, 60, 97, 128, 140, 200, 235, 240, 255]
     triples = [(y, u, v) for y in values for u in values[::2] for v in values[::2]]
@@ -158,7 +158,7 @@ def list_colours(folder):
                 frame.colorspace, frame.color_range = matrix, 2 if full else 1
                 r, g, b = frame.to_ndarray(format="rgb24")[0, 0]
                 lines.append(f"{matrix} {full} {y} {u} {v} {r} {g} {b}")
-    (folder / "colour.txt").write_text("\n".join(lines) + "\n")
+    (folder / "color.txt").write_text("\n".join(lines) + "\n")
 
 
 def main():
@@ -167,7 +167,7 @@ def main():
     folder.mkdir(parents=True, exist_ok=True)
     make(folder)
     list_frames(folder)
-    list_colours(folder)
+    list_colors(folder)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Small media files and what FFmpeg says about them, for the container readers' tests.
 
-Writes `crates/media/tests/data/containers/*` (a moving gradient, 128x96, 25 frames a second, made here, no outside material) and
-`crates/media/tests/data/containers/goldens.txt`: for each file one block with the clock, every packet in decoding order
+Writes `crates/media/tests/golden/containers/*` (a moving gradient, 128x96, 25 frames per second, made here, no outside material) and
+`crates/media/tests/golden/containers/goldens.txt`: for each file one block with the clock, every packet in decoding order
 (pts, dts, key, shown, size, CRC-32 of its bytes) and every decoded frame's time, as PyAV reports them.
 
 Run: python reference/make_media_goldens.py   (needs `pip install av numpy`; made with PyAV 18.1.0)

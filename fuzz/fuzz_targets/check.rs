@@ -1,14 +1,15 @@
 //! What holds for every container whatever the bytes: no panic, no hang, no table beyond the limits, and a listed
 //! sample reads as many bytes as the list says.
 
-use zoetrope_media::container::{self, source::Source};
-use zoetrope_media::track::Container;
+use zoetrope_media::container;
+use zoetrope_media::container::byte_source::ByteSource;
+use zoetrope_media::container::track::Container;
 use zoetrope_media::{Limits, MediaError};
 
 /// Reads `data` as `kind` and checks what came out.
 pub fn check(data: &[u8], kind: Container) {
     let limits = Limits { samples: 20_000, sample_bytes: 1 << 20, header_bytes: 4 << 20, ..Limits::default() };
-    let source = Source::from_bytes(data);
+    let source = ByteSource::from_bytes(data);
     let _ = container::sniff(&source);
     let movie = match container::read(&source, kind, &limits) {
         Ok(movie) => movie,

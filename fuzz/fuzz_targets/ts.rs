@@ -2,4 +2,4 @@
 
 mod check;
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| check::check(data, zoetrope_media::track::Container::Ts));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| check::check(data, zoetrope_media::container::track::Container::Ts));

@@ -4,9 +4,10 @@ use std::io::{self, ErrorKind};
 use std::process::ExitCode;
 
 use zoetrope_engine::EngineError;
+use zoetrope_hub::HubError;
+use zoetrope_lab::LabError;
 use zoetrope_media::MediaError;
 use zoetrope_models::error::ModelError;
-use zoetrope_models::hub::HubError;
 
 /// Why a command did not succeed.
 #[derive(Debug)]
@@ -69,6 +70,17 @@ impl From<EngineError> for Failure {
     }
 }
 
+impl From<LabError> for Failure {
+    fn from(error: LabError) -> Self {
+        match error {
+            LabError::Model(error) => error.into(),
+            LabError::Engine(error) => error.into(),
+            LabError::Cancelled => Failure::Interrupted,
+            other => Failure::new(other.to_string()),
+        }
+    }
+}
+
 impl From<ModelError> for Failure {
     fn from(error: ModelError) -> Self {
         let hint = match &error {
@@ -103,7 +115,7 @@ impl From<io::Error> for Failure {
     }
 }
 
-/// An error of the media room about the file `name`.
+/// An error of the `media` crate about the file `name`.
 pub(crate) fn media(name: &str, error: &MediaError) -> Failure {
     let (text, hint) = match error {
         MediaError::Io(error) => (io_words(error), io_hint(error)),

@@ -1,6 +1,6 @@
 //! The `zoetrope` binary: questions about images and videos, answered by video-language models.
 //!
-//! `cli` is the manual; each subcommand is one file in `commands`. This room is the only one that knows the terminal
+//! `cli` is the manual; each subcommand is one file in `commands`. This crate is the only one that knows the terminal
 //! and the JSON that goes over it. Deliberately absent: arithmetic, decoding, model code.
 #![forbid(unsafe_code)]
 
@@ -17,12 +17,17 @@ mod report;
 use std::process::ExitCode;
 
 use clap::Parser;
+use zoetrope_system::malloc;
 
 use cli::{Cli, Command};
 use failure::Failure;
 
 fn main() -> ExitCode {
+    malloc::retain_freed();
     let cli = Cli::parse();
+    if matches!(cli.command, Command::Train(_)) {
+        commands::train::prepare_process();
+    }
     cli.common.apply();
     // On a thread of the pool, so that parallel work begins without waking anyone to hand it over.
     match rayon::scope(|_| run(&cli)) {
@@ -45,7 +50,7 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         Command::Train(args) => commands::train::run(args, common),
         Command::Eval(args) => commands::eval::run(args, common),
         Command::Bench(args) => commands::bench::run(args, common),
-        Command::Draw(args) => commands::draw::run(args, common),
+        Command::Synth(args) => commands::synth::run(args, common),
         Command::DecodeChild => commands::decode_child::run(),
     }
 }

@@ -40,7 +40,7 @@ impl Bars {
     }
 
     /// Follows an event of the engine.
-    pub(crate) fn event(&mut self, event: &Event<'_>) {
+    pub(crate) fn event(&mut self, event: &Event) {
         match *event {
             Event::Planned(_) => self.stop_spinning(),
             Event::Decoding { done, total } => step(&self.all, &mut self.decode, "decode", "frames", done, total),

@@ -1,25 +1,25 @@
 //! What is said after an answer: a closing line for people, one object for programs.
 
 use serde::Serialize;
-use zoetrope_engine::{Answer, FinishReason, ItemUsed, Timings, TokenCounts};
-use zoetrope_models::contract::MediaKind;
+use zoetrope_engine::{Answer, FinishReason, MediaUsage, Timings, TokenCounts};
+use zoetrope_models::contract::media_plan::MediaKind;
 
 /// The object that `--json` prints.
 #[derive(Serialize)]
-pub(crate) struct Report<'a> {
+pub(crate) struct AnswerOutput<'a> {
     model: &'a str,
     question: &'a str,
     answer: &'a str,
     finish_reason: FinishReason,
-    media: &'a [ItemUsed],
+    media: &'a [MediaUsage],
     tokens: &'a TokenCounts,
     timings: &'a Timings,
 }
 
-impl<'a> Report<'a> {
+impl<'a> AnswerOutput<'a> {
     /// About `answer` of the model that the user calls `model`.
     pub(crate) fn new(model: &'a str, question: &'a str, answer: &'a Answer) -> Self {
-        Report {
+        AnswerOutput {
             model,
             question,
             answer: answer.text.trim(),
@@ -49,10 +49,10 @@ pub(crate) fn closing_line(answer: &Answer) -> String {
     format!("[{}]", parts.join(" | "))
 }
 
-fn media_words(media: &[ItemUsed]) -> String {
+fn media_words(media: &[MediaUsage]) -> String {
     let of = |kind| media.iter().filter(move |item| item.kind == kind);
     let frames: usize = of(MediaKind::Video).map(|item| item.frames.len()).sum();
-    let lost: usize = media.iter().map(|item| item.lost).sum();
+    let lost: usize = media.iter().map(|item| item.undecodable).sum();
     let mut words = Vec::new();
     if frames > 0 {
         words.push(format!("{} of {}", count(frames, "frame"), count(of(MediaKind::Video).count(), "video")));
@@ -88,19 +88,21 @@ fn count(n: usize, what: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use zoetrope_models::contract::media_plan::View;
+
     use super::*;
 
-    fn item(kind: MediaKind, frames: usize) -> ItemUsed {
-        let frame = zoetrope_engine::FrameUsed { index: 0, time: 0.0, stamp: 0.0, tokens: 4 };
+    fn item(kind: MediaKind, frames: usize) -> MediaUsage {
+        let frame = zoetrope_engine::FrameUsage { index: 0, time: 0.0, prompt_time: 0.0, tokens: 4 };
         let frames = vec![frame; frames];
-        ItemUsed {
+        MediaUsage {
             name: "x".into(),
             kind,
             source: (8, 8),
-            resized: (28, 28),
+            views: vec![View::whole((8, 8), (28, 28), (2, 2))],
             frames,
-            lost: 0,
-            tokens_before: 4,
+            undecodable: 0,
+            tokens_before_pruning: 4,
             tokens: 4,
         }
     }

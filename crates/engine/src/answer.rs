@@ -1,13 +1,13 @@
 //! What comes back: the text, why it ended, which frames were used, tokens by modality, times.
 
 use serde::Serialize;
-use zoetrope_models::contract::MediaKind;
+use zoetrope_models::contract::media_plan::{MediaKind, View};
 
 /// Why an answer ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum FinishReason {
-    /// The model ended its turn or a stop string was met.
+    /// The model ended its turn or a stop text was met.
     Stop,
     /// The token budget of the answer, or the room in the model's positions, was used up.
     Length,
@@ -19,34 +19,34 @@ pub enum FinishReason {
 
 /// One frame that the model saw.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct FrameUsed {
+pub struct FrameUsage {
     /// Index in presentation order, from 0.
     pub index: usize,
-    /// Presentation time in seconds on the source's clock.
+    /// Presentation time in seconds on the media's clock.
     pub time: f64,
     /// The time that the prompt told the model.
-    pub stamp: f64,
-    /// Visual tokens of this frame that survived pruning.
+    pub prompt_time: f64,
+    /// Visual tokens of this frame after pruning. Where several frames share tokens, the first one has them.
     pub tokens: usize,
 }
 
 /// One picture or video of the conversation.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct ItemUsed {
+pub struct MediaUsage {
     /// As the caller named it.
     pub name: String,
     /// Picture or video.
     pub kind: MediaKind,
     /// Size of the source (width, height), as displayed.
     pub source: (u32, u32),
-    /// Size as the model saw it (width, height).
-    pub resized: (u32, u32),
+    /// How every frame was shown.
+    pub views: Vec<View>,
     /// Frames, in order.
-    pub frames: Vec<FrameUsed>,
+    pub frames: Vec<FrameUsage>,
     /// Planned frames that could not be decoded and were left out.
-    pub lost: usize,
+    pub undecodable: usize,
     /// Visual tokens of these frames before pruning.
-    pub tokens_before: usize,
+    pub tokens_before_pruning: usize,
     /// Visual tokens that the model read.
     pub tokens: usize,
 }
@@ -54,7 +54,7 @@ pub struct ItemUsed {
 /// Tokens of a request by modality.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct TokenCounts {
-    /// Text of the prompt: template, stamps, questions, earlier answers.
+    /// Text of the prompt: template, times, questions, earlier answers.
     pub text: usize,
     /// Visual tokens of pictures.
     pub image: usize,
@@ -93,7 +93,7 @@ pub struct Answer {
     /// Why it ended.
     pub finish_reason: FinishReason,
     /// The media of the conversation in order of appearance.
-    pub media: Vec<ItemUsed>,
+    pub media: Vec<MediaUsage>,
     /// Tokens by modality.
     pub tokens: TokenCounts,
     /// Seconds by stage.

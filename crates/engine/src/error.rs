@@ -1,4 +1,4 @@
-//! The errors of this room, by who must act.
+//! The errors of this crate, by who must act.
 
 use zoetrope_media::MediaError;
 use zoetrope_models::error::ModelError;
@@ -26,13 +26,13 @@ pub enum EngineError {
     Media {
         /// The medium, as the caller named it.
         name: String,
-        /// What the media room says.
+        /// What the `media` crate says.
         error: MediaError,
     },
-    /// The models room.
+    /// The `models` crate.
     #[error(transparent)]
     Model(#[from] ModelError),
-    /// The text room.
+    /// The `text` crate.
     #[error(transparent)]
     Text(#[from] TextError),
     /// The tensor library.

@@ -4,33 +4,36 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use zoetrope_models::contract::{Patches, Plan, Prompt, VisualTokens};
+use candle_core::Tensor;
+use zoetrope_models::contract::features::{Features, Patches};
+use zoetrope_models::contract::media_plan::MediaPlan;
+use zoetrope_models::contract::prompt::Prompt;
 
-/// Something happened. Counts are of the whole request; references live only during the call.
-#[derive(Debug)]
-pub enum Event<'a> {
+/// Something happened. Counts are of the whole request.
+#[derive(Clone, Debug)]
+pub enum Event {
     /// All new media are open and planned; nothing is decoded yet.
-    Planned(&'a Plan),
-    /// Frames decoded.
+    Planned(Vec<MediaPlan>),
+    /// Frames decoded and prepared.
     Decoding {
         /// Frames so far.
         done: usize,
         /// Frames planned.
         total: usize,
     },
-    /// A run of frames of one item, ready for the encoder.
+    /// With [`Trace`](crate::Options::trace): frames ready for the encoder.
     Patches {
-        /// Number of the item in the conversation, from 0.
-        item: usize,
-        /// The patches and which merged tokens survive.
-        patches: &'a Patches,
+        /// Number of the picture or video in the conversation, from 0.
+        media: usize,
+        /// Their patches.
+        patches: Patches,
     },
-    /// The same frames, encoded.
-    Visual {
-        /// Number of the item in the conversation, from 0.
-        item: usize,
-        /// The surviving tokens.
-        tokens: &'a VisualTokens,
+    /// With [`Trace`](crate::Options::trace): what the encoder gave.
+    Features {
+        /// Number of the picture or video in the conversation, from 0.
+        media: usize,
+        /// The features.
+        features: Features,
     },
     /// Frames encoded.
     Encoding {
@@ -39,8 +42,15 @@ pub enum Event<'a> {
         /// Frames planned.
         total: usize,
     },
+    /// With [`Trace`](crate::Options::trace): the visual tokens `[V, D]` of new media.
+    VisualTokens {
+        /// Number of the picture or video in the conversation, from 0.
+        media: usize,
+        /// The tokens.
+        tokens: Tensor,
+    },
     /// The prompt is ready.
-    Prompt(&'a Prompt),
+    Prompt(Arc<Prompt>),
     /// Prompt tokens read by the language model.
     Prefill {
         /// Tokens so far, those reused from earlier turns included.
@@ -48,19 +58,20 @@ pub enum Event<'a> {
         /// Tokens of the prompt.
         total: usize,
     },
-    /// The logits `[W]` from which the next token will be chosen, untouched by sampling.
-    Logits(&'a [f32]),
+    /// With [`Trace`](crate::Options::trace): the logits `[W]` from which the next token is chosen, untouched by
+    /// sampling.
+    Logits(Vec<f32>),
     /// A token was chosen.
     Token(u32),
     /// More of the answer; all pieces together are the answer.
-    Text(&'a str),
+    Text(String),
 }
 
 /// Receives events; `Break` cancels the request.
-pub type Watch<'w> = dyn FnMut(Event<'_>) -> ControlFlow<()> + 'w;
+pub type EventHandler<'w> = dyn FnMut(&Event) -> ControlFlow<()> + 'w;
 
-/// A watcher that ignores everything.
-pub fn ignore(_: Event<'_>) -> ControlFlow<()> {
+/// A handler that ignores everything.
+pub fn ignore(_: &Event) -> ControlFlow<()> {
     ControlFlow::Continue(())
 }
 

@@ -1,42 +1,41 @@
-//! Engine: requests to tokens. A [`Session`] is a conversation: it opens and encodes media once, renders the prompt,
-//! reads it in chunks into a cache of keys and values, and writes the answer one token a step, telling every
-//! [`Event`] on the way.
+//! Engine: requests to tokens. A [`Session`] is a conversation: it opens media, has them encoded, renders the prompt
+//! and asks for a reply. Encoding and generating are jobs of an [`Engine`], which does one step at a time for many jobs
+//! and returns events.
 //!
-//! Nouns: [`Session`] (a conversation), [`Sequence`] (an answer while it grows), [`Sampler`] (logits to an id),
-//! [`StopStrings`] (text to an end), [`Limits`] (what a request may cost).
+//! Nouns: [`Session`] (a conversation), [`Engine`] (jobs and steps), [`Reply`] (ids and text while they grow),
+//! [`Sampler`] (logits to an id), [`StopStrings`] (text to an end), [`Limits`] (what a request may cost).
 //!
 //! May import: media, models, text. Deliberately absent: any model family by name, files other than media, network,
 //! terminal, a batch axis, wire formats (the application has them).
 #![forbid(unsafe_code)]
 
 mod answer;
-mod clip;
-mod cost;
+mod conversation;
 mod error;
+mod estimate;
 mod events;
+mod generate;
 mod limits;
-mod media;
-mod prefix;
-mod run;
-mod sampler;
-mod sequence;
+mod media_input;
+mod request;
 mod session;
-mod stop;
-mod vision;
 
-pub use answer::{Answer, FinishReason, FrameUsed, ItemUsed, Timings, TokenCounts};
-pub use clip::open_file;
-pub use cost::{Cost, DryRun};
+pub use answer::{Answer, FinishReason, FrameUsage, MediaUsage, Timings, TokenCounts};
+pub use conversation::ContentPart;
 pub use error::EngineError;
-pub use events::{CancelFlag, Event, Watch, ignore};
-pub use limits::{Limits, within};
-pub use media::{FrameIter, InMemory, Input, MediaSource};
-pub use run::CHUNK_ROWS;
-pub use sampler::{Sampler, Sampling};
-pub use sequence::Sequence;
-pub use session::{Options, Piece, Session};
-pub use stop::StopStrings;
-pub use vision::{CHUNK_PATCHES, frames_per_chunk};
+pub use estimate::{EstimateOptions, MemoryEstimate, RequestPlan, plan_request};
+pub use events::{CancelFlag, Event, EventHandler, ignore};
+pub use generate::{
+    BlockPool, CHUNK_ROWS, Engine, EngineOptions, GenerateRequest, Generated, JobEvent, JobId, JobOutput, Reply,
+    RetainedKv, Sampler, Sampling, StopStrings, VisualTokens,
+};
+pub use limits::{Limits, check_limit};
+pub use media_input::{
+    CHUNK_PATCHES, EncodeJob, EncodeProgress, EncodeTimings, EncodedMedia, FrameIter, InMemory, MediaInput,
+    MediaSource, PatchStream, PlannedFrames, PreparedFrames, frames_per_run, open_file, project,
+};
+pub use request::Options;
+pub use session::Session;
 
 #[cfg(test)]
 mod fake;

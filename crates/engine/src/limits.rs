@@ -40,8 +40,8 @@ impl Default for Limits {
     }
 }
 
-/// An error that names both numbers when `number` is more than `limit`.
-pub fn within(what: &'static str, number: usize, limit: usize) -> Result<(), EngineError> {
+/// Fails with both numbers when `number` is more than `limit`.
+pub fn check_limit(what: &'static str, number: usize, limit: usize) -> Result<(), EngineError> {
     if number <= limit {
         return Ok(());
     }
@@ -54,8 +54,8 @@ mod tests {
 
     #[test]
     fn a_limit_is_inclusive_and_its_error_names_both_numbers() {
-        assert!(within("prompt tokens", 7, 7).is_ok());
-        let text = within("prompt tokens", 8, 7).map_err(|e| e.to_string());
+        assert!(check_limit("prompt tokens", 7, 7).is_ok());
+        let text = check_limit("prompt tokens", 8, 7).map_err(|e| e.to_string());
         assert_eq!(text, Err("prompt tokens: 8 is more than the limit of 7".to_string()));
     }
 }

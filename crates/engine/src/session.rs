@@ -1,344 +1,351 @@
-//! A conversation: messages, media that are encoded once, keys and values that are kept from turn to turn.
+//! A conversation with one model: a client of the engine that asks one thing after the other.
 
-use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Instant;
 
-use candle_core::Tensor;
-use zoetrope_models::contract::{Message, Part, Plan, PlanOptions, Prompt, Role, VideoLanguageModel};
+use zoetrope_models::contract::media_plan::MediaKind;
+use zoetrope_models::contract::prompt::{Message, Prompt, Role};
+use zoetrope_models::contract::{Processor, VideoLanguageModel};
 
 use crate::answer::{Answer, FinishReason, TokenCounts};
-use crate::clip::open_file;
-use crate::cost::DryRun;
+use crate::conversation::{ContentPart, Conversation, NewMedia, visual_tokens};
 use crate::error::EngineError;
-use crate::events::{CancelFlag, Event, Watch};
-use crate::limits::{Limits, within};
-use crate::media::{Input, MediaSource};
-use crate::prefix::{Prefix, positions};
-use crate::run::{Run, generate, prefill};
-use crate::sampler::{Sampler, Sampling};
-use crate::sequence::Sequence;
-use crate::vision::{Progress, Seen, see, survivors};
+use crate::events::{Event, EventHandler};
+use crate::generate::{
+    Engine, EngineOptions, GenerateRequest, Generated, JobEvent, JobId, JobOutput, RetainedKv, VisualTokens,
+};
+use crate::limits::{Limits, check_limit};
+use crate::request::{Options, RequestContext};
 
-/// A piece of a message, as the caller gives it.
-pub enum Piece {
-    /// Text; special tokens inside are ordinary characters.
-    Text(String),
-    /// A picture or video.
-    Media(Input),
-}
-
-/// How an answer is made.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// Which frames, how many tokens.
-    pub plan: PlanOptions,
-    /// How tokens are chosen.
-    pub sampling: Sampling,
-    /// Most tokens of the answer.
-    pub max_new_tokens: usize,
-    /// The answer ends before any of these strings.
-    pub stops: Vec<String>,
-    /// Cancels the request from outside.
-    pub cancel: CancelFlag,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Options {
-            plan: PlanOptions::default(),
-            sampling: Sampling::default(),
-            max_new_tokens: 1024,
-            stops: Vec::new(),
-            cancel: CancelFlag::new(),
-        }
-    }
-}
-
-/// A picture or video of the conversation. Those that are not encoded yet stand at the end.
-enum Medium {
-    /// Not opened yet.
-    File(PathBuf),
-    /// Open, not encoded yet.
-    Open(String, Box<dyn MediaSource>),
-    /// Encoded.
-    Seen(Seen),
-}
-
-impl Medium {
-    fn name(&self) -> String {
-        match self {
-            Medium::File(path) => path.display().to_string(),
-            Medium::Open(name, _) => name.clone(),
-            Medium::Seen(seen) => seen.name.clone(),
-        }
-    }
-}
-
-impl From<Input> for Medium {
-    fn from(input: Input) -> Self {
-        match input {
-            Input::Path(path) => Medium::File(path),
-            Input::Source(name, source) => Medium::Open(name, source),
-        }
-    }
-}
-
-/// A conversation with one model. Media of one turn are planned together; those of earlier turns stay as they were
-/// encoded.
-pub struct Session<'m> {
-    model: &'m dyn VideoLanguageModel,
+/// A conversation. Media are encoded once, and the part of the prompt that stays the same is read once.
+pub struct Session {
+    engine: Engine,
     limits: Limits,
-    messages: Vec<Message>,
-    media: Vec<Medium>,
-    prefix: Option<Prefix>,
+    conversation: Conversation,
+    /// Keys and values of the last turn.
+    retained: Option<RetainedKv>,
 }
 
-impl<'m> Session<'m> {
+/// Frames of the whole request: how many are done, of how many.
+#[derive(Default)]
+struct FrameCounts {
+    /// Decoded frames of media that are complete.
+    before: usize,
+    decoded: usize,
+    total: usize,
+}
+
+impl Session {
     /// An empty conversation.
-    pub fn new(model: &'m dyn VideoLanguageModel, limits: Limits) -> Self {
-        Session { model, limits, messages: Vec::new(), media: Vec::new(), prefix: None }
+    ///
+    /// # Errors
+    /// When the device cannot hold a KV cache of the model's type.
+    pub fn new(model: Arc<dyn VideoLanguageModel>, limits: Limits) -> Result<Self, EngineError> {
+        let conversation = Conversation::new(Arc::clone(model.processor()), limits.clone());
+        let options = EngineOptions { cache_bytes: limits.cache_bytes, ..EngineOptions::default() };
+        Ok(Session { engine: Engine::new(model, options)?, limits, conversation, retained: None })
     }
 
     /// The conversation so far.
     pub fn messages(&self) -> &[Message] {
-        &self.messages
+        self.conversation.messages()
     }
 
     #[cfg(test)]
-    pub(crate) fn messages_for_test(&mut self) -> &mut Vec<Message> {
-        &mut self.messages
+    pub(crate) fn conversation_for_test(&mut self) -> &mut Conversation {
+        &mut self.conversation
     }
 
-    /// Forgets messages and media; the system message too.
-    pub fn reset(&mut self) {
-        self.messages.clear();
-        self.media.clear();
-        self.prefix = None;
+    pub(crate) fn into_conversation(self) -> Conversation {
+        self.conversation
+    }
+
+    /// What needs no weights.
+    pub fn processor(&self) -> &Arc<dyn Processor> {
+        self.engine.model().processor()
+    }
+
+    /// Forgets messages and media, the system message too.
+    ///
+    /// # Errors
+    /// For a defect of ours.
+    pub fn reset(&mut self) -> Result<(), EngineError> {
+        self.conversation.clear();
+        self.retained.take().map_or(Ok(()), |retained| self.engine.release(retained))
     }
 
     /// Adds a message without answering it. Fails, and adds nothing, when it is over a limit.
-    pub fn push(&mut self, role: Role, pieces: Vec<Piece>) -> Result<(), EngineError> {
-        let new_media = pieces.iter().filter(|piece| matches!(piece, Piece::Media(_))).count();
-        within("pictures and videos of a conversation", self.media.len() + new_media, self.limits.media)?;
-        let characters = |piece: &Piece| match piece {
-            Piece::Text(text) => text.chars().count(),
-            Piece::Media(_) => 0,
-        };
-        within("characters of a message", pieces.iter().map(characters).sum(), self.limits.characters)?;
-        let mut parts = Vec::with_capacity(pieces.len());
-        for piece in pieces {
-            parts.push(match piece {
-                Piece::Text(text) => Part::Text(text),
-                Piece::Media(input) => {
-                    self.media.push(input.into());
-                    Part::Media(self.media.len() - 1)
-                }
-            });
-        }
-        self.messages.push(Message { role, parts });
-        Ok(())
+    ///
+    /// # Errors
+    /// [`EngineError::Limit`].
+    pub fn push(&mut self, role: Role, content: Vec<ContentPart>) -> Result<(), EngineError> {
+        self.conversation.push(role, content)
     }
 
     /// Adds a user's message and answers it. When that fails, or is cancelled before the first word, the conversation
     /// is as it was before.
-    pub fn ask(&mut self, pieces: Vec<Piece>, options: &Options, watch: &mut Watch<'_>) -> Result<Answer, EngineError> {
-        let (messages, media) = (self.messages.len(), self.media.len());
-        let answer = self.push(Role::User, pieces).and_then(|()| self.answer(options, watch));
+    ///
+    /// # Errors
+    /// [`EngineError`], by who must act.
+    pub fn ask(
+        &mut self,
+        content: Vec<ContentPart>,
+        options: &Options,
+        handler: &mut EventHandler<'_>,
+    ) -> Result<Answer, EngineError> {
+        let before = self.conversation.len();
+        let answer = self.push(Role::User, content).and_then(|()| self.answer(options, handler));
         let unanswered = answer.as_ref().is_ok_and(|a| a.finish_reason == FinishReason::Cancelled && a.ids.is_empty());
         if answer.is_err() || unanswered {
-            self.messages.truncate(messages);
-            if self.media.len() > media {
-                // The rows kept for these media must not be taken for those of other media.
-                self.media.truncate(media);
-                self.prefix = None;
-            }
+            self.conversation.truncate(before);
         }
         answer
     }
 
     /// Answers the conversation as it stands and adds the answer to it.
-    pub fn answer(&mut self, options: &Options, watch: &mut Watch<'_>) -> Result<Answer, EngineError> {
+    ///
+    /// # Errors
+    /// [`EngineError`], by who must act.
+    pub fn answer(&mut self, options: &Options, handler: &mut EventHandler<'_>) -> Result<Answer, EngineError> {
         options.sampling.check()?;
-        within("tokens of the answer", options.max_new_tokens, self.limits.answer_tokens)?;
+        check_limit("tokens of the answer", options.max_new_tokens, self.limits.answer_tokens)?;
         let limits = self.limits.clone();
-        let mut run = Run::new(self.model, &limits, &options.cancel, watch);
-        let (text, finish_reason, tokens, ids) = match self.read_and_write(&mut run, options) {
-            Ok((sequence, tokens)) => {
-                let finish = sequence.finish_reason().unwrap_or(FinishReason::Length);
-                self.messages.push(Message::text(Role::Assistant, sequence.text()));
-                (sequence.text().to_string(), finish, tokens, sequence.ids().to_vec())
+        let mut request = RequestContext::new(&limits, options, handler);
+        let (text, finish_reason, tokens, ids) = match self.encode_and_generate(&mut request) {
+            Ok((generated, tokens)) => {
+                self.conversation.add(Message::text(Role::Assistant, generated.text.clone()));
+                (generated.text, generated.finish_reason, tokens, generated.ids)
             }
             Err(EngineError::Cancelled) => (String::new(), FinishReason::Cancelled, TokenCounts::default(), Vec::new()),
             Err(error) => return Err(error),
         };
-        run.timings.total = run.begun.elapsed().as_secs_f64();
-        let media = self.seen().map(Seen::used).collect();
-        Ok(Answer { text, finish_reason, media, tokens, timings: run.timings, ids })
+        request.timings.total = request.begun.elapsed().as_secs_f64();
+        let media = self.conversation.usage();
+        Ok(Answer { text, finish_reason, media, tokens, timings: request.timings, ids })
     }
 
-    fn read_and_write(
+    fn encode_and_generate(
         &mut self,
-        run: &mut Run<'_, '_>,
-        options: &Options,
-    ) -> Result<(Sequence, TokenCounts), EngineError> {
-        self.look(run, &options.plan)?;
-        let prompt = self.prompt()?;
-        let budget = self.answer_budget(&prompt, options.max_new_tokens)?;
-        run.tell(Event::Prompt(&prompt))?;
-        let visual = self.visual_tokens()?;
-        let positions = positions(&prompt);
-        let capacity = prompt.ids.len() + budget;
-        let mut prefix = match self.prefix.take() {
-            Some(prefix) => prefix,
-            None => Prefix::new(self.model, capacity)?,
-        };
-        let reused = prefix.reuse(&positions, capacity)?;
-        let mut tokens = self.count(&prompt, reused);
-        let read = prefill(run, &prompt, &positions, visual.as_ref(), &mut prefix, reused);
-        let written = read.and_then(|logits| {
-            let mut sampler = Sampler::new(&options.sampling, &prompt.ids)?;
-            let model = self.model;
-            let mut sequence = Sequence::new(model.tokenizer(), model.stop_ids(), &options.stops, budget)?;
-            generate(run, logits, &mut sampler, &mut sequence, &mut prefix)?;
-            Ok(sequence)
-        });
-        self.prefix = Some(prefix);
-        let sequence = written?;
-        tokens.generated = sequence.ids().len();
-        Ok((sequence, tokens))
+        request: &mut RequestContext<'_, '_>,
+    ) -> Result<(Generated, TokenCounts), EngineError> {
+        self.encode_new_media(request)?;
+        let visual = self.project_placements(request)?;
+        let prompt = Arc::new(self.conversation.prompt(&[])?);
+        let budget = self.answer_budget(&prompt, request.options.max_new_tokens)?;
+        request.emit(&Event::Prompt(Arc::clone(&prompt)))?;
+        let counts = self.count(&prompt);
+        let generated = self.generate(request, prompt, visual, budget)?;
+        request.timings.prefill = generated.prefill;
+        request.timings.generation = generated.generation;
+        let counts = TokenCounts { reused: generated.reused, generated: generated.ids.len(), ..counts };
+        Ok((generated, counts))
     }
 
-    /// Opens and plans the media that nobody has looked at yet; headers only. Checks the number of visual tokens.
-    fn open(&mut self, run: &mut Run<'_, '_>, options: &PlanOptions) -> Result<Plan, EngineError> {
+    /// Opens, plans and encodes the media that are new.
+    fn encode_new_media(&mut self, request: &mut RequestContext<'_, '_>) -> Result<(), EngineError> {
         let begun = Instant::now();
-        let first = self.seen().count();
-        let mut sources = Vec::new();
-        for medium in &mut self.media[first..] {
-            if let Medium::File(path) = medium {
-                *medium = Medium::Open(path.display().to_string(), open_file(path, run.limits)?);
-            }
-            if let Medium::Open(_, source) = medium {
-                sources.push(source.source());
-            }
+        let new = self.conversation.plan_new(&request.options.plan)?;
+        if new.is_empty() {
+            return Ok(());
         }
-        if sources.is_empty() {
-            return Ok(Plan::default());
-        }
-        let plan = self.model.plan(&sources, options)?;
-        if plan.items.len() != sources.len() {
-            let text = format!("the model planned {} items of {}", plan.items.len(), sources.len());
-            return Err(EngineError::Bug(text));
-        }
-        let before: usize = self.seen().map(|seen| seen.plan.tokens()).sum();
-        let new: usize = plan.items.iter().map(|item| item.tokens()).sum();
-        within("visual tokens", before + new, run.limits.visual_tokens)?;
-        run.timings.open = begun.elapsed().as_secs_f64();
-        run.tell(Event::Planned(&plan))?;
-        Ok(plan)
-    }
-
-    /// Opens, plans and encodes the media that nobody has looked at yet.
-    fn look(&mut self, run: &mut Run<'_, '_>, options: &PlanOptions) -> Result<(), EngineError> {
-        let first = self.seen().count();
-        let plan = self.open(run, options)?;
-        let mut progress = Progress::of(&plan);
-        for (number, item) in (first..).zip(plan.items) {
-            if let Medium::Open(name, source) = &self.media[number] {
-                let seen = see(run, number, name, source.as_ref(), item, &mut progress)?;
-                self.media[number] = Medium::Seen(seen);
-            }
+        request.timings.open = begun.elapsed().as_secs_f64();
+        request.emit(&Event::Planned(new.iter().map(|media| media.plan.clone()).collect()))?;
+        let total = new.iter().map(|media| media.plan.frames.len()).sum();
+        let mut frames = FrameCounts { total, ..FrameCounts::default() };
+        for media in new {
+            self.encode(request, media, &mut frames)?;
         }
         Ok(())
     }
 
-    /// What answering `pieces` as the next turn would take, without running the model. With `prune_now` frames are
-    /// decoded and compared to count the tokens that survive pruning; otherwise only headers are read.
-    pub fn dry_run(
-        mut self,
-        pieces: Vec<Piece>,
-        options: &Options,
-        prune_now: bool,
-        watch: &mut Watch<'_>,
-    ) -> Result<DryRun, EngineError> {
-        self.push(Role::User, pieces)?;
-        let limits = self.limits.clone();
-        let mut run = Run::new(self.model, &limits, &options.cancel, watch);
-        let (mut items, mut kept): (Vec<_>, Vec<_>) =
-            self.seen().map(|seen| (seen.plan.clone(), seen.per_frame.clone())).unzip();
-        let new = self.open(&mut run, &options.plan)?;
-        let mut progress = Progress::of(&new);
-        for (item, medium) in new.items.into_iter().zip(&self.media[kept.len()..]) {
-            let (item, tokens) = match medium {
-                Medium::Open(name, source) if prune_now => {
-                    survivors(&mut run, name, source.as_ref(), item, &mut progress)?
+    fn encode(
+        &mut self,
+        request: &mut RequestContext<'_, '_>,
+        media: NewMedia,
+        frames: &mut FrameCounts,
+    ) -> Result<(), EngineError> {
+        let planned = media.plan.frames.len();
+        let job = self.engine.encode(&media.name, &media.source, media.plan, request.options.trace);
+        loop {
+            for JobOutput { event, .. } in self.steps(request, job)? {
+                match event {
+                    JobEvent::Prepared { decoded, patches } => {
+                        frames.decoded = frames.before + decoded;
+                        let event = Event::Decoding { done: frames.decoded, total: frames.total };
+                        self.emit(request, job, &event)?;
+                        if let Some(patches) = patches {
+                            self.emit(request, job, &Event::Patches { media: media.number, patches })?;
+                        }
+                    }
+                    JobEvent::Encoded { features } => {
+                        if let Some(features) = features {
+                            self.emit(request, job, &Event::Features { media: media.number, features })?;
+                        }
+                        let event = Event::Encoding { done: frames.decoded, total: frames.total };
+                        self.emit(request, job, &event)?;
+                    }
+                    JobEvent::MediaReady(encoded, timings) => {
+                        frames.before += encoded.plan.frames.len();
+                        frames.total -= planned - encoded.plan.frames.len();
+                        request.timings.decode += timings.decode;
+                        request.timings.encode += timings.encode;
+                        self.conversation.set_encoded(media.number, *encoded);
+                        return Ok(());
+                    }
+                    JobEvent::Failed(error) => return Err(error),
+                    _ => {}
                 }
-                _ => {
-                    let tokens = vec![item.tokens_per_frame; item.frames.len()];
-                    (item, tokens)
-                }
+            }
+        }
+    }
+
+    /// The visual tokens of every placement, in order.
+    fn project_placements(&mut self, request: &mut RequestContext<'_, '_>) -> Result<Vec<VisualTokens>, EngineError> {
+        let begun = Instant::now();
+        let model = Arc::clone(self.engine.model());
+        let mut all = Vec::new();
+        for placement in self.conversation.placements()? {
+            let (tokens, new) = self.conversation.visual_tokens(model.as_ref(), &placement)?;
+            if new && request.options.trace {
+                let event = Event::VisualTokens { media: placement.media, tokens: tokens.rows.clone() };
+                request.emit(&event)?;
+            }
+            all.push(tokens);
+        }
+        request.timings.encode += begun.elapsed().as_secs_f64();
+        Ok(all)
+    }
+
+    fn generate(
+        &mut self,
+        request: &mut RequestContext<'_, '_>,
+        prompt: Arc<Prompt>,
+        visual: Vec<VisualTokens>,
+        max_new_tokens: usize,
+    ) -> Result<Generated, EngineError> {
+        let options = request.options;
+        let job = self.engine.generate(GenerateRequest {
+            prompt,
+            visual,
+            sampling: options.sampling.clone(),
+            max_new_tokens,
+            stop_texts: options.stop_texts.clone(),
+            reuse: self.retained.take(),
+            retain: true,
+            logits: options.trace,
+        })?;
+        let mut written = 0;
+        loop {
+            let outputs = match self.engine.step().and_then(|outputs| request.check().map(|()| outputs)) {
+                Ok(outputs) => outputs,
+                Err(error) => return self.stop(request, job, error, written),
             };
-            items.push(item);
-            kept.push(tokens);
+            // A text that came with a cancellation belongs to the answer.
+            let mut cancelled = false;
+            for JobOutput { event, .. } in outputs {
+                let event = match event {
+                    JobEvent::Prefill { done, total } => Event::Prefill { done, total },
+                    JobEvent::Logits(logits) => Event::Logits(logits),
+                    JobEvent::Token(id) => {
+                        written += 1;
+                        Event::Token(id)
+                    }
+                    JobEvent::Text(text) => Event::Text(text),
+                    JobEvent::Finished(generated) => return Ok(self.take(*generated)),
+                    JobEvent::Failed(error) => return Err(error),
+                    _ => continue,
+                };
+                cancelled |= request.show(&event).is_break();
+                if cancelled && written == 0 {
+                    break;
+                }
+            }
+            if cancelled {
+                return self.stop(request, job, EngineError::Cancelled, written);
+            }
         }
-        let plan = Plan { items };
-        let prompt = self.model.prompt(&self.messages, &plan, &kept, true)?;
-        let names = self.media.iter().map(Medium::name).collect();
-        Ok(DryRun::new(self.model, names, plan, kept, &prompt, options.max_new_tokens, prune_now))
     }
 
-    fn seen(&self) -> impl Iterator<Item = &Seen> {
-        self.media.iter().filter_map(|medium| match medium {
-            Medium::Seen(seen) => Some(seen),
-            Medium::File(_) | Medium::Open(..) => None,
-        })
-    }
-
-    /// The whole conversation as ids.
-    fn prompt(&self) -> Result<Prompt, EngineError> {
-        let plan = Plan { items: self.seen().map(|seen| seen.plan.clone()).collect() };
-        let kept: Vec<Vec<usize>> = self.seen().map(|seen| seen.per_frame.clone()).collect();
-        let prompt = self.model.prompt(&self.messages, &plan, &kept, true)?;
-        let survivors: usize = kept.iter().flatten().sum();
-        if prompt.ids.is_empty() || prompt.visual.len() != survivors {
-            let text = format!(
-                "a prompt of {} tokens has {} visual placeholders for {survivors} visual tokens",
-                prompt.ids.len(),
-                prompt.visual.len()
-            );
-            return Err(EngineError::Bug(text));
+    /// Ends a reply from outside. What was written so far is the answer; before the first token it is `error`.
+    fn stop(
+        &mut self,
+        request: &mut RequestContext<'_, '_>,
+        job: JobId,
+        error: EngineError,
+        written: usize,
+    ) -> Result<Generated, EngineError> {
+        let reason = match error {
+            EngineError::Cancelled => FinishReason::Cancelled,
+            EngineError::Limit { .. } => FinishReason::Time,
+            _ => FinishReason::Length,
+        };
+        let mut result = None;
+        for JobOutput { event, .. } in self.engine.end(job, reason)? {
+            match event {
+                JobEvent::Text(text) if written > 0 => {
+                    let _ = request.show(&Event::Text(text));
+                }
+                JobEvent::Finished(generated) => result = Some(self.take(*generated)),
+                _ => {}
+            }
         }
-        Ok(prompt)
+        match result {
+            Some(generated) if written > 0 && matches!(error, EngineError::Cancelled | EngineError::Limit { .. }) => {
+                Ok(generated)
+            }
+            _ => Err(error),
+        }
     }
 
-    /// How many tokens the answer may take; fails when the prompt or the cache is over a limit.
+    /// Keeps the keys and values of a finished reply.
+    fn take(&mut self, mut generated: Generated) -> Generated {
+        self.retained = generated.retained.take();
+        generated
+    }
+
+    /// One step of the engine for a job that is the only one.
+    fn steps(&mut self, request: &RequestContext<'_, '_>, job: JobId) -> Result<Vec<JobOutput>, EngineError> {
+        match request.check() {
+            Ok(()) => self.engine.step(),
+            Err(error) => {
+                self.engine.end(job, FinishReason::Cancelled)?;
+                Err(error)
+            }
+        }
+    }
+
+    fn emit(&mut self, request: &mut RequestContext<'_, '_>, job: JobId, event: &Event) -> Result<(), EngineError> {
+        match request.emit(event) {
+            Ok(()) => Ok(()),
+            Err(error) => {
+                self.engine.end(job, FinishReason::Cancelled)?;
+                Err(error)
+            }
+        }
+    }
+
+    /// How many tokens the answer may take; fails when the prompt or the KV cache is over a limit.
     fn answer_budget(&self, prompt: &Prompt, wanted: usize) -> Result<usize, EngineError> {
-        let info = self.model.info();
-        let length = prompt.ids.len();
-        within("prompt tokens", length, self.limits.prompt_tokens.min(info.max_positions))?;
-        let budget = wanted.min(info.max_positions - length);
-        let bytes = (length + budget).saturating_mul(info.cache_bytes_per_token);
-        within("bytes of keys and values", bytes, self.limits.cache_bytes)?;
+        let info = self.processor().info();
+        let (length, next) = (prompt.tokens.len(), prompt.next_position().id as usize);
+        check_limit("prompt tokens", length, self.limits.prompt_tokens)?;
+        check_limit("prompt tokens", next, info.max_positions)?;
+        let budget = wanted.min(info.max_positions - next);
+        let per_token = info.kv.bytes_per_token(self.engine.model().weights().kv_dtype());
+        check_limit("bytes of keys and values", (length + budget).saturating_mul(per_token), self.limits.cache_bytes)?;
         Ok(budget)
     }
 
-    /// All visual tokens of the conversation, `[V, D]`.
-    fn visual_tokens(&self) -> Result<Option<Tensor>, EngineError> {
-        let all: Vec<&Tensor> = self.seen().map(|seen| &seen.tokens).collect();
-        Ok(if all.is_empty() { None } else { Some(Tensor::cat(&all, 0)?) })
-    }
-
-    fn count(&self, prompt: &Prompt, reused: usize) -> TokenCounts {
-        use zoetrope_models::contract::MediaKind::{Image, Video};
+    fn count(&self, prompt: &Prompt) -> TokenCounts {
         let of = |kind| -> usize {
-            self.seen().filter(|seen| seen.plan.kind == kind).flat_map(|seen| &seen.per_frame).sum()
+            self.conversation.encoded().filter(|m| m.plan.kind == kind).map(|m| visual_tokens(&m.spans)).sum()
         };
         TokenCounts {
-            text: prompt.ids.len() - prompt.visual.len(),
-            image: of(Image),
-            video: of(Video),
-            prompt: prompt.ids.len(),
-            reused,
-            generated: 0,
+            text: prompt.tokens.len() - prompt.visual_tokens(),
+            image: of(MediaKind::Image),
+            video: of(MediaKind::Video),
+            prompt: prompt.tokens.len(),
+            ..TokenCounts::default()
         }
     }
 }

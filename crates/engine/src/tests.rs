@@ -1,29 +1,41 @@
 //! The engine with a model of plain arithmetic.
 
 use std::ops::ControlFlow;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use zoetrope_models::contract::{MediaKind, PlanOptions, Prompt, Role, VideoLanguageModel};
-use zoetrope_models::parts::cache::Memory;
+use zoetrope_models::contract::media_plan::{MediaKind, PlanOptions};
+use zoetrope_models::contract::position::Position;
+use zoetrope_models::contract::prompt::{Prompt, PromptToken, Role};
+use zoetrope_models::contract::{VideoLanguageModel, embed};
+use zoetrope_models::kv::KvContext;
 
 use crate::fake::{FakeModel, picture, video};
 use crate::*;
 
-fn text(text: &str) -> Piece {
-    Piece::Text(text.into())
+fn text(text: &str) -> ContentPart {
+    ContentPart::Text(text.into())
 }
 
-fn medium(name: &str, source: InMemory) -> Piece {
-    Piece::Media(Input::Source(name.into(), Box::new(source)))
+fn media(name: &str, source: InMemory) -> ContentPart {
+    ContentPart::Media(MediaInput::Source(name.into(), Arc::new(source)))
 }
 
-fn ask(model: &FakeModel, pieces: Vec<Piece>, options: &Options) -> Answer {
-    Session::new(model, Limits::default()).ask(pieces, options, &mut ignore).expect("an answer")
+fn new_session(model: &Arc<FakeModel>, limits: Limits) -> Session {
+    Session::new(model.clone(), limits).expect("a session")
 }
 
-fn refused(model: &FakeModel, limits: Limits, pieces: Vec<Piece>, options: &Options) -> String {
-    Session::new(model, limits).ask(pieces, options, &mut ignore).expect_err("refused").to_string()
+fn ask(model: &Arc<FakeModel>, content: Vec<ContentPart>, options: &Options) -> Answer {
+    new_session(model, Limits::default()).ask(content, options, &mut ignore).expect("an answer")
+}
+
+fn refused(model: &Arc<FakeModel>, limits: Limits, content: Vec<ContentPart>, options: &Options) -> String {
+    new_session(model, limits).ask(content, options, &mut ignore).expect_err("refused").to_string()
+}
+
+fn saying(text: &str) -> Arc<FakeModel> {
+    Arc::new(FakeModel::saying(text))
 }
 
 fn short(max_new_tokens: usize) -> Options {
@@ -32,47 +44,48 @@ fn short(max_new_tokens: usize) -> Options {
 
 #[test]
 fn reading_in_chunks_equals_one_pass_without_a_cache() {
-    let model = FakeModel::new();
+    let model = Arc::new(FakeModel::new());
     let question: String = "what is it ".repeat(150);
-    let (mut prompt, mut tokens, mut logits) = (Prompt::default(), Vec::new(), Vec::new());
-    let mut watch = |event: Event<'_>| {
+    let (mut prompt, mut visual, mut logits) = (Prompt::default(), Vec::new(), Vec::new());
+    let mut handler = |event: &Event| {
         match event {
-            Event::Prompt(p) => prompt = p.clone(),
-            Event::Visual { tokens: visual, .. } => tokens.push(visual.tokens.clone()),
-            Event::Logits(l) => logits.push(l.to_vec()),
+            Event::Prompt(p) => prompt = p.as_ref().clone(),
+            Event::VisualTokens { tokens, .. } => visual.push(tokens.clone()),
+            Event::Logits(l) => logits.push(l.clone()),
             _ => {}
         }
         ControlFlow::Continue(())
     };
-    let mut session = Session::new(&model, Limits::default());
-    let pieces = vec![medium("v", video(&[1, 2, 3])), text(&question), medium("p", picture(9))];
-    let answer = session.ask(pieces, &short(5), &mut watch).expect("an answer");
+    let mut session = new_session(&model, Limits::default());
+    let content = vec![media("v", video(&[1, 2, 3])), text(&question), media("p", picture(9))];
+    let options = Options { trace: true, ..short(5) };
+    let answer = session.ask(content, &options, &mut handler).expect("an answer");
     assert_eq!(answer.finish_reason, FinishReason::Length);
-    assert!(prompt.ids.len() > 3 * CHUNK_ROWS, "the prompt must need several chunks");
-    assert_eq!(model.largest_step.load(Ordering::SeqCst), CHUNK_ROWS);
+    assert!(prompt.tokens.len() > 3 * CHUNK_ROWS, "the prompt must need several chunks");
+    assert_eq!(model.largest_pass.load(Ordering::SeqCst), CHUNK_ROWS);
 
-    let visual = candle_core::Tensor::cat(&tokens, 0).expect("tokens");
-    prompt.ids.extend(&answer.ids);
-    let x_td = model.embed(&prompt, Some(&visual)).expect("rows");
-    let length = prompt.ids.len();
+    prompt.tokens.extend(answer.ids.iter().map(|&id| PromptToken::Text(id)));
+    let x_td = embed(model.as_ref(), &prompt.tokens, &visual).expect("rows");
+    let length = prompt.tokens.len();
+    let positions: Vec<Position> = (0..length as u32).map(Position::text).collect();
     let rows: Vec<usize> = (length - 6..length - 1).collect();
-    let whole = model.step(&x_td, &mut Memory::Packed(&[length]), &rows).expect("logits");
+    let whole = model.forward(&x_td, &positions, &mut KvContext::Varlen(&[length]), &rows).expect("logits");
     assert_eq!(whole.to_vec2::<f32>().expect("numbers"), logits);
 }
 
 #[test]
 fn the_parts_of_a_streamed_answer_are_the_answer() {
     let said = "the éé cat ? a dog.";
-    let model = FakeModel::saying(said);
+    let model = saying(said);
     let mut streamed = String::new();
-    let mut watch = |event: Event<'_>| {
+    let mut watch = |event: &Event| {
         if let Event::Text(piece) = event {
             streamed.push_str(piece);
         }
         ControlFlow::Continue(())
     };
     let answer =
-        Session::new(&model, Limits::default()).ask(vec![text("q")], &short(99), &mut watch).expect("an answer");
+        new_session(&model, Limits::default()).ask(vec![text("q")], &short(99), &mut watch).expect("an answer");
     assert_eq!((answer.text.as_str(), streamed.as_str()), (said, said));
     assert_eq!(answer.finish_reason, FinishReason::Stop);
     assert_eq!(answer.tokens.generated, answer.ids.len());
@@ -81,19 +94,19 @@ fn the_parts_of_a_streamed_answer_are_the_answer() {
 
 #[test]
 fn a_stop_string_across_tokens_ends_the_answer_before_it() {
-    let model = FakeModel::saying("one two end three");
-    let options = Options { stops: vec!["end".into(), "zz".into()], ..short(99) };
+    let model = saying("one two end three");
+    let options = Options { stop_texts: vec!["end".into(), "zz".into()], ..short(99) };
     let answer = ask(&model, vec![text("q")], &options);
     assert_eq!((answer.text.as_str(), answer.finish_reason), ("one two ", FinishReason::Stop));
-    let options = Options { stops: vec!["threet".into()], ..short(99) };
+    let options = Options { stop_texts: vec!["threet".into()], ..short(99) };
     let answer = ask(&model, vec![text("q")], &options);
     assert_eq!(answer.text, "one two end three", "text held back for a stop string that never came");
 }
 
 #[test]
 fn a_full_budget_ends_with_length_and_shows_held_text() {
-    let model = FakeModel::saying("one two");
-    let options = Options { stops: vec!["one two three".into()], ..short(5) };
+    let model = saying("one two");
+    let options = Options { stop_texts: vec!["one two three".into()], ..short(5) };
     let answer = ask(&model, vec![text("q")], &options);
     assert_eq!((answer.text.as_str(), answer.finish_reason), ("one t", FinishReason::Length));
     let answer = ask(&model, vec![text("q")], &short(0));
@@ -102,11 +115,14 @@ fn a_full_budget_ends_with_length_and_shows_held_text() {
 
 #[test]
 fn an_answer_names_its_frames_and_its_tokens_by_modality() {
-    let model = FakeModel::new();
-    let pieces = vec![medium("clip", video(&[5, 5, 6])), medium("photo", picture(5)), text("abc")];
+    let model = Arc::new(FakeModel::new());
+    let pieces = vec![media("clip", video(&[5, 5, 6])), media("photo", picture(5)), text("abc")];
     let answer = ask(&model, pieces, &short(3));
     let clip = &answer.media[0];
-    assert_eq!((clip.name.as_str(), clip.kind, clip.tokens_before, clip.tokens), ("clip", MediaKind::Video, 12, 9));
+    assert_eq!(
+        (clip.name.as_str(), clip.kind, clip.tokens_before_pruning, clip.tokens),
+        ("clip", MediaKind::Video, 12, 9)
+    );
     let kept: Vec<usize> = clip.frames.iter().map(|frame| frame.tokens).collect();
     assert_eq!(kept, [4, 1, 4], "the second frame repeats the first");
     assert_eq!(clip.frames[2].time, 2.0);
@@ -117,79 +133,79 @@ fn an_answer_names_its_frames_and_its_tokens_by_modality() {
 
 #[test]
 fn a_second_turn_reuses_frames_and_rows_and_answers_as_a_fresh_session() {
-    let model = FakeModel::new();
-    let mut session = Session::new(&model, Limits::default());
-    let first = vec![medium("clip", video(&[1, 2, 3, 4])), text("first question")];
+    let model = Arc::new(FakeModel::new());
+    let mut session = new_session(&model, Limits::default());
+    let first = vec![media("clip", video(&[1, 2, 3, 4])), text("first question")];
     let one = session.ask(first, &short(6), &mut ignore).expect("first");
-    let stepped = model.rows_stepped.load(Ordering::SeqCst);
-    let two = session.ask(vec![medium("p", picture(7)), text("second")], &short(6), &mut ignore).expect("second");
+    let stepped = model.rows_computed.load(Ordering::SeqCst);
+    let two = session.ask(vec![media("p", picture(7)), text("second")], &short(6), &mut ignore).expect("second");
     assert_eq!(model.frames_seen.load(Ordering::SeqCst), 5, "the clip is not encoded again");
     assert!(two.tokens.reused >= one.tokens.prompt, "{:?}", two.tokens);
-    let new_rows = model.rows_stepped.load(Ordering::SeqCst) - stepped;
+    let new_rows = model.rows_computed.load(Ordering::SeqCst) - stepped;
     assert_eq!(new_rows, two.tokens.prompt - two.tokens.reused + 5, "reused rows are not computed again");
 
-    let mut fresh = Session::new(&model, Limits::default());
-    fresh.push(Role::User, vec![medium("clip", video(&[1, 2, 3, 4])), text("first question")]).expect("push");
+    let mut fresh = new_session(&model, Limits::default());
+    fresh.push(Role::User, vec![media("clip", video(&[1, 2, 3, 4])), text("first question")]).expect("push");
     fresh.push(Role::Assistant, vec![text(&one.text)]).expect("push");
-    let again = fresh.ask(vec![medium("p", picture(7)), text("second")], &short(6), &mut ignore).expect("again");
+    let again = fresh.ask(vec![media("p", picture(7)), text("second")], &short(6), &mut ignore).expect("again");
     assert_eq!((again.text, again.ids), (two.text, two.ids));
     assert_eq!(again.tokens.reused, 0);
 }
 
 #[test]
 fn a_failed_or_cancelled_turn_leaves_the_conversation_as_it_was() {
-    let model = FakeModel::new();
-    let mut session = Session::new(&model, Limits::default());
-    session.ask(vec![medium("a", picture(1)), text("one")], &short(4), &mut ignore).expect("first");
+    let model = Arc::new(FakeModel::new());
+    let mut session = new_session(&model, Limits::default());
+    session.ask(vec![media("a", picture(1)), text("one")], &short(4), &mut ignore).expect("first");
     let messages = session.messages().to_vec();
 
-    let error = session.ask(vec![medium("none", video(&[])), text("two")], &short(4), &mut ignore);
+    let error = session.ask(vec![media("none", video(&[])), text("two")], &short(4), &mut ignore);
     assert!(error.expect_err("no frames").to_string().starts_with("none: no frame"), "the name of the clip");
     assert_eq!(session.messages(), messages);
 
-    let mut when_read = |event: Event<'_>| match event {
+    let mut when_read = |event: &Event| match event {
         Event::Prefill { done, total } if done == total => ControlFlow::Break(()),
         _ => ControlFlow::Continue(()),
     };
-    let answer = session.ask(vec![medium("b", picture(2)), text("two")], &short(4), &mut when_read).expect("cancelled");
+    let answer = session.ask(vec![media("b", picture(2)), text("two")], &short(4), &mut when_read).expect("cancelled");
     assert_eq!((answer.finish_reason, answer.text.as_str()), (FinishReason::Cancelled, ""));
     assert_eq!(session.messages(), messages);
 
     // Another picture at the same place must not be taken for the cancelled one.
-    let next = session.ask(vec![medium("c", picture(3)), text("two")], &short(4), &mut ignore).expect("third");
-    let mut fresh = Session::new(&model, Limits::default());
-    fresh.push(Role::User, vec![medium("a", picture(1)), text("one")]).expect("push");
-    fresh.messages_for_test().push(messages[1].clone());
-    let want = fresh.ask(vec![medium("c", picture(3)), text("two")], &short(4), &mut ignore).expect("fresh");
+    let next = session.ask(vec![media("c", picture(3)), text("two")], &short(4), &mut ignore).expect("third");
+    let mut fresh = new_session(&model, Limits::default());
+    fresh.push(Role::User, vec![media("a", picture(1)), text("one")]).expect("push");
+    fresh.conversation_for_test().add(messages[1].clone());
+    let want = fresh.ask(vec![media("c", picture(3)), text("two")], &short(4), &mut ignore).expect("fresh");
     assert_eq!(next.ids, want.ids);
 }
 
 #[test]
 fn cancelling_gives_the_answer_so_far() {
-    let model = FakeModel::saying("one two three");
+    let model = saying("one two three");
     let mut seen = String::new();
-    let mut after_two = |event: Event<'_>| {
+    let mut after_two = |event: &Event| {
         if let Event::Text(piece) = event {
             seen.push_str(piece);
         }
         if seen == "one two" { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
-    let mut session = Session::new(&model, Limits::default());
+    let mut session = new_session(&model, Limits::default());
     let answer = session.ask(vec![text("q")], &short(99), &mut after_two).expect("so far");
     assert_eq!((answer.text.as_str(), answer.finish_reason), ("one two", FinishReason::Cancelled));
     assert_eq!(session.messages().len(), 2, "the partial answer stays in the conversation");
 
     let options = short(99);
     options.cancel.cancel();
-    let answer = ask(&model, vec![medium("v", video(&[1, 2])), text("q")], &options);
+    let answer = ask(&model, vec![media("v", video(&[1, 2])), text("q")], &options);
     assert_eq!((answer.text.as_str(), answer.finish_reason), ("", FinishReason::Cancelled));
     assert_eq!(model.frames_seen.load(Ordering::SeqCst), 0, "a flag thrown early stops before the encoder");
 }
 
 #[test]
 fn limits_are_checked_before_the_work_and_name_both_numbers() {
-    let model = FakeModel::new();
-    let clip = || vec![medium("v", video(&[1, 2, 3])), text("abc")];
+    let model = Arc::new(FakeModel::new());
+    let clip = || vec![media("v", video(&[1, 2, 3])), text("abc")];
     let limits = |change: fn(&mut Limits)| {
         let mut limits = Limits::default();
         change(&mut limits);
@@ -220,8 +236,7 @@ fn limits_are_checked_before_the_work_and_name_both_numbers() {
 
 #[test]
 fn the_models_positions_bound_prompt_and_answer() {
-    let mut model = FakeModel::new();
-    model.max_positions = 10;
+    let model = Arc::new(FakeModel::with_positions(10));
     let answer = ask(&model, vec![text("abc")], &short(99));
     assert_eq!((answer.tokens.prompt, answer.tokens.generated), (6, 4));
     assert_eq!(answer.finish_reason, FinishReason::Length);
@@ -231,22 +246,22 @@ fn the_models_positions_bound_prompt_and_answer() {
 
 #[test]
 fn the_wall_time_ends_an_answer_with_what_there_is() {
-    let model = FakeModel::saying("one two three");
+    let model = saying("one two three");
     let limits = Limits { wall_time: Duration::from_millis(300), ..Limits::default() };
-    let mut slow = |event: Event<'_>| {
+    let mut slow = |event: &Event| {
         if let Event::Text(_) = event {
             std::thread::sleep(Duration::from_millis(120));
         }
         ControlFlow::Continue(())
     };
-    let answer = Session::new(&model, limits).ask(vec![text("q")], &short(99), &mut slow).expect("so far");
+    let answer = new_session(&model, limits).ask(vec![text("q")], &short(99), &mut slow).expect("so far");
     assert_eq!(answer.finish_reason, FinishReason::Time);
     assert!("one two three".starts_with(&answer.text) && !answer.text.is_empty() && answer.text.len() < 8);
 }
 
 #[test]
 fn a_seed_fixes_a_sampled_answer() {
-    let model = FakeModel::new();
+    let model = Arc::new(FakeModel::new());
     let sampled = |seed| {
         let sampling = Sampling { temperature: 2.0, top_p: Some(0.95), seed, ..Sampling::default() };
         ask(&model, vec![text("abc")], &Options { sampling, ..short(40) }).ids
@@ -257,7 +272,7 @@ fn a_seed_fixes_a_sampled_answer() {
 
 #[test]
 fn a_strong_repetition_penalty_never_repeats() {
-    let model = FakeModel::saying("aaaaaaaaaaaaa");
+    let model = saying("aaaaaaaaaaaaa");
     let plain = ask(&model, vec![text("b")], &short(8)).text;
     assert_eq!(plain, "aaaaaaaa");
     let sampling = Sampling { repetition_penalty: 1e6, ..Sampling::default() };
@@ -270,40 +285,41 @@ fn a_strong_repetition_penalty_never_repeats() {
 
 #[test]
 fn long_clips_go_through_the_encoder_in_bounded_runs() {
-    let model = FakeModel::new();
+    let model = Arc::new(FakeModel::new());
     let (mut runs, mut decoded, mut encoded) = (Vec::new(), Vec::new(), Vec::new());
-    let mut watch = |event: Event<'_>| {
+    let mut handler = |event: &Event| {
         match event {
-            Event::Patches { patches, .. } => runs.push(patches.frames),
-            Event::Decoding { done, total } => decoded.push((done, total)),
-            Event::Encoding { done, total } => encoded.push((done, total)),
+            Event::Patches { patches, .. } => runs.push(patches.units.len()),
+            Event::Decoding { done, total } => decoded.push((*done, *total)),
+            Event::Encoding { done, total } => encoded.push((*done, *total)),
             _ => {}
         }
         ControlFlow::Continue(())
     };
     let values: Vec<u8> = (0..600).map(|n| (n % 200) as u8).collect();
-    let pieces = vec![medium("v", video(&values)), medium("p", picture(1)), text("q")];
-    Session::new(&model, Limits::default()).ask(pieces, &short(1), &mut watch).expect("an answer");
+    let content = vec![media("v", video(&values)), media("p", picture(1)), text("q")];
+    let options = Options { trace: true, ..short(1) };
+    new_session(&model, Limits::default()).ask(content, &options, &mut handler).expect("an answer");
     let most = CHUNK_PATCHES / 16;
     let want: Vec<usize> = (0..600).step_by(most).map(|first| most.min(600 - first)).chain([1]).collect();
     assert!(want.len() > 3, "the clip must need several runs");
     assert_eq!(runs, want, "{CHUNK_PATCHES} patches of 16 a frame");
-    assert_eq!(decoded.len(), 601);
+    assert_eq!(decoded.len(), want.len());
     assert_eq!((decoded.last(), encoded.last()), (Some(&(601, 601)), Some(&(601, 601))));
 }
 
 #[test]
 fn options_of_the_plan_reach_the_model() {
-    let model = FakeModel::new();
+    let model = Arc::new(FakeModel::new());
     let plan = PlanOptions { max_frames: Some(2), ..PlanOptions::default() };
-    let answer = ask(&model, vec![medium("v", video(&[1, 2, 3])), text("q")], &Options { plan, ..short(1) });
+    let answer = ask(&model, vec![media("v", video(&[1, 2, 3])), text("q")], &Options { plan, ..short(1) });
     assert_eq!(answer.media[0].frames.len(), 2);
 }
 
 #[test]
 fn an_answer_is_one_json_object_with_the_published_names() {
-    let model = FakeModel::saying("yes");
-    let answer = ask(&model, vec![medium("v", video(&[1])), text("q")], &short(9));
+    let model = saying("yes");
+    let answer = ask(&model, vec![media("v", video(&[1])), text("q")], &short(9));
     let json = serde_json::to_value(&answer).expect("json");
     assert_eq!(json["finish_reason"], "stop");
     assert_eq!(json["media"][0]["kind"], "video");
@@ -315,8 +331,8 @@ fn an_answer_is_one_json_object_with_the_published_names() {
 struct Damaged(InMemory, Vec<usize>);
 
 impl MediaSource for Damaged {
-    fn source(&self) -> zoetrope_models::contract::Source {
-        self.0.source()
+    fn metadata(&self) -> zoetrope_models::contract::media_plan::MediaMetadata {
+        self.0.metadata()
     }
 
     fn frames<'s>(&'s self, indices: &[usize]) -> FrameIter<'s> {
@@ -327,50 +343,191 @@ impl MediaSource for Damaged {
 
 #[test]
 fn frames_that_a_damaged_source_leaves_out_are_counted_and_the_others_keep_their_times() {
-    let model = FakeModel::new();
+    let model = Arc::new(FakeModel::new());
     let ask = |lost: Vec<usize>| {
-        let source = Box::new(Damaged(video(&[1, 2, 3, 4]), lost));
-        let pieces = vec![Piece::Media(Input::Source("broken".into(), source)), text("q")];
-        Session::new(&model, Limits::default()).ask(pieces, &short(1), &mut ignore)
+        let source = Arc::new(Damaged(video(&[1, 2, 3, 4]), lost));
+        let pieces = vec![ContentPart::Media(MediaInput::Source("broken".into(), source)), text("q")];
+        new_session(&model, Limits::default()).ask(pieces, &short(1), &mut ignore)
     };
     let clip = &ask(vec![0, 2]).expect("an answer").media[0];
-    assert_eq!((clip.lost, clip.frames.len()), (2, 2));
+    assert_eq!((clip.undecodable, clip.frames.len()), (2, 2));
     assert_eq!(clip.frames.iter().map(|frame| frame.time).collect::<Vec<_>>(), [1.0, 3.0]);
     let error = ask(vec![0, 1, 2, 3]).expect_err("nothing left").to_string();
-    assert_eq!(error, "broken: none of the 4 frames that were asked for can be decoded");
+    assert_eq!(error, "broken: none of the 4 requested frames can be decoded");
 }
 
 #[test]
-fn a_dry_run_counts_what_the_request_would_read() {
-    let model = FakeModel::new();
-    let pieces = || vec![medium("clip", video(&[5, 5, 6])), medium("photo", picture(5)), text("abc")];
+fn a_plan_counts_what_the_request_would_read() {
+    let model = Arc::new(FakeModel::new());
+    let content = || vec![media("clip", video(&[5, 5, 6])), media("photo", picture(5)), text("abc")];
     let plan = |now| {
-        let session = Session::new(&model, Limits::default());
-        session.dry_run(pieces(), &short(3), now, &mut ignore).expect("a dry run")
+        let (limits, request) = (Limits::default(), short(3));
+        let options = EstimateOptions { request: &request, decode: now, kv_dtype: model.weights().kv_dtype() };
+        plan_request(model.processor(), &limits, None, content(), options, &mut ignore).expect("a plan")
     };
     let (headers, pixels) = (plan(false), plan(true));
     assert_eq!((headers.tokens.video, headers.tokens.prompt), (12, 22));
     assert_eq!(model.frames_seen.load(Ordering::SeqCst), 0, "nothing goes through the encoder");
-    let answer = ask(&model, pieces(), &short(3));
+    let answer = ask(&model, content(), &short(3));
     assert_eq!(pixels.tokens, TokenCounts { generated: 0, ..answer.tokens });
-    assert_eq!(pixels.kept, [vec![4, 1, 4], vec![4]]);
-    // 3 frames of 1x1x3 bytes; 3 x 16 patches of one f32; 16 tokens of 2 f32; 22 + 3 positions of 16 bytes.
+    assert_eq!(pixels.media, answer.media);
+    // 3 frames of 1x1x3 bytes; 3 x 16 patches of one f32; 16 tokens of 2 + 2 f32; 22 + 3 positions of 16 bytes.
     let memory = headers.memory;
-    assert_eq!((memory.frames, memory.patches, memory.visual_tokens, memory.cache), (9, 192, 128, 400));
-    assert_eq!(memory.total, 729);
+    assert_eq!((memory.frames, memory.patches, memory.visual_tokens, memory.cache), (9, 192, 256, 400));
+    assert_eq!(memory.total, 857);
 }
 
 #[test]
-fn a_dry_run_of_a_later_turn_counts_the_whole_conversation() {
-    let model = FakeModel::new();
+fn a_plan_of_a_later_turn_counts_the_whole_conversation() {
+    let model = Arc::new(FakeModel::new());
     let talk = || {
-        let mut session = Session::new(&model, Limits::default());
-        session.ask(vec![medium("clip", video(&[5, 5])), text("one")], &short(2), &mut ignore).expect("an answer");
+        let mut session = new_session(&model, Limits::default());
+        session.ask(vec![media("clip", video(&[5, 5])), text("one")], &short(2), &mut ignore).expect("an answer");
         session
     };
-    let next = || vec![medium("photo", picture(9)), text("two")];
-    let dry = talk().dry_run(next(), &short(2), false, &mut ignore).expect("a dry run");
+    let next = || vec![media("photo", picture(9)), text("two")];
+    let (limits, request) = (Limits::default(), short(2));
+    let options = EstimateOptions { request: &request, decode: false, kv_dtype: model.weights().kv_dtype() };
+    let plan = talk().plan_turn(&limits, next(), options, &mut ignore).expect("a plan");
     let answer = talk().ask(next(), &short(2), &mut ignore).expect("an answer");
-    assert_eq!(dry.tokens, TokenCounts { generated: 0, reused: 0, ..answer.tokens });
-    assert_eq!(dry.names, ["clip", "photo"]);
+    assert_eq!(plan.tokens, TokenCounts { generated: 0, reused: 0, ..answer.tokens });
+    let names: Vec<&str> = plan.media.iter().map(|media| &media.name[..]).collect();
+    assert_eq!(names, ["clip", "photo"]);
+}
+
+/// A request of plain ids.
+fn request(ids: &[u32], max_new_tokens: usize) -> GenerateRequest {
+    GenerateRequest {
+        prompt: Arc::new(Prompt::of_text(ids)),
+        visual: Vec::new(),
+        sampling: Sampling::default(),
+        max_new_tokens,
+        stop_texts: Vec::new(),
+        reuse: None,
+        retain: false,
+        logits: false,
+    }
+}
+
+/// Steps until nothing is left; the finished replies in order of their end.
+fn run(engine: &mut Engine) -> Vec<(JobId, Generated)> {
+    let mut finished = Vec::new();
+    while !engine.is_idle() {
+        for JobOutput { job, event } in engine.step().expect("a step") {
+            match event {
+                JobEvent::Finished(generated) => finished.push((job, *generated)),
+                JobEvent::Failed(error) => panic!("{error}"),
+                _ => {}
+            }
+        }
+    }
+    finished
+}
+
+fn ids(n: usize, phase: usize) -> Vec<u32> {
+    (0..n).map(|i| ((i * 7 + phase) % 29) as u32).collect()
+}
+
+#[test]
+fn many_sequences_at_once_give_what_each_gives_alone() {
+    let model = Arc::new(FakeModel::new());
+    let prompts: Vec<Vec<u32>> = [3, 700, 20, 256, 1, 513].iter().enumerate().map(|(n, len)| ids(*len, n)).collect();
+    let alone: Vec<Vec<u32>> = prompts
+        .iter()
+        .map(|prompt| {
+            let mut engine = Engine::new(model.clone(), EngineOptions::default()).expect("an engine");
+            engine.generate(request(prompt, 30)).expect("a job");
+            run(&mut engine).remove(0).1.ids
+        })
+        .collect();
+    let mut engine = Engine::new(model.clone(), EngineOptions::default()).expect("an engine");
+    let jobs: Vec<JobId> = prompts.iter().map(|prompt| engine.generate(request(prompt, 30)).expect("a job")).collect();
+    let mut together = run(&mut engine);
+    together.sort_by_key(|(job, _)| *job);
+    for ((job, generated), (want, own)) in together.iter().zip(alone.iter().zip(&jobs)) {
+        assert_eq!((job, &generated.ids), (own, want));
+    }
+    assert_eq!(together.len(), prompts.len());
+}
+
+#[test]
+fn sequences_wait_for_room_and_one_that_never_fits_fails_alone() {
+    let model = Arc::new(FakeModel::new());
+    // Two blocks of 256 positions of 16 bytes.
+    let options = EngineOptions { cache_bytes: 2 * 256 * 16, ..EngineOptions::default() };
+    let mut engine = Engine::new(model, options).expect("an engine");
+    let first = engine.generate(request(&ids(250, 0), 100)).expect("a job");
+    let second = engine.generate(request(&ids(10, 1), 10)).expect("a job");
+    let huge = engine.generate(request(&ids(600, 2), 10)).expect("a job");
+    let last = engine.generate(request(&ids(10, 3), 10)).expect("a job");
+    let (mut finished, mut failed) = (Vec::new(), Vec::new());
+    while !engine.is_idle() {
+        for JobOutput { job, event } in engine.step().expect("a step") {
+            match event {
+                JobEvent::Finished(_) => finished.push(job),
+                JobEvent::Failed(error) => failed.push((job, error.to_string())),
+                _ => {}
+            }
+        }
+    }
+    assert_eq!(finished, [first, second, last]);
+    let [(job, text)] = &failed[..] else { panic!("{failed:?}") };
+    assert_eq!(*job, huge);
+    assert!(text.starts_with("bytes of keys and values: 9760 is more than the limit of 8192"), "{text}");
+}
+
+#[test]
+fn media_is_encoded_beside_a_reply_without_stalling_it() {
+    let mut model = FakeModel::new();
+    model.encode_millis = 30;
+    let mut engine = Engine::new(Arc::new(model), EngineOptions::default()).expect("an engine");
+    let writing = engine.generate(request(&ids(10, 0), 8000)).expect("a job");
+    let source: Arc<dyn MediaSource> = Arc::new(video(&[1, 2, 3]));
+    let plan = engine.model().processor().plan(&[], &[source.metadata()], &PlanOptions::default()).expect("a plan");
+    let encoding = engine.encode("clip", &source, plan[0].clone(), false);
+    let (mut tokens, mut ready) = (0, None);
+    while ready.is_none() {
+        for JobOutput { job, event } in engine.step().expect("a step") {
+            match event {
+                JobEvent::Token(_) if job == writing => tokens += 1,
+                JobEvent::MediaReady(media, _) if job == encoding => ready = Some(media),
+                _ => {}
+            }
+        }
+    }
+    assert!(tokens > 5, "only {tokens} tokens while the media was encoded");
+    assert_eq!(ready.expect("media").features.per_unit, [4, 4, 4]);
+    assert!(engine.end(writing, FinishReason::Cancelled).expect("ended").iter().any(|output| {
+        matches!(&output.event, JobEvent::Finished(generated) if generated.finish_reason == FinishReason::Cancelled)
+    }));
+    assert!(engine.is_idle());
+}
+
+/// Visual tokens that differ are not taken for those of an earlier turn, though they stand at the same places.
+#[test]
+fn keys_and_values_of_other_visual_tokens_are_not_reused() {
+    let model = Arc::new(FakeModel::new());
+    let mut engine = Engine::new(model.clone(), EngineOptions::default()).expect("an engine");
+    let prompt = || {
+        let mut prompt = Prompt::of_text(&ids(40, 0));
+        (0..20).for_each(|row| prompt.tokens[row] = PromptToken::Visual { placement: 0, row: row as u32 });
+        Arc::new(prompt)
+    };
+    let visual = |key: u64| {
+        let rows: Vec<Vec<f32>> = (0..20).map(|row| vec![(row as u64 + 3 * key) as f32, 1.0]).collect();
+        let rows = candle_core::Tensor::new(rows, &candle_core::Device::Cpu).expect("rows");
+        vec![VisualTokens { key, rows }]
+    };
+    let mut ask = |key: u64, reuse: Option<RetainedKv>| {
+        let visual = visual(key);
+        let job = GenerateRequest { prompt: prompt(), visual, reuse, retain: true, ..request(&[1], 5) };
+        engine.generate(job).expect("a job");
+        run(&mut engine).remove(0).1
+    };
+    let first = ask(1, None);
+    let again = ask(1, first.retained);
+    assert_eq!((again.reused, &again.ids), (32, &first.ids));
+    let other = ask(2, again.retained);
+    let fresh = ask(2, None);
+    assert_eq!((other.reused, other.ids), (0, fresh.ids));
 }

@@ -1,11 +1,12 @@
-//! What is done value by value, over the threads as models do it, at the size of a clip's patches: bytes are those read
-//! and written. Every answer is compared with f64 first.
+//! Operations value by value on all threads, at the size of the patches of a clip; bytes are those read and written.
+//! Every result is compared with f64 first.
 //! `cargo bench -p zoetrope-kernels --bench elementwise [-- NAME]`.
 
 use divan::Bencher;
 use divan::counter::BytesCount;
-use zoetrope_kernels::spread::over_rows;
-use zoetrope_kernels::{activation, level, norm, rope};
+use zoetrope_kernels::elementwise::{activation, norm, rope};
+use zoetrope_kernels::isa::isa;
+use zoetrope_kernels::threads::par_rows;
 
 /// Patches.
 const ROWS: usize = 1008;
@@ -13,11 +14,11 @@ const ROWS: usize = 1008;
 const WIDTH: usize = 1152;
 /// Heads of `WIDTH`.
 const HEADS: usize = 16;
-/// Width between the products of a perceptron.
-const MIDDLE: usize = 4304;
+/// Hidden width of an MLP.
+const HIDDEN: usize = 4304;
 
 fn main() {
-    println!("level {:?}, {} threads", level::level(), rayon::current_num_threads());
+    println!("isa {:?}, {} threads", isa(), rayon::current_num_threads());
     divan::main();
 }
 
@@ -25,7 +26,7 @@ fn wave(n: usize, phase: f32) -> Vec<f32> {
     (0..n).map(|i| (i as f32 * 0.7 + phase).sin() * 2.0 + 0.3).collect()
 }
 
-/// Times `work` over parts of rows of `row` values, after its first rows and its last were compared with `exact(at)`.
+/// Times `work` over rows of `row` values, after its first rows and its last were compared with `exact(at)`.
 fn bench(
     bencher: Bencher,
     row: usize,
@@ -34,13 +35,13 @@ fn bench(
     exact: impl Fn(usize) -> f64,
 ) {
     let mut y = vec![0.0; ROWS * row];
-    over_rows(&mut y, row, &work);
+    par_rows(&mut y, row, &work);
     for at in (0..2 * row).chain((ROWS - 1) * row..ROWS * row) {
         let (y, exact) = (f64::from(y[at]), exact(at));
         assert!((y - exact).abs() < 2e-5 * (1.0 + exact.abs()), "value {at} is {y}, not {exact}");
     }
     let bytes = BytesCount::of_many::<f32>((inputs + 1) * y.len());
-    bencher.counter(bytes).bench_local(|| over_rows(divan::black_box(&mut y), row, &work));
+    bencher.counter(bytes).bench_local(|| par_rows(divan::black_box(&mut y), row, &work));
 }
 
 #[divan::bench]
@@ -77,25 +78,25 @@ fn rope_1152(bencher: Bencher) {
 
 #[divan::bench]
 fn gelu_tanh_4304(bencher: Bencher) {
-    let x = wave(ROWS * MIDDLE, 0.0);
+    let x = wave(ROWS * HIDDEN, 0.0);
     let exact = |at: usize| {
         let x = f64::from(x[at]);
         0.5 * x * (1.0 + ((2.0 / std::f64::consts::PI).sqrt() * (x + 0.044715 * x.powi(3))).tanh())
     };
-    let work = |first: usize, y: &mut [f32]| activation::gelu_tanh(&x[first * MIDDLE..][..y.len()], y);
-    bench(bencher, MIDDLE, 1, work, exact);
+    let work = |first: usize, y: &mut [f32]| activation::gelu_tanh(&x[first * HIDDEN..][..y.len()], y);
+    bench(bencher, HIDDEN, 1, work, exact);
 }
 
 #[divan::bench]
 fn swiglu_4304(bencher: Bencher) {
-    let (gate, up) = (wave(ROWS * MIDDLE, 0.0), wave(ROWS * MIDDLE, 1.0));
+    let (gate, up) = (wave(ROWS * HIDDEN, 0.0), wave(ROWS * HIDDEN, 1.0));
     let exact = |at: usize| {
         let gate = f64::from(gate[at]);
         gate / (1.0 + (-gate).exp()) * f64::from(up[at])
     };
     let work = |first: usize, y: &mut [f32]| {
-        let part = first * MIDDLE..first * MIDDLE + y.len();
+        let part = first * HIDDEN..first * HIDDEN + y.len();
         activation::swiglu(&gate[part.clone()], &up[part], y);
     };
-    bench(bencher, MIDDLE, 2, work, exact);
+    bench(bencher, HIDDEN, 2, work, exact);
 }

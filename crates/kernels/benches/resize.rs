@@ -1,6 +1,6 @@
-//! Resize of a picture at every level of this CPU, beside the plain reference, and its patches; items are values of the
-//! result. Every answer is compared with the reference first.
-//! `cargo bench -p zoetrope-kernels --bench resize [-- NAME]`; with `ZOETROPE_ISA` at that level only.
+//! Resize of an image at every instruction set of this CPU, beside the plain reference, and its patches; items are
+//! values of the result. Every result is compared with the reference first.
+//! `cargo bench -p zoetrope-kernels --bench resize [-- NAME]`; with `ZOETROPE_ISA` at that instruction set only.
 
 use std::fmt::{Display, Formatter, Result};
 use std::process::Command;
@@ -8,9 +8,9 @@ use std::process::Command;
 use divan::Bencher;
 use divan::counter::ItemsCount;
 use rayon::prelude::*;
-use zoetrope_kernels::level::{Level, level};
-use zoetrope_kernels::patchify::patchify;
-use zoetrope_kernels::resize::{Filter, Order, reference, resize, resize_rows};
+use zoetrope_kernels::image::patchify::patchify;
+use zoetrope_kernels::image::resize::{Filter, Order, reference, resize, resize_rows};
+use zoetrope_kernels::isa::{Isa, isa};
 
 /// Sizes are (width, height).
 #[derive(Clone, Copy)]
@@ -51,7 +51,7 @@ impl Case {
         assert!(done.is_ok(), "{done:?}");
     }
 
-    /// Patches of the whole picture.
+    /// Patches of the whole resized image.
     fn in_two_passes(&self, src: &[u8], out: &mut [f32]) {
         patchify(&self.fast(src), self.to.0 as usize / PATCH, PATCH, MERGE, &TABLES, out);
     }
@@ -76,7 +76,7 @@ const CASES: [Case; 6] = [
 const PATCH: usize = 14;
 /// Patches of a block's side.
 const MERGE: usize = 2;
-/// Grey levels from -1 to 1.
+/// Gray levels mapped to -1 to 1.
 const TABLES: [[f32; 256]; 3] = {
     let (mut table, mut level) = ([0.0; 256], 0);
     while level < 256 {
@@ -91,15 +91,15 @@ const FRAME: Case = Case::new((1280, 720), (448, 448), Order::Torchvision);
 const FRAMES: [usize; 2] = [1, 16];
 
 fn main() {
-    // A process has one level, so each has a process of its own.
+    // A process has one instruction set, so each gets a process of its own.
     let given = |name: &str| std::env::args().any(|arg| arg == name);
     if std::env::var_os("ZOETROPE_ISA").is_some() || !given("--bench") || given("--list") {
-        println!("level {:?}, {} threads", level(), rayon::current_num_threads());
-        // The reference is the same at every level.
+        println!("isa {:?}, {} threads", isa(), rayon::current_num_threads());
+        // The reference does not depend on the instruction set.
         let all = divan::Divan::from_args();
-        return if level() == Level::Portable { all.main() } else { all.skip_regex("plain_reference").main() };
+        return if isa() == Isa::Portable { all.main() } else { all.skip_regex("plain_reference").main() };
     }
-    for at in Level::available() {
+    for at in Isa::available() {
         let mut one = Command::new(std::env::current_exe().unwrap_or_default());
         one.args(std::env::args().skip(1)).env("ZOETROPE_ISA", format!("{at:?}").to_lowercase());
         assert!(one.status().is_ok_and(|status| status.success()), "the benchmarks at {at:?}");
@@ -107,7 +107,7 @@ fn main() {
 }
 
 #[divan::bench(args = CASES)]
-fn picture(bencher: Bencher, case: &Case) {
+fn image(bencher: Bencher, case: &Case) {
     let src = case.source();
     assert!(case.fast(&src) == case.slow(&src), "{case}: fast and reference differ");
     bencher.counter(case.values()).bench_local(|| case.fast(&src));
@@ -119,7 +119,7 @@ fn plain_reference(bencher: Bencher, case: &Case) {
     bencher.counter(case.values()).bench_local(|| case.slow(&src));
 }
 
-/// Times `work`, which writes the patches of one frame, for `frames` of them, over the threads as processors do it.
+/// Times `work`, which writes the patches of one frame, for `frames` frames on all threads.
 fn patches(bencher: Bencher, frames: usize, work: impl Fn(&[u8], &mut [f32]) + Sync) {
     let src = FRAME.source();
     let mut want = vec![f32::NAN; 3 * (FRAME.to.0 * FRAME.to.1) as usize];
@@ -139,8 +139,8 @@ fn patches_in_one_pass(bencher: Bencher, frames: usize) {
     patches(bencher, frames, |src, out| FRAME.in_one_pass(src, out));
 }
 
-/// The same from a whole resized picture.
+/// Patches from a whole resized image.
 #[divan::bench(args = FRAMES)]
-fn patches_of_a_picture(bencher: Bencher, frames: usize) {
+fn patches_of_an_image(bencher: Bencher, frames: usize) {
     patches(bencher, frames, |src, out| FRAME.in_two_passes(src, out));
 }

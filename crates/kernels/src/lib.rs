@@ -1,25 +1,19 @@
-//! CPU arithmetic on slices: products with packed weights, attention, linear layers, norms, rope and activations,
-//! picture resize and patches, what the machine allows at most, and the safe door to mapped files.
+//! CPU arithmetic on slices: matrix products with packed weights ([`gemm`]) and with plain f32 ones ([`dense`]),
+//! [`attention`], norms, RoPE and activations ([`elementwise`]), image resize and patches ([`image`]), the limits of
+//! this machine ([`roofline`]). Kernels pick an instruction set at run time ([`isa`]) and spread work over [`threads`].
 //!
-//! The only room that may say `unsafe`. Imports nothing of ours. Deliberately absent: tensors, models, files' meaning.
+//! Beside `system` the only crate that may say `unsafe`. Imports nothing of ours. Deliberately absent: tensors, models,
+//! files.
 
-pub mod activation;
-#[cfg(target_arch = "aarch64")]
-mod arm;
 pub mod attention;
-#[cfg(feature = "av1")]
-pub mod av1;
-mod fetch;
-mod gemm;
-pub mod level;
-pub mod linear;
-pub mod map;
-pub mod memory;
-pub mod norm;
-pub mod packed;
-pub mod patchify;
-pub mod peak;
-pub mod resize;
-pub mod rope;
-pub mod spread;
-mod team;
+mod bf16;
+pub mod dense;
+pub mod elementwise;
+pub mod gemm;
+pub mod image;
+pub mod isa;
+#[cfg(target_arch = "aarch64")]
+mod neon_asm;
+mod prefetch;
+pub mod roofline;
+pub mod threads;

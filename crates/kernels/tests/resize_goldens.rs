@@ -1,9 +1,9 @@
-//! Resized pictures against checksums made by Pillow 12, Pillow 13 and torch (see `reference/make_resize_goldens.py`).
+//! Resized images against checksums made by Pillow 12, Pillow 13 and torch (see `reference/make_resize_goldens.py`).
 #![cfg(test)]
 
 use std::path::Path;
 
-use zoetrope_kernels::resize::{Filter, Order, reference, resize};
+use zoetrope_kernels::image::resize::{Filter, Order, reference, resize};
 
 struct Case {
     filter: Filter,
@@ -34,8 +34,8 @@ fn cases(name: &str) -> Vec<Case> {
         .collect()
 }
 
-/// The picture of a seed; its recipe is in `reference/make_resize_goldens.py`.
-fn picture(size: (u32, u32), seed: u64) -> Vec<u8> {
+/// The image of a seed, as `reference/make_resize_goldens.py` makes it.
+fn image(size: (u32, u32), seed: u64) -> Vec<u8> {
     let mut state = seed;
     let bytes = (0..size.0 as usize * size.1 as usize * 3).map(|_| {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -45,7 +45,7 @@ fn picture(size: (u32, u32), seed: u64) -> Vec<u8> {
     bytes.collect()
 }
 
-/// CRC-32 as in zlib, a bit at a time.
+/// CRC-32 as in zlib, one bit at a time.
 fn crc32(bytes: &[u8]) -> u32 {
     !bytes.iter().fold(!0u32, |crc, &byte| {
         (0..8).fold(crc ^ u32::from(byte), |crc, _| (crc >> 1) ^ (0xEDB8_8320 & (crc & 1).wrapping_neg()))
@@ -58,7 +58,7 @@ fn check(name: &str, order: Order) {
     let wrong: Vec<String> = cases
         .iter()
         .filter(|case| {
-            let src = picture(case.size, case.seed);
+            let src = image(case.size, case.seed);
             let out = resize(&src, case.size.0, case.size.1, case.out.0, case.out.1, case.filter, order).unwrap();
             crc32(&out) != case.crc
         })
@@ -82,11 +82,11 @@ fn torchvision() {
     check("torchvision.txt", Order::Torchvision);
 }
 
-/// The slow version is right by itself, not only equal to the fast one.
+/// The reference matches Pillow by itself, not only the fast resize.
 #[test]
 fn reference_is_pillow_too() {
     for case in cases("pillow-13.txt").iter().filter(|case| case.size.0 * case.size.1 < 5000) {
-        let src = picture(case.size, case.seed);
+        let src = image(case.size, case.seed);
         let usizes = |size: (u32, u32)| (size.0 as usize, size.1 as usize);
         let out = reference::resize(&src, usizes(case.size), usizes(case.out), case.filter, Order::Pillow13);
         assert_eq!(crc32(&out), case.crc, "{:?} {:?} to {:?}", case.filter, case.size, case.out);

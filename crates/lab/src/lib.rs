@@ -1,12 +1,15 @@
-//! The laboratory: what is learnt from ([`draw`], [`sample`]), training, and measuring.
+//! The laboratory: synthetic data ([`synth`], [`sample`]), training ([`train`]), evaluation ([`eval`]) and speed
+//! ([`mod@bench`]).
 //!
-//! Imports: engine, models, media, text, kernels. Deliberately absent: a second definition of any model, wire
-//! formats, the command line.
+//! Imports: engine, models, media, kernels, system (the environment). Deliberately absent: a second definition of any
+//! model, wire formats, the command line.
 #![forbid(unsafe_code)]
 
-pub mod draw;
+pub mod bench;
+mod error;
 pub mod eval;
 pub mod sample;
-pub mod speed;
-pub mod tokenizer;
+pub mod synth;
 pub mod train;
+
+pub use error::LabError;

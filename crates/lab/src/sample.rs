@@ -1,128 +1,129 @@
-//! One training or measuring sample: media whose frames are drawn or decoded when asked for, and a conversation about
-//! them.
+//! One training or evaluation sample: media whose frames are made on demand, and a conversation about them.
 
 use std::fmt;
 use std::sync::Arc;
 
-use zoetrope_media::{Frame, Time};
-use zoetrope_models::contract::{MediaKind, Message, Part, Role, Source};
+use zoetrope_engine::{FrameIter, MediaSource};
+use zoetrope_models::contract::media_plan::{MediaKind, MediaMetadata};
+use zoetrope_models::contract::prompt::{Message, MessagePart, Role};
 
-use crate::draw::{Cell, Dice, Difficulty, Question, Scene, Split, aside, talk};
+use crate::synth::{CellLabel, Difficulty, Question, Scene, Split, SynthRng, off_topic, small_talk};
 
-/// One picture or video of a sample. Only the frames a plan asks for are ever drawn.
+/// One picture or video of a sample. Only the planned frames are ever decoded or rendered.
 #[derive(Clone)]
-pub struct Media {
-    /// Picture or video.
-    pub kind: MediaKind,
-    /// Display width in pixels.
-    pub width: u32,
-    /// Display height in pixels.
-    pub height: u32,
-    /// Presentation times of all frames in order; one entry (zero) for a picture.
-    pub times: Vec<Time>,
-    /// End of the last frame in seconds.
-    pub end: f64,
-    frames: Arc<dyn Fn(usize) -> Frame + Send + Sync>,
-    cells: Option<Arc<CellsOf>>,
+pub struct SampleMedia {
+    /// Where its frames come from.
+    pub source: Arc<dyn MediaSource>,
+    cell_labels: Option<Arc<LabelGrid>>,
 }
 
-/// From a frame's index and a grid (rows, columns) to what each cell shows.
-type CellsOf = dyn Fn(usize, (usize, usize)) -> Vec<Cell> + Send + Sync;
+/// From a frame's index and a grid (rows, columns) to the label of each cell, row by row.
+type LabelGrid = dyn Fn(usize, (usize, usize)) -> Vec<CellLabel> + Send + Sync;
 
-impl Media {
-    /// Media whose frame `index` is `frames(index)`.
-    pub fn new(source: Source, frames: impl Fn(usize) -> Frame + Send + Sync + 'static) -> Media {
-        let Source { kind, width, height, times, end } = source;
-        Media { kind, width, height, times, end, frames: Arc::new(frames), cells: None }
+/// The frames of a synthetic scene.
+struct SceneSource(Arc<Scene>);
+
+impl MediaSource for SceneSource {
+    fn metadata(&self) -> MediaMetadata {
+        let (width, height) = self.0.size();
+        MediaMetadata {
+            kind: if self.0.is_clip() { MediaKind::Video } else { MediaKind::Image },
+            width,
+            height,
+            times: self.0.times().into(),
+            end: self.0.end(),
+            captions: Vec::new(),
+        }
     }
 
-    /// A drawn scene.
-    pub fn drawn(scene: Scene) -> Media {
-        let kind = if scene.is_clip() { MediaKind::Video } else { MediaKind::Image };
-        let (width, height) = scene.size();
-        let source = Source { kind, width, height, times: scene.times(), end: scene.end() };
+    fn frames<'s>(&'s self, indices: &[usize]) -> FrameIter<'s> {
+        let indices = indices.to_vec();
+        Box::new(indices.into_iter().map(|index| Ok(self.0.frame(index))))
+    }
+}
+
+impl SampleMedia {
+    /// Media without labels.
+    pub fn new(source: Arc<dyn MediaSource>) -> SampleMedia {
+        SampleMedia { source, cell_labels: None }
+    }
+
+    /// A synthetic scene, which knows its labels.
+    pub fn from_scene(scene: Scene) -> SampleMedia {
         let scene = Arc::new(scene);
-        let same = Arc::clone(&scene);
-        let cells: Arc<CellsOf> = Arc::new(move |index, grid| same.cells(index, grid));
-        Media { cells: Some(cells), ..Media::new(source, move |index| scene.frame(index)) }
+        let source = Arc::new(SceneSource(Arc::clone(&scene)));
+        SampleMedia { source, cell_labels: Some(Arc::new(move |index, grid| scene.cell_labels(index, grid))) }
     }
 
-    /// Frame `index` in presentation order.
-    pub fn frame(&self, index: usize) -> Frame {
-        (self.frames)(index)
-    }
-
-    /// What each cell of a grid (rows, columns) over frame `index` shows; `None` when nobody knows.
-    pub fn cells(&self, index: usize, grid: (usize, usize)) -> Option<Vec<Cell>> {
-        self.cells.as_ref().map(|cells| cells(index, grid))
-    }
-
-    /// What a plan needs to know.
-    pub fn source(&self) -> Source {
-        Source { kind: self.kind, width: self.width, height: self.height, times: self.times.clone(), end: self.end }
+    /// Label of each cell of a grid (rows, columns) over frame `index`, row by row; `None` when they are unknown.
+    pub fn cell_labels(&self, index: usize, grid: (usize, usize)) -> Option<Vec<CellLabel>> {
+        self.cell_labels.as_ref().map(|labels| labels(index, grid))
     }
 }
 
-impl fmt::Debug for Media {
+impl fmt::Debug for SampleMedia {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "Media({:?}, {}x{}, {} frames)", self.kind, self.width, self.height, self.times.len())
+        let MediaMetadata { kind, width, height, times, .. } = self.source.metadata();
+        write!(out, "SampleMedia({kind:?}, {width}x{height}, {} frames)", times.len())
     }
 }
 
-/// Media and a conversation about them; the assistant's messages are what is learnt.
+/// Media and a conversation about them. Training learns the assistant's messages.
 #[derive(Clone, Debug)]
 pub struct Sample {
     /// The media, in the order of their appearance in `messages`.
-    pub media: Vec<Media>,
+    pub media: Vec<SampleMedia>,
     /// The turns.
     pub messages: Vec<Message>,
 }
 
-/// Share of drawn training samples that are text alone.
-const TEXT_ONLY: f32 = 0.03;
-/// Share of drawn training conversations with one question that no scene answers.
-const WITH_ASIDE: f32 = 0.05;
+/// Share of synthetic training samples that are small talk without media.
+const SMALL_TALK_SHARE: f32 = 0.03;
+/// Share of synthetic training conversations with a question that no scene answers.
+const OFF_TOPIC_SHARE: f32 = 0.05;
 
 impl Sample {
-    /// A conversation about one medium, which is shown before the first question. Pairs are (question, answer).
-    pub fn conversation(media: Vec<Media>, turns: &[(String, String)]) -> Sample {
+    /// A conversation whose first message shows `media`. Turns are pairs (question, answer).
+    pub fn conversation(media: Vec<SampleMedia>, turns: &[(String, String)]) -> Sample {
         let mut messages = Vec::with_capacity(2 * turns.len());
         for (index, (question, answer)) in turns.iter().enumerate() {
-            let mut parts: Vec<Part> = Vec::new();
+            let mut parts: Vec<MessagePart> = Vec::new();
             if index == 0 {
-                parts.extend((0..media.len()).map(Part::Media));
+                parts.extend((0..media.len()).map(MessagePart::Media));
             }
-            parts.push(Part::Text(question.clone()));
+            parts.push(MessagePart::Text(question.clone()));
             messages.push(Message { role: Role::User, parts });
             messages.push(Message::text(Role::Assistant, answer.clone()));
         }
         Sample { media, messages }
     }
 
-    /// The training sample of `seed`: a drawn scene of the training split with up to `turns` questions, now and then
-    /// a question that it cannot answer, rarely text alone. With no turns it is the scene alone.
-    pub fn drawn(seed: u64, difficulty: &Difficulty, turns: usize) -> Sample {
-        let mut dice = Dice::new("drawn/sample", seed);
+    /// The synthetic training sample of `seed`: a scene of the training split with up to `turns` questions. Some have a
+    /// question that the scene does not answer, a few are small talk without a scene. With 0 turns, the sample is the
+    /// scene without messages.
+    pub fn synthetic(seed: u64, difficulty: &Difficulty, turns: usize) -> Sample {
+        let mut rng = SynthRng::new("drawn/sample", seed);
         if turns == 0 {
-            let scene = Scene::new(Split::Train, seed, difficulty);
-            return Sample::conversation(vec![Media::drawn(scene)], &[]);
+            let scene = Scene::generate(Split::Train, seed, difficulty);
+            return Sample::conversation(vec![SampleMedia::from_scene(scene)], &[]);
         }
-        if dice.chance(TEXT_ONLY) {
-            return Sample::conversation(Vec::new(), &[talk(&mut dice)]);
+        if rng.random_bool(SMALL_TALK_SHARE) {
+            return Sample::conversation(Vec::new(), &[small_talk(&mut rng)]);
         }
-        let scene = Scene::new(Split::Train, seed, difficulty);
-        let asked = scene.conversation(&mut dice, &difficulty.kinds, turns);
+        let scene = Scene::generate(Split::Train, seed, difficulty);
+        let asked = scene.conversation(&mut rng, &difficulty.kinds, turns);
         let mut pairs: Vec<(String, String)> = asked.into_iter().map(|asked| (asked.text, asked.answer)).collect();
-        if pairs.is_empty() || dice.chance(WITH_ASIDE) {
-            let at = dice.below(pairs.len() + 1);
-            pairs.insert(at, aside(&mut dice));
+        if pairs.is_empty() || rng.random_bool(OFF_TOPIC_SHARE) {
+            let at = rng.below(pairs.len() + 1);
+            pairs.insert(at, off_topic(&mut rng));
         }
-        Sample::conversation(vec![Media::drawn(scene)], &pairs)
+        Sample::conversation(vec![SampleMedia::from_scene(scene)], &pairs)
     }
 
-    /// A scene with one question and no answer yet: what a model is asked when it is measured.
+    /// A scene and one question without its answer, as evaluation asks it.
     pub fn question(scene: &Scene, question: &Question) -> Sample {
-        let parts = vec![Part::Media(0), Part::Text(question.text.clone())];
-        Sample { media: vec![Media::drawn(scene.clone())], messages: vec![Message { role: Role::User, parts }] }
+        let parts = vec![MessagePart::Media(0), MessagePart::Text(question.text.clone())];
+        let media = vec![SampleMedia::from_scene(scene.clone())];
+        Sample { media, messages: vec![Message { role: Role::User, parts }] }
     }
 }

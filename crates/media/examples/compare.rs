@@ -1,4 +1,4 @@
-//! Writes what this room makes of a file, for comparison with other tools (reference/compare_media.py).
+//! Writes what this crate makes of a file, for comparison with other tools (reference/compare_media.py).
 //!
 //! `compare FILE INFO.json RGB.raw [STEP]`: info, times and every STEP-th frame (all without STEP) as raw RGB. With
 //! `compare FILE uniform N` it takes N frames spread evenly and reports wall time and memory on standard output.
@@ -11,8 +11,8 @@ use zoetrope_media::{MediaError, OpenOptions, open};
 
 fn main() {
     // The AV1 decoder runs in this program started again.
-    if std::env::args().nth(1).as_deref() == Some("decode-child") {
-        zoetrope_media::child::serve(std::io::stdin().lock(), std::io::stdout().lock()).ok();
+    if std::env::args().nth(1).as_deref() == Some(zoetrope_media::decoder_process::ARGUMENT) {
+        zoetrope_media::decoder_process::run(std::io::stdin().lock(), std::io::stdout().lock()).ok();
         return;
     }
     if let Err(error) = run(&std::env::args().skip(1).collect::<Vec<_>>()) {
@@ -35,7 +35,7 @@ fn dump(file: &str, info: &str, raw: &str, step: usize) -> Result<(), MediaError
     let clip = open(Path::new(file), &OpenOptions::default())?;
     let indices: Vec<usize> = (0..clip.times().len()).step_by(step.max(1)).collect();
     let mut out = std::io::BufWriter::new(std::fs::File::create(raw)?);
-    let mut frames = clip.at(&indices)?;
+    let mut frames = clip.frames(&indices)?;
     let mut given = Vec::new();
     for frame in &mut frames {
         let frame = frame?;
@@ -59,7 +59,7 @@ fn uniform(file: &str, count: usize) -> Result<(), MediaError> {
     let total = clip.times().len();
     let indices: Vec<usize> = (0..count).map(|i| i * total / count).collect();
     let mut sum = 0u64;
-    for frame in clip.at(&indices)? {
+    for frame in clip.frames(&indices)? {
         sum += u64::from(frame?.image.data[0]);
     }
     let wall = start.elapsed().as_secs_f64();

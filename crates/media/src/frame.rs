@@ -1,11 +1,11 @@
-//! What this room hands to every other: pictures with exact times.
+//! Frames with exact times: what this crate gives to every other.
 
-/// An exact moment on the source's clock: `ticks / scale` seconds. May be negative.
+/// An exact moment on the clock of a file: `ticks / scale` seconds. May be negative.
 #[derive(Clone, Copy, Debug)]
 pub struct Time {
     /// Number of ticks.
     pub ticks: i64,
-    /// Ticks a second; never zero.
+    /// Ticks per second; never zero.
     pub scale: u32,
 }
 
@@ -15,7 +15,7 @@ impl Time {
         Time { ticks, scale: scale.max(1) }
     }
 
-    /// Seconds as a float (for display and for stamps, never for choosing a frame).
+    /// Seconds as a float. For display and for timestamps in prompts, never for choosing a frame.
     pub fn seconds(self) -> f64 {
         self.ticks as f64 / f64::from(self.scale)
     }
@@ -40,7 +40,7 @@ impl Ord for Time {
     }
 }
 
-/// An 8-bit RGB picture, rows top to bottom, three bytes a pixel, no padding.
+/// An 8-bit RGB image: rows from top to bottom, three bytes per pixel, no padding.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rgb {
     /// Width in pixels.
@@ -56,8 +56,8 @@ pub struct Rgb {
 pub struct Frame {
     /// Position in presentation order, from 0.
     pub index: usize,
-    /// Presentation time on the source's clock (edit lists applied).
+    /// Presentation time on the clock of the file, edit lists applied.
     pub time: Time,
-    /// The picture.
+    /// The pixels.
     pub image: Rgb,
 }

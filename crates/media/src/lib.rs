@@ -1,33 +1,42 @@
-//! Bytes to frames with exact times: containers, codecs, pictures.
+//! Bytes to frames with exact times: containers, codecs, images.
 //!
-//! One front door: [`open`] a file, ask [`Clip::info`] and [`Clip::times`], take frames with [`Clip::at`]. Underneath,
-//! [`container`] readers list coded frames, plan.rs groups the wanted ones by key frame, codec/ decodes groups side by
-//! side, colour.rs and rotate.rs make RGB of them. Every header is checked against [`Limits`] before anything of its
-//! size is allocated; malformed, unsupported and over-limit are three different errors.
+//! One front door: [`open`] a file, ask [`Clip::info`] and [`Clip::times`], take frames with [`Clip::frames`].
+//! Underneath:
 //!
-//! May import `kernels`. Deliberately absent: resizing and normalising for a model (kernels and models do that), sound,
-//! network access, encoders, and any decoder in C.
+//! - [`container`] reads the index of a file: coded frames with exact times (edit lists, B-frame reordering).
+//! - `decode/` seeks to the keyframe before each requested frame, decodes side by side, restores presentation order and
+//!   applies the rotation.
+//! - `color/` converts YUV to RGB.
+//! - `image/` reads still images and animations.
+//! - `ffmpeg/` hands everything else to the system's FFmpeg program.
+//!
+//! Every header is checked against [`Limits`] before anything of its size is allocated. Malformed, unsupported and
+//! over-limit are three different errors.
+//!
+//! Imports `system` (the AV1 decoder). Deliberately absent: resizing and normalization for a model (kernels and models
+//! do that), sound, network access, encoders, and any decoder in C.
 #![forbid(unsafe_code)]
 
-pub mod child;
-mod clip;
-mod codec;
-mod colour;
 pub mod container;
+
+mod clip;
+mod color;
+mod decode;
 mod error;
 mod ffmpeg;
 mod frame;
+mod image;
+mod info;
 mod limits;
-mod picture;
-pub mod plan;
-mod process;
-mod quiet;
-mod rotate;
-mod stream;
-pub mod track;
-mod yuv;
+mod open;
+mod options;
 
-pub use clip::{Clip, Decoder, Frames, MediaInfo, OpenOptions, open, open_bytes};
+pub use clip::{Clip, Frames};
+pub use color::description::Color;
+pub use decode::decoder_process;
 pub use error::MediaError;
 pub use frame::{Frame, Rgb, Time};
+pub use info::MediaInfo;
 pub use limits::Limits;
+pub use open::{open, open_bytes};
+pub use options::{DecoderChoice, OpenOptions};

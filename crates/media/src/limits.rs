@@ -1,13 +1,15 @@
-//! What one file may cost; checked from headers before anything is allocated.
+//! What one file may cost. Limits are checked on headers, before anything of that size is allocated.
 
 use std::time::Duration;
+
+use crate::error::MediaError;
 
 /// Limits of one media file. Numbers are inclusive.
 #[derive(Clone, Debug)]
 pub struct Limits {
     /// Bytes of the file.
     pub file_bytes: u64,
-    /// Pixels of one picture (width times height).
+    /// Pixels of one frame (width times height).
     pub pixels: u64,
     /// Samples (coded frames) a track may list.
     pub samples: u64,
@@ -19,7 +21,7 @@ pub struct Limits {
     pub depth: u32,
     /// Seconds of media.
     pub seconds: f64,
-    /// Memory a decoder process may take.
+    /// Bytes of memory a decoder process may take.
     pub child_bytes: u64,
     /// Time a decoder process may take.
     pub child_time: Duration,
@@ -39,4 +41,19 @@ impl Default for Limits {
             child_time: Duration::from_secs(600),
         }
     }
+}
+
+impl Limits {
+    /// Fails when a frame of this coded size has more pixels than allowed.
+    pub(crate) fn check_pixels(&self, width: u64, height: u64) -> Result<(), MediaError> {
+        check_limit("pixels of a frame", width.saturating_mul(height), self.pixels)
+    }
+}
+
+/// Fails when `number` is over `limit`.
+pub(crate) fn check_limit(what: &'static str, number: u64, limit: u64) -> Result<(), MediaError> {
+    if number > limit {
+        return Err(MediaError::Limit { what, number, limit });
+    }
+    Ok(())
 }

@@ -1,13 +1,13 @@
-//! Every codec, container shape and colour description against what FFmpeg decodes (tests/data/codec, made by
+//! Every codec, container shape and color description against what FFmpeg decodes (tests/golden/codec, made by
 //! reference/make_codec_goldens.py).
 #![allow(clippy::unwrap_used, reason = "a test may stop at what it did not expect")]
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use zoetrope_media::{Clip, Decoder, MediaError, OpenOptions, Time, open, open_bytes};
+use zoetrope_media::{Clip, DecoderChoice, MediaError, OpenOptions, Time, open, open_bytes};
 
-const CLIPS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/codec");
+const CLIPS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/codec");
 
 /// What FFmpeg gives for one frame.
 struct Golden {
@@ -36,7 +36,7 @@ fn goldens() -> BTreeMap<String, Vec<Golden>> {
 fn options() -> OpenOptions {
     OpenOptions {
         threads: 2,
-        decoder: Decoder::Embedded,
+        decoder: DecoderChoice::Embedded,
         child_program: Some(PathBuf::from(env!("CARGO_BIN_EXE_zoetrope-decode-child"))),
         ..OpenOptions::default()
     }
@@ -65,7 +65,7 @@ fn compare(name: &str, exact: bool, tolerance: f64) {
     let times: Vec<Time> = golden.iter().map(|g| g.time).collect();
     assert_eq!(clip.times(), times, "{name}: times");
     let indices: Vec<usize> = (0..golden.len()).collect();
-    let mut frames = clip.at(&indices).unwrap();
+    let mut frames = clip.frames(&indices).unwrap();
     let mut count = 0;
     for (index, frame) in frames.by_ref().enumerate() {
         let frame = frame.unwrap_or_else(|e| panic!("{name}, frame {index}: {e}"));
@@ -92,11 +92,11 @@ fn h264_progressive_is_exact() {
 }
 
 #[test]
-fn colour_tags_are_honoured() {
+fn color_tags_are_honored() {
     compare("h264-full709.mp4", true, 0.0);
     compare("h264-limited709.mp4", true, 0.0);
     let info = clip("h264-full709.mp4").info().clone();
-    assert_eq!((info.colour.matrix, info.colour.full_range), (Some(1), Some(true)));
+    assert_eq!((info.color.matrix, info.color.full_range), (Some(1), Some(true)));
 }
 
 #[test]
@@ -159,7 +159,7 @@ fn any_selection_gives_the_frames_of_a_full_decode() {
         let count = clip.times().len();
         for start in 0..count {
             let indices = [start, (start + count) / 2, count - 1, count - 1];
-            let frames: Vec<_> = clip.at(&indices).unwrap().map(Result::unwrap).collect();
+            let frames: Vec<_> = clip.frames(&indices).unwrap().map(Result::unwrap).collect();
             assert_eq!(frames.len(), indices.len());
             for (frame, index) in frames.iter().zip(indices) {
                 assert_eq!(crc32(&frame.image.data), golden[index].crc, "{name}, frame {index} from {start}");
@@ -173,17 +173,17 @@ fn a_dropped_iterator_stops_and_the_clip_goes_on() {
     let clip = clip("h264-high.mp4");
     let indices: Vec<usize> = (0..clip.times().len()).collect();
     for taken in [0, 1, 5] {
-        assert_eq!(clip.at(&indices).unwrap().take(taken).count(), taken);
+        assert_eq!(clip.frames(&indices).unwrap().take(taken).count(), taken);
     }
-    assert_eq!(clip.at(&indices).unwrap().count(), indices.len());
-    assert_eq!(clip.at(&[]).unwrap().count(), 0);
+    assert_eq!(clip.frames(&indices).unwrap().count(), indices.len());
+    assert_eq!(clip.frames(&[]).unwrap().count(), 0);
 }
 
 #[test]
 fn wrong_indices_are_the_callers_fault() {
     let clip = clip("h264-vfr.mp4");
-    assert!(matches!(clip.at(&[12]), Err(MediaError::Caller(_))));
-    assert!(matches!(clip.at(&[3, 2]), Err(MediaError::Caller(_))));
+    assert!(matches!(clip.frames(&[12]), Err(MediaError::Caller(_))));
+    assert!(matches!(clip.frames(&[3, 2]), Err(MediaError::Caller(_))));
 }
 
 #[test]
@@ -200,6 +200,6 @@ fn codecs_without_a_decoder_are_named_with_the_remedy() {
 fn bytes_in_memory_are_a_clip_too() {
     let bytes = std::fs::read(Path::new(CLIPS).join("vp9.webm")).unwrap();
     let clip = open_bytes("a clip", bytes, &options()).unwrap();
-    assert_eq!(clip.at(&[0, 23]).unwrap().filter(Result::is_ok).count(), 2);
+    assert_eq!(clip.frames(&[0, 23]).unwrap().filter(Result::is_ok).count(), 2);
     assert!(!clip.is_still());
 }

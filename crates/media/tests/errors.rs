@@ -4,18 +4,18 @@
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
-use zoetrope_media::{Decoder, MediaError, OpenOptions, open};
+use zoetrope_media::{DecoderChoice, MediaError, OpenOptions, open};
 
 fn options() -> OpenOptions {
     OpenOptions {
-        decoder: Decoder::Embedded,
+        decoder: DecoderChoice::Embedded,
         child_program: Some(PathBuf::from(env!("CARGO_BIN_EXE_zoetrope-decode-child"))),
         ..OpenOptions::default()
     }
 }
 
 fn codec(name: &str) -> Vec<u8> {
-    std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/codec").join(name)).unwrap()
+    std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/codec").join(name)).unwrap()
 }
 
 /// The error for a file of this name and contents.
@@ -67,7 +67,7 @@ fn truncated_mp4_whose_index_is_first() {
     let indices: Vec<usize> = (0..clip.times().len()).collect();
     assert!((1..24).contains(&indices.len()), "{}", indices.len());
     assert!(!clip.info().warnings.is_empty());
-    assert_eq!(clip.at(&indices).unwrap().filter(Result::is_ok).count(), indices.len());
+    assert_eq!(clip.frames(&indices).unwrap().filter(Result::is_ok).count(), indices.len());
 }
 
 #[test]
@@ -107,7 +107,7 @@ fn known_formats_without_a_reader_are_named() {
     }
 }
 
-/// The AV1 child that is no child, that ends at once, or that is not there: an error, never a hang.
+/// A decoder program that is no decoder, that ends at once, or that does not exist gives an error and never a hang.
 #[cfg(feature = "av1")]
 #[test]
 fn a_broken_decoder_process_is_an_error() {
@@ -115,7 +115,7 @@ fn a_broken_decoder_process_is_an_error() {
         let mut options = options();
         options.child_program = Some(program.into());
         options.limits.child_time = std::time::Duration::from_secs(2);
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/codec/av1.mp4");
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/codec/av1.mp4");
         let error = open(&path, &options).unwrap_err();
         assert!(error.to_string().contains("AV1"), "{program}: {error}");
     }
@@ -138,7 +138,7 @@ fn damaged_av1_ends_its_process_at_most() {
         std::fs::write(&path, &bytes).unwrap();
         if let Ok(clip) = open(&path, &options()) {
             let indices: Vec<usize> = (0..clip.times().len()).step_by(5).collect();
-            assert!(clip.at(&indices).unwrap().count() <= indices.len());
+            assert!(clip.frames(&indices).unwrap().count() <= indices.len());
         }
     }
 }

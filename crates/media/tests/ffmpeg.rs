@@ -4,10 +4,10 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use zoetrope_media::{Clip, Decoder, MediaError, OpenOptions, Time, open, open_bytes};
+use zoetrope_media::{Clip, DecoderChoice, MediaError, OpenOptions, Time, open, open_bytes};
 
 fn path(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/codec").join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/codec").join(name)
 }
 
 fn missing() -> bool {
@@ -35,7 +35,7 @@ fn check(clip: &Clip, name: &str) {
     assert_eq!(clip.times(), golden.iter().map(|g| g.0).collect::<Vec<_>>(), "{name}");
     assert_eq!((clip.width(), clip.height(), clip.info().decoder.as_str()), (96, 64, "ffmpeg"), "{name}");
     let indices = [0, 1, 1, 2, golden.len() - 1];
-    let frames: Vec<_> = clip.at(&indices).unwrap().map(Result::unwrap).collect();
+    let frames: Vec<_> = clip.frames(&indices).unwrap().map(Result::unwrap).collect();
     assert_eq!(frames.iter().map(|f| f.index).collect::<Vec<_>>(), indices, "{name}");
     for frame in frames {
         let data = &frame.image.data;
@@ -61,10 +61,10 @@ fn bytes_and_the_explicit_choice_work_too() {
     }
     let clip = open_bytes("clip", std::fs::read(path("mpeg4.avi")).unwrap(), &OpenOptions::default()).unwrap();
     check(&clip, "mpeg4.avi");
-    let options = OpenOptions { decoder: Decoder::Ffmpeg, ..OpenOptions::default() };
+    let options = OpenOptions { decoder: DecoderChoice::Ffmpeg, ..OpenOptions::default() };
     check(&open(&path("vp9.webm"), &options).unwrap(), "vp9.webm");
     // Dropping the iterator ends the program.
-    assert_eq!(clip.at(&[0, 5, 11]).unwrap().take(1).count(), 1);
+    assert_eq!(clip.frames(&[0, 5, 11]).unwrap().take(1).count(), 1);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! The errors of this room, by who must act.
+//! The errors of this crate, by who must act.
 
 use std::path::PathBuf;
 
@@ -30,7 +30,7 @@ pub enum ModelError {
     /// Valid, but not done here.
     #[error("not supported: {0}")]
     Unsupported(String),
-    /// Text room.
+    /// The `text` crate.
     #[error(transparent)]
     Text(#[from] zoetrope_text::TextError),
     /// Tensor library.
@@ -41,5 +41,5 @@ pub enum ModelError {
     Bug(String),
 }
 
-/// What loading gives.
-pub type Loaded<T> = Result<T, ModelError>;
+/// The result of loading or running a model.
+pub type ModelResult<T> = Result<T, ModelError>;

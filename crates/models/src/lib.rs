@@ -1,11 +1,19 @@
-//! What a video-language model is ([`contract`]), the parts models share ([`parts`]) and the families.
+//! What a video-language model is ([`contract`]), what models are made of ([`layers`], [`ops`], [`weights`], [`kv`])
+//! and the [`families`].
 //!
-//! Imports: kernels (arithmetic), media (`Frame`), text (tokenizer, template). Tensors and gradients are candle's.
-//! Deliberately absent: a batch axis, a second forward for training, sampling, any file of media.
+//! Imports: kernels (arithmetic), media (`Frame`), system (mapped files), text (tokenizer, template). Tensors and
+//! gradients are candle's.
+//! Deliberately absent: a batch axis, a second forward for training, sampling, media files, the network.
 #![forbid(unsafe_code)]
 
+pub mod checkpoint;
 pub mod contract;
 pub mod error;
 pub mod families;
-pub mod hub;
-pub mod parts;
+pub mod family;
+pub mod kv;
+pub mod layers;
+pub mod loading;
+pub mod ops;
+pub mod processing;
+pub mod weights;

@@ -25,7 +25,7 @@ pub(crate) struct AddedToken {
     /// Swallows white space after it.
     #[serde(default)]
     pub(crate) rstrip: bool,
-    /// Is looked for after normalisation instead of before it.
+    /// Is looked for after normalization instead of before it.
     #[serde(default)]
     pub(crate) normalized: bool,
     /// Is left out when a decoder skips special tokens.
@@ -42,12 +42,12 @@ impl AddedToken {
 
 /// A stretch of text: an added token with its id, or `None` for text that the vocabulary's own rules encode.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Piece {
+pub(crate) struct TextRun {
     pub(crate) id: Option<u32>,
     pub(crate) range: Range<usize>,
 }
 
-/// The searcher of one kind of added token (before or after normalisation).
+/// The searcher of one kind of added token (before or after normalization).
 #[derive(Debug)]
 pub(crate) struct Searcher {
     automaton: AhoCorasick,
@@ -71,10 +71,10 @@ impl Searcher {
         Ok(Some(Searcher { automaton, ids, tokens }))
     }
 
-    /// Cuts all of `text` into pieces. Tokens are found only inside `trusted` (ascending byte ranges on character
+    /// Cuts all of `text` into runs. Tokens are found only inside `trusted` (ascending byte ranges on character
     /// boundaries that do not touch); the white space they swallow may be anyone's.
-    pub(crate) fn cut(&self, text: &str, trusted: &[Range<usize>]) -> Vec<Piece> {
-        let mut pieces = Vec::new();
+    pub(crate) fn cut(&self, text: &str, trusted: &[Range<usize>]) -> Vec<TextRun> {
+        let mut runs = Vec::new();
         let mut done = 0;
         for gap in trusted {
             for found in self.automaton.find_iter(Input::new(text).range(gap.clone())) {
@@ -92,16 +92,16 @@ impl Searcher {
                     end = text.len() - text[end..].trim_start().len();
                 }
                 if done < start {
-                    pieces.push(Piece { id: None, range: done..start });
+                    runs.push(TextRun { id: None, range: done..start });
                 }
-                pieces.push(Piece { id: Some(self.ids[index]), range: start..end });
+                runs.push(TextRun { id: Some(self.ids[index]), range: start..end });
                 done = end;
             }
         }
         if done < text.len() {
-            pieces.push(Piece { id: None, range: done..text.len() });
+            runs.push(TextRun { id: None, range: done..text.len() });
         }
-        pieces
+        runs
     }
 }
 

@@ -1,6 +1,6 @@
 //! Ids to text, one at a time.
 //!
-//! A character may be spread over several tokens, and some decoders look at neighbours (a space before a word, a run of
+//! A character may be spread over several tokens, and some decoders look at neighbors (a space before a word, a run of
 //! bytes), so tokens cannot be decoded alone. A short window of tokens is decoded again with every new one; what the
 //! window gave before is cut off, and the end that a later token could still change is held back.
 

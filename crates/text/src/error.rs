@@ -1,4 +1,4 @@
-//! The errors of this room, by who must act.
+//! The errors of this crate, by who must act.
 
 use std::path::PathBuf;
 
@@ -51,8 +51,8 @@ pub enum TextError {
 }
 
 impl TextError {
-    /// A damaged or missing file.
-    pub(crate) fn file(file: impl Into<PathBuf>, what: impl ToString) -> Self {
+    /// An error of the file at this path.
+    pub fn file(file: impl Into<PathBuf>, what: impl ToString) -> Self {
         TextError::File { file: file.into(), what: what.to_string() }
     }
 }

@@ -13,10 +13,12 @@
 mod added;
 mod detokenizer;
 mod error;
+mod files;
 mod template;
 mod tokenizer;
 
 pub use detokenizer::Detokenizer;
 pub use error::TextError;
+pub use files::TextFiles;
 pub use template::{ChatTemplate, Rendered, TemplateLimits};
 pub use tokenizer::{MAX_TEXT_BYTES, Tokenizer};

@@ -2,24 +2,26 @@
 
 use std::collections::HashMap;
 use std::ops::Range;
-use std::path::Path;
 use std::sync::Arc;
 
 use serde::Deserialize;
 use tokenizers::tokenizer::normalizer::Range as TextRange;
-use tokenizers::{
-    Decoder, Model, NormalizedString, Normalizer, OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer,
-    Token,
-};
+use tokenizers::{Decoder, Model, NormalizedString, Normalizer, OffsetType, PreTokenizedString, PreTokenizer, Token};
 
-use crate::added::{AddedToken, AddedTokens, Piece, Searcher, gaps};
+use crate::added::{AddedToken, AddedTokens, Searcher, TextRun, gaps};
 use crate::error::TextError;
+use crate::files::TextFiles;
 
 /// Longest text that is encoded, in bytes, unless [`Tokenizer::with_limit`] says otherwise.
 pub const MAX_TEXT_BYTES: usize = 1_000_000;
 
 /// Largest tokenizer file that is read, in bytes.
 const MAX_FILE_BYTES: u64 = 256 << 20;
+
+/// The vocabulary, and two files that may add tokens to it.
+const MAIN: &str = "tokenizer.json";
+const CONFIG: &str = "tokenizer_config.json";
+const EXTRA: &str = "added_tokens.json";
 
 /// A tokenizer; copies are cheap and share the vocabulary.
 #[derive(Clone, Debug)]
@@ -30,14 +32,14 @@ pub struct Tokenizer {
 
 #[derive(Debug)]
 struct Inner {
-    /// Vocabulary, normaliser, pre-tokenizer and decoder; its own handling of added tokens is not used.
+    /// Vocabulary, normalizer, pre-tokenizer and decoder; its own handling of added tokens is not used.
     base: tokenizers::Tokenizer,
     added: AddedTokens,
     /// Looks for added tokens in the text as it is.
     raw: Option<Searcher>,
-    /// Looks for added tokens in the normalised text.
+    /// Looks for added tokens in the normalized text.
     normalized: Option<Searcher>,
-    /// What the decoder is given for added tokens that were normalised.
+    /// What the decoder is given for added tokens that were normalized.
     decoded_as: HashMap<u32, String>,
     vocab_size: usize,
     byte_runs: bool,
@@ -65,24 +67,23 @@ struct ConfigPart {
 }
 
 impl Tokenizer {
-    /// Reads `tokenizer.json`, and the added tokens of `tokenizer_config.json` and `added_tokens.json` if they exist.
+    /// Reads `tokenizer.json`, and the added tokens of `tokenizer_config.json` and `added_tokens.json` if they exist,
+    /// from a folder or other [`TextFiles`].
     ///
     /// # Errors
     /// [`TextError::File`] when a file is missing, damaged or contradicts another, [`TextError::Limit`] for a huge one.
-    pub fn from_folder(folder: &Path) -> Result<Self, TextError> {
-        let main = folder.join("tokenizer.json");
-        let bytes = read(&main)?.ok_or_else(|| TextError::file(&main, "no such file"))?;
-        let in_file = |what: String| TextError::file(&main, what);
-        let (base, mut added) = parse(&bytes).map_err(in_file)?;
-        let config = folder.join("tokenizer_config.json");
-        if let Some(bytes) = read(&config)? {
-            add_from_config(&mut added, &base, &bytes).map_err(|what| TextError::file(&config, what))?;
+    pub fn from_files(files: &(impl TextFiles + ?Sized)) -> Result<Self, TextError> {
+        let read = |name: &str| files.read(name, MAX_FILE_BYTES, "bytes of a tokenizer file");
+        let in_file = |name: &'static str| move |what: String| TextError::file(files.path(name), what);
+        let bytes = read(MAIN)?.ok_or_else(|| in_file(MAIN)("no such file".to_string()))?;
+        let (base, mut added) = parse(&bytes).map_err(in_file(MAIN))?;
+        if let Some(bytes) = read(CONFIG)? {
+            add_from_config(&mut added, &base, &bytes).map_err(in_file(CONFIG))?;
         }
-        let extra = folder.join("added_tokens.json");
-        if let Some(bytes) = read(&extra)? {
-            add_from_map(&mut added, &base, &bytes).map_err(|what| TextError::file(&extra, what))?;
+        if let Some(bytes) = read(EXTRA)? {
+            add_from_map(&mut added, &base, &bytes).map_err(in_file(EXTRA))?;
         }
-        Self::build(base, added).map_err(in_file)
+        Self::build(base, added).map_err(in_file(MAIN))
     }
 
     /// A tokenizer from the bytes of a `tokenizer.json`.
@@ -95,7 +96,7 @@ impl Tokenizer {
         Self::build(base, added).map_err(in_file)
     }
 
-    /// The same tokenizer with another limit on the length of a text, in bytes.
+    /// This tokenizer with another limit on the length of a text, in bytes.
     #[must_use]
     pub fn with_limit(mut self, bytes: usize) -> Self {
         self.limit = bytes;
@@ -147,17 +148,30 @@ impl Tokenizer {
     /// # Errors
     /// [`TextError::Limit`] when the text is too long.
     #[allow(clippy::single_range_in_vec_init, reason = "one range that covers the whole text is meant")]
-    pub fn encode_plain(&self, text: &str) -> Result<Vec<u32>, TextError> {
+    pub fn encode_ordinary(&self, text: &str) -> Result<Vec<u32>, TextError> {
         self.encode_marked(text, &[0..text.len()])
     }
 
-    /// Ids of a whole prompt in which the byte ranges `untrusted` came from callers. Added tokens are recognised only
-    /// where they do not overlap such a range; what lies between recognised tokens is encoded in one piece, so that
+    /// Ids of a whole prompt in which the byte ranges `untrusted` came from callers. Added tokens are recognized only
+    /// where they do not overlap such a range; what lies between recognized tokens is encoded in one piece, so that
     /// ordinary text gets exactly the ids it would get from the reference tokenizer.
     ///
     /// # Errors
     /// [`TextError::Limit`] when the text is too long; [`TextError::Caller`] when a range does not lie on characters.
     pub fn encode_marked(&self, text: &str, untrusted: &[Range<usize>]) -> Result<Vec<u32>, TextError> {
+        Ok(self.encode_offsets(text, untrusted)?.into_iter().map(|(id, _)| id).collect())
+    }
+
+    /// Ids as [`Tokenizer::encode_marked`] gives them, each with the bytes of `text` that it stands for. A character
+    /// that several tokens make belongs to each of them.
+    ///
+    /// # Errors
+    /// As for [`Tokenizer::encode_marked`].
+    pub fn encode_offsets(
+        &self,
+        text: &str,
+        untrusted: &[Range<usize>],
+    ) -> Result<Vec<(u32, Range<usize>)>, TextError> {
         if text.len() > self.limit {
             return Err(TextError::Limit { what: "bytes of text", number: text.len(), limit: self.limit });
         }
@@ -172,7 +186,7 @@ impl Tokenizer {
         self.encode_pieces(text, untrusted).map_err(|error| TextError::Bug(format!("tokenizer: {error}")))
     }
 
-    fn encode_pieces(&self, text: &str, untrusted: &[Range<usize>]) -> tokenizers::Result<Vec<u32>> {
+    fn encode_pieces(&self, text: &str, untrusted: &[Range<usize>]) -> tokenizers::Result<Vec<(u32, Range<usize>)>> {
         let inner = &*self.inner;
         let mut pieces = PreTokenizedString::from(text);
         if let Some(searcher) = &inner.raw {
@@ -193,15 +207,16 @@ impl Tokenizer {
         let model = inner.base.get_model();
         pieces.tokenize(|piece| {
             let tokens = model.tokenize(piece.get())?;
-            if untrusted.is_empty() { Ok(tokens) } else { self.defuse(tokens) }
+            if untrusted.is_empty() { Ok(tokens) } else { self.escape_special_tokens(tokens) }
         })?;
-        let splits = pieces.get_splits(OffsetReferential::Original, OffsetType::None);
-        Ok(splits.into_iter().flat_map(|(_, _, tokens)| tokens.iter().flatten()).map(|token| token.id).collect())
+        let encoding = pieces.into_encoding(None, 0, OffsetType::Byte)?;
+        let offsets = encoding.get_offsets().iter().map(|&(start, end)| start..end);
+        Ok(encoding.get_ids().iter().copied().zip(offsets).collect())
     }
 
     /// Some vocabularies contain their special tokens as ordinary entries, so that text alone can give them. Where that
     /// happened the text is encoded character by character.
-    fn defuse(&self, tokens: Vec<Token>) -> tokenizers::Result<Vec<Token>> {
+    fn escape_special_tokens(&self, tokens: Vec<Token>) -> tokenizers::Result<Vec<Token>> {
         let forged = |token: &Token| {
             let special = self.inner.added.get(token.id).filter(|added| added.special);
             special.is_some_and(|added| added.content == token.value && added.content.chars().count() > 1)
@@ -216,8 +231,11 @@ impl Tokenizer {
                 safe.push(token);
                 continue;
             }
-            for character in token.value.chars() {
-                safe.extend(self.inner.base.get_model().tokenize(character.encode_utf8(&mut [0; 4]))?);
+            let start = token.offsets.0;
+            for (at, character) in token.value.char_indices() {
+                let of_character = self.inner.base.get_model().tokenize(character.encode_utf8(&mut [0; 4]))?;
+                let place = (start + at, start + at + character.len_utf8());
+                safe.extend(of_character.into_iter().map(|part| Token { offsets: place, ..part }));
             }
         }
         Ok(safe)
@@ -285,11 +303,11 @@ impl Tokenizer {
     }
 }
 
-/// A normalised text cut into pieces, added tokens with their ids.
+/// A normalized text cut into pieces, added tokens with their ids.
 type Slices = Vec<(NormalizedString, Option<Vec<Token>>)>;
 
-fn slices(text: &NormalizedString, pieces: Vec<Piece>) -> tokenizers::Result<Slices> {
-    let slice = |piece: Piece| {
+fn slices(text: &NormalizedString, pieces: Vec<TextRun>) -> tokenizers::Result<Slices> {
+    let slice = |piece: TextRun| {
         let part = text.slice(TextRange::Normalized(piece.range)).ok_or("an added token broke a character")?;
         let tokens = piece.id.map(|id| vec![Token::new(id, part.get().to_string(), (0, part.len()))]);
         Ok((part, tokens))
@@ -297,7 +315,7 @@ fn slices(text: &NormalizedString, pieces: Vec<Piece>) -> tokenizers::Result<Sli
     pieces.into_iter().map(slice).collect()
 }
 
-/// The parts of a normalised piece that stem from trusted bytes only.
+/// The parts of a normalized piece that stem from trusted bytes only.
 fn trusted_after(piece: &NormalizedString, untrusted: &[Range<usize>]) -> Vec<Range<usize>> {
     if untrusted.is_empty() {
         return gaps(piece.len(), &[]);
@@ -315,19 +333,6 @@ fn trusted_after(piece: &NormalizedString, untrusted: &[Range<usize>]) -> Vec<Ra
         }
     }
     gaps(piece.len(), &marked)
-}
-
-fn read(file: &Path) -> Result<Option<Vec<u8>>, TextError> {
-    let length = match std::fs::metadata(file) {
-        Ok(metadata) => metadata.len(),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(TextError::file(file, error)),
-    };
-    if length > MAX_FILE_BYTES {
-        let (number, limit) = (usize::try_from(length).unwrap_or(usize::MAX), MAX_FILE_BYTES as usize);
-        return Err(TextError::Limit { what: "bytes of a tokenizer file", number, limit });
-    }
-    std::fs::read(file).map(Some).map_err(|error| TextError::file(file, error))
 }
 
 fn parse(bytes: &[u8]) -> Result<(tokenizers::Tokenizer, AddedTokens), String> {

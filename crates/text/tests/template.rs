@@ -227,11 +227,11 @@ fn templates_are_found_in_every_place() {
     let folder = tempfile::tempdir().expect("folder");
     let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).expect("write");
     let shown = |extra: Value| {
-        let template = ChatTemplate::from_folder(folder.path()).expect("read").expect("a template");
+        let template = ChatTemplate::from_files(folder.path()).expect("read").expect("a template");
         let extra = extra.as_object().expect("object").clone();
         template.render(json!([{"role": "user", "content": "Hi"}]), false, extra).expect("render").text
     };
-    assert!(ChatTemplate::from_folder(folder.path()).expect("read").is_none());
+    assert!(ChatTemplate::from_files(folder.path()).expect("read").is_none());
     write(
         "tokenizer_config.json",
         &json!({"eos_token": {"content": "</e>"}, "chat_template": "config {{ eos_token }}"}).to_string(),
@@ -245,9 +245,9 @@ fn templates_are_found_in_every_place() {
     write("chat_template.jinja", "file");
     assert_eq!(shown(json!({})), "file");
     write("chat_template.jinja", "{% broken");
-    assert!(matches!(ChatTemplate::from_folder(folder.path()), Err(TextError::TemplateSyntax(_))));
+    assert!(matches!(ChatTemplate::from_files(folder.path()), Err(TextError::TemplateSyntax(_))));
     std::fs::remove_file(folder.path().join("chat_template.jinja")).expect("remove");
     write("chat_template.json", "{");
-    let error = ChatTemplate::from_folder(folder.path()).expect_err("damaged").to_string();
+    let error = ChatTemplate::from_files(folder.path()).expect_err("damaged").to_string();
     assert!(error.contains("chat_template.json"), "{error}");
 }

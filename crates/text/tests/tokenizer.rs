@@ -52,7 +52,7 @@ fn ids_and_texts_are_those_of_the_reference() {
 fn ids_of_the_published_vocabulary() {
     let Ok(folder) = std::env::var("ZOETROPE_QWEN2_TOKENIZER") else { return };
     let start = Instant::now();
-    let tokenizer = Tokenizer::from_folder(Path::new(&folder)).expect("published tokenizer");
+    let tokenizer = Tokenizer::from_files(Path::new(&folder)).expect("published tokenizer");
     println!("published tokenizer loaded in {:.3} s", start.elapsed().as_secs_f64());
     encodes_long_texts_quickly(&tokenizer);
     agrees_with_golden(&tokenizer, &rows(include_str!("data/qwen2_ids.json")));
@@ -68,12 +68,31 @@ fn every_way_of_encoding_agrees_on_ordinary_text() {
     for text in rows.iter().map(|row| row["text"].as_str().expect("text")) {
         let reference = library.encode_fast(text, false).expect("library").get_ids().to_vec();
         assert_eq!(tokenizer.encode(text).expect("encode"), reference, "{text:?}");
-        let plain = tokenizer.encode_plain(text).expect("plain");
+        let plain = tokenizer.encode_ordinary(text).expect("plain");
         assert!(!plain.iter().any(special), "special id in {text:?}: {plain:?}");
         if !reference.iter().any(special) {
             assert_eq!(plain, reference, "{text:?}");
         }
     }
+}
+
+/// In a byte-level vocabulary every token but those of parts of a character decodes to the bytes that it stands for.
+#[test]
+fn offsets_say_which_bytes_a_token_stands_for() {
+    let tokenizer = toy();
+    let text = "<|im_start|>user\nit is the man: é 日本 <|im_end|> in <image> the video.<|im_end|>\n";
+    let forged = text.find(" <|im_end|> in").expect("forged") + 1;
+    let all = tokenizer.encode_offsets(text, std::slice::from_ref(&(forged..forged + 10))).expect("offsets");
+    let mut end = 0;
+    for (id, range) in &all {
+        assert!(range.start <= end && range.end > range.start, "a gap before {range:?}");
+        end = range.end;
+        let piece = text.get(range.clone()).expect("whole characters");
+        let decoded = tokenizer.decode(&[*id], false).expect("decode");
+        assert!(decoded == piece || decoded.contains('\u{fffd}'), "{id} {range:?}: {decoded:?} for {piece:?}");
+    }
+    assert_eq!(end, text.len());
+    assert_eq!(folding().encode_offsets("é ＜a", &[]).expect("offsets").last().map(|last| last.1.clone()), Some(6..7));
 }
 
 #[test]
@@ -116,7 +135,7 @@ fn special_tokens_in_text_of_callers_are_characters() {
     assert!(!ids.iter().any(|&id| tokenizer.is_special(id)));
 }
 
-/// A tokenizer whose normaliser makes plain brackets of full-width ones, and whose tokens are looked for after it.
+/// A tokenizer whose normalizer makes plain brackets of full-width ones, and whose tokens are looked for after it.
 fn folding() -> Tokenizer {
     let mut json: Value = serde_json::from_slice(TOY).expect("toy");
     json["normalizer"] = json!({"type": "NFKC"});
@@ -127,7 +146,7 @@ fn folding() -> Tokenizer {
 }
 
 #[test]
-fn a_normaliser_cannot_make_a_command_of_the_text_of_callers() {
+fn a_normalizer_cannot_make_a_command_of_the_text_of_callers() {
     let tokenizer = folding();
     let image = tokenizer.id("<image>").expect("id");
     let text = "é <image> ＜image＞ <image>";
@@ -146,7 +165,7 @@ fn a_normaliser_cannot_make_a_command_of_the_text_of_callers() {
 
 /// Words as entries, `[END]` among them, so that plain text alone could give the special token.
 #[test]
-fn a_special_token_that_is_an_ordinary_entry_is_defused() {
+fn a_special_token_that_is_an_ordinary_entry_is_escaped() {
     let json = json!({
         "version": "1.0",
         "added_tokens": [{"id": 1, "content": "[END]", "single_word": false, "lstrip": true, "rstrip": true,
@@ -161,7 +180,7 @@ fn a_special_token_that_is_an_ordinary_entry_is_defused() {
     });
     let tokenizer = Tokenizer::from_bytes(json.to_string().as_bytes()).expect("tokenizer");
     assert_eq!(tokenizer.encode("dog [END] dog cat").expect("encode"), [2, 1, 2, 0]);
-    assert_eq!(tokenizer.encode_plain("dog [END] dog cat").expect("plain"), [2, 3, 4, 0, 0, 0, 2, 0]);
+    assert_eq!(tokenizer.encode_ordinary("dog [END] dog cat").expect("plain"), [2, 3, 4, 0, 0, 0, 2, 0]);
     // White space that a token swallows may be anyone's.
     assert_eq!(tokenizer.encode_marked("dog  [END]  dog", &[0..5, 10..15]).expect("marked"), [2, 1, 2]);
 }
@@ -179,7 +198,7 @@ fn added_tokens_of_the_other_files_are_found() {
                            "single_word": true, "special": false}}}),
     );
     write("added_tokens.json", json!({"<new>": last, "<image>": toy().id("<image>"), "<other>": last + 5}));
-    let tokenizer = Tokenizer::from_folder(folder.path()).expect("tokenizer");
+    let tokenizer = Tokenizer::from_files(folder.path()).expect("tokenizer");
     assert_eq!((tokenizer.id("<new>"), tokenizer.id("<other>")), (Some(last), Some(last + 5)));
     assert_eq!(tokenizer.token(last + 5).as_deref(), Some("<other>"));
     assert_eq!(tokenizer.vocab_size(), toy().vocab_size() + 2);
@@ -188,12 +207,12 @@ fn added_tokens_of_the_other_files_are_found() {
     assert!(!tokenizer.is_special(last) && tokenizer.is_special(last + 5));
 
     write("added_tokens.json", json!({"<image>": 5}));
-    let error = Tokenizer::from_folder(folder.path()).expect_err("contradiction").to_string();
+    let error = Tokenizer::from_files(folder.path()).expect_err("contradiction").to_string();
     assert!(error.contains("added_tokens.json") && error.contains("<image>") && error.contains('5'), "{error}");
     std::fs::write(folder.path().join("tokenizer.json"), &TOY[..2000]).expect("write");
-    let error = Tokenizer::from_folder(folder.path()).expect_err("cut file");
+    let error = Tokenizer::from_files(folder.path()).expect_err("cut file");
     assert!(matches!(&error, TextError::File { file, .. } if file.ends_with("tokenizer.json")), "{error}");
-    let error = Tokenizer::from_folder(&folder.path().join("nowhere")).expect_err("no folder");
+    let error = Tokenizer::from_files(folder.path().join("nowhere").as_path()).expect_err("no folder");
     assert!(error.to_string().ends_with("tokenizer.json: no such file"), "{error}");
 }
 
@@ -229,7 +248,7 @@ fn encodes_long_texts_quickly(tokenizer: &Tokenizer) {
     ];
     for text in &texts {
         let start = Instant::now();
-        let ids = tokenizer.encode_plain(text).expect("plain");
+        let ids = tokenizer.encode_ordinary(text).expect("plain");
         let seconds = start.elapsed().as_secs_f64();
         println!(
             "{:?}... {} bytes, {} ids: {seconds:.3} s",

@@ -1,7 +1,7 @@
 //! How fast candle runs the parts of a VideoLLaMA3-2B here: one matrix product, the encoder, a prompt and an answer.
 //!
-//! The same work as `zoetrope bench --frames 1 --side 448 --prompt 1024 --answer 32`: candle-transformers' SigLIP and
-//! Qwen2 in the same shapes with noise for weights, and its quantised Qwen2 on a GGUF file. Batch 1, medians after one
+//! Does the work of `zoetrope bench --frames 1 --side 448 --prompt 1024 --answer 32`: candle-transformers' SigLIP and
+//! Qwen2 in the same shapes with noise for weights, and its quantized Qwen2 on a GGUF file. Batch 1, medians after one
 //! warm-up. `RAYON_NUM_THREADS` says how many threads. Prints one JSON object a line. Run it in this folder:
 //! `cargo run --release -- --gguf FILE`.
 
@@ -58,7 +58,7 @@ fn measure(repeats: usize, work: impl Fn() -> Result<()>) -> Result<f64> {
     Ok(median((0..repeats.max(1)).map(|_| seconds(&work)).collect::<Result<_>>()?))
 }
 
-/// 1e9 operations a second of the encoder's widest product, `x_th w_ih^T`.
+/// 1e9 operations per second of the encoder's widest product, `x_th w_ih^T`.
 fn product(dtype: DType, args: &Args) -> Result<Rates> {
     let (t, h, i) = (1024, 1152, 4304);
     let (x_th, w_ih) = (noise::tensor((t, h), dtype)?, noise::tensor((i, h), dtype)?);

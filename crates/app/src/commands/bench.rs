@@ -1,13 +1,14 @@
-//! `zoetrope bench [CLIP]`: one table of speeds beside the machine's ceilings.
+//! `zoetrope bench [CLIP]`: one table of speeds beside the machine's roofline.
 
 use std::fmt::Write;
 use std::path::Path;
 use std::time::Instant;
 
 use zoetrope_engine::{EngineError, Limits, open_file};
-use zoetrope_lab::speed::{self, Ceilings, Load, Speed};
+use zoetrope_lab::bench::{self, Roofline, Speed, Workload};
+use zoetrope_models::contract::VideoLanguageModel;
 
-use super::limits;
+use super::request::limits;
 use crate::cli::{BenchArgs, Common};
 use crate::failure::Failure;
 use crate::model;
@@ -18,50 +19,60 @@ use crate::progress::Bars;
 pub(crate) fn run(args: &BenchArgs, common: &Common) -> Result<(), Failure> {
     let mut bars = Bars::new(common);
     let clock = Instant::now();
-    let loaded = model::load(&args.model, &mut bars)?;
+    let loaded = match args.random_weights {
+        true => model::load_random(&args.model, &mut bars)?,
+        false => model::load(&args.model, &mut bars)?,
+    };
     let loading = clock.elapsed().as_secs_f64();
-    let (model, side) = (loaded.model.as_ref(), args.side as u32);
-    let load = Load {
+    let model = loaded.model.as_ref();
+    let side = args.side as u32;
+    let workload = Workload {
         frames: args.frames,
         size: (side, side),
         prompt: args.prompt,
         answer: args.answer,
+        sequences: args.sequences,
         repeats: args.repeats,
     };
-    let decoded = args.clip.as_deref().map(|clip| decoding(clip, &limits(common))).transpose()?;
-    let info = model.info();
+    let frames_per_second = args.clip.as_deref().map(|clip| decode(clip, &limits(common))).transpose()?;
     bars.spin("measuring the machine".to_string());
-    let ceilings = speed::ceilings(&info.weights);
-    let mut speeds = vec![speed::product(&info.weights, args.repeats)?];
-    bars.spin("encoding".to_string());
-    speeds.push(speed::encoding(model, &load)?);
-    bars.spin("reading and writing".to_string());
-    speeds.extend(speed::language(model, &load)?);
+    let roofline = bench::roofline(model.weights())?;
+    let speeds = measure(model, &workload, &mut bars)?;
     bars.clear();
+    let (held_as, kv_cache) = (model.weights().held_as().name(), model.weights().kv_dtype().name());
     let peak = peak_memory();
     if common.json {
         return output::json(&serde_json::json!({
-            "model": loaded.name, "weights": info.weights, "kv_cache": info.kv_cache, "level": speed::level(),
-            "loading_s": loading, "frames_decoded_a_second": decoded, "speeds": speeds, "ceilings": ceilings,
-            "peak_memory_bytes": peak,
+            "model": loaded.name, "weights": held_as, "kv_cache": kv_cache, "loading_s": loading,
+            "frames_decoded_a_second": frames_per_second, "speeds": speeds,
+            "roofline": roofline, "peak_memory_bytes": peak,
         }));
     }
     let mut text = format!(
-        "{}, weights {}, keys and values {}, {} threads, level {}, loaded in {loading:.1} s\n",
-        loaded.name,
-        info.weights,
-        info.kv_cache,
-        ceilings.threads,
-        speed::level()
+        "{}, weights {held_as}, keys and values {kv_cache}, {}, loaded in {loading:.1} s\n",
+        loaded.name, roofline.place
     );
-    table(&mut text, decoded, &speeds, &ceilings, peak);
+    table(&mut text, frames_per_second, &speeds, &roofline, peak);
     Ok(output::text(&text)?)
 }
 
+fn measure(model: &dyn VideoLanguageModel, workload: &Workload, bars: &mut Bars) -> Result<Vec<Speed>, Failure> {
+    let mut speeds = vec![bench::matmul(model.weights(), workload.repeats)?];
+    bars.spin("encoding".to_string());
+    speeds.push(bench::encode(model, workload)?);
+    bars.spin("prefill and decode".to_string());
+    speeds.extend(bench::prefill_and_decode(model, workload)?);
+    if workload.sequences > 1 {
+        bars.spin(format!("decoding {} sequences", workload.sequences));
+        speeds.extend(bench::decode_together(model, workload)?);
+    }
+    Ok(speeds)
+}
+
 /// Frames of a clip decoded a second, one after the other, at full size.
-fn decoding(clip: &Path, limits: &Limits) -> Result<f64, Failure> {
+fn decode(clip: &Path, limits: &Limits) -> Result<f64, Failure> {
     let source = open_file(clip, limits)?;
-    let indices: Vec<usize> = (0..source.source().times.len()).collect();
+    let indices: Vec<usize> = (0..source.metadata().times.len()).collect();
     let clock = Instant::now();
     let mut frames = 0;
     for frame in source.frames(&indices) {
@@ -71,21 +82,24 @@ fn decoding(clip: &Path, limits: &Limits) -> Result<f64, Failure> {
     Ok(f64::from(frames) / clock.elapsed().as_secs_f64())
 }
 
-fn table(text: &mut String, decoded: Option<f64>, speeds: &[Speed], ceilings: &Ceilings, peak: Option<u64>) {
+fn table(text: &mut String, decoded: Option<f64>, speeds: &[Speed], roofline: &Roofline, peak: Option<u64>) {
     // Writing to a string does not fail.
-    let _ =
-        writeln!(text, "{:<18} {:>10}  {:<10} {:>9}  {:>6}  of the ceiling", "work", "rate", "unit", "GFLOP/s", "GB/s");
+    let _ = writeln!(
+        text,
+        "{:<18} {:>10}  {:<10} {:>9}  {:>6}  of the roofline",
+        "work", "rate", "unit", "GFLOP/s", "GB/s"
+    );
     if let Some(rate) = decoded {
         let _ = writeln!(text, "{:<18} {rate:>10.1}  {:<10}", "decode", "frames/s");
     }
     for speed in speeds {
         let Speed { work, unit, rate, giga_operations, giga_bytes } = speed;
         let bytes = if *giga_bytes > 0.0 { format!("{giga_bytes:.1}") } else { String::new() };
-        let share = ceilings.share(speed).map_or(String::new(), |share| format!("{:.0} %", 100.0 * share));
+        let share = roofline.share(speed).map_or(String::new(), |share| format!("{:.0} %", 100.0 * share));
         let _ = writeln!(text, "{work:<18} {rate:>10.1}  {unit:<10} {giga_operations:>9.1}  {bytes:>6}  {share}");
     }
-    let top = ceilings.giga_operations.map_or("?".to_string(), |n| format!("{n:.1}"));
-    let _ = writeln!(text, "{:<18} {:>10}  {:<10} {top:>9}  {:>6.1}", "ceiling", "", "", ceilings.giga_bytes);
+    let top = roofline.giga_operations.map_or("?".to_string(), |n| format!("{n:.1}"));
+    let _ = writeln!(text, "{:<18} {:>10}  {:<10} {top:>9}  {:>6.1}", "roofline", "", "", roofline.giga_bytes);
     if let Some(peak) = peak {
         let _ = writeln!(text, "peak memory {:.2} GB", peak as f64 / 1e9);
     }

@@ -4,17 +4,18 @@ use std::io::{self, BufRead, IsTerminal, Write};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 
-use zoetrope_engine::{Event, Input, Limits, Options, Piece, Session, open_file};
-use zoetrope_models::contract::{Role, VideoLanguageModel};
+use zoetrope_engine::{ContentPart, Event, Limits, Options, Session, open_file};
+use zoetrope_models::contract::prompt::Role;
 
-use super::{limits, options};
+use super::media_args;
+use super::request::{limits, options};
 use crate::cli::{ChatArgs, Common};
 use crate::failure::Failure;
 use crate::interrupt::Interrupt;
-use crate::model;
+use crate::model::{self, Loaded};
 use crate::output;
 use crate::progress::Bars;
-use crate::report::{Report, closing_line};
+use crate::report::{AnswerOutput, closing_line};
 
 const HELP: &str = "  /add FILE   show a picture or video with the next question
   /media      list what was shown
@@ -31,13 +32,13 @@ pub(crate) fn run(args: &ChatArgs, common: &Common) -> Result<(), Failure> {
     let mut bars = Bars::new(common);
     let loaded = model::load(&args.model, &mut bars)?;
     drop(bars);
-    let mut chat = Chat::new(loaded.model.as_ref(), &loaded.name, args.answer.system.clone(), options, common)?;
+    let mut chat = Chat::new(loaded, args.answer.system.clone(), options, common)?;
     for file in &args.files {
         chat.add(file.clone())?;
     }
     let talkative = io::stdin().is_terminal() && !common.quiet;
     if talkative {
-        output::note(&format!("{}: ask, or /help", loaded.name));
+        output::note(&format!("{}: ask, or /help", chat.name));
     }
     let mut line = String::new();
     loop {
@@ -55,27 +56,26 @@ pub(crate) fn run(args: &ChatArgs, common: &Common) -> Result<(), Failure> {
 }
 
 /// A conversation and what will be shown with its next question.
-struct Chat<'m> {
-    session: Session<'m>,
+struct Chat<'c> {
+    session: Session,
     limits: Limits,
-    name: &'m str,
+    name: String,
     system: Option<String>,
     options: Options,
-    common: &'m Common,
+    common: &'c Common,
     waiting: Vec<PathBuf>,
     shown: Vec<PathBuf>,
 }
 
-impl<'m> Chat<'m> {
+impl<'c> Chat<'c> {
     fn new(
-        model: &'m dyn VideoLanguageModel,
-        name: &'m str,
+        Loaded { name, model }: Loaded,
         system: Option<String>,
         options: Options,
-        common: &'m Common,
+        common: &'c Common,
     ) -> Result<Self, Failure> {
         let limits = limits(common);
-        let session = Session::new(model, limits.clone());
+        let session = Session::new(model, limits.clone())?;
         let (waiting, shown) = (Vec::new(), Vec::new());
         let mut chat = Chat { session, limits, name, system, options, common, waiting, shown };
         chat.reset()?;
@@ -83,11 +83,11 @@ impl<'m> Chat<'m> {
     }
 
     fn reset(&mut self) -> Result<(), Failure> {
-        self.session.reset();
+        self.session.reset()?;
         self.waiting.clear();
         self.shown.clear();
         match &self.system {
-            Some(system) => Ok(self.session.push(Role::System, vec![Piece::Text(system.clone())])?),
+            Some(system) => Ok(self.session.push(Role::System, vec![ContentPart::Text(system.clone())])?),
             None => Ok(()),
         }
     }
@@ -144,12 +144,11 @@ impl<'m> Chat<'m> {
     }
 
     fn ask(&mut self, question: &str, interrupt: &Interrupt) -> Result<(), Failure> {
-        let mut pieces: Vec<Piece> = self.waiting.iter().map(|file| Piece::Media(Input::Path(file.clone()))).collect();
-        pieces.push(Piece::Text(question.to_string()));
+        let content = media_args::content(&self.waiting, question);
         let mut bars = Bars::new(self.common);
         let (json, mut closed) = (self.common.json, false);
-        let mut watch = |event: Event<'_>| {
-            bars.event(&event);
+        let mut watch = |event: &Event| {
+            bars.event(event);
             match event {
                 Event::Text(piece) if !json && output::answer(piece).is_err() => {
                     closed = true;
@@ -158,7 +157,7 @@ impl<'m> Chat<'m> {
                 _ => ControlFlow::Continue(()),
             }
         };
-        let answer = interrupt.while_busy(|| self.session.ask(pieces, &self.options, &mut watch))?;
+        let answer = interrupt.while_busy(|| self.session.ask(content, &self.options, &mut watch))?;
         drop(bars);
         if closed {
             return Err(Failure::Closed);
@@ -167,7 +166,7 @@ impl<'m> Chat<'m> {
             self.shown.append(&mut self.waiting);
         }
         if json {
-            return output::json(&Report::new(self.name, question, &answer));
+            return output::json(&AnswerOutput::new(&self.name, question, &answer));
         }
         output::text("\n")?;
         if !self.common.quiet {

@@ -1,24 +1,19 @@
 //! `zoetrope convert MODEL OUT --dtype int8 --language FILE.gguf`.
 
-use zoetrope_models::families::{self, Kind};
+use zoetrope_models::loading;
 
-use crate::cli::{Common, ConvertArgs, Packing};
+use crate::cli::{Common, ConvertArgs};
 use crate::failure::Failure;
 use crate::model;
 use crate::output;
 use crate::progress::Bars;
 
-/// Writes a model with packed matrices; prints its folder.
+/// Quantizes a model: writes it with packed matrices; prints its folder.
 pub(crate) fn run(args: &ConvertArgs, common: &Common) -> Result<(), Failure> {
     let mut bars = Bars::new(common);
-    let folder = model::folder(&args.model, &mut bars)?;
+    let checkpoint = model::checkpoint(Some(&args.model), &mut bars)?;
     bars.spin(format!("packing {}", args.model));
-    let kind = match args.dtype {
-        Packing::Bf16 => Kind::Bf16,
-        Packing::Int8 => Kind::Int8,
-        Packing::Int4 => Kind::Int4,
-    };
-    families::convert(&folder, &args.out, kind, args.language.as_deref())?;
+    loading::convert(&checkpoint, &args.out, args.dtype.into(), args.language.as_deref())?;
     bars.clear();
     if common.json {
         return output::json(&serde_json::json!({ "model": args.out }));

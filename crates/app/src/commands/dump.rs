@@ -3,11 +3,13 @@
 use std::collections::HashMap;
 use std::ops::ControlFlow;
 
-use candle_core::{Device, Tensor};
-use zoetrope_engine::{Event, Options, Piece, Session};
-use zoetrope_models::contract::Role;
+use candle_core::{DType, Device, Tensor};
+use zoetrope_engine::{ContentPart, Event, Options, Session};
+use zoetrope_models::contract::media_plan::MediaPlan;
+use zoetrope_models::contract::prompt::{PromptToken, Role};
 
-use super::{limits, plan_options, words};
+use super::media_args;
+use super::request::{limits, plan_options};
 use crate::cli::{Common, DumpArgs};
 use crate::failure::Failure;
 use crate::interrupt::Interrupt;
@@ -17,35 +19,58 @@ use crate::progress::Bars;
 
 /// What was collected on the way.
 #[derive(Default)]
-struct Numbers {
-    pixels: Vec<Tensor>,
-    /// (frames, rows, columns, merge) of every item.
-    grids: Vec<[i64; 4]>,
+struct Trace {
+    /// Values of all patches `[N, P]`, run by run.
+    patches: Vec<Tensor>,
+    /// Which feature rows pruning kept, media after media.
     keep: Vec<u8>,
-    visual: Vec<Tensor>,
+    /// Units that are not encoded yet: which rows will be kept, all when it does not say.
+    units: Vec<Option<Vec<bool>>>,
+    /// Frames, and patches (rows, columns) of a frame, of every view of every media.
+    grids: Vec<[i64; 3]>,
+    /// The setting `merge` of every view of every media, where the family has it.
+    merges: Vec<i64>,
+    features: Vec<Tensor>,
+    visual_tokens: Vec<Tensor>,
+    /// Text ids; visual tokens are -1.
     input_ids: Vec<i64>,
     logits: Vec<Vec<f32>>,
     ids: Vec<i64>,
 }
 
-impl Numbers {
-    fn note(&mut self, event: &Event<'_>) {
+impl Trace {
+    fn note(&mut self, event: &Event) {
         match event {
-            Event::Planned(plan) => {
-                let grid = |item: &zoetrope_models::contract::ItemPlan| {
-                    [item.frames.len(), item.grid.0, item.grid.1, item.merge].map(|n| n as i64)
-                };
-                self.grids = plan.items.iter().map(grid).collect();
-            }
+            Event::Planned(plans) => plans.iter().for_each(|plan| self.note_plan(plan)),
             Event::Patches { patches, .. } => {
-                self.pixels.push(patches.pixels.clone());
-                self.keep.extend(patches.keep.iter().map(|&keep| u8::from(keep)));
+                self.patches.push(patches.pixels.clone());
+                self.units.extend(patches.units.iter().map(|unit| unit.keep.clone()));
             }
-            Event::Visual { tokens, .. } => self.visual.push(tokens.tokens.clone()),
-            Event::Prompt(prompt) => self.input_ids = prompt.ids.iter().map(|&id| i64::from(id)).collect(),
-            Event::Logits(logits) => self.logits.push(logits.to_vec()),
+            Event::Features { features, .. } => {
+                for (unit, rows) in self.units.drain(..).zip(&features.per_unit) {
+                    let keep = unit.unwrap_or_else(|| vec![true; *rows]);
+                    self.keep.extend(keep.into_iter().map(u8::from));
+                }
+                self.features.push(features.rows.clone());
+            }
+            Event::VisualTokens { tokens, .. } => self.visual_tokens.push(tokens.clone()),
+            Event::Prompt(prompt) => {
+                let id = |token: &PromptToken| match *token {
+                    PromptToken::Text(id) => i64::from(id),
+                    PromptToken::Visual { .. } => -1,
+                };
+                self.input_ids = prompt.tokens.iter().map(id).collect();
+            }
+            Event::Logits(logits) => self.logits.push(logits.clone()),
             Event::Token(id) => self.ids.push(i64::from(*id)),
             _ => {}
+        }
+    }
+
+    fn note_plan(&mut self, plan: &MediaPlan) {
+        for view in &plan.views {
+            self.grids.push([plan.frames.len(), view.grid.0, view.grid.1].map(|n| n as i64));
+            self.merges.extend(plan.settings.integer("merge").map(|merge| merge as i64));
         }
     }
 
@@ -53,19 +78,22 @@ impl Numbers {
         let cpu = &Device::Cpu;
         let mut tensors = HashMap::new();
         let mut put = |name: &str, tensor: Tensor| tensors.insert(name.to_string(), tensor);
-        put("input_ids", Tensor::new(self.input_ids.as_slice(), cpu)?);
-        put("greedy_ids", Tensor::new(self.ids.as_slice(), cpu)?);
+        let joined = |parts: &[Tensor]| Tensor::cat(parts, 0)?.to_dtype(DType::F32)?.to_device(cpu);
+        put("input_ids", Tensor::new(self.input_ids, cpu)?);
+        put("greedy_ids", Tensor::new(self.ids, cpu)?);
         if let Some(first) = self.logits.first() {
             put("logits", Tensor::new(first.as_slice(), cpu)?);
             put("greedy_logits", Tensor::new(self.logits, cpu)?);
         }
-        if !self.pixels.is_empty() {
-            put("patches", Tensor::cat(&self.pixels, 0)?);
-            put("visual_tokens", Tensor::cat(&self.visual, 0)?.to_dtype(candle_core::DType::F32)?);
-            put("keep", Tensor::new(self.keep.as_slice(), cpu)?);
-            let grids: Vec<Vec<i64>> = self.grids.iter().map(|grid| grid[..3].to_vec()).collect();
-            put("grid", Tensor::new(grids, cpu)?);
-            put("merge", Tensor::new(self.grids.iter().map(|grid| grid[3]).collect::<Vec<i64>>(), cpu)?);
+        if !self.patches.is_empty() {
+            put("patches", joined(&self.patches)?);
+            put("features", joined(&self.features)?);
+            put("visual_tokens", joined(&self.visual_tokens)?);
+            put("keep", Tensor::new(self.keep, cpu)?);
+            put("grid", Tensor::new(self.grids.concat(), cpu)?.reshape(((), 3))?);
+        }
+        if !self.merges.is_empty() {
+            put("merge", Tensor::new(self.merges, cpu)?);
         }
         Ok(tensors)
     }
@@ -73,31 +101,33 @@ impl Numbers {
 
 /// Runs the request greedily and writes its numbers.
 pub(crate) fn run(args: &DumpArgs, common: &Common) -> Result<(), Failure> {
-    let (files, question) = words::split(&args.words)?;
+    let (files, question) = media_args::split(&args.words)?;
     let interrupt = Interrupt::install();
     let options = Options {
         plan: plan_options(&args.media)?,
         max_new_tokens: args.max_new_tokens,
         cancel: interrupt.flag(),
+        trace: true,
         ..Options::default()
     };
     let mut bars = Bars::new(common);
     let loaded = model::load(&args.model, &mut bars)?;
     bars.spin("opening".to_string());
-    let mut session = Session::new(loaded.model.as_ref(), limits(common));
+    let mut session = Session::new(loaded.model, limits(common))?;
     if let Some(system) = &args.system {
-        session.push(Role::System, vec![Piece::Text(system.clone())])?;
+        session.push(Role::System, vec![ContentPart::Text(system.clone())])?;
     }
-    let mut numbers = Numbers::default();
-    let mut watch = |event: Event<'_>| {
-        bars.event(&event);
-        numbers.note(&event);
+    let mut trace = Trace::default();
+    let mut watch = |event: &Event| {
+        bars.event(event);
+        trace.note(event);
         ControlFlow::Continue(())
     };
-    let answer = interrupt.while_busy(|| session.ask(words::pieces(&files, &question), &options, &mut watch))?;
+    let content = media_args::content(&files, &question);
+    let answer = interrupt.while_busy(|| session.ask(content, &options, &mut watch))?;
     drop(bars);
     let failed = |error: candle_core::Error| Failure::new(format!("{}: {error}", args.out.display()));
-    let tensors = numbers.tensors().map_err(failed)?;
+    let tensors = trace.tensors().map_err(failed)?;
     candle_core::safetensors::save(&tensors, &args.out).map_err(failed)?;
     if common.json {
         let mut names: Vec<_> = tensors.iter().map(|(name, t)| (name.clone(), t.dims().to_vec())).collect();

@@ -7,28 +7,32 @@ use std::path::Path;
 use image::codecs::png::PngEncoder;
 use image::{ExtendedColorType, ImageEncoder};
 use serde::Serialize;
-use zoetrope_engine::{MediaSource, open_file};
+use zoetrope_engine::{Event, PlannedFrames, open_file};
 use zoetrope_media::Rgb;
-use zoetrope_models::contract::{MediaKind, Plan, VideoLanguageModel};
+use zoetrope_models::contract::media_plan::{MediaKind, View};
+use zoetrope_models::loading;
 
-use super::{limits, plan_options};
+use super::request::{limits, plan_options};
 use crate::cli::{Common, FramesArgs};
-use crate::failure::{self, Failure};
+use crate::failure::Failure;
 use crate::model;
 use crate::output;
 use crate::progress::Bars;
 
-/// One picture that was written.
+/// Decoded frames that wait to be written.
+const AHEAD: usize = 2;
+
+/// One view of a frame, written as a picture.
 #[derive(Serialize)]
-struct Written {
+struct WrittenView<'p> {
     file: String,
-    media: String,
+    media: &'p str,
     kind: MediaKind,
     index: usize,
     time: f64,
-    stamp: f64,
+    prompt_time: f64,
     source: (u32, u32),
-    resized: (u32, u32),
+    view: &'p View,
 }
 
 /// Writes the pictures and `times.json`.
@@ -40,11 +44,34 @@ pub(crate) fn run(args: &FramesArgs, common: &Common) -> Result<(), Failure> {
         sources.push((file.display().to_string(), open_file(file, &limits)?));
     }
     let mut bars = Bars::new(common);
-    let loaded = model::outline(&args.model, &mut bars)?;
-    let described: Vec<_> = sources.iter().map(|(_, source)| source.source()).collect();
-    let plan = loaded.model.plan(&described, &options)?;
+    let checkpoint = model::checkpoint(args.model.model.as_deref(), &mut bars)?;
+    let processor = loading::open_processor(&checkpoint)?;
+    let metadata: Vec<_> = sources.iter().map(|(_, source)| source.metadata()).collect();
+    let plans = processor.plan(&[], &metadata, &options)?;
     std::fs::create_dir_all(&args.out).map_err(|error| Failure::file(&args.out, &error))?;
-    let written = write_all(loaded.model.as_ref(), &plan, &sources, &args.out, &mut bars)?;
+    let (mut written, total) = (Vec::new(), plans.iter().map(|plan| plan.frames.len()).sum());
+    let mut done = 0;
+    for (number, ((name, source), plan)) in sources.iter().zip(&plans).enumerate() {
+        for frame in PlannedFrames::new(name, source, plan, AHEAD) {
+            let (planned, frame) = frame?;
+            for (view_number, view) in plan.views.iter().enumerate() {
+                let file = format!("{number:02}-{:06}.png", written.len());
+                png(&args.out.join(&file), &processor.view_image(plan, view_number, &frame)?)?;
+                written.push(WrittenView {
+                    file,
+                    media: name,
+                    kind: plan.kind,
+                    index: planned.index,
+                    time: planned.time,
+                    prompt_time: planned.prompt_time,
+                    source: plan.source,
+                    view,
+                });
+            }
+            done += 1;
+            bars.event(&Event::Decoding { done, total });
+        }
+    }
     drop(bars);
     let times = args.out.join("times.json");
     let text = serde_json::to_string_pretty(&written).map_err(|error| Failure::new(format!("JSON: {error}")))?;
@@ -53,39 +80,6 @@ pub(crate) fn run(args: &FramesArgs, common: &Common) -> Result<(), Failure> {
         return output::json(&written);
     }
     Ok(output::text(&format!("{} frames in {}\n", written.len(), args.out.display()))?)
-}
-
-fn write_all(
-    model: &dyn VideoLanguageModel,
-    plan: &Plan,
-    sources: &[(String, Box<dyn MediaSource>)],
-    out: &Path,
-    bars: &mut Bars,
-) -> Result<Vec<Written>, Failure> {
-    let total: usize = plan.items.iter().map(|item| item.frames.len()).sum();
-    let mut written = Vec::with_capacity(total);
-    for (number, (item, (name, source))) in plan.items.iter().zip(sources).enumerate() {
-        let indices: Vec<usize> = item.frames.iter().map(|frame| frame.index).collect();
-        let mut left = item.frames.iter();
-        for frame in source.frames(&indices) {
-            let frame = frame.map_err(|error| failure::media(name, &error))?;
-            let Some(place) = left.find(|place| place.index == frame.index) else { break };
-            let file = format!("{number:02}-{:06}.png", written.len());
-            png(&out.join(&file), &model.shown(item, &frame)?)?;
-            written.push(Written {
-                file,
-                media: name.clone(),
-                kind: item.kind,
-                index: place.index,
-                time: place.time,
-                stamp: place.stamp,
-                source: item.source,
-                resized: item.resized,
-            });
-            bars.event(&zoetrope_engine::Event::Decoding { done: written.len(), total });
-        }
-    }
-    Ok(written)
 }
 
 /// Writes a picture as PNG.

@@ -1,9 +1,12 @@
-//! `zoetrope info MODEL`.
+//! `zoetrope info MODEL`: what a checkpoint is and which settings it has.
 
 use std::fmt::Write;
 
-use zoetrope_models::contract::ModelInfo;
-use zoetrope_models::families::Precision;
+use serde::Serialize;
+use zoetrope_models::contract::VideoLanguageModel;
+use zoetrope_models::contract::model_info::{GenerationDefaults, ModelInfo};
+use zoetrope_models::contract::settings::Setting;
+use zoetrope_models::weights::{LoadOptions, Precision, WeightSummary};
 
 use crate::cli::{Common, InfoArgs};
 use crate::failure::Failure;
@@ -11,26 +14,70 @@ use crate::model;
 use crate::output;
 use crate::progress::Bars;
 
-/// Prints what the model is.
-pub(crate) fn run(args: &InfoArgs, common: &Common) -> Result<(), Failure> {
-    let loaded = model::open(args.model.as_deref(), Precision::Auto.into(), &mut Bars::new(common))?;
-    let info = loaded.model.info();
-    if common.json { output::json(&info) } else { Ok(output::text(&table(&loaded.name, &info))?) }
+/// The object that `--json` prints.
+#[derive(Serialize)]
+struct InfoOutput<'a> {
+    model: &'a str,
+    family: &'static str,
+    weights: &'a WeightSummary,
+    vocabulary: usize,
+    hidden: usize,
+    max_positions: usize,
+    kv_cache: &'static str,
+    cache_bytes_per_token: usize,
+    settings: &'a [Setting],
+    generation: &'a GenerationDefaults,
+    details: &'a [(String, String)],
 }
 
-fn table(name: &str, info: &ModelInfo) -> String {
-    let total: usize = info.parameters.iter().map(|(_, n)| n).sum();
+/// Prints what the model is.
+pub(crate) fn run(args: &InfoArgs, common: &Common) -> Result<(), Failure> {
+    let loaded = model::open(args.model.as_deref(), LoadOptions::cpu(Precision::Auto), &mut Bars::new(common))?;
+    let (summary, info) = (loaded.model.weights().summary(), loaded.model.processor().info());
+    let output = output_of(&loaded.name, loaded.model.as_ref(), &summary, info);
+    if common.json { output::json(&output) } else { Ok(output::text(&table(&output))?) }
+}
+
+fn output_of<'a>(
+    name: &'a str,
+    model: &dyn VideoLanguageModel,
+    weights: &'a WeightSummary,
+    info: &'a ModelInfo,
+) -> InfoOutput<'a> {
+    let kv_dtype = model.weights().kv_dtype();
+    InfoOutput {
+        model: name,
+        family: info.family,
+        weights,
+        vocabulary: info.vocabulary,
+        hidden: info.hidden,
+        max_positions: info.max_positions,
+        kv_cache: kv_dtype.name(),
+        cache_bytes_per_token: info.kv.bytes_per_token(kv_dtype),
+        settings: &info.settings,
+        generation: &info.generation,
+        details: &info.details,
+    }
+}
+
+fn table(info: &InfoOutput<'_>) -> String {
+    let parameters = &info.weights.parameters;
+    let total: usize = parameters.iter().map(|(_, n)| n).sum();
     let mut rows = vec![
-        ("model".to_string(), name.to_string()),
-        ("family".to_string(), format!("{} ({} layout)", info.family, info.layout)),
+        ("model".to_string(), info.model.to_string()),
+        ("family".to_string(), format!("{} ({} layout)", info.family, info.weights.layouts.join(", "))),
         ("parameters".to_string(), millions(total)),
     ];
-    rows.extend(info.parameters.iter().map(|(part, n)| (format!("  {part}"), millions(*n))));
-    rows.push(("weights".to_string(), info.weights.clone()));
+    rows.extend(parameters.iter().map(|(group, n)| (format!("  {}", group.name()), millions(*n))));
+    rows.push(("weights".to_string(), info.weights.held_as.to_string()));
     rows.push(("vocabulary".to_string(), format!("{} rows", info.vocabulary)));
     rows.push(("positions".to_string(), info.max_positions.to_string()));
     rows.push(("cache".to_string(), format!("{} bytes a token, {}", info.cache_bytes_per_token, info.kv_cache)));
     rows.extend(info.details.iter().cloned());
+    let setting = |setting: &Setting| {
+        (format!("--set {}", setting.name), format!("{} [default: {}]", setting.meaning, setting.default))
+    };
+    rows.extend(info.settings.iter().map(setting));
     let width = rows.iter().map(|(key, _)| key.chars().count()).max().unwrap_or(0);
     rows.iter().fold(String::new(), |mut text, (key, value)| {
         // Writing to a string does not fail.

@@ -1,13 +1,20 @@
 //! `zoetrope plan`: what a request would show the model and cost, as JSON; the model does not run.
 
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use serde::Serialize;
-use zoetrope_engine::{Cost, DryRun, Event, FrameIter, Input, MediaSource, Options, Piece, Session, TokenCounts};
+use zoetrope_engine::{
+    ContentPart, EstimateOptions, Event, FrameIter, MediaInput, MediaSource, MediaUsage, MemoryEstimate, Options,
+    RequestPlan, TokenCounts, plan_request,
+};
 use zoetrope_media::{MediaError, Time};
-use zoetrope_models::contract::{ItemPlan, MediaKind, PlannedFrame, Role, Source};
+use zoetrope_models::contract::media_plan::{MediaKind, MediaMetadata, MediaPlan};
+use zoetrope_models::contract::settings::Settings;
+use zoetrope_models::loading;
 
-use super::{limits, plan_options, words};
+use super::media_args;
+use super::request::{limits, plan_options};
 use crate::cli::{Common, PlanArgs};
 use crate::failure::Failure;
 use crate::interrupt::Interrupt;
@@ -17,95 +24,84 @@ use crate::progress::Bars;
 
 /// Plans and prints.
 pub(crate) fn run(args: &PlanArgs, common: &Common) -> Result<(), Failure> {
-    let mut pieces = words::pieces(&args.files, "");
+    let mut content = media_args::content(&args.files, "");
     for size in &args.size {
-        pieces.push(Piece::Media(Input::Source(size.clone(), Box::new(Described(size_source(size)?)))));
+        let source = Arc::new(SizeOnly(metadata_of_size(size)?));
+        content.push(ContentPart::Media(MediaInput::Source(size.clone(), source)));
     }
     if !args.question.is_empty() {
-        pieces.push(Piece::Text(args.question.clone()));
+        content.push(ContentPart::Text(args.question.clone()));
     }
     let interrupt = Interrupt::install();
-    let options = Options {
+    let request = Options {
         plan: plan_options(&args.media)?,
         max_new_tokens: args.max_new_tokens,
         cancel: interrupt.flag(),
         ..Options::default()
     };
     let mut bars = Bars::new(common);
-    let loaded = model::outline(&args.model, &mut bars)?;
-    let mut watch = |event: Event<'_>| {
-        bars.event(&event);
+    let checkpoint = model::checkpoint(args.model.model.as_deref(), &mut bars)?;
+    let processor = loading::open_processor(&checkpoint)?;
+    let kv_dtype = loading::open_headers(&checkpoint, args.model.load_options()?)?.kv_dtype();
+    let mut watch = |event: &Event| {
+        bars.event(event);
         ControlFlow::Continue(())
     };
-    let mut session = Session::new(loaded.model.as_ref(), limits(common));
-    if let Some(system) = &args.system {
-        session.push(Role::System, vec![Piece::Text(system.clone())])?;
-    }
-    let dry = session.dry_run(pieces, &options, args.prune_now, &mut watch)?;
+    let options = EstimateOptions { request: &request, decode: args.prune_now, kv_dtype };
+    let system = args.system.as_deref();
+    let plan = plan_request(&processor, &limits(common), system, content, options, &mut watch)?;
     drop(bars);
-    output::json(&Report::new(&loaded.name, loaded.model.info().max_positions, &dry))
+    let name = model::shown(args.model.model.as_deref());
+    output::json(&PlanOutput::new(&name, processor.info().max_positions, &plan))
 }
 
 /// The object that is printed.
 #[derive(Serialize)]
-struct Report<'a> {
+struct PlanOutput<'a> {
     model: &'a str,
-    media: Vec<Item<'a>>,
+    media: Vec<PlannedMedia<'a>>,
+    /// Whether frames were decoded to know what pruning leaves.
+    pruned: bool,
     tokens: &'a TokenCounts,
     /// Positions of the model; prompt and answer must fit.
     max_positions: usize,
-    memory_bytes: &'a Cost,
+    memory_bytes: &'a MemoryEstimate,
 }
 
 #[derive(Serialize)]
-struct Item<'a> {
-    name: &'a str,
-    kind: MediaKind,
-    source: (u32, u32),
-    resized: (u32, u32),
-    /// Patches of one frame (rows, columns).
-    grid: (usize, usize),
-    merge: usize,
+struct PlannedMedia<'a> {
+    #[serde(flatten)]
+    usage: &'a MediaUsage,
     patches: usize,
-    tokens_per_frame: usize,
-    tokens: usize,
-    /// Only when frames were decoded to know.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    tokens_after_pruning: Option<usize>,
-    frames: &'a [PlannedFrame],
+    /// Words that follow a frame: (its number, the words).
+    captions: &'a [(usize, String)],
+    settings: &'a Settings,
 }
 
-impl<'a> Report<'a> {
-    fn new(model: &'a str, max_positions: usize, dry: &'a DryRun) -> Self {
-        let items = dry.names.iter().zip(&dry.plan.items).zip(&dry.kept);
-        let media = items.map(|((name, plan), kept)| Item::new(name, plan, dry.pruned.then(|| kept.iter().sum())));
-        Report { model, media: media.collect(), tokens: &dry.tokens, max_positions, memory_bytes: &dry.memory }
-    }
-}
-
-impl<'a> Item<'a> {
-    fn new(name: &'a str, plan: &'a ItemPlan, tokens_after_pruning: Option<usize>) -> Self {
-        Item {
-            name,
-            kind: plan.kind,
-            source: plan.source,
-            resized: plan.resized,
-            grid: plan.grid,
-            merge: plan.merge,
+impl<'a> PlanOutput<'a> {
+    fn new(model: &'a str, max_positions: usize, plan: &'a RequestPlan) -> Self {
+        let media = |(usage, plan): (&'a MediaUsage, &'a MediaPlan)| PlannedMedia {
+            usage,
             patches: plan.patches(),
-            tokens_per_frame: plan.tokens_per_frame,
-            tokens: plan.tokens(),
-            tokens_after_pruning,
-            frames: &plan.frames,
+            captions: &plan.captions,
+            settings: &plan.settings,
+        };
+        PlanOutput {
+            model,
+            media: plan.media.iter().zip(&plan.plans).map(media).collect(),
+            pruned: plan.pruned,
+            tokens: &plan.tokens,
+            max_positions,
+            memory_bytes: &plan.memory,
         }
     }
 }
 
-/// A size without pictures.
-struct Described(Source);
+/// A size without pixels.
+struct SizeOnly(MediaMetadata);
 
-impl MediaSource for Described {
-    fn source(&self) -> Source {
+impl MediaSource for SizeOnly {
+    fn metadata(&self) -> MediaMetadata {
         self.0.clone()
     }
 
@@ -117,8 +113,8 @@ impl MediaSource for Described {
 /// Most frames that a size may stand for; the times of all of them are written down.
 const MAX_FRAMES: usize = 4_000_000;
 
-/// `640x480` is a picture, `1280x720:300@30` a video of 300 frames at 30 frames a second.
-fn size_source(text: &str) -> Result<Source, Failure> {
+/// `640x480` is a picture, `1280x720:300@30` a video of 300 frames at 30 frames per second.
+fn metadata_of_size(text: &str) -> Result<MediaMetadata, Failure> {
     let wrong = || {
         Failure::usage(
             format!("--size {text} is neither WIDTHxHEIGHT nor WIDTHxHEIGHT:FRAMES@RATE"),
@@ -131,14 +127,15 @@ fn size_source(text: &str) -> Result<Source, Failure> {
     };
     let (width, height) = size.split_once('x').ok_or_else(wrong)?;
     let side = |text: &str| text.parse::<u32>().ok().filter(|&n| n > 0).ok_or_else(wrong);
-    let (width, height) = (side(width)?, side(height)?);
+    let (width, height, captions) = (side(width)?, side(height)?, Vec::new());
     let Some((frames, rate)) = video.map(|video| video.split_once('@').ok_or_else(wrong)).transpose()? else {
-        return Ok(Source { kind: MediaKind::Image, width, height, times: vec![Time::new(0, 1)], end: 0.0 });
+        let times = [Time::new(0, 1)].into();
+        return Ok(MediaMetadata { kind: MediaKind::Image, width, height, times, end: 0.0, captions });
     };
     let frames = frames.parse::<usize>().ok().filter(|&n| n > 0 && n <= MAX_FRAMES).ok_or_else(wrong)?;
     let rate = side(rate)?;
     let times = (0..frames).map(|index| Time::new(index as i64, rate)).collect();
-    Ok(Source { kind: MediaKind::Video, width, height, times, end: frames as f64 / f64::from(rate) })
+    Ok(MediaMetadata { kind: MediaKind::Video, width, height, times, end: frames as f64 / f64::from(rate), captions })
 }
 
 #[cfg(test)]
@@ -147,12 +144,12 @@ mod tests {
 
     #[test]
     fn sizes_of_pictures_and_videos() {
-        let picture = size_source("640x480").expect("a picture");
+        let picture = metadata_of_size("640x480").expect("a picture");
         assert_eq!((picture.kind, picture.width, picture.height, picture.times.len()), (MediaKind::Image, 640, 480, 1));
-        let video = size_source("1280x720:300@30").expect("a video");
+        let video = metadata_of_size("1280x720:300@30").expect("a video");
         assert_eq!((video.times.len(), video.end, video.times[299].seconds()), (300, 10.0, 299.0 / 30.0));
         for wrong in ["640", "0x4", "640x480:30", "640x480:0@3", "640x480:3@0", "axb", "5000000x1:5000000@1"] {
-            assert!(size_source(wrong).is_err(), "{wrong}");
+            assert!(metadata_of_size(wrong).is_err(), "{wrong}");
         }
     }
 }

@@ -1,161 +1,163 @@
-//! Rules for the workspace as a whole: arrows between rooms, names and sizes of files, doors.
+//! The files that rules look at.
 
 use std::collections::BTreeSet;
+use std::path::Path;
+use std::process::Command;
 
-use crate::{File, Finding};
+use crate::source::Source;
 
-/// Which rooms a room may import. `app` is at the top, `kernels` and `text` know nothing of ours.
-const ARROWS: [(&str, &[&str]); 7] = [
-    ("kernels", &[]),
-    ("text", &[]),
-    ("media", &["kernels"]),
-    ("models", &["kernels", "media", "text"]),
-    ("engine", &["models", "media", "text"]),
-    ("lab", &["engine", "models", "media", "text", "kernels"]),
-    ("app", &["engine", "lab", "models", "media", "text"]),
-];
-/// Libraries that belong to some rooms only: (start of the name, rooms).
-const LIBRARIES: [(&str, &[&str]); 8] = [
-    ("candle", &["models", "engine", "lab", "app"]),
-    ("anyhow", &["app"]),
-    ("clap", &["app"]),
-    ("indicatif", &["app"]),
-    ("tokio", &["app"]),
-    ("tracing-subscriber", &["app"]),
-    ("ureq", &["models"]),
-    ("memmap2", &["kernels"]),
-];
-/// What a name says nothing about.
-const EMPTY_NAMES: [&str; 7] = ["utils", "util", "common", "helpers", "core", "prelude", "misc"];
-/// Largest file, but for model weights.
-const FILE_BYTES: u64 = 5 << 20;
-const LARGE_FILES: &str = "assets/models/";
-/// What every family folder holds, so that whoever knows one knows all.
-const FAMILY_FILES: [&str; 9] = [
-    "config.rs",
-    "vision.rs",
-    "language.rs",
-    "prompt.rs",
-    "processor.rs",
-    "names.rs",
-    "mod.rs",
-    "tests.rs",
-    "README.md",
-];
+/// A file of the workspace.
+pub(crate) struct File {
+    /// Path from the root, with `/`.
+    pub(crate) path: String,
+    pub(crate) bytes: u64,
+    /// Empty for anything that is not UTF-8.
+    pub(crate) text: String,
+    /// `Some` for Rust.
+    pub(crate) source: Option<Source>,
+    /// Compiled for tests or benchmarks only.
+    pub(crate) is_test: bool,
+}
 
-pub(crate) fn check(files: &[File]) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    for file in files {
-        names_and_sizes(file, &mut findings);
-        if let Some(room) = file.path.strip_prefix("crates/").and_then(|path| path.strip_suffix("/Cargo.toml")) {
-            arrows(file, room, &mut findings);
+impl File {
+    fn new(path: String, bytes: Vec<u8>) -> File {
+        let length = bytes.len() as u64;
+        let text = String::from_utf8(bytes).unwrap_or_default();
+        let source = path.ends_with(".rs").then(|| Source::new(&text));
+        File { path, bytes: length, text, source, is_test: false }
+    }
+
+    /// The file's name without its last extension.
+    pub(crate) fn stem(&self) -> &str {
+        stem(&self.path)
+    }
+
+    /// The folder, without a `/` at its end.
+    pub(crate) fn folder(&self) -> &str {
+        self.path.rsplit_once('/').map_or("", |(folder, _)| folder)
+    }
+
+    /// The crate of ours that the file belongs to, with the path inside it: `("media", "src/lib.rs")`.
+    pub(crate) fn room(&self) -> Option<(&str, &str)> {
+        self.path.strip_prefix("crates/")?.split_once('/')
+    }
+}
+
+fn stem(path: &str) -> &str {
+    Path::new(path).file_stem().and_then(|stem| stem.to_str()).unwrap_or_default()
+}
+
+pub(crate) struct Workspace {
+    pub(crate) files: Vec<File>,
+}
+
+impl Workspace {
+    /// Everything git tracks or would track; without git, everything outside build folders.
+    pub(crate) fn read(root: &Path) -> Workspace {
+        let listed = Command::new("git")
+            .args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"])
+            .current_dir(root)
+            .output()
+            .ok()
+            .filter(|output| output.status.success())
+            .map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
+        let paths: BTreeSet<String> = match listed {
+            Some(list) => list.split('\0').filter(|path| !path.is_empty()).map(str::to_owned).collect(),
+            None => walk(root, "").into_iter().collect(),
+        };
+        // A listed file may have been deleted in the work tree.
+        let read = |path: String| std::fs::read(root.join(&path)).ok().map(|bytes| File::new(path, bytes));
+        Workspace { files: paths.into_iter().filter_map(read).collect() }.with_tests_marked()
+    }
+
+    /// A made-up workspace of (path, text).
+    pub(crate) fn of(files: &[(&str, &str)]) -> Workspace {
+        let file = |&(path, text): &(&str, &str)| File::new(path.to_owned(), text.as_bytes().to_vec());
+        Workspace { files: files.iter().map(file).collect() }.with_tests_marked()
+    }
+
+    fn with_tests_marked(mut self) -> Workspace {
+        let tests = test_files(&self);
+        for file in &mut self.files {
+            file.is_test = tests.contains(&file.path);
         }
-        doors(file, &mut findings);
+        self
     }
-    family_folders(files, &mut findings);
-    findings
+
+    pub(crate) fn file(&self, path: &str) -> Option<&File> {
+        self.files.iter().find(|file| file.path == path)
+    }
+
+    /// Rust files, tests too.
+    pub(crate) fn rust(&self) -> impl Iterator<Item = (&File, &Source)> {
+        self.files.iter().filter_map(|file| Some((file, file.source.as_ref()?)))
+    }
+
+    /// Rust files that are not tests as a whole.
+    pub(crate) fn shipped(&self) -> impl Iterator<Item = (&File, &Source)> {
+        self.rust().filter(|(file, _)| !file.is_test)
+    }
 }
 
-fn names_and_sizes(file: &File, findings: &mut Vec<Finding>) {
-    let folders = file.path.split('/').rev().skip(1);
-    if let Some(name) = folders.chain([file.stem()]).find(|name| EMPTY_NAMES.contains(name)) {
-        findings.push(Finding::new("empty-name", &file.path, 1, format!("\"{name}\" does not say what is inside")));
-    }
-    if file.bytes > FILE_BYTES && !file.path.starts_with(LARGE_FILES) {
-        let text = format!("{} bytes, at most {FILE_BYTES} outside {LARGE_FILES}", file.bytes);
-        findings.push(Finding::new("file-bytes", &file.path, file.bytes as usize, text));
-    }
-}
-
-/// Names in the dependency tables of a manifest, also those of tests and of features.
-fn dependencies(manifest: &str) -> BTreeSet<&str> {
-    let mut names = BTreeSet::new();
-    let mut inside = false;
-    for line in manifest.lines().map(str::trim) {
-        if let Some(table) = line.strip_prefix('[').and_then(|line| line.strip_suffix(']')) {
-            inside = table.ends_with("dependencies");
-            if let Some((_, name)) = table.split_once("dependencies.") {
-                names.insert(name);
-            }
-        } else if inside && !line.starts_with('#') {
-            let name = line.split(['=', '.', ' ']).next().unwrap_or_default();
-            if !name.is_empty() {
-                names.insert(name);
-            }
+fn walk(root: &Path, under: &str) -> Vec<String> {
+    let mut paths = Vec::new();
+    for entry in std::fs::read_dir(root.join(under)).into_iter().flatten().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let path = if under.is_empty() { name.clone() } else { format!("{under}/{name}") };
+        match entry.file_type() {
+            Ok(kind) if kind.is_dir() && name != "target" && name != ".git" => paths.extend(walk(root, &path)),
+            Ok(kind) if kind.is_file() => paths.push(path),
+            _ => {}
         }
     }
-    names
+    paths
 }
 
-fn arrows(file: &File, room: &str, findings: &mut Vec<Finding>) {
-    let Some((_, allowed)) = ARROWS.iter().find(|arrow| arrow.0 == room) else {
-        let text = format!("room \"{room}\" is not in the table of arrows");
-        findings.push(Finding::new("arrow", &file.path, 1, text));
-        return;
-    };
-    for name in dependencies(&file.text) {
-        let ours = name.strip_prefix("zoetrope-").filter(|other| !allowed.contains(other));
-        let strange = LIBRARIES.iter().find(|library| name.starts_with(library.0) && !library.1.contains(&room));
-        if ours.is_some() || strange.is_some() {
-            findings.push(Finding::new("arrow", &file.path, 1, format!("{room} may not import {name}")));
+/// Rust files in `tests`, `benches` or a fuzz crate, named `tests.rs`, or declared as `#[cfg(test)] mod x;`.
+fn test_files(workspace: &Workspace) -> BTreeSet<String> {
+    let mut tests = BTreeSet::new();
+    for (file, source) in workspace.rust() {
+        let in_folder = file.path.split('/').any(|part| matches!(part, "tests" | "benches" | "fuzz" | "fuzz_targets"));
+        if in_folder || file.stem() == "tests" || file.text.starts_with("#![cfg(test)]") {
+            tests.insert(file.path.clone());
         }
-    }
-}
-
-/// A library's first page says what the room is, what it imports and what is absent; all but the kernels forbid unsafe.
-fn doors(file: &File, findings: &mut Vec<Finding>) {
-    let Some((room, door)) = file.path.strip_prefix("crates/").and_then(|path| path.split_once("/src/")) else {
-        return;
-    };
-    if door != "lib.rs" && door != "main.rs" {
-        return;
-    }
-    if room != "kernels" && !file.text.lines().any(|line| line == "#![forbid(unsafe_code)]") {
-        findings.push(Finding::new("forbid-unsafe", &file.path, 1, "no `#![forbid(unsafe_code)]`"));
-    }
-    let page: String = file.text.lines().take_while(|line| line.starts_with("//!")).collect();
-    let page = page.to_lowercase();
-    if door == "lib.rs" && !(page.contains("import") && page.contains("absent")) {
-        let text = "the first page does not say what the room imports and what is deliberately absent";
-        findings.push(Finding::new("door-page", &file.path, 1, text));
-    }
-}
-
-fn family_folders(files: &[File], findings: &mut Vec<Finding>) {
-    let root = "crates/models/src/families/";
-    let inside: Vec<&str> = files.iter().filter_map(|file| file.path.strip_prefix(root)).collect();
-    let families: BTreeSet<&str> = inside.iter().filter_map(|path| path.split_once('/')).map(|pair| pair.0).collect();
-    for family in families {
-        for wanted in FAMILY_FILES {
-            let folder = wanted.strip_suffix(".rs").map(|stem| format!("{family}/{stem}/mod.rs"));
-            let file = format!("{family}/{wanted}");
-            if !inside.iter().any(|path| *path == file || Some(*path) == folder.as_deref()) {
-                findings.push(Finding::new("family-files", &format!("{root}{family}"), 1, format!("no {wanted}")));
+        let inside = children_folder(&file.path);
+        for (at, mark) in source.code.match_indices("#[cfg(test)]") {
+            if let Some(name) = declared_module(&source.code[at + mark.len()..]) {
+                tests.insert(format!("{inside}/{name}.rs"));
+                tests.insert(format!("{inside}/{name}/mod.rs"));
             }
         }
     }
+    tests
+}
+
+/// Where the files of the modules lie that the file at `path` declares.
+pub(crate) fn children_folder(path: &str) -> String {
+    let (folder, _) = path.rsplit_once('/').unwrap_or_default();
+    match stem(path) {
+        "mod" | "lib" | "main" => folder.to_owned(),
+        stem => format!("{folder}/{stem}"),
+    }
+}
+
+/// `x` of `mod x;` or `pub(...) mod x;` at the start of `code`.
+fn declared_module(code: &str) -> Option<&str> {
+    let (before, after) = code.split_once("mod ")?;
+    let (name, _) = after.split_once(';')?;
+    (!before.contains(['{', ';']) && !name.contains([' ', '{'])).then_some(name)
 }
 
 #[test]
-fn upward_arrows_and_strange_libraries_are_found() {
-    let manifest = "[package]\nname = \"zoetrope-media\"\n[dependencies]\nzoetrope-kernels = { workspace = true }\n\
-                    zoetrope-engine.workspace = true\n[dev-dependencies]\nclap = \"4\"\n[dependencies.candle-core]\n\
-                    version = \"1\"\n[features]\nzoetrope-lab = []\n";
-    let file = File { path: "crates/media/Cargo.toml".into(), bytes: 0, text: manifest.into() };
-    let texts: Vec<String> = check(&[file]).into_iter().map(|finding| finding.text).collect();
-    let wanted = ["candle-core", "clap", "zoetrope-engine"].map(|name| format!("media may not import {name}"));
-    assert_eq!(texts, wanted);
-}
-
-#[test]
-fn doors_names_and_sizes_are_found() {
-    let file = |path: &str, bytes: u64, text: &str| File { path: path.into(), bytes, text: text.into() };
-    let rules = |file| check(&[file]).into_iter().map(|finding| finding.rule).collect::<Vec<_>>();
-    assert_eq!(rules(file("crates/text/src/lib.rs", 0, "//! Text.\n")), ["forbid-unsafe", "door-page"]);
-    let good = "//! Text. Imports nothing of ours.\n//! Deliberately absent: pictures.\n#![forbid(unsafe_code)]\n";
-    assert!(rules(file("crates/text/src/lib.rs", 0, good)).is_empty());
-    assert_eq!(rules(file("crates/text/src/utils.rs", 0, "")), ["empty-name"]);
-    assert_eq!(rules(file("crates/text/src/common/a.rs", 0, "")), ["empty-name"]);
-    assert_eq!(rules(file("assets/clips/a.mp4", 6 << 20, "")), ["file-bytes"]);
-    assert!(rules(file("assets/models/a/model.safetensors", 60 << 20, "")).is_empty());
+fn modules_declared_for_tests_are_test_files() {
+    let workspace = Workspace::of(&[
+        ("crates/a/src/lib.rs", "#[cfg(test)]\nmod fake;\npub mod real;"),
+        ("crates/a/src/fake.rs", ""),
+        ("crates/a/src/real.rs", ""),
+        ("crates/a/src/b.rs", "#[cfg(test)] pub(crate) mod check;"),
+        ("crates/a/src/b/check.rs", ""),
+        ("crates/a/tests/end.rs", ""),
+    ]);
+    let shipped: Vec<&str> = workspace.shipped().map(|(file, _)| file.path.as_str()).collect();
+    assert_eq!(shipped, ["crates/a/src/lib.rs", "crates/a/src/real.rs", "crates/a/src/b.rs"]);
 }

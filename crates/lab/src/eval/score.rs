@@ -1,25 +1,25 @@
-//! Exact match after a little tidying of the answer, per kind, with Wilson intervals and the level of chance.
+//! Exact-match accuracy of normalized answers by kind of question, with Wilson intervals and the chance level.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::Serialize;
 
-use super::drawn::Item;
-use crate::draw::Kind;
+use super::held_out::EvalItem;
+use crate::synth::QuestionKind;
 
-/// Result of one kind, or of all.
+/// Accuracy over the questions of one kind, on pictures, on clips, or over all.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Row {
-    /// Name of the kind; "all" in the last row.
+pub struct ScoreRow {
+    /// Name of the kind; "pictures", "clips" or "all" in the last rows.
     pub kind: String,
-    /// Questions.
+    /// Number of questions.
     pub n: usize,
-    /// Right answers.
+    /// Number of right answers.
     pub correct: usize,
-    /// Share of right answers.
+    /// Share of right answers, 0 to 1.
     pub accuracy: f64,
-    /// Share that one who guesses among the possible answers would have.
+    /// Expected accuracy of random guesses, 0 to 1.
     pub chance: f64,
     /// Lower end of the 95 % Wilson interval of the accuracy.
     pub low: f64,
@@ -30,34 +30,34 @@ pub struct Row {
 /// A wrong answer.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Miss {
-    /// The item's position in the set.
+    /// Position of the item in the set.
     pub id: usize,
-    /// Its kind.
-    pub kind: Kind,
-    /// Whether it was about a clip.
+    /// Kind of the question.
+    pub kind: QuestionKind,
+    /// Whether the question is about a clip.
     pub clip: bool,
     /// The question.
     pub question: String,
     /// The right answer.
     pub expected: String,
-    /// What was answered.
+    /// The answer that the model gave.
     pub given: String,
 }
 
-/// A measured set.
+/// Results on a set.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Report {
-    /// One row a kind, in the order of [`Kind::ALL`].
-    pub kinds: Vec<Row>,
-    /// Pictures and clips apart.
-    pub media: Vec<Row>,
+pub struct EvalReport {
+    /// One row per kind, in the order of [`QuestionKind::ALL`].
+    pub kinds: Vec<ScoreRow>,
+    /// A row for pictures and a row for clips.
+    pub media: Vec<ScoreRow>,
     /// All questions.
-    pub all: Row,
+    pub all: ScoreRow,
     /// Every wrong answer.
     pub misses: Vec<Miss>,
 }
 
-/// Counts of one row.
+/// Counts behind one row.
 #[derive(Clone, Copy, Default)]
 struct Tally {
     n: usize,
@@ -72,10 +72,10 @@ impl Tally {
         self.chance += chance;
     }
 
-    fn row(self, kind: &str) -> Row {
+    fn row(self, kind: &str) -> ScoreRow {
         let (low, high) = wilson(self.correct, self.n);
         let share = |sum: f64| if self.n == 0 { 0.0 } else { sum / self.n as f64 };
-        Row {
+        ScoreRow {
             kind: kind.to_string(),
             n: self.n,
             correct: self.correct,
@@ -87,15 +87,15 @@ impl Tally {
     }
 }
 
-/// Asks every item of `answer` and counts; stops at the first failure of `answer`.
-pub fn score<E>(items: &[Item], answer: &mut dyn FnMut(&Item) -> Result<String, E>) -> Result<Report, E> {
-    let mut kinds: BTreeMap<Kind, Tally> = BTreeMap::new();
+/// Scores the answers that `answer` gives to `items`; stops at its first error.
+pub fn score<E>(items: &[EvalItem], answer: &mut dyn FnMut(&EvalItem) -> Result<String, E>) -> Result<EvalReport, E> {
+    let mut kinds: BTreeMap<QuestionKind, Tally> = BTreeMap::new();
     let (mut all, mut pictures, mut clips) = (Tally::default(), Tally::default(), Tally::default());
     let mut misses = Vec::new();
     for item in items {
         let (question, clip) = (&item.question, item.scene.is_clip());
         let given = answer(item)?;
-        let correct = normalise(&given) == normalise(&question.answer);
+        let correct = normalize_answer(&given) == normalize_answer(&question.answer);
         kinds.entry(question.kind).or_default().add(correct, question.chance);
         all.add(correct, question.chance);
         if clip { &mut clips } else { &mut pictures }.add(correct, question.chance);
@@ -110,7 +110,7 @@ pub fn score<E>(items: &[Item], answer: &mut dyn FnMut(&Item) -> Result<String, 
             });
         }
     }
-    Ok(Report {
+    Ok(EvalReport {
         kinds: kinds.iter().map(|(kind, tally)| tally.row(kind.name())).collect(),
         media: vec![pictures.row("pictures"), clips.row("clips")],
         all: all.row("all"),
@@ -118,9 +118,8 @@ pub fn score<E>(items: &[Item], answer: &mut dyn FnMut(&Item) -> Result<String, 
     })
 }
 
-/// An answer as it is compared: lower case, single spaces, no final mark, no leading article, British "colour",
-/// American "center".
-pub fn normalise(answer: &str) -> String {
+/// An answer as it is compared: lower case, single spaces, no final mark, no leading article, one of two spellings.
+pub fn normalize_answer(answer: &str) -> String {
     let lower = answer.trim().trim_end_matches(['.', '!', ',', ' ']).to_lowercase();
     let mut words: Vec<String> = Vec::new();
     for word in lower.split_whitespace() {
@@ -145,21 +144,14 @@ pub fn wilson(correct: usize, n: usize) -> (f64, f64) {
     ((middle - half).max(0.0), (middle + half).min(1.0))
 }
 
-impl fmt::Display for Report {
+impl fmt::Display for EvalReport {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(out, "{:<10} {:>5} {:>8} {:>9} {:>8}   95 % interval", "kind", "n", "correct", "accuracy", "chance")?;
-        for row in self.kinds.iter().chain(&self.media).chain([&self.all]) {
-            writeln!(
-                out,
-                "{:<10} {:>5} {:>8} {:>8.1}% {:>7.1}%   {:.1} to {:.1} %",
-                row.kind,
-                row.n,
-                row.correct,
-                100.0 * row.accuracy,
-                100.0 * row.chance,
-                100.0 * row.low,
-                100.0 * row.high
-            )?;
+        writeln!(out, "{:<10} {:>5} {:>8} {:>7} {:>15}", "kind", "n", "right", "chance", "95 % interval")?;
+        for ScoreRow { kind, n, accuracy, chance, low, high, .. } in
+            self.kinds.iter().chain(&self.media).chain([&self.all])
+        {
+            let [accuracy, chance, low, high] = [accuracy, chance, low, high].map(|share| 100.0 * share);
+            writeln!(out, "{kind:<10} {n:>5} {accuracy:>6.1} % {chance:>5.1} % {low:>6.1} - {high:>5.1} %")?;
         }
         Ok(())
     }
@@ -170,16 +162,16 @@ mod tests {
     use std::convert::Infallible;
 
     use super::*;
-    use crate::draw::Dice;
-    use crate::eval::drawn_set;
+    use crate::eval::held_out_set;
+    use crate::synth::SynthRng;
 
     #[test]
     fn answers_are_compared_after_tidying() {
-        assert_eq!(normalise(" The red  circle. "), "red circle");
-        assert_eq!(normalise("CENTRE"), "center");
-        assert_eq!(normalise("changes color"), "changes colour");
-        assert_ne!(normalise("red"), normalise("red circle"));
-        assert_eq!(normalise("a"), "a");
+        assert_eq!(normalize_answer(" The red  circle. "), "red circle");
+        assert_eq!(normalize_answer("CENTRE"), "center");
+        assert_eq!(normalize_answer("changes color"), "changes colour");
+        assert_ne!(normalize_answer("red"), normalize_answer("red circle"));
+        assert_eq!(normalize_answer("a"), "a");
     }
 
     #[test]
@@ -192,13 +184,13 @@ mod tests {
 
     #[test]
     fn the_right_answers_score_everything_and_a_guesser_scores_chance() {
-        let set = drawn_set(11, 600);
+        let set = held_out_set(11, 600);
         let perfect = score::<Infallible>(&set, &mut |item| Ok(format!("{}.", item.question.answer))).unwrap();
         assert!(perfect.all.correct == 600 && perfect.misses.is_empty());
-        let mut dice = Dice::new("guess", 1);
+        let mut rng = SynthRng::new("guess", 1);
         let guess = score::<Infallible>(&set, &mut |item| {
             let choices = &item.question.choices;
-            Ok(if choices.is_empty() { String::new() } else { choices[dice.below(choices.len())].clone() })
+            Ok(if choices.is_empty() { String::new() } else { choices[rng.below(choices.len())].clone() })
         });
         let guess = guess.unwrap();
         assert!(guess.all.low <= guess.all.chance && guess.all.chance <= guess.all.high, "{guess}");
@@ -207,7 +199,7 @@ mod tests {
 
     #[test]
     fn a_failure_of_the_model_stops_the_measurement() {
-        let set = drawn_set(11, 24);
+        let set = held_out_set(11, 24);
         let mut asked = 0;
         let outcome = score(&set, &mut |_| {
             asked += 1;
@@ -218,7 +210,7 @@ mod tests {
 
     #[test]
     fn the_report_prints_a_line_for_every_row() {
-        let set = drawn_set(11, 24);
+        let set = held_out_set(11, 24);
         let report = score::<Infallible>(&set, &mut |_| Ok(String::new())).unwrap();
         assert_eq!(report.to_string().lines().count(), 1 + 12 + 2 + 1);
         assert!(serde_json::to_string(&report).unwrap().contains("\"accuracy\""));

@@ -1,19 +1,20 @@
-//! Checkpoints: weights, optimiser moments and progress in one folder, replaced as a whole.
+//! Checkpoints: weights, optimizer moments and progress in one folder, replaced as a whole.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
-use candle_core::{Device, Tensor, Var};
+use candle_core::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::{Moments, TrainError};
+use super::optimizer::{Moments, Trained};
+use crate::error::LabError;
 
 /// How far a run has come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Progress {
-    /// Finished optimiser steps.
+pub struct TrainProgress {
+    /// Finished optimizer steps.
     pub step: usize,
-    /// Samples seen.
+    /// Number of samples so far.
     pub samples: u64,
     /// Running mean of the loss.
     pub loss: f64,
@@ -25,10 +26,10 @@ pub struct Progress {
 pub struct Checkpoint {
     /// Weights by name.
     pub weights: HashMap<String, Tensor>,
-    /// Optimiser moments by name.
+    /// Moments of the optimizer by name.
     pub moments: BTreeMap<String, Moments>,
     /// How far the run has come.
-    pub progress: Progress,
+    pub progress: TrainProgress,
 }
 
 const WEIGHTS: &str = "weights.safetensors";
@@ -37,18 +38,18 @@ const PROGRESS: &str = "progress.json";
 
 impl Checkpoint {
     /// The checkpoint in `folder`, if there is one.
-    pub fn read(folder: &Path) -> Result<Option<Self>, TrainError> {
+    pub fn read(folder: &Path) -> Result<Option<Self>, LabError> {
         let file = folder.join(PROGRESS);
         if !file.exists() {
             return Ok(None);
         }
-        let wrong = |what: String| TrainError::File { file: file.clone(), what };
+        let wrong = |what: String| LabError::File { file: file.clone(), what };
         let text = std::fs::read_to_string(&file).map_err(|error| wrong(error.to_string()))?;
         let progress = serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?;
         let load = |name: &str| {
             let file = folder.join(name);
             candle_core::safetensors::load(&file, &Device::Cpu)
-                .map_err(|error| TrainError::File { file, what: error.to_string() })
+                .map_err(|error| LabError::File { file, what: error.to_string() })
         };
         let weights = load(WEIGHTS)?;
         let mut moments: BTreeMap<String, Moments> = BTreeMap::new();
@@ -63,14 +64,14 @@ impl Checkpoint {
         Ok(Some(Checkpoint { weights, moments, progress }))
     }
 
-    /// Writes a checkpoint beside `folder` and then puts it in its place, so that a cut leaves the old one whole.
+    /// Writes a checkpoint beside `folder`, then moves it there: an interrupted write leaves the old one intact.
     pub fn write(
         folder: &Path,
-        variables: &BTreeMap<String, Var>,
+        trained: &BTreeMap<String, Trained>,
         moments: &BTreeMap<String, Moments>,
-        progress: &Progress,
-    ) -> Result<(), TrainError> {
-        let wrong = |error: std::io::Error| TrainError::File { file: folder.to_path_buf(), what: error.to_string() };
+        progress: &TrainProgress,
+    ) -> Result<(), LabError> {
+        let wrong = |error: std::io::Error| LabError::File { file: folder.to_path_buf(), what: error.to_string() };
         let (new, old) = (folder.with_extension("new"), folder.with_extension("old"));
         for stale in [&new, &old] {
             if stale.exists() {
@@ -79,7 +80,7 @@ impl Checkpoint {
         }
         std::fs::create_dir_all(&new).map_err(wrong)?;
         let weights: HashMap<String, Tensor> =
-            variables.iter().map(|(n, v)| (n.clone(), v.as_tensor().clone())).collect();
+            trained.iter().map(|(name, t)| (name.clone(), t.variable.as_tensor().clone())).collect();
         candle_core::safetensors::save(&weights, new.join(WEIGHTS))?;
         let mut state = HashMap::new();
         for (name, m) in moments {

@@ -1,43 +1,39 @@
-//! Muon (K. Jordan and others, "Muon: An optimizer for hidden layers in neural networks", 2024): momentum whose matrix
-//! is made nearly orthogonal, so that every direction of a layer learns at the same pace. Small encoders trained from
-//! nothing need a third of AdamW's samples with it (docs/LOG.md).
+//! Muon (K. Jordan and others, "Muon: An optimizer for hidden layers in neural networks", 2024): the momentum matrix is
+//! made nearly orthogonal, so that every direction of a layer learns equally fast. Small encoders trained from scratch
+//! need a third of AdamW's samples with it (docs/LOG.md).
 
-use candle_core::{Device, Result, Tensor, Var};
+use candle_core::{Device, Result, Tensor};
 
-/// Decay of the momentum.
+/// Decay rate of the momentum.
 const MOMENTUM: f32 = 0.95;
-/// Newton-Schulz steps, and their quintic's coefficients: singular values end between about 0.7 and 1.2.
+/// Newton-Schulz iterations.
 const STEPS: usize = 5;
+/// Coefficients of the quintic that each iteration applies; singular values end between about 0.7 and 1.2.
 const QUINTIC: (f64, f64, f64) = (3.4445, -4.7750, 2.0315);
 
-/// Whether Muon is meant for this variable: matrices between hidden layers, not tables of tokens or of pixels.
-pub(super) fn fits(name: &str, variable: &Var) -> bool {
-    variable.rank() == 2 && !name.contains("embed") && !name.starts_with("lm_head") && !name.starts_with("lab.")
-}
-
-/// One update of a matrix of `sizes` (rows, columns) with `gradient * scale`.
+/// One update of the matrix `values` `[rows, columns]` with `gradient * scale`; `sizes` is (rows, columns).
 pub(super) fn update(
     values: &mut [f32],
     gradient: &[f32],
     scale: f32,
     momentum: &mut [f32],
     sizes: (usize, usize),
-    rate: f32,
+    lr: f32,
 ) -> Result<()> {
-    let mut ahead = Vec::with_capacity(values.len());
+    let mut nesterov = Vec::with_capacity(values.len());
     for (&gradient, momentum) in gradient.iter().zip(momentum.iter_mut()) {
         let g = gradient * scale;
         *momentum = MOMENTUM * *momentum + g;
-        ahead.push(g + MOMENTUM * *momentum);
+        nesterov.push(g + MOMENTUM * *momentum);
     }
-    let turned = orthogonal(&Tensor::from_vec(ahead, sizes, &Device::Cpu)?)?.flatten_all()?.to_vec1::<f32>()?;
+    let update = orthogonal(&Tensor::from_vec(nesterov, sizes, &Device::Cpu)?)?.flatten_all()?.to_vec1::<f32>()?;
     // Tall matrices get a larger step, so that their outputs change as much.
-    let rate = rate * (sizes.0 as f32 / sizes.1 as f32).max(1.0).sqrt();
-    values.iter_mut().zip(turned).for_each(|(value, turned)| *value -= rate * turned);
+    let lr = lr * (sizes.0 as f32 / sizes.1 as f32).max(1.0).sqrt();
+    values.iter_mut().zip(update).for_each(|(value, update)| *value -= lr * update);
     Ok(())
 }
 
-/// A matrix with the singular vectors of `m` and singular values near 1; zeros stay zeros.
+/// A matrix with the singular vectors of `m` and singular values near 1; a zero matrix stays zero.
 fn orthogonal(m: &Tensor) -> Result<Tensor> {
     let (rows, cols) = m.dims2()?;
     let wide = if rows > cols { m.t()?.contiguous()? } else { m.clone() };

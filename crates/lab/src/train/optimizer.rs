@@ -1,12 +1,14 @@
-//! AdamW (Loshchilov & Hutter, arXiv 1711.05101) with clipping by global norm, and Muon for the hidden matrices when
-//! asked for.
+//! AdamW (Loshchilov & Hutter, arXiv 1711.05101) with gradient clipping by global norm, and optionally Muon for the
+//! hidden matrices.
 
 use std::collections::BTreeMap;
 
 use candle_core::{Tensor, Var};
 use rayon::prelude::*;
+use zoetrope_models::weights::{ParameterRole, Weights};
 
-use super::{TrainError, muon};
+use super::muon;
+use crate::error::LabError;
 
 /// Settings that do not change from step to step.
 #[derive(Clone, Copy, Debug)]
@@ -21,8 +23,29 @@ pub struct Optimizer {
     pub weight_decay: f32,
     /// Largest global norm of the gradient; larger ones are scaled down.
     pub clip: f32,
-    /// Muon's rate on hidden matrices as a multiple of the rate of a step; without it AdamW updates everything.
+    /// Learning rate of Muon for hidden matrices as a multiple of AdamW's; without it, AdamW updates everything.
     pub muon: Option<f32>,
+}
+
+/// A variable that is trained, and what it is.
+#[derive(Clone, Debug)]
+pub struct Trained {
+    /// The variable.
+    pub variable: Var,
+    /// What it does in its layer: decides weight decay and whether Muon updates it.
+    pub role: ParameterRole,
+}
+
+impl Trained {
+    /// Everything that is learned of `weights`, by name.
+    pub fn all(weights: &Weights) -> BTreeMap<String, Trained> {
+        let roles = weights.parameters();
+        let trained = |(name, variable): (String, Var)| {
+            let role = roles.get(&name).map_or(ParameterRole::HiddenMatrix, |parameter| parameter.role);
+            (name, Trained { variable, role })
+        };
+        weights.variables().into_iter().map(trained).collect()
+    }
 }
 
 /// Running moments of one variable.
@@ -38,16 +61,16 @@ pub struct Moments {
 pub(super) type Gradients = BTreeMap<String, Vec<f32>>;
 
 impl Optimizer {
-    /// One update; `step` counts from 1. Gradients are divided by `divisor` first. Returns the norm before clipping.
+    /// One update; `step` counts from 1. Gradients are divided by `divisor` first. Returns their norm before clipping.
     pub fn step(
         &self,
-        variables: &BTreeMap<String, Var>,
+        trained: &BTreeMap<String, Trained>,
         gradients: &Gradients,
         moments: &mut BTreeMap<String, Moments>,
         divisor: f32,
-        rate: f32,
+        lr: f32,
         step: usize,
-    ) -> Result<f32, TrainError> {
+    ) -> Result<f32, LabError> {
         let square = |g: &Vec<f32>| g.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>();
         let norm = gradients.values().map(square).sum::<f64>().sqrt() as f32 / divisor;
         let scale = if norm > self.clip { self.clip / norm } else { 1.0 } / divisor;
@@ -56,25 +79,25 @@ impl Optimizer {
         }
         let jobs: Vec<_> = moments.iter_mut().filter(|(name, _)| gradients.contains_key(*name)).collect();
         jobs.into_par_iter().try_for_each(|(name, moments)| {
-            let (variable, gradient) = (&variables[name], &gradients[name]);
+            let (Trained { variable, role }, gradient) = (&trained[name], &gradients[name]);
             let mut values = variable.as_tensor().flatten_all()?.to_vec1::<f32>()?;
             moments.first.resize(values.len(), 0.0);
-            let decay = if variable.rank() > 1 { 1.0 - rate * self.weight_decay } else { 1.0 };
+            let decay = if role.decays() { 1.0 - lr * self.weight_decay } else { 1.0 };
             values.iter_mut().for_each(|value| *value *= decay);
-            match self.muon.filter(|_| muon::fits(name, variable)) {
+            match self.muon.filter(|_| *role == ParameterRole::HiddenMatrix && variable.rank() == 2) {
                 Some(share) => {
                     let sizes = variable.dims2()?;
-                    muon::update(&mut values, gradient, scale, &mut moments.first, sizes, rate * share)?;
+                    muon::update(&mut values, gradient, scale, &mut moments.first, sizes, lr * share)?;
                 }
-                None => self.adam(&mut values, gradient, scale, moments, rate, step),
+                None => self.adamw(&mut values, gradient, scale, moments, lr, step),
             }
             variable.set(&Tensor::from_vec(values, variable.shape(), variable.device())?)?;
-            Ok::<(), TrainError>(())
+            Ok::<(), LabError>(())
         })?;
         Ok(norm)
     }
 
-    fn adam(&self, values: &mut [f32], gradient: &[f32], scale: f32, moments: &mut Moments, rate: f32, step: usize) {
+    fn adamw(&self, values: &mut [f32], gradient: &[f32], scale: f32, moments: &mut Moments, lr: f32, step: usize) {
         let correct1 = 1.0 - self.beta1.powi(step as i32);
         let correct2 = 1.0 - self.beta2.powi(step as i32);
         moments.second.resize(values.len(), 0.0);
@@ -83,7 +106,7 @@ impl Optimizer {
             let g = gradient * scale;
             *first = self.beta1 * *first + (1.0 - self.beta1) * g;
             *second = self.beta2 * *second + (1.0 - self.beta2) * g * g;
-            *value -= rate * (*first / correct1) / ((*second / correct2).sqrt() + self.eps);
+            *value -= lr * (*first / correct1) / ((*second / correct2).sqrt() + self.eps);
         }
     }
 }
@@ -96,29 +119,34 @@ mod tests {
 
     #[test]
     fn first_steps_match_a_hand_computation() {
-        let adam = Optimizer { beta1: 0.9, beta2: 0.99, eps: 1e-8, weight_decay: 0.1, clip: 100.0, muon: None };
+        let adamw = Optimizer { beta1: 0.9, beta2: 0.99, eps: 1e-8, weight_decay: 0.1, clip: 100.0, muon: None };
         let matrix = Var::from_tensor(&Tensor::new(&[[1.0f32, -2.0]], &Device::Cpu).unwrap()).unwrap();
         let bias = Var::from_tensor(&Tensor::new(&[1.0f32], &Device::Cpu).unwrap()).unwrap();
-        let variables = BTreeMap::from([("m".to_string(), matrix), ("b".to_string(), bias)]);
+        let trained = |variable, role| Trained { variable, role };
+        let variables = BTreeMap::from([
+            ("m".to_string(), trained(matrix, ParameterRole::HiddenMatrix)),
+            ("b".to_string(), trained(bias, ParameterRole::BIAS)),
+        ]);
         let gradients = BTreeMap::from([("m".to_string(), vec![2.0, -4.0]), ("b".to_string(), vec![6.0])]);
         let mut moments = BTreeMap::new();
-        let norm = adam.step(&variables, &gradients, &mut moments, 2.0, 0.01, 1).unwrap();
+        let norm = adamw.step(&variables, &gradients, &mut moments, 2.0, 0.01, 1).unwrap();
         assert!((norm - 14f32.sqrt()).abs() < 1e-6);
         // After one step the corrected moments are g and g^2, so the update is the sign of g.
-        let matrix = variables["m"].to_vec2::<f32>().unwrap();
+        let matrix = variables["m"].variable.to_vec2::<f32>().unwrap();
         assert!((matrix[0][0] - (0.999 - 0.01)).abs() < 1e-6 && (matrix[0][1] - (-1.998 + 0.01)).abs() < 1e-6);
-        assert!((variables["b"].to_vec1::<f32>().unwrap()[0] - 0.99).abs() < 1e-6);
+        assert!((variables["b"].variable.to_vec1::<f32>().unwrap()[0] - 0.99).abs() < 1e-6);
     }
 
     #[test]
     fn long_gradients_are_scaled_to_the_clip() {
-        let adam = Optimizer { beta1: 0.0, beta2: 0.0, eps: 1.0, weight_decay: 0.0, clip: 1.0, muon: None };
+        let adamw = Optimizer { beta1: 0.0, beta2: 0.0, eps: 1.0, weight_decay: 0.0, clip: 1.0, muon: None };
         let x = Var::from_tensor(&Tensor::new(&[0.0f32, 0.0], &Device::Cpu).unwrap()).unwrap();
+        let x = Trained { variable: x, role: ParameterRole::BIAS };
         let variables = BTreeMap::from([("x".to_string(), x)]);
         let gradients = BTreeMap::from([("x".to_string(), vec![30.0, 40.0])]);
-        let norm = adam.step(&variables, &gradients, &mut BTreeMap::new(), 1.0, 1.0, 1).unwrap();
+        let norm = adamw.step(&variables, &gradients, &mut BTreeMap::new(), 1.0, 1.0, 1).unwrap();
         assert_eq!(norm, 50.0);
-        let x = variables["x"].to_vec1::<f32>().unwrap();
+        let x = variables["x"].variable.to_vec1::<f32>().unwrap();
         assert!((x[0] + 0.6 / 1.6).abs() < 1e-6 && (x[1] + 0.8 / 1.8).abs() < 1e-6);
     }
 }

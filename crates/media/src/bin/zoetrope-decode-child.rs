@@ -1,5 +1,5 @@
-//! The decoder process for users of the library, and for its tests (see `zoetrope_media::child`).
+//! A decoder process for users of the library and for its tests (see `zoetrope_media::decoder_process`).
 
 fn main() -> std::io::Result<()> {
-    zoetrope_media::child::serve(std::io::stdin().lock(), std::io::stdout().lock())
+    zoetrope_media::decoder_process::run(std::io::stdin().lock(), std::io::stdout().lock())
 }

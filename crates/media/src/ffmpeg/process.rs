@@ -1,4 +1,4 @@
-//! Starting FFmpeg, and ending it when its time is over.
+//! Starting FFmpeg, and killing it when its time is over.
 
 use std::ffi::{OsStr, OsString};
 use std::io::{BufReader, ErrorKind, Read};
@@ -7,12 +7,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::clip::OpenOptions;
+use crate::decode::decoder_process::limited_command::limited_command;
 use crate::error::MediaError;
-use crate::process::bounded;
+use crate::options::OpenOptions;
 
-/// Address space beyond the memory limit: program, libraries and the unused stacks of its threads.
-const ADDRESSES: u64 = 4 << 30;
+/// Bytes of address space beyond the memory limit: program, libraries and the unused stacks of its threads.
+const EXTRA_ADDRESS_SPACE: u64 = 4 << 30;
 
 /// Which stream of the program is read.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -23,16 +23,16 @@ pub(super) enum Pipe {
     Errors,
 }
 
-/// A running program. Dropping it kills it.
-pub(super) struct Running {
+/// A running FFmpeg. Dropping it kills it.
+pub(super) struct RunningFfmpeg {
     child: Arc<Mutex<Child>>,
     output: BufReader<Box<dyn Read + Send>>,
-    late: Arc<AtomicBool>,
-    /// Dropped to tell the watch that nobody needs it any more.
-    watch: Option<Sender<()>>,
+    killed: Arc<AtomicBool>,
+    /// Dropped to tell the watchdog that nobody needs it any more.
+    watchdog: Option<Sender<()>>,
 }
 
-impl Running {
+impl RunningFfmpeg {
     /// What the program writes.
     pub(super) fn output(&mut self) -> &mut BufReader<Box<dyn Read + Send>> {
         &mut self.output
@@ -40,35 +40,38 @@ impl Running {
 
     /// Whether the program was killed for taking too long.
     pub(super) fn timed_out(&self) -> bool {
-        self.late.load(Ordering::Relaxed)
+        self.killed.load(Ordering::Relaxed)
     }
 }
 
-impl Drop for Running {
+impl Drop for RunningFfmpeg {
     fn drop(&mut self) {
-        self.watch = None;
-        end(&self.child);
+        self.watchdog = None;
+        kill(&self.child);
     }
 }
 
-/// Kills (a program that has ended already does not mind) and collects.
-fn end(child: &Mutex<Child>) {
+/// Kills and reaps the program. One that has ended already does not mind.
+fn kill(child: &Mutex<Child>) {
     let mut child = child.lock().unwrap_or_else(PoisonError::into_inner);
     let _ = child.kill();
     let _ = child.wait();
 }
 
-/// Starts `program`, with a watch that kills it when its time is over.
+/// Starts `program`, with a watchdog that kills it when its time is over.
+///
+/// # Errors
+/// `Io` when the program or the watchdog's thread cannot be started.
 pub(super) fn spawn(
     program: &OsStr,
     arguments: &[OsString],
     options: &OpenOptions,
     pipe: Pipe,
-) -> Result<Running, MediaError> {
+) -> Result<RunningFfmpeg, MediaError> {
     let time = options.limits.child_time;
-    let memory = options.limits.child_bytes.saturating_add(ADDRESSES);
-    let to = |wanted: bool| if wanted { Stdio::piped() } else { Stdio::null() };
-    let mut command = bounded(program, arguments, memory);
+    let memory = options.limits.child_bytes.saturating_add(EXTRA_ADDRESS_SPACE);
+    let to = |piped: bool| if piped { Stdio::piped() } else { Stdio::null() };
+    let mut command = limited_command(program, arguments, memory);
     command.stdin(Stdio::null());
     command.stdout(to(pipe == Pipe::Output)).stderr(to(pipe == Pipe::Errors));
     let mut child = command.spawn()?;
@@ -77,20 +80,24 @@ pub(super) fn spawn(
         Pipe::Errors => child.stderr.take().map(|p| Box::new(p) as _),
     };
     let Some(output) = output else { return Err(MediaError::Bug("FFmpeg was started without a pipe".into())) };
-    let (child, late) = (Arc::new(Mutex::new(child)), Arc::new(AtomicBool::new(false)));
-    let (watch, ended) = channel::<()>();
-    let watched = (child.clone(), late.clone());
+    let (child, killed) = (Arc::new(Mutex::new(child)), Arc::new(AtomicBool::new(false)));
+    let (watchdog, ended) = channel::<()>();
+    let watched = (child.clone(), killed.clone());
     std::thread::Builder::new().name("ffmpeg watch".into()).spawn(move || {
         if ended.recv_timeout(time) == Err(RecvTimeoutError::Timeout) {
             watched.1.store(true, Ordering::Relaxed);
-            end(&watched.0);
+            kill(&watched.0);
         }
     })?;
-    Ok(Running { child, output: BufReader::with_capacity(1 << 16, output), late, watch: Some(watch) })
+    let output = BufReader::with_capacity(1 << 16, output);
+    Ok(RunningFfmpeg { child, output, killed, watchdog: Some(watchdog) })
 }
 
-/// The option that passes frames on as they are (it was renamed in FFmpeg 5.1); `None` when there is no such program.
-pub(super) fn frame_mode(program: &OsStr) -> Result<Option<[&'static str; 2]>, MediaError> {
+/// The option that keeps every frame at its time. `None` when there is no such program.
+///
+/// # Errors
+/// `Io` when the program is there but cannot be run.
+pub(super) fn passthrough_option(program: &OsStr) -> Result<Option<[&'static str; 2]>, MediaError> {
     let output = Command::new(program).arg("-version").stdin(Stdio::null()).stderr(Stdio::null()).output();
     let text = match output {
         Ok(output) if output.status.success() => output.stdout,
@@ -98,10 +105,11 @@ pub(super) fn frame_mode(program: &OsStr) -> Result<Option<[&'static str; 2]>, M
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::PermissionDenied) => return Ok(None),
         Err(error) => return Err(error.into()),
     };
-    Ok(Some(mode_of(&String::from_utf8_lossy(&text))))
+    Ok(Some(passthrough_of_version(&String::from_utf8_lossy(&text))))
 }
 
-fn mode_of(version: &str) -> [&'static str; 2] {
+/// The option by the first line of `ffmpeg -version`; it was renamed in FFmpeg 5.1.
+fn passthrough_of_version(version: &str) -> [&'static str; 2] {
     let word = version.split_whitespace().nth(2).unwrap_or_default().trim_start_matches(['n', 'v']);
     let mut numbers = word.split(|c: char| !c.is_ascii_digit()).map(|n| n.parse::<u32>().ok());
     match (numbers.next().flatten(), numbers.next().flatten()) {
@@ -118,7 +126,7 @@ mod tests {
 
     #[test]
     fn the_frame_option_follows_the_version() {
-        let mode = |text: &str| mode_of(text)[0];
+        let mode = |text: &str| passthrough_of_version(text)[0];
         assert_eq!(mode("ffmpeg version 4.4.2-0ubuntu0 Copyright"), "-vsync");
         assert_eq!(mode("ffmpeg version 5.1.9-0+deb12u1 Copyright"), "-fps_mode");
         assert_eq!(mode("ffmpeg version n7.1 Copyright"), "-fps_mode");
@@ -128,7 +136,7 @@ mod tests {
 
     #[test]
     fn a_missing_program_is_none() {
-        assert_eq!(frame_mode(OsStr::new("/nonexistent/ffmpeg")).unwrap(), None);
+        assert_eq!(passthrough_option(OsStr::new("/nonexistent/ffmpeg")).unwrap(), None);
     }
 
     #[cfg(unix)]

@@ -1,8 +1,8 @@
 //! AVI.
 
-use crate::bytes::{cat, chunk, keys, read, read_with, times, words_le};
-use zoetrope_media::container::source::Source;
-use zoetrope_media::track::Codec;
+use crate::bytes::{cat, chunk, keyframes, read, read_with, times, words_le};
+use zoetrope_media::container::byte_source::ByteSource;
+use zoetrope_media::container::track::Codec;
 use zoetrope_media::{Limits, MediaError};
 
 fn header(code: &[u8; 4], rate: (u32, u32), extra: &[u8]) -> Vec<u8> {
@@ -18,7 +18,7 @@ fn riff(parts: &[&[u8]]) -> Vec<u8> {
     chunk(b"RIFF", &[b"AVI ", &cat(parts)])
 }
 
-/// Frames of stream 1 with a sound chunk between them; their payloads.
+/// A `movi` list: frames of stream 1 with a sound chunk between them.
 fn movi() -> Vec<u8> {
     let parts = [
         chunk(b"01dc", &[b"one"]),
@@ -30,7 +30,7 @@ fn movi() -> Vec<u8> {
     chunk(b"LIST", &[b"movi", &parts.concat()])
 }
 
-/// `idx1` of that, offsets from `base`.
+/// `idx1` for the frames of `movi`, with offsets that count from `base`.
 fn idx1(base: u32) -> Vec<u8> {
     let entry = |code: &[u8; 4], flags: u32, at: u32, size: u32| cat(&[code, &words_le(&[flags, base + at, size])]);
     let entries = [
@@ -44,7 +44,7 @@ fn idx1(base: u32) -> Vec<u8> {
 }
 
 fn payloads(bytes: &[u8]) -> Vec<Vec<u8>> {
-    let (source, movie) = (Source::from_bytes(bytes), read(bytes).unwrap());
+    let (source, movie) = (ByteSource::from_bytes(bytes), read(bytes).unwrap());
     (0..movie.track.samples.len()).map(|i| movie.read_sample(&source, i).unwrap()).collect()
 }
 
@@ -58,7 +58,7 @@ fn both_kinds_of_idx1_offsets() {
         // An empty chunk repeats the frame before: it takes its time and gives no sample.
         assert_eq!(times(&movie), [0, 2002, 3003]);
         assert_eq!((movie.track.timescale, movie.track.duration), (30_000, Some(4004)));
-        assert_eq!(keys(&movie), [0, 2]);
+        assert_eq!(keyframes(&movie), [0, 2]);
         assert_eq!(payloads(&bytes), [&b"one"[..], b"three", b"four"]);
         assert_eq!((movie.track.codec, movie.track.extradata), (Codec::Other("WXYZ".into()), b"cfg".to_vec()));
         assert_eq!((movie.audio_tracks, movie.warnings), (1, vec![]));
@@ -70,7 +70,7 @@ fn without_an_index_the_chunks_are_scanned() {
     for index in [vec![], idx1(77)] {
         let bytes = riff(&[&header(b"MJPG", (25, 1), &[]), &movi(), &index]);
         let movie = read(&bytes).unwrap();
-        assert_eq!((times(&movie), keys(&movie)), (vec![0, 2, 3], vec![0, 1, 2]));
+        assert_eq!((times(&movie), keyframes(&movie)), (vec![0, 2, 3], vec![0, 1, 2]));
         assert!(movie.warnings[0].contains("scanned"), "{:?}", movie.warnings);
         assert_eq!(payloads(&bytes), [&b"one"[..], b"three", b"four"]);
     }
@@ -81,7 +81,7 @@ fn scanned_keyframes_are_read_from_the_frames() {
     let frames = [chunk(b"01dc", &[&[0, 0, 1, 0xb6, 0x10]]), chunk(b"01dc", &[&[0, 0, 1, 0xb6, 0x50]])];
     let movi = chunk(b"LIST", &[b"movi", &frames[0], &frames[1], &frames[0], &frames[1]]);
     let movie = read(&riff(&[&header(b"XVID", (25, 1), &[]), &movi])).unwrap();
-    assert_eq!((keys(&movie), movie.track.codec), (vec![0, 2], Codec::Mpeg4));
+    assert_eq!((keyframes(&movie), movie.track.codec), (vec![0, 2], Codec::Mpeg4));
 }
 
 #[test]
@@ -118,7 +118,7 @@ fn open_dml_indexes_across_riff_chunks() {
     let (_, offsets, bases) = build([0; 2], [0; 2]);
     let (bytes, ..) = build(offsets, bases);
     let movie = read(&bytes).unwrap();
-    assert_eq!((times(&movie), keys(&movie), &movie.warnings), (vec![0, 1, 2], vec![0, 2], &vec![]));
+    assert_eq!((times(&movie), keyframes(&movie), &movie.warnings), (vec![0, 1, 2], vec![0, 2], &vec![]));
     assert_eq!(payloads(&bytes), [&b"abcd"[..], b"ef", b"ghij"]);
     // A super index that points nowhere: scanned, both lists.
     let (bytes, ..) = build([5, 1 << 50], bases);

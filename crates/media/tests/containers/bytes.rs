@@ -1,6 +1,8 @@
 //! Builders of boxes, elements, chunks and packets.
 
-use zoetrope_media::container::{self, Movie, source::Source};
+use zoetrope_media::container;
+use zoetrope_media::container::byte_source::ByteSource;
+use zoetrope_media::container::movie::Movie;
 use zoetrope_media::{Limits, MediaError};
 
 /// Joins parts.
@@ -57,9 +59,9 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Movie, MediaError> {
     read_with(bytes, &Limits::default())
 }
 
-/// The same with other limits.
+/// Reads bytes as whatever they look like, with these limits.
 pub(crate) fn read_with(bytes: &[u8], limits: &Limits) -> Result<Movie, MediaError> {
-    let source = Source::from_bytes(bytes);
+    let source = ByteSource::from_bytes(bytes);
     let kind = container::sniff(&source).expect("a container we know");
     container::read(&source, kind, limits)
 }
@@ -77,6 +79,6 @@ pub(crate) fn shown(movie: &Movie) -> Vec<i64> {
 }
 
 /// Keyframe flags as indexes.
-pub(crate) fn keys(movie: &Movie) -> Vec<usize> {
-    (0..movie.track.samples.len()).filter(|&i| movie.track.samples[i].key).collect()
+pub(crate) fn keyframes(movie: &Movie) -> Vec<usize> {
+    (0..movie.track.samples.len()).filter(|&i| movie.track.samples[i].keyframe).collect()
 }

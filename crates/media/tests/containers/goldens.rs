@@ -4,21 +4,23 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use zoetrope_media::Limits;
-use zoetrope_media::container::{self, Movie, source::Source};
-use zoetrope_media::track::Container;
+use zoetrope_media::container;
+use zoetrope_media::container::byte_source::ByteSource;
+use zoetrope_media::container::movie::Movie;
+use zoetrope_media::container::track::Container;
 
 /// A packet as FFmpeg gives it.
 #[derive(Debug, PartialEq)]
 struct Packet {
     pts: Option<i128>,
     dts: Option<i128>,
-    key: bool,
+    keyframe: bool,
     shown: bool,
     size: u32,
     crc: u32,
 }
 
-/// One file of the golden; times are in very small parts of a second so that all clocks fit.
+/// The golden of one file. Times are in units of `1 / FINE` seconds, in which all clocks are integers.
 #[derive(Default)]
 struct Golden {
     clock: (i128, i128),
@@ -29,7 +31,7 @@ struct Golden {
 const FINE: i128 = 90_000_000 * 128;
 
 fn folder() -> std::path::PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/containers")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/containers")
 }
 
 fn goldens() -> BTreeMap<String, Golden> {
@@ -50,7 +52,7 @@ fn goldens() -> BTreeMap<String, Golden> {
                 let packet = Packet {
                     pts: fine(words[1]),
                     dts: fine(words[2]),
-                    key: words[3] == "1",
+                    keyframe: words[3] == "1",
                     shown: words[4] == "1",
                     size: words[5].parse().unwrap(),
                     crc: u32::from_str_radix(words[6], 16).unwrap(),
@@ -68,8 +70,8 @@ fn goldens() -> BTreeMap<String, Golden> {
     out
 }
 
-fn movie(name: &str) -> (Source, Movie) {
-    let source = Source::open(&folder().join(name)).unwrap();
+fn movie(name: &str) -> (ByteSource, Movie) {
+    let source = ByteSource::open(&folder().join(name)).unwrap();
     let kind = container::sniff(&source).unwrap();
     let movie = container::read(&source, kind, &Limits::default()).unwrap();
     (source, movie)
@@ -81,9 +83,9 @@ fn crc32(data: &[u8]) -> u32 {
     })
 }
 
-/// Files cut in the middle of a frame: FFmpeg hands the broken frame out, we do not.
+/// Files cut in the middle of a frame: FFmpeg gives the broken frame, we do not.
 const CUT: [&str; 2] = ["cut.avi", "cut.mp4"];
-/// An edit of no length: FFmpeg shows nothing, we take it as "to the end", which is what its writers mean.
+/// An edit of no length: FFmpeg shows nothing. We take it as "to the end", which is what writers mean by it.
 const OURS: [&str; 1] = ["edit_no_length.mp4"];
 
 #[test]
@@ -110,10 +112,10 @@ fn packets_are_those_of_ffmpeg() {
         let missing = usize::from(CUT.contains(&name.as_str()));
         assert_eq!(samples.len() + missing, golden.packets.len(), "{name}");
         for (i, (ours, theirs)) in samples.iter().zip(&golden.packets).enumerate() {
-            assert_eq!((ours.key, ours.shown), (theirs.key, theirs.shown), "{name} {i}");
+            assert_eq!((ours.keyframe, ours.shown), (theirs.keyframe, theirs.shown), "{name} {i}");
             assert_eq!(ours.size, theirs.size, "{name} {i}");
             assert_eq!(crc32(&movie.read_sample(&source, i).unwrap()), theirs.crc, "{name} {i}");
-            // AVI stores no presentation times; FFmpeg guesses packets' and mends them after decoding.
+            // AVI stores no presentation times; FFmpeg guesses those of packets and corrects them after decoding.
             if movie.container != Container::Avi && ours.shown {
                 assert_eq!(Some(i128::from(ours.pts) * FINE / scale), theirs.pts, "{name} {i}");
             }
@@ -146,7 +148,7 @@ fn cut_files_warn_and_keep_their_prefix() {
         assert!(cut.warnings.iter().any(|w| w.contains("the file is cut")), "{:?}", cut.warnings);
         assert!(cut.track.samples.len() < whole.track.samples.len());
         for (a, b) in cut.track.samples.iter().zip(&whole.track.samples) {
-            assert_eq!((a.offset, a.size, a.pts, a.key), (b.offset, b.size, b.pts, b.key));
+            assert_eq!((a.offset, a.size, a.pts, a.keyframe), (b.offset, b.size, b.pts, b.keyframe));
         }
     }
     let ((_, cut), (_, whole)) = (movie("cut.ts"), movie("plain.ts"));

@@ -1,10 +1,11 @@
-//! Bytes meant to hurt: counts without data, cycles, deep nests, and damaged real files. All must end quickly.
+//! Hostile bytes: counts without data, cycles, deep nests, and damaged real files. All must end quickly.
 
 use std::time::{Duration, Instant};
 
 use crate::bytes::{atom, cat, element, open_element, words};
-use zoetrope_media::container::{self, source::Source};
-use zoetrope_media::track::Container;
+use zoetrope_media::container;
+use zoetrope_media::container::byte_source::ByteSource;
+use zoetrope_media::container::track::Container;
 use zoetrope_media::{Limits, MediaError};
 
 const KINDS: [Container; 4] = [Container::Mp4, Container::Matroska, Container::Avi, Container::Ts];
@@ -12,7 +13,7 @@ const KINDS: [Container; 4] = [Container::Mp4, Container::Matroska, Container::A
 /// Reads within small limits; samples that are listed must read.
 fn check(bytes: &[u8], kind: Container) -> Option<MediaError> {
     let limits = Limits { samples: 50_000, sample_bytes: 1 << 20, header_bytes: 8 << 20, ..Limits::default() };
-    let source = Source::from_bytes(bytes);
+    let source = ByteSource::from_bytes(bytes);
     match container::read(&source, kind, &limits) {
         Ok(movie) => {
             for i in (0..movie.track.samples.len()).step_by(movie.track.samples.len() / 8 + 1) {
@@ -27,12 +28,12 @@ fn check(bytes: &[u8], kind: Container) -> Option<MediaError> {
 }
 
 fn files() -> Vec<(Vec<u8>, Container)> {
-    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/containers");
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/containers");
     let mut out = Vec::new();
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         let bytes = std::fs::read(&path).unwrap();
-        if let Some(kind) = container::sniff(&Source::from_bytes(bytes.clone())) {
+        if let Some(kind) = container::sniff(&ByteSource::from_bytes(bytes.clone())) {
             out.push((bytes, kind));
         }
     }

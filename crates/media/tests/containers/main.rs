@@ -2,10 +2,10 @@
 #![allow(clippy::unwrap_used, reason = "a failing unwrap is a failing test")]
 
 mod avi;
+mod byte_source;
 mod bytes;
 mod goldens;
 mod hostile;
 mod mkv;
 mod mp4;
-mod sources;
 mod ts;

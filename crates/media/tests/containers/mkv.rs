@@ -1,8 +1,9 @@
 //! Matroska and WebM.
 
-use crate::bytes::{cat, element, keys, open_element, read, read_with, times};
-use zoetrope_media::container::{Movie, source::Source};
-use zoetrope_media::track::Codec;
+use crate::bytes::{cat, element, keyframes, open_element, read, read_with, times};
+use zoetrope_media::container::byte_source::ByteSource;
+use zoetrope_media::container::movie::Movie;
+use zoetrope_media::container::track::Codec;
 use zoetrope_media::{Limits, MediaError};
 
 const SEGMENT: u32 = 0x1853_8067;
@@ -42,7 +43,7 @@ fn file(parts: &[&[u8]]) -> Vec<u8> {
 }
 
 fn payloads(bytes: &[u8], movie: &Movie) -> Vec<Vec<u8>> {
-    let source = Source::from_bytes(bytes);
+    let source = ByteSource::from_bytes(bytes);
     (0..movie.track.samples.len()).map(|i| movie.read_sample(&source, i).unwrap()).collect()
 }
 
@@ -57,7 +58,7 @@ fn simple_blocks_and_groups() {
     let bytes = file(&[&info(1_000_000), &track(&[]), &first, &second]);
     let movie = read(&bytes).unwrap();
     assert_eq!(times(&movie), [100, 140, 200, 190]);
-    assert_eq!(keys(&movie), [0, 1]);
+    assert_eq!(keyframes(&movie), [0, 1]);
     assert_eq!((movie.track.timescale, movie.track.duration, movie.start), (1000, Some(100), 100));
     assert_eq!((movie.track.width, movie.track.height, movie.track.codec.clone()), (320, 240, Codec::Vp9));
     assert_eq!(payloads(&bytes, &movie), [&b"one"[..], b"two", b"three", b"four"]);
@@ -157,20 +158,20 @@ fn packed_and_encrypted_tracks_are_unsupported() {
 }
 
 #[test]
-fn colour_shape_and_roll() {
-    let colour = element(
+fn color_aspect_ratio_and_roll() {
+    let color = element(
         0x55b0,
         &[&element(0x55b1, &[&[9]]), &element(0x55b9, &[&[2]]), &element(0x55ba, &[&[16]]), &element(0x55bb, &[&[2]])],
     );
     let shown = cat(&[&element(0x54b0, &[&[2, 128]]), &element(0x54ba, &[&[240]])]);
     let roll = element(0x7670, &[&element(0x7675, &[&(-90f32).to_be_bytes()])]);
-    let video = element(0xe0, &[&element(0xb0, &[&[1, 64]]), &element(0xba, &[&[240]]), &colour, &shown, &roll]);
+    let video = element(0xe0, &[&element(0xb0, &[&[1, 64]]), &element(0xba, &[&[240]]), &color, &shown, &roll]);
     let entry = cat(&[&element(0xd7, &[&[1]]), &element(0x83, &[&[1]]), &element(0x86, &[b"V_AV1"]), &video]);
     let tracks = element(TRACKS, &[&element(0xae, &[&entry])]);
     let movie = read(&file(&[&info(1_000_000), &tracks, &cluster(0, &[&simple(0, true, b"a")])])).unwrap();
     let track = movie.track;
-    assert_eq!((track.colour.matrix, track.colour.full_range), (Some(9), Some(true)));
-    assert_eq!((track.colour.transfer, track.colour.primaries), (Some(16), None));
+    assert_eq!((track.color.matrix, track.color.full_range), (Some(9), Some(true)));
+    assert_eq!((track.color.transfer, track.color.primaries), (Some(16), None));
     assert_eq!((track.sar, track.rotation, track.codec), ((2, 1), 90, Codec::Av1));
 }
 

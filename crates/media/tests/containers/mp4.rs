@@ -1,7 +1,7 @@
 //! MP4 and QuickTime.
 
-use crate::bytes::{atom, atom64, cat, keys, read, read_with, shown, times, words};
-use zoetrope_media::track::Codec;
+use crate::bytes::{atom, atom64, cat, keyframes, read, read_with, shown, times, words};
+use zoetrope_media::container::track::Codec;
 use zoetrope_media::{Limits, MediaError};
 
 /// A file with one track, described in plain values.
@@ -11,7 +11,7 @@ struct File {
     stts: Vec<(u32, u32)>,
     ctts: Vec<(u32, i32)>,
     stss: Option<Vec<u32>>,
-    /// Samples a chunk.
+    /// Samples per chunk.
     per_chunk: u32,
     sizes: Vec<u32>,
     edits: Vec<(u32, i32)>,
@@ -107,13 +107,13 @@ fn plain_tables_are_expanded() {
             let bytes = File { wide, ..File::default() }.build(index_first);
             let movie = read(&bytes).unwrap();
             assert_eq!(times(&movie), [0, 512, 1024, 1536, 2048, 2560]);
-            assert_eq!(keys(&movie), [0, 3]);
+            assert_eq!(keyframes(&movie), [0, 3]);
             assert_eq!((movie.track.width, movie.track.height, movie.track.timescale), (128, 96, 12800));
             assert_eq!(movie.track.codec, Codec::H264);
             assert!(movie.track.length_prefixed);
             assert_eq!(movie.track.duration, Some(3072));
             assert_eq!(movie.warnings, Vec::<String>::new());
-            let source = zoetrope_media::container::source::Source::from_bytes(bytes);
+            let source = zoetrope_media::container::byte_source::ByteSource::from_bytes(bytes);
             for i in 0..6 {
                 assert_eq!(movie.read_sample(&source, i).unwrap(), vec![i as u8; 10 + i]);
             }
@@ -123,10 +123,10 @@ fn plain_tables_are_expanded() {
 }
 
 #[test]
-fn no_sync_table_means_every_frame_is_key_and_an_empty_one_the_first() {
-    assert_eq!(keys(&read(&File { stss: None, ..File::default() }.build(true)).unwrap()), [0, 1, 2, 3, 4, 5]);
+fn without_stss_every_frame_is_a_keyframe_and_with_an_empty_one_the_first() {
+    assert_eq!(keyframes(&read(&File { stss: None, ..File::default() }.build(true)).unwrap()), [0, 1, 2, 3, 4, 5]);
     let movie = read(&File { stss: Some(vec![]), ..File::default() }.build(true)).unwrap();
-    assert_eq!(keys(&movie), [0]);
+    assert_eq!(keyframes(&movie), [0]);
     assert_eq!(movie.warnings.len(), 1);
 }
 
@@ -141,7 +141,7 @@ fn composition_offsets_without_edits_are_kept() {
 #[test]
 fn an_edit_starts_at_its_media_time_and_an_empty_one_delays() {
     let ctts = vec![(6, 1024)];
-    // 12800 ticks and 1000 movie ticks a second: 240 ms is the whole media.
+    // 12800 media ticks and 1000 movie ticks per second: 240 ms is the whole media.
     let plain = File { ctts: ctts.clone(), edits: vec![(240, 1024)], ..File::default() };
     assert_eq!(shown(&read(&plain.build(true)).unwrap()), [0, 512, 1024, 1536, 2048, 2560]);
     let late = File { ctts, edits: vec![(1000, -1), (240, 1024)], ..File::default() };
@@ -155,7 +155,7 @@ fn frames_outside_an_edit_are_for_decoding_only() {
     let movie = read(&file.build(true)).unwrap();
     let flags: Vec<(i64, bool)> = movie.track.samples.iter().map(|s| (s.pts, s.shown)).collect();
     assert_eq!(flags, [(-512, false), (0, true), (512, false)]);
-    assert_eq!(keys(&movie), [0]);
+    assert_eq!(keyframes(&movie), [0]);
     assert_eq!(movie.track.duration, Some(512));
 }
 
@@ -178,7 +178,7 @@ fn the_matrix_gives_quarter_turns() {
 }
 
 #[test]
-fn colour_shape_and_configuration_come_from_the_entry() {
+fn color_aspect_ratio_and_configuration_come_from_the_sample_entry() {
     let colr = atom(b"colr", &[b"nclx", &[0, 9, 0, 16, 0, 9, 0x80]]);
     let pasp = atom(b"pasp", &[&words(&[8, 6])]);
     let config = atom(b"hvcC", &[&[1, 2, 3]]);
@@ -186,9 +186,9 @@ fn colour_shape_and_configuration_come_from_the_entry() {
     let track = movie.track;
     assert_eq!((track.codec, track.extradata, track.length_prefixed), (Codec::Hevc, vec![1, 2, 3], true));
     assert_eq!(track.sar, (4, 3));
-    let colour = track.colour;
-    assert_eq!((colour.primaries, colour.transfer, colour.matrix), (Some(9), Some(16), Some(9)));
-    assert_eq!(colour.full_range, Some(true));
+    let color = track.color;
+    assert_eq!((color.primaries, color.transfer, color.matrix), (Some(9), Some(16), Some(9)));
+    assert_eq!(color.full_range, Some(true));
 }
 
 #[test]
@@ -293,8 +293,8 @@ fn fragments_are_joined() {
     let bytes = cat(&[&head, &one, &data, &two, &data]);
     let movie = read(&bytes).unwrap();
     assert_eq!(times(&movie), [11024, 11024, 11024, 12304, 12304, 12304]);
-    assert_eq!(keys(&movie), [0, 3]);
-    let source = zoetrope_media::container::source::Source::from_bytes(bytes.clone());
+    assert_eq!(keyframes(&movie), [0, 3]);
+    let source = zoetrope_media::container::byte_source::ByteSource::from_bytes(bytes.clone());
     let read_all: Vec<Vec<u8>> = (0..6).map(|i| movie.read_sample(&source, i).unwrap()).collect();
     assert_eq!(read_all, [&b"aaaa"[..], b"bbb", b"cc", b"aaaa", b"bbb", b"cc"]);
     // Cut inside the second fragment's data.
@@ -312,11 +312,11 @@ fn fragment_defaults_come_from_the_header_boxes() {
         cat(&[&head, &atom(b"moof", &[&traf]), &atom(b"mdat", &[&[7; 20]])])
     };
     let movie = read(&build(&words(&[0, 1]))).unwrap();
-    assert_eq!((times(&movie), keys(&movie)), (vec![0, 512, 1024], vec![0]));
+    assert_eq!((times(&movie), keyframes(&movie)), (vec![0, 512, 1024], vec![0]));
     assert!(movie.track.samples.iter().all(|s| s.size == 3));
     // tfhd overrides duration, size and flags.
     let movie = read(&build(&words(&[0x38, 1, 100, 5, 0]))).unwrap();
-    assert_eq!((times(&movie), keys(&movie)), (vec![0, 100, 200], vec![0, 1, 2]));
+    assert_eq!((times(&movie), keyframes(&movie)), (vec![0, 100, 200], vec![0, 1, 2]));
     assert!(movie.track.samples.iter().all(|s| s.size == 5));
     // Another track's fragment gives nothing.
     assert!(matches!(read(&build(&words(&[0, 2]))), Err(MediaError::Malformed { .. })));

@@ -1,8 +1,8 @@
 //! Transport streams.
 
-use crate::bytes::{cat, keys, read, read_with, times};
-use zoetrope_media::container::source::Source;
-use zoetrope_media::track::Codec;
+use crate::bytes::{cat, keyframes, read, read_with, times};
+use zoetrope_media::container::byte_source::ByteSource;
+use zoetrope_media::container::track::Codec;
 use zoetrope_media::{Limits, MediaError};
 
 /// Writes packets, counting each PID's continuity.
@@ -72,7 +72,7 @@ fn unit(kind: u8, fill: u8, size: usize) -> Vec<u8> {
 }
 
 fn payloads(bytes: &[u8]) -> Vec<Vec<u8>> {
-    let (source, movie) = (Source::from_bytes(bytes), read(bytes).unwrap());
+    let (source, movie) = (ByteSource::from_bytes(bytes), read(bytes).unwrap());
     (0..movie.track.samples.len()).map(|i| movie.read_sample(&source, i).unwrap()).collect()
 }
 
@@ -89,7 +89,7 @@ fn frames_are_gathered_from_packets() {
         let movie = read(&mux.out).unwrap();
         assert_eq!(times(&movie), [9000, 15_000, 12_000]);
         assert_eq!(movie.track.samples.iter().map(|s| s.dts).collect::<Vec<_>>(), [3000, 6000, 9000]);
-        assert_eq!((keys(&movie), movie.track.timescale, movie.start), (vec![0], 90_000, 9000));
+        assert_eq!((keyframes(&movie), movie.track.timescale, movie.start), (vec![0], 90_000, 9000));
         assert_eq!((movie.track.codec, movie.audio_tracks), (Codec::H264, 1));
         assert_eq!(movie.warnings, Vec::<String>::new());
         assert_eq!(payloads(&mux.out), units);
@@ -195,12 +195,12 @@ fn recovery_points_and_random_access_flags_are_keyframes() {
     mux.tables(0x1b, &[]);
     mux.pes(Some((3600, 3600)), &sei, false);
     mux.pes(Some((7200, 7200)), &unit(1, 1, 10), false);
-    assert_eq!(keys(&read(&mux.out).unwrap()), [0]);
+    assert_eq!(keyframes(&read(&mux.out).unwrap()), [0]);
     let mut mux = Mux::default();
     mux.tables(0x1b, &[]);
     mux.pes(Some((3600, 3600)), &unit(1, 1, 10), false);
     mux.pes(Some((7200, 7200)), &unit(1, 1, 10), true);
-    assert_eq!(keys(&read(&mux.out).unwrap()), [1]);
+    assert_eq!(keyframes(&read(&mux.out).unwrap()), [1]);
 }
 
 #[test]

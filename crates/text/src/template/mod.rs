@@ -6,12 +6,11 @@
 //! came from the caller. How these are found, and what a template could do to hide them, stands in `origin.rs`.
 
 mod functions;
-mod origin;
 mod source;
+mod untrusted;
 
 use std::io::{self, Write};
 use std::ops::Range;
-use std::path::Path;
 use std::sync::Arc;
 
 use minijinja::value::Serde;
@@ -19,6 +18,7 @@ use minijinja::{Environment, ErrorKind, Value};
 use serde_json::{Map, Value as Json};
 
 use crate::error::TextError;
+use crate::files::TextFiles;
 use source::Sources;
 
 /// What a template may use up.
@@ -65,8 +65,8 @@ impl ChatTemplate {
     ///
     /// # Errors
     /// [`TextError::File`] for a damaged file, [`TextError::TemplateSyntax`] for a template that does not compile.
-    pub fn from_folder(folder: &Path) -> Result<Option<Self>, TextError> {
-        source::find(folder)?.map(Self::compile).transpose()
+    pub fn from_files(files: &(impl TextFiles + ?Sized)) -> Result<Option<Self>, TextError> {
+        source::find(files)?.map(Self::compile).transpose()
     }
 
     /// A template from its text, with the special tokens it may name (`bos_token`, `eos_token`, ...).
@@ -78,7 +78,7 @@ impl ChatTemplate {
         Self::compile(Sources { default: template.to_string(), tool_use: None, special_tokens })
     }
 
-    /// The same template with other limits.
+    /// This template with other limits.
     #[must_use]
     pub fn with_limits(mut self, limits: TemplateLimits) -> Self {
         self.limits = limits;
@@ -119,11 +119,11 @@ impl ChatTemplate {
         add_generation_prompt: bool,
         extra: Map<String, Json>,
     ) -> Result<Rendered, TextError> {
-        origin::check(&messages, &extra, self.limits.input_bytes)?;
+        untrusted::check(&messages, &extra, self.limits.input_bytes)?;
         let name = if self.has_tool_template && extra.contains_key("tools") { TOOL_USE } else { DEFAULT };
         let run = |messages: &Json, extra: &Map<String, Json>| self.run(name, messages, add_generation_prompt, extra);
         let text = run(&messages, &extra)?;
-        let marks = origin::Marks::new(&text, &messages, &extra)?;
+        let marks = untrusted::Marks::new(&text, &messages, &extra)?;
         let (marked_messages, marked_extra, texts) = marks.wrap(messages, extra);
         if texts.is_empty() {
             return Ok(Rendered { text, untrusted: Vec::new() });

@@ -1,12 +1,9 @@
 //! Where a checkpoint keeps its chat template and the special tokens that the template may name.
 
-use std::fs;
-use std::io::ErrorKind;
-use std::path::Path;
-
 use serde_json::{Map, Value as Json};
 
 use crate::error::TextError;
+use crate::files::TextFiles;
 
 /// Largest file that is read here, in bytes.
 const MAX_FILE_BYTES: u64 = 32 << 20;
@@ -21,12 +18,12 @@ pub(super) struct Sources {
 }
 
 /// Looks through the files in the order transformers does; `None` when there is no template.
-pub(super) fn find(folder: &Path) -> Result<Option<Sources>, TextError> {
-    let config_file = folder.join("tokenizer_config.json");
-    let config = read_object(folder, "tokenizer_config.json")?.unwrap_or_default();
-    let template = match read(&folder.join("chat_template.jinja"))? {
+pub(super) fn find(files: &(impl TextFiles + ?Sized)) -> Result<Option<Sources>, TextError> {
+    let config_file = files.path("tokenizer_config.json");
+    let config = read_object(files, "tokenizer_config.json")?.unwrap_or_default();
+    let template = match read(files, "chat_template.jinja")? {
         Some(text) => Some(Json::String(text)),
-        None => read_object(folder, "chat_template.json")?.and_then(|mut object| object.remove("chat_template")),
+        None => read_object(files, "chat_template.json")?.and_then(|mut object| object.remove("chat_template")),
     };
     let template = template.or_else(|| config.get("chat_template").cloned()).unwrap_or(Json::Null);
     let special_tokens = special_tokens(&config);
@@ -54,19 +51,13 @@ fn special_tokens(config: &Map<String, Json>) -> Vec<(String, String)> {
     tokens.filter_map(|(name, value)| Some((name.clone(), text(value)?))).collect()
 }
 
-fn read_object(folder: &Path, name: &str) -> Result<Option<Map<String, Json>>, TextError> {
-    let file = folder.join(name);
-    let parse = |text: String| serde_json::from_str(&text).map_err(|error| TextError::file(&file, error));
-    read(&file)?.map(parse).transpose()
+fn read_object(files: &(impl TextFiles + ?Sized), name: &str) -> Result<Option<Map<String, Json>>, TextError> {
+    let parse = |text: String| serde_json::from_str(&text).map_err(|error| TextError::file(files.path(name), error));
+    read(files, name)?.map(parse).transpose()
 }
 
-fn read(file: &Path) -> Result<Option<String>, TextError> {
-    match fs::metadata(file) {
-        Ok(metadata) if metadata.len() > MAX_FILE_BYTES => {
-            let (number, limit) = (usize::try_from(metadata.len()).unwrap_or(usize::MAX), MAX_FILE_BYTES as usize);
-            Err(TextError::Limit { what: "bytes of a chat template file", number, limit })
-        }
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        _ => fs::read_to_string(file).map(Some).map_err(|error| TextError::file(file, error)),
-    }
+fn read(files: &(impl TextFiles + ?Sized), name: &str) -> Result<Option<String>, TextError> {
+    let bytes = files.read(name, MAX_FILE_BYTES, "bytes of a chat template file")?;
+    let text = |bytes| String::from_utf8(bytes).map_err(|error| TextError::file(files.path(name), error));
+    bytes.map(text).transpose()
 }

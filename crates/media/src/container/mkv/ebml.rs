@@ -1,47 +1,20 @@
-//! EBML: element ids, sizes and simple values.
+//! EBML (RFC 8794): element headers and simple values.
 
-use super::super::bytes::bad;
-use super::super::source::Window;
-use crate::MediaError;
-
-/// Ids used here, with their marker bits.
-pub(super) mod id {
-    pub(in super::super) const EBML: u32 = 0x1a45_dfa3;
-    pub(in super::super) const SEGMENT: u32 = 0x1853_8067;
-    pub(in super::super) const SEEK_HEAD: u32 = 0x114d_9b74;
-    pub(in super::super) const INFO: u32 = 0x1549_a966;
-    pub(in super::super) const TRACKS: u32 = 0x1654_ae6b;
-    pub(in super::super) const CLUSTER: u32 = 0x1f43_b675;
-    pub(in super::super) const CUES: u32 = 0x1c53_bb6b;
-    pub(in super::super) const CHAPTERS: u32 = 0x1043_a770;
-    pub(in super::super) const ATTACHMENTS: u32 = 0x1941_a469;
-    pub(in super::super) const TAGS: u32 = 0x1254_c367;
-    pub(in super::super) const TIMESTAMP: u32 = 0xe7;
-    pub(in super::super) const SIMPLE_BLOCK: u32 = 0xa3;
-    pub(in super::super) const BLOCK_GROUP: u32 = 0xa0;
-    pub(in super::super) const BLOCK: u32 = 0xa1;
-    pub(in super::super) const REFERENCE_BLOCK: u32 = 0xfb;
-    pub(in super::super) const ENCRYPTED_BLOCK: u32 = 0xaf;
-}
-
-/// Whether an id belongs directly under a segment (such an id ends a cluster of unknown size).
-pub(super) fn is_top(id: u32) -> bool {
-    use id::*;
-    matches!(id, SEEK_HEAD | INFO | TRACKS | CLUSTER | CUES | CHAPTERS | ATTACHMENTS | TAGS | SEGMENT | EBML)
-}
+use super::super::byte_source::PeekReader;
+use crate::error::{MediaError, malformed};
 
 /// The header of an element.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Element {
     pub(super) id: u32,
-    /// First byte of the contents.
+    /// Offset of the contents.
     pub(super) body: u64,
-    /// Size of the contents; `None` when unknown.
+    /// Size of the contents in bytes; `None` when unknown.
     pub(super) size: Option<u64>,
 }
 
 /// Reads an element header from a slice: id, size, and bytes used. `None` when it is short or makes no sense.
-pub(super) fn header(data: &[u8]) -> Option<(u32, Option<u64>, usize)> {
+fn header(data: &[u8]) -> Option<(u32, Option<u64>, usize)> {
     let first = *data.first()?;
     let id_len = first.leading_zeros() as usize + 1;
     if id_len > 4 {
@@ -53,7 +26,7 @@ pub(super) fn header(data: &[u8]) -> Option<(u32, Option<u64>, usize)> {
     Some((id, Some(size).filter(|_| !unknown), id_len + size_len))
 }
 
-/// A variable-length number without its marker, and its length (1 to 8).
+/// A variable-length integer without its marker, and its length in bytes (1 to 8).
 pub(super) fn vint(data: &[u8]) -> Option<(u64, usize)> {
     let first = *data.first()?;
     let len = first.leading_zeros() as usize + 1;
@@ -67,12 +40,13 @@ pub(super) fn vint(data: &[u8]) -> Option<(u64, usize)> {
 }
 
 /// Reads the element header at `at`; `None` at the end of the source or when it makes no sense.
-pub(super) fn element(window: &mut Window<'_>, at: u64) -> Result<Option<Element>, MediaError> {
-    let data = window.peek(at, 12)?;
+pub(super) fn element(reader: &mut PeekReader<'_>, at: u64) -> Result<Option<Element>, MediaError> {
+    let data = reader.peek(at, 12)?;
     Ok(header(data).map(|(id, size, used)| Element { id, body: at + used as u64, size }))
 }
 
-/// Children of an element held in memory; stops at the first header that makes no sense, cuts the last one.
+/// The child elements of an element that is in memory. Stops at the first header that makes no sense and cuts the last
+/// child at the end.
 pub(super) struct Children<'a> {
     data: &'a [u8],
 }
@@ -98,7 +72,7 @@ impl<'a> Iterator for Children<'a> {
 pub(super) fn uint(data: &[u8]) -> Result<u64, MediaError> {
     match data.len() {
         0..=8 => Ok(data.iter().fold(0, |v, &b| v << 8 | u64::from(b))),
-        n => Err(bad("matroska number", format!("it has {n} bytes"))),
+        n => Err(malformed("matroska number", format!("it has {n} bytes"))),
     }
 }
 
@@ -108,6 +82,6 @@ pub(super) fn float(data: &[u8]) -> Result<f64, MediaError> {
         [] => Ok(0.0),
         [a, b, c, d] => Ok(f64::from(f32::from_be_bytes([a, b, c, d]))),
         [a, b, c, d, e, f, g, h] => Ok(f64::from_be_bytes([a, b, c, d, e, f, g, h])),
-        _ => Err(bad("matroska float", format!("it has {} bytes", data.len()))),
+        _ => Err(malformed("matroska float", format!("it has {} bytes", data.len()))),
     }
 }

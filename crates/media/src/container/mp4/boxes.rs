@@ -1,35 +1,36 @@
-//! Boxes: iterating over the children of a box that is already in memory, and small helpers on them.
+//! ISO base media boxes: iteration over the boxes of a slice that is in memory, full boxes and entry tables.
 
-use super::super::bytes::Cursor;
-use crate::MediaError;
+use super::super::cursor::Cursor;
+use crate::error::MediaError;
 
-/// One box: its code and its contents (cut short when the parent ends first).
+/// One box: its type and its contents, cut short when the parent ends first.
 #[derive(Clone, Copy)]
-pub(super) struct Child<'a> {
-    pub(super) kind: [u8; 4],
+pub(super) struct BoxSlice<'a> {
+    /// Four-character box type.
+    pub(super) fourcc: [u8; 4],
     pub(super) body: &'a [u8],
-    /// Whether the body is shorter than the box says.
-    pub(super) cut: bool,
+    /// Whether the body is shorter than the box header says.
+    pub(super) truncated: bool,
 }
 
-/// Children of a box, in order; stops at the first header that makes no sense.
-pub(super) struct Children<'a> {
+/// The boxes of a slice, in order. Stops at the first header that makes no sense.
+pub(super) struct Boxes<'a> {
     data: &'a [u8],
 }
 
 /// The boxes inside `data`.
-pub(super) fn children(data: &[u8]) -> Children<'_> {
-    Children { data }
+pub(super) fn children(data: &[u8]) -> Boxes<'_> {
+    Boxes { data }
 }
 
-impl<'a> Iterator for Children<'a> {
-    type Item = Child<'a>;
+impl<'a> Iterator for Boxes<'a> {
+    type Item = BoxSlice<'a>;
 
-    fn next(&mut self) -> Option<Child<'a>> {
+    fn next(&mut self) -> Option<BoxSlice<'a>> {
         let mut c = Cursor::new(self.data, "box");
-        let short = u64::from(c.u32().ok()?);
-        let kind = c.fourcc().ok()?;
-        let (size, header) = match short {
+        let short_size = u64::from(c.u32().ok()?);
+        let fourcc = c.fourcc().ok()?;
+        let (size, header) = match short_size {
             1 => (c.u64().ok()?, 16u64),
             0 => (self.data.len() as u64, 8),
             n => (n, 8),
@@ -38,36 +39,36 @@ impl<'a> Iterator for Children<'a> {
         let rest = c.rest();
         let take = body_len.min(rest.len() as u64) as usize;
         self.data = &rest[take..];
-        Some(Child { kind, body: &rest[..take], cut: take as u64 != body_len })
+        Some(BoxSlice { fourcc, body: &rest[..take], truncated: take as u64 != body_len })
     }
 }
 
-/// The first child of this kind.
-pub(super) fn find<'a>(data: &'a [u8], kind: &[u8; 4]) -> Option<&'a [u8]> {
-    children(data).find(|c| c.kind == *kind).map(|c| c.body)
+/// Contents of the first child of this type.
+pub(super) fn find<'a>(data: &'a [u8], fourcc: &[u8; 4]) -> Option<&'a [u8]> {
+    children(data).find(|c| c.fourcc == *fourcc).map(|c| c.body)
 }
 
-/// Follows a path of kinds, first child each.
+/// Follows a path of box types, taking the first child of each.
 pub(super) fn find_path<'a>(data: &'a [u8], path: &[&[u8; 4]]) -> Option<&'a [u8]> {
-    path.iter().try_fold(data, |data, kind| find(data, kind))
+    path.iter().try_fold(data, |data, fourcc| find(data, fourcc))
 }
 
-/// A full box: version, flags and the position after them.
-pub(super) fn full<'a>(data: &'a [u8], part: &'static str) -> Result<(u8, u32, Cursor<'a>), MediaError> {
+/// Opens a full box: version, flags and a cursor after them.
+pub(super) fn full_box<'a>(data: &'a [u8], part: &'static str) -> Result<(u8, u32, Cursor<'a>), MediaError> {
     let mut c = Cursor::new(data, part);
     let version = c.u8()?;
     let flags = c.u24()?;
     Ok((version, flags, c))
 }
 
-/// A table of fixed-size entries: the count as stored, and the whole entries that are present (at most that many).
-pub(super) fn table<'a>(c: &mut Cursor<'a>, entry: usize) -> Result<(u32, &'a [u8]), MediaError> {
+/// Opens a table of fixed-size entries. Returns the entries that are present in full, at most as many as it announces.
+pub(super) fn table<'a>(c: &mut Cursor<'a>, entry_bytes: usize) -> Result<&'a [u8], MediaError> {
     let count = c.u32()?;
-    let have = (c.left() / entry).min(count as usize);
-    Ok((count, c.take(have * entry)?))
+    let present = (c.left() / entry_bytes).min(count as usize);
+    c.take(present * entry_bytes)
 }
 
-/// Big-endian number at entry `i` of a table of `u32` words; the caller keeps `i` inside.
+/// The big-endian u32 number `i` of a table; 0 past its end.
 pub(super) fn word(table: &[u8], i: usize) -> u32 {
     match table.get(i * 4..i * 4 + 4) {
         Some(&[a, b, c, d]) => u32::from_be_bytes([a, b, c, d]),

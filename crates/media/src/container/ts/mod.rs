@@ -1,93 +1,67 @@
 //! MPEG transport streams: packets of 188, 192 or 204 bytes, one program, times on a 90 kHz clock of 33 bits.
 
-mod frames;
-mod packet;
-mod tables;
-mod times;
+pub(super) mod payload;
 
-use super::bytes::bad;
-use super::source::Source;
-use super::{Found, Layout, limit};
-use crate::track::{Codec, Colour, Sample, VideoTrack};
-use crate::{Limits, MediaError};
-use frames::{Frames, Pes};
-use packet::{Shape, Stamps, Stream, Walk};
+mod access_units;
+mod packet;
+mod pes;
+mod psi;
+mod timestamps;
+
+use super::byte_source::ByteSource;
+use super::movie::ParsedFile;
+use super::sample_layout::SampleLayout;
+use super::track::{Codec, Sample, VideoTrack};
+use crate::color::description::Color;
+use crate::error::{MediaError, malformed};
+use crate::limits::{Limits, check_limit};
+use access_units::{AccessUnit, AccessUnits, PesPacket};
+use packet::{PacketFormat, PacketReader};
+use payload::PacketPayload;
+use pes::{PesReader, Timestamps};
 
 /// Whether the first bytes are transport packets.
-pub(super) fn sniff(head: &[u8]) -> Option<()> {
-    packet::shape(head).map(|_| ())
+pub(super) fn sniff(head: &[u8]) -> bool {
+    PacketFormat::detect(head).is_some()
 }
 
-/// How to gather a sample again.
-#[derive(Clone, Debug)]
-pub(super) struct Packets {
-    pid: u16,
-    packet: usize,
-    /// Stream bytes to pass over from the sample's offset, one a sample; empty when always zero.
-    skips: Vec<u32>,
-}
-
-impl Packets {
-    /// Gathers the payload of sample `index`. Errors: `Malformed` when the packets are not there any more.
-    pub(super) fn read(&self, source: &Source, sample: &Sample, index: usize) -> Result<Vec<u8>, MediaError> {
-        let mut walk = Walk::new(source, self.packet, sample.offset, 1 << 14);
-        let mut stream = Stream::default();
-        let mut skip = self.skips.get(index).copied().unwrap_or(0) as usize;
-        let size = sample.size as usize;
-        let mut out = Vec::with_capacity(size.min(1 << 20));
-        while out.len() < size {
-            let Some(packet) = walk.next_packet()? else {
-                let text = format!("sample {index} has {} of its {size} bytes", out.len());
-                return Err(bad("transport stream", text));
-            };
-            if packet.pid() != self.pid || packet.damaged() {
-                continue;
-            }
-            let mut data = stream.push(&packet).data;
-            let pass = skip.min(data.len());
-            skip -= pass;
-            data = &data[pass..];
-            out.extend_from_slice(&data[..data.len().min(size - out.len())]);
-        }
-        Ok(out)
-    }
-}
-
-/// Reads a transport stream: one pass for the tables, one over all packets.
-pub(super) fn read(source: &Source, limits: &Limits) -> Result<Found, MediaError> {
+/// Reads the index of a transport stream: one pass for the tables, one over all packets.
+pub(super) fn read(source: &ByteSource, limits: &Limits) -> Result<ParsedFile, MediaError> {
     let mut head = [0; 2048];
     let n = source.read_some(0, &mut head)?;
-    let shape = packet::shape(&head[..n]).ok_or_else(|| bad("transport stream", "no sync bytes 188 bytes apart"))?;
-    let program = tables::find(source, shape)?;
+    let format = PacketFormat::detect(&head[..n])
+        .ok_or_else(|| malformed("transport stream", "no sync bytes 188 bytes apart"))?;
+    let program = psi::find_program(source, format)?;
     let mut warnings = Vec::new();
-    let frames = collect(source, shape, program.pid, program.codec.clone(), limits, &mut warnings)?;
-    let mut list = frames.list;
+    let units = collect(source, format, program.pid, program.codec.clone(), limits, &mut warnings)?;
+    let mut list = units.list;
     if list.is_empty() {
-        return Err(bad("transport stream", format!("no frame in the video packets (PID {})", program.pid)));
+        let text = format!("no frame in the video packets (PID {})", program.pid);
+        return Err(malformed("transport stream", text));
     }
-    let largest = list.iter().map(|f| f.size).max().unwrap_or(0);
-    limit("bytes of a coded frame", largest, limits.sample_bytes)?;
-    if !list.iter().any(|f| f.key) {
-        list.iter_mut().for_each(|f| f.key = f.random_access);
+    let largest = list.iter().map(|u| u.size).max().unwrap_or(0);
+    check_limit("bytes of a coded frame", largest, limits.sample_bytes)?;
+    if !list.iter().any(|u| u.keyframe) {
+        list.iter_mut().for_each(|u| u.keyframe = u.random_access);
     }
-    let stamps: Vec<Stamps> = list.iter().map(|f| f.stamps).collect();
-    let times = times::unwrap(&stamps, &mut warnings)?;
-    let first_key = list.iter().position(|f| f.key).unwrap_or_else(|| {
+    let stamps: Vec<Timestamps> = list.iter().map(|u| u.timestamps).collect();
+    let times = timestamps::unwrap_clock(&stamps, &mut warnings)?;
+    let first_keyframe = list.iter().position(|u| u.keyframe).unwrap_or_else(|| {
         warnings.push("no keyframe was found, decoding starts at the first frame".into());
-        list[0].key = true;
+        list[0].keyframe = true;
         0
     });
-    if first_key > 0 {
-        warnings.push(format!("{first_key} frames before the first keyframe are not shown"));
+    if first_keyframe > 0 {
+        warnings.push(format!("{first_keyframe} frames before the first keyframe are not shown"));
     }
-    let sample = |(i, (f, (pts, dts))): (usize, (&frames::Frame, (i64, i64)))| {
+    let sample = |(i, (u, (pts, dts))): (usize, (&AccessUnit, (i64, i64)))| {
         // Sizes are under the limit of a coded frame, which fits.
-        let size = u32::try_from(f.size).unwrap_or(u32::MAX);
-        Sample { offset: f.offset, size, pts, dts, key: f.key, shown: i >= first_key }
+        let size = u32::try_from(u.size).unwrap_or(u32::MAX);
+        Sample { offset: u.offset, size, pts, dts, keyframe: u.keyframe, shown: i >= first_keyframe }
     };
     let samples: Vec<Sample> = list.iter().zip(times).enumerate().map(sample).collect();
-    let skips = if list.iter().any(|f| f.skip > 0) { list.iter().map(|f| f.skip).collect() } else { Vec::new() };
-    let (width, height) = frames.sequence.map_or((0, 0), |s| (s.width, s.height));
+    let skips = if list.iter().any(|u| u.skip > 0) { list.iter().map(|u| u.skip).collect() } else { Vec::new() };
+    let (width, height) = units.sps.map_or((0, 0), |s| (s.width, s.height));
     let track = VideoTrack {
         codec: program.codec,
         extradata: Vec::new(),
@@ -96,31 +70,31 @@ pub(super) fn read(source: &Source, limits: &Limits) -> Result<Found, MediaError
         height,
         rotation: 0,
         sar: (1, 1),
-        colour: Colour::default(),
+        color: Color::default(),
         timescale: 90_000,
         samples,
         duration: None,
     };
-    let layout = Layout::Packets(Packets { pid: program.pid, packet: shape.size, skips });
-    Ok(Found { track, warnings, audio_tracks: program.audio, sub_tracks: program.subs, layout })
+    let layout = SampleLayout::Packets(PacketPayload { pid: program.pid, packet_size: format.size, skips });
+    Ok(ParsedFile { track, warnings, audio_tracks: program.audio, sub_tracks: program.subtitles, layout })
 }
 
-/// Passes over all packets and lists the frames of one PID.
+/// Passes over all packets and lists the access units of one PID.
 fn collect(
-    source: &Source,
-    shape: Shape,
+    source: &ByteSource,
+    format: PacketFormat,
     pid: u16,
     codec: Codec,
     limits: &Limits,
     warnings: &mut Vec<String>,
-) -> Result<Frames, MediaError> {
-    let mut walk = Walk::new(source, shape.size, shape.first as u64, 1 << 16);
-    let mut stream = Stream::default();
-    let mut frames = Frames::new(codec);
-    let mut open: Option<Pes> = None;
+) -> Result<AccessUnits, MediaError> {
+    let mut packets = PacketReader::new(source, format.size, format.first as u64, 1 << 16);
+    let mut reader = PesReader::default();
+    let mut units = AccessUnits::new(codec);
+    let mut open: Option<PesPacket> = None;
     let mut started = (0u64, false);
     let mut damaged = 0usize;
-    while let Some(packet) = walk.next_packet()? {
+    while let Some(packet) = packets.next_packet()? {
         if packet.pid() != pid {
             continue;
         }
@@ -134,31 +108,31 @@ fn collect(
                 remedy: "descramble it first; Zoetrope reads no protected media".into(),
             });
         }
-        if packet.starts() {
+        if packet.unit_start() {
             started = (packet.at, packet.random_access());
         }
-        let piece = stream.push(&packet);
-        if let Some(stamps) = piece.stamps {
+        let new = reader.push(&packet);
+        if let Some(timestamps) = new.timestamps {
             if let Some(pes) = open.take() {
-                frames.add(&pes, limits.samples)?;
-                limit("frames of the track", frames.list.len() as u64, limits.samples)?;
+                units.add(&pes, limits.samples)?;
+                check_limit("frames of the track", units.list.len() as u64, limits.samples)?;
             }
-            open = Some(Pes { offset: started.0, stamps, random_access: started.1, data: Vec::new() });
+            open = Some(PesPacket { offset: started.0, timestamps, random_access: started.1, data: Vec::new() });
         }
         if let Some(pes) = &mut open {
-            limit("bytes of a coded frame", (pes.data.len() + piece.data.len()) as u64, limits.sample_bytes)?;
-            pes.data.extend_from_slice(piece.data);
+            check_limit("bytes of a coded frame", (pes.data.len() + new.data.len()) as u64, limits.sample_bytes)?;
+            pes.data.extend_from_slice(new.data);
         }
     }
     if let Some(pes) = open {
-        frames.add(&pes, limits.samples)?;
+        units.add(&pes, limits.samples)?;
     }
-    limit("frames of the track", frames.list.len() as u64, limits.samples)?;
-    if walk.lost > 0 {
-        warnings.push(format!("{} bytes between packets were passed over", walk.lost));
+    check_limit("frames of the track", units.list.len() as u64, limits.samples)?;
+    if packets.skipped > 0 {
+        warnings.push(format!("{} bytes between packets were passed over", packets.skipped));
     }
-    if stream.jumps + damaged > 0 {
-        warnings.push(format!("{} gaps in the video packets, {damaged} marked as damaged", stream.jumps));
+    if reader.gaps + damaged > 0 {
+        warnings.push(format!("{} gaps in the video packets, {damaged} marked as damaged", reader.gaps));
     }
-    Ok(frames)
+    Ok(units)
 }

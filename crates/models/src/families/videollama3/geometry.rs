@@ -2,9 +2,9 @@
 //!
 //! A "token" here is one after merging; `factor` is patch side times merge side.
 
-/// One picture or video of a request.
+/// One picture or video whose size is sought.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Item {
+pub(super) struct SizeRequest {
     /// Source height in pixels.
     pub height: usize,
     /// Source width in pixels.
@@ -17,7 +17,7 @@ pub(super) struct Item {
     pub video: bool,
 }
 
-impl Item {
+impl SizeRequest {
     fn rounded(&self) -> (usize, usize) {
         let f = self.factor as f64;
         let near = |side: usize| (side as f64 / f).round_ties_even() as usize * self.factor;
@@ -42,17 +42,17 @@ impl Item {
 }
 
 /// The authors' rule: one budget of tokens shared evenly by all frames of the request. (height, width) of each item.
-pub(super) fn original(items: &[Item], min_tokens: usize, max_tokens: usize) -> Vec<(usize, usize)> {
+pub(super) fn resize_to_budget(items: &[SizeRequest], min_tokens: usize, max_tokens: usize) -> Vec<(usize, usize)> {
     let frames: usize = items.iter().map(|item| item.frames).sum();
     let Some(first) = items.first() else { return Vec::new() };
     if items.iter().all(|item| item.factor == first.factor) {
-        items.iter().map(|item| original_alone(item, min_tokens, max_tokens, frames.max(1))).collect()
+        items.iter().map(|item| resize_one_to_budget(item, min_tokens, max_tokens, frames.max(1))).collect()
     } else {
-        original_mixed(items, max_tokens)
+        resize_mixed_to_budget(items, max_tokens)
     }
 }
 
-fn original_alone(item: &Item, min_tokens: usize, max_tokens: usize, frames: usize) -> (usize, usize) {
+fn resize_one_to_budget(item: &SizeRequest, min_tokens: usize, max_tokens: usize, frames: usize) -> (usize, usize) {
     let square = item.factor * item.factor;
     let (min, max) = (min_tokens * square, max_tokens.saturating_mul(square) / frames);
     let (mut h, mut w) = item.rounded();
@@ -68,11 +68,12 @@ fn original_alone(item: &Item, min_tokens: usize, max_tokens: usize, frames: usi
 
 /// Pictures and videos with different merge sides in one request: one common scale, no minimum in the reference;
 /// a side never becomes zero here.
-fn original_mixed(items: &[Item], max_tokens: usize) -> Vec<(usize, usize)> {
-    let tokens = |item: &Item| item.frames * item.height.div_ceil(item.factor) * item.width.div_ceil(item.factor);
+fn resize_mixed_to_budget(items: &[SizeRequest], max_tokens: usize) -> Vec<(usize, usize)> {
+    let tokens =
+        |item: &SizeRequest| item.frames * item.height.div_ceil(item.factor) * item.width.div_ceil(item.factor);
     let total: usize = items.iter().map(tokens).sum();
     let beta = (total as f64 / max_tokens as f64).sqrt();
-    let size = |item: &Item| {
+    let size = |item: &SizeRequest| {
         let (h, w) = if total > max_tokens { item.shrunk(beta) } else { item.rounded() };
         (h.max(item.factor), w.max(item.factor))
     };
@@ -80,7 +81,7 @@ fn original_mixed(items: &[Item], max_tokens: usize) -> Vec<(usize, usize)> {
 }
 
 /// transformers' `smart_resize`: every item alone; a video's most pixels are divided by its frames.
-pub(super) fn transformers(item: &Item, min: usize, max: usize) -> (usize, usize) {
+pub(super) fn smart_resize(item: &SizeRequest, min: usize, max: usize) -> (usize, usize) {
     let max = if item.video { max / item.frames.max(1) } else { max };
     let (mut h, mut w) = item.rounded();
     if h * w > max {

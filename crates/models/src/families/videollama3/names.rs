@@ -1,47 +1,40 @@
-//! Tensor names: ours are those of transformers' `video_llama_3`; the other published layouts are rewritten here.
+//! Tensor names: ours are those of transformers' `video_llama_3`; other published layouts are told here.
 
-use crate::parts::weights::{Dialect, Names, Rename, Twin};
+use std::sync::Arc;
 
-/// Layouts that checkpoints come in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Layout {
-    /// `model.vision_model.`, `model.projector.`, `model.language_model.`.
-    Transformers,
-    /// `model.vision_encoder.`, `model.mm_projector.`, `model.` (hub checkpoints of the authors).
-    Original,
-    /// As `Original` with a doubled `vision_encoder.` (checkpoints written by the authors' training code).
-    Training,
-}
+use crate::weights::{NameTable, Origin};
 
-impl Layout {
-    /// The layout that a checkpoint's tensor names show.
-    pub(super) fn of(names: &Names<'_>) -> Layout {
-        if names.any("model.language_model.") {
-            Layout::Transformers
-        } else if names.any("model.vision_encoder.vision_encoder.") {
-            Layout::Training
-        } else {
-            Layout::Original
-        }
-    }
-
-    /// Our name to the layout's name.
-    pub(super) fn rename(self) -> Rename {
-        match self {
-            Layout::Transformers => |name| name.to_string(),
-            Layout::Original => |name| original(name, "model.vision_encoder."),
-            Layout::Training => |name| original(name, "model.vision_encoder.vision_encoder."),
-        }
-    }
-
-    /// The word `zoetrope info` shows.
-    pub(super) fn word(self) -> &'static str {
-        match self {
-            Layout::Transformers => "transformers",
-            Layout::Original => "original",
-            Layout::Training => "original, as its training code writes it",
-        }
-    }
+/// The published layouts, and the language part in GGUF files.
+pub(super) fn tables() -> Vec<NameTable> {
+    vec![
+        // `model.vision_model.`, `model.projector.`, `model.language_model.`.
+        NameTable {
+            layout: "transformers",
+            matches: |names| names.any_with_prefix("model.language_model."),
+            ..NameTable::ours()
+        },
+        // The original with a doubled `vision_encoder.`.
+        NameTable {
+            layout: "original, as its training code writes it",
+            matches: |names| names.any_with_prefix("model.vision_encoder.vision_encoder."),
+            origin: Arc::new(|name| Some(Origin::Tensor(original(name, "model.vision_encoder.vision_encoder.")))),
+            ..NameTable::ours()
+        },
+        // `model.vision_encoder.`, `model.mm_projector.`, `model.` (hub checkpoints of the authors).
+        NameTable {
+            layout: "original",
+            matches: |names| names.any_with_prefix("model.vision_encoder."),
+            origin: Arc::new(|name| Some(Origin::Tensor(original(name, "model.vision_encoder.")))),
+            ..NameTable::ours()
+        },
+        NameTable {
+            layout: "GGUF",
+            matches: |_| false,
+            origin: Arc::new(gguf),
+            gguf_architecture: Some("qwen2"),
+            ..NameTable::ours()
+        },
+    ]
 }
 
 fn original(name: &str, vision: &str) -> String {
@@ -56,11 +49,8 @@ fn original(name: &str, vision: &str) -> String {
     }
 }
 
-/// The language part in GGUF files.
-pub(super) const GGUF: Dialect = Dialect { architecture: "qwen2", twin };
-
 /// Parts of a layer: ours, and as GGUF files name them.
-const PARTS: [(&str, &str); 9] = [
+const GGUF_PARTS: [(&str, &str); 9] = [
     ("input_layernorm", "attn_norm"),
     ("post_attention_layernorm", "ffn_norm"),
     ("self_attn.q_proj", "attn_q"),
@@ -72,20 +62,21 @@ const PARTS: [(&str, &str); 9] = [
     ("mlp.down_proj", "ffn_down"),
 ];
 
-/// Where a tensor of ours lies in a GGUF file; rows of q and k are in the same order in both.
-fn twin(name: &str) -> Option<Twin> {
-    const WORDS: &str = "model.language_model.embed_tokens.weight";
-    let whole = |name: &str, tied, words| Some(Twin { name: name.to_string(), tied, words });
+/// Where a tensor of the language part lies in a GGUF file. Rows of q and k are in the same order in both.
+fn gguf(name: &str) -> Option<Origin> {
+    let words = Origin::Vocabulary("token_embd.weight".to_string());
     match name {
-        WORDS => return whole("token_embd.weight", None, true),
-        "lm_head.weight" => return whole("output.weight", Some(WORDS), true),
-        "model.language_model.norm.weight" => return whole("output_norm.weight", None, false),
+        "model.language_model.embed_tokens.weight" => return Some(words),
+        "lm_head.weight" => {
+            return Some(Origin::FirstOf(vec![Origin::Vocabulary("output.weight".to_string()), words]));
+        }
+        "model.language_model.norm.weight" => return Some(Origin::Tensor("output_norm.weight".to_string())),
         _ => {}
     }
     let (layer, rest) = name.strip_prefix("model.language_model.layers.")?.split_once('.')?;
     let (part, value) = rest.rsplit_once('.')?;
-    let (_, theirs) = PARTS.iter().find(|(ours, _)| *ours == part)?;
-    whole(&format!("blk.{layer}.{theirs}.{value}"), None, false)
+    let (_, theirs) = GGUF_PARTS.iter().find(|(ours, _)| *ours == part)?;
+    Some(Origin::Tensor(format!("blk.{layer}.{theirs}.{value}")))
 }
 
 #[cfg(test)]
@@ -100,10 +91,13 @@ mod tests {
             ("model.language_model.layers.3.mlp.up_proj.weight", "model.layers.3.mlp.up_proj.weight"),
             ("lm_head.weight", "lm_head.weight"),
         ];
+        let of = |table: usize, name: &str| (tables()[table].origin)(name);
+        let tensor = |name: &str| Some(Origin::Tensor(name.to_string()));
         for (ours, theirs) in rows {
-            assert_eq!(Layout::Original.rename()(ours), theirs);
-            assert_eq!(Layout::Transformers.rename()(ours), ours);
+            assert_eq!((of(0, ours), of(2, ours)), (tensor(ours), tensor(theirs)));
         }
+        let doubled = of(1, "model.vision_model.embeddings.patch_embedding.bias");
+        assert_eq!(doubled, tensor("model.vision_encoder.vision_encoder.embeddings.patch_embedding.bias"));
         let rows = [
             ("model.language_model.layers.3.mlp.up_proj.weight", "blk.3.ffn_up.weight"),
             ("model.language_model.layers.12.self_attn.q_proj.bias", "blk.12.attn_q.bias"),
@@ -111,10 +105,8 @@ mod tests {
             ("model.language_model.norm.weight", "output_norm.weight"),
         ];
         for (ours, theirs) in rows {
-            assert_eq!(twin(ours).map(|twin| twin.name).as_deref(), Some(theirs));
+            assert_eq!(of(3, ours), tensor(theirs));
         }
-        assert!(twin("model.vision_model.encoder.layers.0.mlp.fc1.weight").is_none());
-        let doubled = Layout::Training.rename()("model.vision_model.embeddings.patch_embedding.bias");
-        assert_eq!(doubled, "model.vision_encoder.vision_encoder.embeddings.patch_embedding.bias");
+        assert_eq!(of(3, "model.vision_model.encoder.layers.0.mlp.fc1.weight"), None);
     }
 }

@@ -1,139 +1,144 @@
-//! Which frames, at which size, as which patches, and which tokens survive DiffFP: the arithmetic before the encoder.
-//!
-//! Sizes: `geometry`; times: `sampling`. Both conventions are kept because checkpoints were made for one or the other.
+//! The processor: plans, patches, visual token counts and prompts, all without weights.
 
 use candle_core::{Device, Tensor};
 use rayon::prelude::*;
-use zoetrope_kernels::patchify::patchify;
-use zoetrope_kernels::resize::{Filter, Order, resize, resize_rows};
+use zoetrope_kernels::image::patchify::patchify;
+use zoetrope_kernels::image::resize::{Filter, Order as PassOrder};
 use zoetrope_media::{Frame, Rgb};
+use zoetrope_text::{ChatTemplate, Tokenizer};
 
-use super::config::{Convention, ProcessorConfig};
-use super::geometry::{self, Item};
-use super::sampling;
-use crate::contract::{Carry, ItemPlan, MediaKind, Patches, Plan, PlanOptions, Source};
-use crate::error::ModelError;
+use super::config::{Config, Convention, ProcessorConfig};
+use super::diff_fp::keep_mask;
+use super::planning;
+use super::prompt::PromptWriter;
+use crate::checkpoint::Checkpoint;
+use crate::contract::Processor;
+use crate::contract::features::{Patches, PrepareState, Unit};
+use crate::contract::media_plan::{MediaKind, MediaMetadata, MediaPlan, PlanOptions};
+use crate::contract::model_info::{ModelInfo, StopCriteria};
+use crate::contract::prompt::{GenerationPrompt, Message, Prompt, VisualSpan};
+use crate::error::ModelResult;
+use crate::processing::{Resample, view_image, write_view_patches};
 
-/// Grey-level difference (in half levels, see `keep_mask`) above which a token survives.
-const THRESHOLD: f32 = 0.1;
-/// Longest frame or picture side ratio that the transformers convention accepts.
-const MAX_ASPECT: f64 = 200.0;
+/// Configuration, tokenizer and template of a checkpoint.
+pub(super) struct VideoLlama3Processor {
+    pub(super) config: Config,
+    tokenizer: Tokenizer,
+    template: Option<ChatTemplate>,
+    info: ModelInfo,
+}
 
-/// Plans a request.
-pub(super) fn plan(
-    c: &ProcessorConfig,
-    patch: usize,
-    sources: &[Source],
-    options: &PlanOptions,
-) -> Result<Plan, ModelError> {
-    let mut items = Vec::with_capacity(sources.len());
-    for source in sources {
-        if source.width == 0 || source.height == 0 {
-            let text = format!("a picture of {}x{} pixels has nothing to show", source.width, source.height);
-            return Err(ModelError::Caller(text));
-        }
-        let frames = match source.kind {
-            MediaKind::Image => sampling::still(),
-            MediaKind::Video => sampling::frames(c, source, options)?,
+impl VideoLlama3Processor {
+    pub(super) fn load(checkpoint: &Checkpoint) -> ModelResult<Self> {
+        let config = Config::load(checkpoint)?;
+        let tokenizer = Tokenizer::from_files(checkpoint)?;
+        let template = ChatTemplate::from_files(checkpoint)?;
+        let info = info(&config, &tokenizer);
+        Ok(VideoLlama3Processor { config, tokenizer, template, info })
+    }
+
+    fn resample(&self, kind: MediaKind) -> Resample {
+        let order = Arithmetic::of(self.config.processor.convention, kind).pass_order();
+        Resample { filter: Filter::Bicubic, order, background: [0; 3] }
+    }
+}
+
+impl Processor for VideoLlama3Processor {
+    fn info(&self) -> &ModelInfo {
+        &self.info
+    }
+
+    fn tokenizer(&self) -> &Tokenizer {
+        &self.tokenizer
+    }
+
+    fn plan(&self, earlier: &[MediaPlan], new: &[MediaMetadata], options: &PlanOptions) -> ModelResult<Vec<MediaPlan>> {
+        options.settings.check(self.info.family, &self.info.settings)?;
+        planning::plan(&self.config.processor, self.config.vision.patch, earlier, new, options)
+    }
+
+    fn prepare(&self, plan: &MediaPlan, frames: &[Frame], state: &mut PrepareState) -> ModelResult<Patches> {
+        let (c, patch, merge) = (&self.config.processor, self.config.vision.patch, planning::merge(plan));
+        let arithmetic = Arithmetic::of(c.convention, plan.kind);
+        let tables = [0, 1, 2].map(|channel| gray_levels(c, arithmetic, channel));
+        let (view, how) = (&plan.views[0], self.resample(plan.kind));
+        let (rows, cols) = view.grid;
+        let per_patch = self.config.vision.patch_values();
+        let per_frame = rows * cols * per_patch;
+        let mut pixels = vec![0.0f32; frames.len() * per_frame];
+        // A band is a row of blocks; the kernel's order of patches is `vision::block_order`.
+        let write = |rows: &[u8], out: &mut [f32]| patchify(rows, cols, patch, merge, &tables, out);
+        pixels
+            .par_chunks_mut(per_frame)
+            .zip(frames)
+            .try_for_each(|(out, frame)| write_view_patches(view, &frame.image, how, merge * patch, out, write))?;
+        let grid = [1, rows, cols];
+        let units = match planning::prunes(plan) {
+            true => keep_mask(&pixels, per_frame, merge * merge * per_patch, state)
+                .into_iter()
+                .map(|keep| Unit { grid, keep: Some(keep) })
+                .collect(),
+            false => vec![Unit { grid, keep: None }; frames.len()],
         };
-        let merge = match source.kind {
-            MediaKind::Image => options.image_merge.unwrap_or(c.image_merge),
-            MediaKind::Video => c.video_merge,
-        };
-        items.push((source, frames, merge));
+        let pixels = Tensor::from_vec(pixels, (frames.len() * rows * cols, per_patch), &Device::Cpu)?;
+        Ok(Patches { pixels, units })
     }
-    let shapes: Vec<Item> = items
-        .iter()
-        .map(|(source, frames, merge)| Item {
-            height: source.height as usize,
-            width: source.width as usize,
-            frames: frames.len(),
-            factor: patch * merge,
-            video: source.kind == MediaKind::Video,
-        })
-        .collect();
-    let sizes = sizes(c, &shapes, options.max_visual_tokens)?;
-    let prune = options.prune.unwrap_or(c.prune);
-    let built = items.into_iter().zip(sizes).map(|((source, frames, merge), (height, width))| ItemPlan {
-        kind: source.kind,
-        source: (source.width, source.height),
-        prune: prune && source.kind == MediaKind::Video && frames.len() > 1,
-        frames,
-        resized: (width as u32, height as u32),
-        grid: (height / patch, width / patch),
-        merge,
-        tokens_per_frame: height / patch / merge * (width / patch / merge),
-    });
-    Ok(Plan { items: built.collect() })
-}
 
-fn sizes(c: &ProcessorConfig, items: &[Item], max_tokens: Option<usize>) -> Result<Vec<(usize, usize)>, ModelError> {
-    if c.convention == Convention::Original {
-        return Ok(geometry::original(items, c.min_tokens, max_tokens.unwrap_or(c.max_tokens)));
+    fn view_image(&self, plan: &MediaPlan, view: usize, frame: &Frame) -> ModelResult<Rgb> {
+        view_image(&plan.views[view], &frame.image, self.resample(plan.kind))
     }
-    items
-        .iter()
-        .map(|item| {
-            let (long, short) = (item.height.max(item.width), item.height.min(item.width));
-            if long as f64 / short as f64 > MAX_ASPECT {
-                let text = format!("{}x{} is longer than {MAX_ASPECT} to 1", item.width, item.height);
-                return Err(ModelError::Caller(text));
-            }
-            let range = if item.video { c.video_pixels } else { c.image_pixels };
-            let max = max_tokens.map_or(range.max, |tokens| tokens * item.factor * item.factor);
-            Ok(geometry::transformers(item, range.min.min(max), max))
-        })
-        .collect()
-}
 
-/// Frames of one item to patches; see [`keep_mask`] for `carry`.
-pub(super) fn prepare(
-    c: &ProcessorConfig,
-    patch: usize,
-    item: &ItemPlan,
-    frames: &[Frame],
-    carry: &mut Carry,
-) -> Result<Patches, ModelError> {
-    let arithmetic = Arithmetic::of(c.convention, item.kind);
-    let tables = [0, 1, 2].map(|channel| levels(c, arithmetic, channel));
-    let (rows, cols) = item.grid;
-    let per_frame = rows * cols * 3 * patch * patch;
-    let mut pixels = vec![0.0f32; frames.len() * per_frame];
-    // A band is a row of blocks; the kernel's order of patches is `vision::block_order`.
-    let (size, order, band) = (item.resized, arithmetic.order(), item.merge * patch);
-    let write = |rows: &[u8], out: &mut [f32]| patchify(rows, cols, patch, item.merge, &tables, out);
-    pixels.par_chunks_mut(per_frame).zip(frames).try_for_each(|(out, frame)| {
-        resize_rows(&frame.image.data, shape(&frame.image)?, out, size, Filter::Bicubic, order, band, write)
-            .map_err(|error| ModelError::Bug(error.to_string()))
-    })?;
-    let keep = if item.prune {
-        keep_mask(&pixels, per_frame, item.merge * item.merge * 3 * patch * patch, carry)
-    } else {
-        vec![true; frames.len() * item.tokens_per_frame]
-    };
-    let shape = (frames.len() * rows * cols, 3 * patch * patch);
-    let pixels = Tensor::from_vec(pixels, shape, &Device::Cpu)?;
-    Ok(Patches { pixels, frames: frames.len(), grid: item.grid, merge: item.merge, keep })
-}
-
-/// One frame as the encoder sees it, before normalising.
-pub(super) fn shown(c: &ProcessorConfig, item: &ItemPlan, frame: &Frame) -> Result<Rgb, ModelError> {
-    let order = Arithmetic::of(c.convention, item.kind).order();
-    let ((from_width, from_height), (width, height)) = (shape(&frame.image)?, item.resized);
-    let data = resize(&frame.image.data, from_width, from_height, width, height, Filter::Bicubic, order)
-        .map_err(|error| ModelError::Bug(error.to_string()))?;
-    Ok(Rgb { width, height, data })
-}
-
-/// Width and height of a picture that shows something.
-fn shape(picture: &Rgb) -> Result<(u32, u32), ModelError> {
-    if picture.width == 0 || picture.height == 0 {
-        return Err(ModelError::Caller("a frame without pixels".to_string()));
+    fn visual_spans(&self, plan: &MediaPlan, kept: Option<&[usize]>) -> Vec<VisualSpan> {
+        let all = planning::tokens_per_frame(plan);
+        let tokens = |frame: usize| kept.and_then(|kept| kept.get(frame).copied()).unwrap_or(all);
+        (0..plan.frames.len()).map(|frame| VisualSpan { frames: frame..frame + 1, tokens: tokens(frame) }).collect()
     }
-    Ok((picture.width, picture.height))
+
+    fn prompt(
+        &self,
+        messages: &[Message],
+        plans: &[MediaPlan],
+        spans: &[Vec<VisualSpan>],
+        end: GenerationPrompt<'_>,
+    ) -> ModelResult<Prompt> {
+        let writer =
+            PromptWriter { config: &self.config, tokenizer: &self.tokenizer, template: self.template.as_ref() };
+        let placements = self.placements(messages, plans.len())?;
+        writer.write(messages, plans, spans, &placements, end)
+    }
 }
 
-/// Whose rounding a picture or frame is resized and normalised with.
+fn info(c: &Config, tokenizer: &Tokenizer) -> ModelInfo {
+    let mut ids = c.stop.clone();
+    if ids.is_empty() {
+        ids.extend(["<|im_end|>", "<|endoftext|>"].iter().filter_map(|token| tokenizer.id(token)));
+    }
+    let (v, l, p) = (&c.vision, &c.language, &c.processor);
+    let detail = |name: &str, text: String| (name.to_string(), text);
+    ModelInfo {
+        family: super::config::NAME,
+        hidden: l.hidden,
+        vocabulary: l.vocabulary,
+        max_positions: l.max_positions,
+        kv: l.kv(),
+        feature_width: v.hidden,
+        patch_values: v.patch_values(),
+        stop: StopCriteria { ids, texts: Vec::new() },
+        generation: c.generation.clone(),
+        settings: planning::settings(p),
+        details: vec![
+            detail("vision", format!("{} layers, width {}, {} heads, patch {}", v.layers, v.hidden, v.heads, v.patch)),
+            detail(
+                "language",
+                format!("{} layers, width {}, {} heads over {} key heads", l.layers, l.hidden, l.heads, l.kv_heads),
+            ),
+            detail("video", format!("{} frames per second, at most {}, merge {}", p.fps, p.max_frames, p.video_merge)),
+            detail("frame pruning", if p.prune { "on" } else { "off" }.to_string()),
+        ],
+    }
+}
+
+/// Whose rounding a picture or frame is resized and normalized with.
 #[derive(Clone, Copy, PartialEq)]
 enum Arithmetic {
     /// Pillow before 13, of the time of the authors' checkpoints.
@@ -153,17 +158,17 @@ impl Arithmetic {
         }
     }
 
-    fn order(self) -> Order {
+    fn pass_order(self) -> PassOrder {
         match self {
-            Arithmetic::OldPillow => Order::HorizontalFirst,
-            Arithmetic::Pillow => Order::Pillow13,
-            Arithmetic::Torchvision => Order::Torchvision,
+            Arithmetic::OldPillow => PassOrder::HorizontalFirst,
+            Arithmetic::Pillow => PassOrder::Pillow13,
+            Arithmetic::Torchvision => PassOrder::Torchvision,
         }
     }
 }
 
-/// What every grey level of a channel becomes; Pillow's and torchvision's paths differ in the last bit.
-fn levels(c: &ProcessorConfig, arithmetic: Arithmetic, channel: usize) -> [f32; 256] {
+/// What every gray level of a channel becomes; Pillow's and torchvision's paths differ in the last bit.
+fn gray_levels(c: &ProcessorConfig, arithmetic: Arithmetic, channel: usize) -> [f32; 256] {
     let (mean, std) = (c.mean[channel], c.std[channel]);
     std::array::from_fn(|level| match arithmetic {
         Arithmetic::OldPillow | Arithmetic::Pillow => ((level as f64 * c.rescale) as f32 - mean) / std,
@@ -172,29 +177,4 @@ fn levels(c: &ProcessorConfig, arithmetic: Arithmetic, channel: usize) -> [f32; 
             (level as f32 - mean * unit) / (std * unit)
         }
     })
-}
-
-/// DiffFP (paper section 2.2): a token survives when its pixels differ from the previous frame's by more than
-/// [`THRESHOLD`] on average; 255 times a difference in [-1, 1] counts half grey levels. The first frame survives whole,
-/// and every frame keeps at least its first token.
-fn keep_mask(pixels: &[f32], per_frame: usize, per_token: usize, carry: &mut Carry) -> Vec<bool> {
-    let mut keep = Vec::with_capacity(pixels.len() / per_token);
-    for frame in pixels.chunks_exact(per_frame) {
-        if carry.previous.is_empty() {
-            keep.extend(std::iter::repeat_n(true, per_frame / per_token));
-        } else {
-            let tokens = frame.chunks_exact(per_token).zip(carry.previous.chunks_exact(per_token));
-            let start = keep.len();
-            keep.extend(tokens.map(|(now, before)| {
-                let sum: f64 = now.iter().zip(before).map(|(a, b)| f64::from((a - b).abs())).sum();
-                (sum / per_token as f64 * 255.0) as f32 > THRESHOLD
-            }));
-            if !keep[start..].contains(&true) {
-                keep[start] = true;
-            }
-        }
-        carry.previous.clear();
-        carry.previous.extend_from_slice(frame);
-    }
-    keep
 }

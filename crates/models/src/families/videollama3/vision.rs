@@ -1,115 +1,80 @@
-//! NaViT encoder with 2D-RoPE, token merging and the projector (VideoLLaMA3 paper, section 2.1).
+//! NaViT encoder with 2D-RoPE, token merging (VideoLLaMA3 paper, section 2.1).
 //!
-//! Legend: N patches, P values of a patch, D width, H heads, C width of a head, V visual tokens, L language width.
+//! Legend: N patches, P values of a patch, D width, V visual tokens.
 
 use candle_core::{DType, Result, Tensor};
-use zoetrope_kernels::packed::Kind;
 
 use super::config::VisionConfig;
-use crate::contract::Patches;
-use crate::error::Loaded;
-use crate::parts::linear::{LayerNorm, Linear, Norm};
-use crate::parts::mlp::Mlp;
-use crate::parts::ops::{self, Rotary};
-use crate::parts::weights::Weights;
+use crate::contract::features::Patches;
+use crate::error::ModelResult;
+use crate::layers::{Bias, Gelu, LayerNorm, Linear, NormPlacement, VitBlock, VitConfig};
+use crate::ops::RopeTables;
+use crate::weights::{ParameterRole, Weights};
 
-struct Layer {
-    norm1: LayerNorm,
-    q: Linear,
-    k: Linear,
-    v: Linear,
-    out: Linear,
-    norm2: LayerNorm,
-    mlp: Mlp,
-    heads: usize,
-    /// What attention computes in.
-    products: Kind,
-}
+/// Spread of the query and key biases at the start of training. Under rotary positions two biases make a score that
+/// depends on the distance alone, so that heads look at certain distances from the first step on. With biases of zero
+/// the model learns where things are after several times as many steps. Such biases in the decoder, too, double the
+/// number of steps (docs/LOG.md).
+const POSITION_STD: f32 = 1.5;
 
-impl Layer {
-    fn load(w: &Weights, c: &VisionConfig) -> Loaded<Self> {
-        let d = c.hidden;
-        let project = |name: &str| Linear::load(&w.at("self_attn").at(name), d, d, true);
-        Ok(Layer {
-            norm1: LayerNorm::load(&w.at("layer_norm1"), d, c.eps)?,
-            q: project("q_proj")?,
-            k: project("k_proj")?,
-            v: project("v_proj")?,
-            out: project("out_proj")?,
-            norm2: LayerNorm::load(&w.at("layer_norm2"), d, c.eps)?,
-            mlp: Mlp::gelu_tanh(
-                Linear::load(&w.at("mlp.fc1"), d, c.intermediate, true)?,
-                Linear::load(&w.at("mlp.fc2"), c.intermediate, d, true)?,
-            ),
-            heads: c.heads,
-            products: w.attention(),
-        })
-    }
-
-    fn forward(&self, x_nd: &Tensor, rotary: &Rotary, frames: &[(usize, usize)]) -> Result<Tensor> {
-        let (n, d) = x_nd.dims2()?;
-        let c = d / self.heads;
-        let split = |y_nd: Tensor| y_nd.reshape((n, self.heads, c));
-        let [q_nd, k_nd, v_nd] = Linear::forward_all(Norm::Layer(&self.norm1), [&self.q, &self.k, &self.v], x_nd)?;
-        let (q_nhc, k_nhc) = (ops::rope(&split(q_nd)?, rotary)?, ops::rope(&split(k_nd)?, rotary)?);
-        let v_nhc = split(v_nd)?;
-        let scale = (c as f64).powf(-0.5);
-        let y_nd = ops::attention(self.products, &q_nhc, &k_nhc.into(), &v_nhc.into(), frames, false, scale)?
-            .reshape((n, d))?;
-        let x_nd = self.out.forward_added(&y_nd, x_nd)?;
-        self.mlp.forward(Norm::Layer(&self.norm2), &x_nd, Some(&x_nd))
-    }
-}
-
-/// The encoder: patches to one row a patch.
+/// The encoder: patches to one row per patch.
 pub(super) struct VisionEncoder {
     patch_embedding: Linear,
-    layers: Vec<Layer>,
+    blocks: Vec<VitBlock>,
     post_norm: LayerNorm,
     config: VisionConfig,
 }
 
 impl VisionEncoder {
     /// Reads the tensors below `model.vision_model`.
-    pub(super) fn load(w: &Weights, c: &VisionConfig) -> Loaded<Self> {
-        let embedding = w.at("embeddings.patch_embedding");
+    pub(super) fn load(w: &Weights, c: &VisionConfig) -> ModelResult<Self> {
         let kernel = [c.hidden, c.channels, c.patch, c.patch];
-        let layers = (0..c.layers).map(|i| Layer::load(&w.at("encoder.layers").at(i), c)).collect::<Loaded<_>>()?;
+        let embedding = w.sub("embeddings.patch_embedding");
+        let block = VitConfig {
+            hidden: c.hidden,
+            heads: c.heads,
+            intermediate: c.intermediate,
+            eps: c.eps,
+            norms: NormPlacement::Pre,
+            gelu: Gelu::Tanh,
+            qk_bias: Bias::Normal(POSITION_STD),
+        };
+        let blocks = (0..c.layers).map(|i| VitBlock::load(&w.sub("encoder.layers").sub(i), block));
         Ok(VisionEncoder {
-            patch_embedding: Linear::load_as(&embedding, &kernel, true)?,
-            layers,
-            post_norm: LayerNorm::load(&w.at("post_layernorm"), c.hidden, c.eps)?,
+            patch_embedding: Linear::load_as(&embedding, &kernel, Bias::Zero, ParameterRole::PatchEmbedding)?,
+            blocks: blocks.collect::<ModelResult<_>>()?,
+            post_norm: LayerNorm::load(&w.sub("post_layernorm"), c.hidden, c.eps)?,
             config: c.clone(),
         })
     }
 
-    /// `[N, P]` pixels to `[N, D]` features; attention is full inside a frame and never leaves it.
-    pub(super) fn forward(&self, patches: &Patches, dtype: DType) -> Result<Tensor> {
-        let (rows, cols) = patches.grid;
-        let angles = self.angles(rows, cols, patches.merge);
-        let all = angles.repeat(patches.frames);
-        let rotary = Rotary::new(&all, self.config.head_dim() / 2);
-        let frames = vec![(rows * cols, rows * cols); patches.frames];
+    /// `[N, P]` pixels to `[N, D]` features; every frame is a unit, its patches lie in blocks of `merge x merge`.
+    pub(super) fn forward(&self, patches: &Patches, merge: usize, dtype: DType) -> Result<Tensor> {
+        let mut angles = Vec::new();
+        for unit in &patches.units {
+            let [_, rows, cols] = unit.grid;
+            self.rope_2d_angles(rows, cols, merge, &mut angles);
+        }
+        let rope = RopeTables::new(&angles, self.config.head_dim() / 2);
+        let units: Vec<usize> = patches.units.iter().map(|unit| unit.patches()).collect();
         let mut x_nd = self.patch_embedding.forward(&patches.pixels.to_dtype(dtype)?)?;
-        for layer in &self.layers {
-            x_nd = layer.forward(&x_nd, &rotary, &frames)?;
+        for block in &self.blocks {
+            x_nd = block.forward(&x_nd, Some(&rope), &units)?;
         }
         self.post_norm.forward(&x_nd)
     }
 
     /// Rotary angles of one frame's patches in block order: a quarter of the head for the row, a quarter for the
     /// column.
-    fn angles(&self, rows: usize, cols: usize, merge: usize) -> Vec<f32> {
+    fn rope_2d_angles(&self, rows: usize, cols: usize, merge: usize, angles: &mut Vec<f32>) {
         let quarter = self.config.head_dim() / 4;
         let dim = (2 * quarter) as f32;
         let inverse: Vec<f32> =
             (0..quarter).map(|k| 1.0 / (self.config.rope_theta as f32).powf((2 * k) as f32 / dim)).collect();
-        let mut angles = Vec::with_capacity(rows * cols * 2 * quarter);
         for (row, col) in block_order(rows, cols, merge) {
             angles.extend(inverse.iter().map(|f| row as f32 * f));
             angles.extend(inverse.iter().map(|f| col as f32 * f));
         }
-        angles
     }
 }
 
@@ -123,8 +88,8 @@ fn block_order(rows: usize, cols: usize, merge: usize) -> impl Iterator<Item = (
     })
 }
 
-/// Bilinear resize of every frame's features to one row a block (half-pixel centres, no antialias): the sample point
-/// is the middle of the block, so the result is the mean of its middle patches. `[N, D]` to `[N / merge^2, D]`.
+/// Bilinear resize of every frame's features to one row per block (half-pixel centers, no antialiasing): the sample
+/// point is the middle of the block, so the result is the mean of its middle patches. `[N, D]` to `[N / merge^2, D]`.
 pub(super) fn merge_tokens(x_nd: &Tensor, merge: usize) -> Result<Tensor> {
     if merge == 1 {
         return Ok(x_nd.clone());
@@ -144,21 +109,5 @@ pub(super) fn merge_tokens(x_nd: &Tensor, merge: usize) -> Result<Tensor> {
     match sum {
         Some(sum) => (sum / (middle.len() * middle.len()) as f64)?.reshape((n / block, d)),
         None => candle_core::bail!("merge side {merge}"),
-    }
-}
-
-/// Two-layer projector with exact GELU.
-pub(super) struct Projector(Mlp);
-
-impl Projector {
-    /// Reads the tensors below `model.projector`.
-    pub(super) fn load(w: &Weights, vision: usize, language: usize) -> Loaded<Self> {
-        let first = Linear::load(&w.at("readout.0"), vision, language, true)?;
-        Ok(Projector(Mlp::gelu_erf(first, Linear::load(&w.at("readout.2"), language, language, true)?)))
-    }
-
-    /// `[V, D]` to `[V, L]`.
-    pub(super) fn forward(&self, x_vd: &Tensor) -> Result<Tensor> {
-        self.0.forward(Norm::None, x_vd, None)
     }
 }

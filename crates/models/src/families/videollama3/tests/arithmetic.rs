@@ -1,8 +1,8 @@
 //! Sizes, sampling and stamps against tables made by transformers, FFmpeg and a transcription of the authors' code,
 //! and the worked numbers of the model sheet.
 
-use super::super::geometry::{Item, original};
-use super::super::sampling;
+use super::super::geometry::{SizeRequest, resize_to_budget};
+use super::super::{frame_sampling, planning};
 use super::*;
 
 fn processor(convention: Convention) -> ProcessorConfig {
@@ -10,7 +10,7 @@ fn processor(convention: Convention) -> ProcessorConfig {
         Convention::Original => "toy-original",
         Convention::Transformers => "toy-hf",
     };
-    Config::load(&golden().join(folder)).unwrap().processor
+    Config::load(&checkpoint(folder)).unwrap().processor
 }
 
 fn integers(value: &Value) -> Vec<usize> {
@@ -28,11 +28,10 @@ fn smart_resize_matches_transformers() {
         let mut c = processor(Convention::Transformers);
         (c.image_pixels, c.image_merge) = (PixelRange { min: r[3], max: r[4] }, r[2] / 14);
         let (height, width) = (r[0] as u32, r[1] as u32);
-        let source = Source { kind: MediaKind::Image, width, height, times: vec![Time::new(0, 1)], end: 0.0 };
-        let plan = processor::plan(&c, 14, &[source], &PlanOptions::default());
+        let plan = planning::plan(&c, 14, &[], &[picture(width, height)], &PlanOptions::default());
         // The reference refuses what is longer than 200 to 1; the table has null there.
         match r.get(5..7) {
-            Some(size) => assert_eq!(plan.unwrap().items[0].resized, (size[1] as u32, size[0] as u32), "{row}"),
+            Some(size) => assert_eq!(plan.unwrap()[0].views[0].resized, (size[1] as u32, size[0] as u32), "{row}"),
             None => assert!(plan.unwrap_err().to_string().contains("200 to 1"), "{row}"),
         }
     }
@@ -41,17 +40,17 @@ fn smart_resize_matches_transformers() {
 #[test]
 fn shared_budget_matches_the_authors_rule() {
     for row in json("plan.json")["original_sizes"].as_array().unwrap() {
-        let items: Vec<Item> = row["items"]
+        let items: Vec<SizeRequest> = row["items"]
             .as_array()
             .unwrap()
             .iter()
             .map(|item| {
                 let i = integers(item);
-                Item { height: i[0], width: i[1], frames: i[2], factor: 14 * i[3], video: i[3] > 1 }
+                SizeRequest { height: i[0], width: i[1], frames: i[2], factor: 14 * i[3], video: i[3] > 1 }
             })
             .collect();
         let number = |key: &str| row[key].as_u64().unwrap() as usize;
-        let ours = original(&items, number("min_tokens"), number("max_tokens"));
+        let ours = resize_to_budget(&items, number("min_tokens"), number("max_tokens"));
         let theirs: Vec<(usize, usize)> =
             row["sizes"].as_array().unwrap().iter().map(integers).map(|s| (s[0], s[1])).collect();
         // The reference lets a side become zero in mixed requests; here it never does.
@@ -62,11 +61,16 @@ fn shared_budget_matches_the_authors_rule() {
     }
 }
 
-fn video(times: Vec<Time>, end: f64) -> Source {
-    Source { kind: MediaKind::Video, width: 64, height: 64, times, end }
+fn video(times: Vec<Time>, end: f64) -> MediaMetadata {
+    let times = times.into();
+    MediaMetadata { kind: MediaKind::Video, width: 64, height: 64, times, end, captions: Vec::new() }
 }
 
-fn regular(total: usize, fps: f64) -> Source {
+fn picture(width: u32, height: u32) -> MediaMetadata {
+    MediaMetadata { kind: MediaKind::Image, width, height, ..video(vec![Time::new(0, 1)], 0.0) }
+}
+
+fn regular(total: usize, fps: f64) -> MediaMetadata {
     // Ticks of a microsecond-exact clock; the rates of the table divide it well enough for 1e-6 frames.
     let times = (0..total).map(|i| Time::new((i as f64 / fps * 1e9).round() as i64, 1_000_000_000)).collect();
     video(times, total as f64 / fps)
@@ -84,16 +88,16 @@ fn sampling_matches_transformers() {
             ..PlanOptions::default()
         };
         let source = regular(number("total") as usize, number("source_fps"));
-        let frames = sampling::frames(&c, &source, &options).unwrap();
+        let frames = frame_sampling::frames(&c, &source, &options).unwrap();
         let indices: Vec<usize> = frames.iter().map(|f| f.index).collect();
         assert_eq!(indices, integers(&row["indices"]), "{row}");
-        let stamps: Vec<String> = frames.iter().map(|f| format!("{:.1}", f.stamp)).collect();
+        let stamps: Vec<String> = frames.iter().map(|f| format!("{:.1}", f.prompt_time)).collect();
         let theirs: Vec<&str> = row["stamps"].as_array().unwrap().iter().map(|s| s.as_str().unwrap()).collect();
         assert_eq!(stamps, theirs, "{row}");
     }
 }
 
-fn clip(row: &Value) -> Source {
+fn clip(row: &Value) -> MediaMetadata {
     let scale = row["timescale"].as_u64().unwrap() as u32;
     let pts = &row["pts"];
     let ticks: Vec<i64> = match pts["list"].as_array() {
@@ -119,7 +123,7 @@ fn sampling_matches_ffmpeg() {
             end: start.zip(length).map(|(start, length)| start + length),
             ..PlanOptions::default()
         };
-        let frames = sampling::frames(&c, &clip(row), &options).unwrap();
+        let frames = frame_sampling::frames(&c, &clip(row), &options).unwrap();
         let theirs = integers(&row["indices"]);
         if theirs.is_empty() {
             // The authors' code crashes on a clip shorter than one slot; here its middle frame is taken.
@@ -128,7 +132,7 @@ fn sampling_matches_ffmpeg() {
         }
         assert_eq!(frames.iter().map(|f| f.index).collect::<Vec<_>>(), theirs, "{row}");
         for (frame, stamp) in frames.iter().zip(floats(&row["stamps"])) {
-            assert!((frame.stamp - stamp).abs() < 1e-6, "{row}: stamp {} {stamp}", frame.stamp);
+            assert!((frame.prompt_time - stamp).abs() < 1e-6, "{row}: time {} {stamp}", frame.prompt_time);
         }
     }
 }
@@ -141,7 +145,7 @@ fn too_many_frames_are_thinned_as_numpy_does() {
         let options =
             PlanOptions { max_frames: row["max_frames"].as_u64().map(|m| m as usize), ..PlanOptions::default() };
         let source = video((0..n).map(|i| Time::new(i as i64, 1)).collect(), n as f64);
-        let frames = sampling::frames(&c, &source, &options).unwrap();
+        let frames = frame_sampling::frames(&c, &source, &options).unwrap();
         assert_eq!(frames.iter().map(|f| f.index).collect::<Vec<_>>(), integers(&row["picks"]), "{row}");
     }
 }
@@ -151,19 +155,17 @@ fn windows_without_frames_are_errors_with_the_numbers() {
     let c = processor(Convention::Original);
     let source = video((0..50).map(|i| Time::new(i, 10)).collect(), 5.0);
     let cut = |start, end| PlanOptions { start: Some(start), end: Some(end), ..PlanOptions::default() };
-    let error = sampling::frames(&c, &source, &cut(7.0, 9.0)).unwrap_err().to_string();
+    let error = frame_sampling::frames(&c, &source, &cut(7.0, 9.0)).unwrap_err().to_string();
     assert_eq!(error, "no frame between 7 s and 9 s; the video's frames run from 0 s to 4.9 s");
-    assert!(sampling::frames(&c, &source, &cut(3.0, 3.0)).is_err());
+    assert!(frame_sampling::frames(&c, &source, &cut(3.0, 3.0)).is_err());
     let stuck = PlanOptions { fps: Some(0.0), ..PlanOptions::default() };
-    assert!(sampling::frames(&c, &source, &stuck).is_err());
+    assert!(frame_sampling::frames(&c, &source, &stuck).is_err());
 }
 
-/// Part C of the model sheet: pictures (width, height, merge) and 10 s clips at 30 frames a second.
+/// Part C of the model sheet: pictures (width, height, merge) and 10 s clips at 30 frames per second.
 #[test]
 fn worked_numbers_of_pictures_and_clips() {
     let mut c = processor(Convention::Original);
-    let picture =
-        |width, height| Source { kind: MediaKind::Image, width, height, times: vec![Time::new(0, 1)], end: 0.0 };
     let rows = [
         (640, 480, 1, (644, 476), (34, 46), 1564),
         (640, 480, 2, (644, 476), (34, 46), 391),
@@ -177,12 +179,13 @@ fn worked_numbers_of_pictures_and_clips() {
         (20, 4000, 1, (14, 4004), (286, 1), 286),
     ];
     for (width, height, merge, resized, grid, tokens) in rows {
-        let options = PlanOptions { image_merge: Some(merge), ..PlanOptions::default() };
-        let plan = processor::plan(&c, 14, &[picture(width, height)], &options).unwrap();
-        let item = &plan.items[0];
-        assert_eq!((item.resized, item.grid, item.tokens()), (resized, grid, tokens), "{width}x{height} merge {merge}");
+        let settings = Settings::default().with("merge", merge);
+        let options = PlanOptions { settings, ..PlanOptions::default() };
+        let plan = &planning::plan(&c, 14, &[], &[picture(width, height)], &options).unwrap()[0];
+        let (view, got) = (&plan.views[0], planning::tokens_per_frame(plan));
+        assert_eq!((view.resized, view.grid, got), (resized, grid, tokens), "{width}x{height} merge {merge}");
     }
-    let clip = |frames: usize| Source {
+    let clip = |frames: usize| MediaMetadata {
         width: 1280,
         height: 720,
         ..video((0..30 * frames).map(|i| Time::new(i as i64, 30)).collect(), frames as f64)
@@ -199,14 +202,41 @@ fn worked_numbers_of_pictures_and_clips() {
     c.max_frames = 180;
     for (frames, max, resized, grid, per_frame, total) in rows {
         let options = PlanOptions { max_visual_tokens: Some(max), ..PlanOptions::default() };
-        let plan = processor::plan(&c, 14, &[clip(frames)], &options).unwrap();
-        let item = &plan.items[0];
-        assert_eq!((item.resized, item.grid, item.tokens_per_frame), (resized, grid, per_frame), "{frames} frames");
-        assert_eq!(item.tokens(), total);
+        let plan = &planning::plan(&c, 14, &[], &[clip(frames)], &options).unwrap()[0];
+        let (view, got) = (&plan.views[0], planning::tokens_per_frame(plan));
+        assert_eq!((view.resized, view.grid, got), (resized, grid, per_frame), "{frames} frames");
+        assert_eq!(plan.frames.len() * got, total);
     }
     for (frames, sizes, tokens) in [(10, [(1288, 728), (644, 476)], 13_524), (180, [(336, 196), (168, 126)], 15_228)] {
-        let plan = processor::plan(&c, 14, &[clip(frames), picture(640, 480)], &PlanOptions::default()).unwrap();
-        assert_eq!([plan.items[0].resized, plan.items[1].resized], sizes);
-        assert_eq!(plan.items.iter().map(ItemPlan::tokens).sum::<usize>(), tokens);
+        let media = [clip(frames), picture(640, 480)];
+        let plans = planning::plan(&c, 14, &[], &media, &PlanOptions::default()).unwrap();
+        assert_eq!([plans[0].views[0].resized, plans[1].views[0].resized], sizes);
+        let all: usize = plans.iter().map(|plan| plan.frames.len() * planning::tokens_per_frame(plan)).sum();
+        assert_eq!(all, tokens);
+    }
+}
+
+/// A budget is that of the whole conversation, in both conventions.
+#[test]
+fn a_budget_of_visual_tokens_is_shared_by_all_media() {
+    let tokens = |plans: &[MediaPlan]| -> usize {
+        plans.iter().map(|plan| plan.frames.len() * planning::tokens_per_frame(plan)).sum()
+    };
+    for convention in [Convention::Original, Convention::Transformers] {
+        let c = processor(convention);
+        let media = [picture(640, 480), picture(1280, 720), picture(64, 64)];
+        let options = |budget| PlanOptions { max_visual_tokens: Some(budget), ..PlanOptions::default() };
+        let plan = |earlier: &[MediaPlan], budget| planning::plan(&c, 14, earlier, &media, &options(budget));
+        for budget in [100, 400, 1000] {
+            let plans = plan(&[], budget).unwrap();
+            assert!(tokens(&plans) <= budget, "{convention:?}: {} of {budget}", tokens(&plans));
+            assert!(tokens(&plans) > budget / 2, "{convention:?}: {} of {budget}", tokens(&plans));
+            let more = plan(&plans, 2 * budget).unwrap();
+            assert!(tokens(&plans) + tokens(&more) <= 2 * budget, "{convention:?}: earlier turns count");
+            let error = plan(&plans, tokens(&plans)).unwrap_err().to_string();
+            assert!(error.contains("earlier media take"), "{error}");
+            let error = plan(&[], 2).unwrap_err().to_string();
+            assert!(error.contains("a budget of 2 visual tokens") && error.contains("at least"), "{error}");
+        }
     }
 }

@@ -1,12 +1,10 @@
 //! The language part from a GGUF file: a converted folder is, byte for byte, the one that the same values in a
 //! safetensors file give.
 
+use super::*;
+use crate::loading;
 use candle_core::quantized::gguf_file::{self, Value};
 use candle_core::quantized::{GgmlDType, QTensor};
-use zoetrope_kernels::packed::Kind;
-
-use super::*;
-use crate::families;
 
 type Tensors = HashMap<String, Tensor>;
 
@@ -26,17 +24,21 @@ struct Language {
 fn language(kind: GgmlDType) -> Language {
     let mut all = Language { stored: Vec::new(), values: HashMap::new() };
     for (name, tensor) in toy_tensors() {
-        let Some(twin) = (names::GGUF.twin)(&name) else { continue };
+        let theirs = match (names::tables()[3].origin)(&name) {
+            Some(Origin::FirstOf(all)) => all[0].tensors()[0].to_string(),
+            Some(origin) => origin.tensors()[0].to_string(),
+            None => continue,
+        };
         let other = ((tensor.sin().unwrap() * 0.7).unwrap() + 0.01).unwrap();
         let kind = if tensor.rank() == 1 { GgmlDType::F32 } else { kind };
-        all.put(&twin.name, &name, &other, kind);
+        all.put(&theirs, &name, &other, kind);
     }
     all
 }
 
 impl Language {
     fn put(&mut self, theirs: &str, ours: &str, values: &Tensor, kind: GgmlDType) {
-        // A narrowed tensor would be quantised with all that lies behind it.
+        // A narrowed tensor would be quantized with all that lies behind it.
         let stored = QTensor::quantize(&values.force_contiguous().unwrap(), kind).unwrap();
         self.values.insert(ours.to_string(), stored.dequantize(&Device::Cpu).unwrap());
         self.stored.retain(|(name, _)| name != theirs);
@@ -70,14 +72,14 @@ fn folder(tensors: &Tensors, tied: bool) -> tempfile::TempDir {
 }
 
 /// The weights that converting gives.
-fn converted(folder: &Path, kind: Kind, language: Option<&Language>) -> Vec<u8> {
+fn converted(folder: &Path, kind: WeightType, language: Option<&Language>) -> Vec<u8> {
     let out = tempfile::tempdir().unwrap();
     let file = out.path().join("language.gguf");
     if let Some(language) = language {
         language.write(&file, "qwen2");
     }
-    families::convert(folder, out.path(), kind, language.map(|_| file.as_path())).unwrap();
-    VideoLlama3::open(out.path(), Precision::Auto, &Device::Cpu).unwrap();
+    loading::convert(&Checkpoint::from(folder), out.path(), kind, language.map(|_| file.as_path())).unwrap();
+    open_as(&Checkpoint::from(out.path()), LoadOptions::cpu(Precision::Auto)).unwrap();
     std::fs::read(out.path().join("model.safetensors")).unwrap()
 }
 
@@ -86,7 +88,8 @@ fn refused(language: &Language, architecture: &str, damage: impl Fn(&Path)) -> S
     let (file, out) = (out.path().join("language.gguf"), out.path().join("out"));
     language.write(&file, architecture);
     damage(&file);
-    let text = families::convert(&model, &out, Kind::Int8, Some(&file)).err().unwrap().to_string();
+    let text =
+        loading::convert(&Checkpoint::Folder(model), &out, WeightType::Int8, Some(&file)).err().unwrap().to_string();
     assert!(text.contains("language.gguf") && !out.exists(), "{text}");
     text
 }
@@ -98,7 +101,7 @@ fn a_language_part_from_gguf_is_as_if_the_model_had_its_values() {
         let language = language(stored);
         let mut tensors = toy_tensors();
         tensors.extend(language.values.clone());
-        for kind in [Kind::Bf16, Kind::Int8, Kind::Int4] {
+        for kind in [WeightType::Bf16, WeightType::Int8, WeightType::Int4] {
             let want = converted(folder(&tensors, false).path(), kind, None);
             let ours = converted(&golden().join("toy-hf"), kind, Some(&language));
             assert!(ours == want, "{stored:?} as {kind:?}");
@@ -113,7 +116,7 @@ fn words_that_the_file_lacks_are_the_models_and_others_are_cut() {
     let mut more = language(GgmlDType::F32);
     let mut tensors = toy.clone();
     tensors.extend(fewer.values.clone());
-    let want_more = converted(folder(&tensors, false).path(), Kind::Int8, None);
+    let want_more = converted(folder(&tensors, false).path(), WeightType::Int8, None);
     for (theirs, ours) in [("token_embd.weight", EMBEDDING), ("output.weight", "lm_head.weight")] {
         let values = fewer.values[ours].clone();
         let (first, rest) = (values.narrow(0, 0, 298).unwrap(), toy[ours].narrow(0, 298, 6).unwrap());
@@ -121,9 +124,9 @@ fn words_that_the_file_lacks_are_the_models_and_others_are_cut() {
         fewer.put(theirs, ours, &first, GgmlDType::F32);
         more.put(theirs, ours, &Tensor::cat(&[&values, &rest], 0).unwrap(), GgmlDType::F32);
     }
-    let want = converted(folder(&tensors, false).path(), Kind::Int8, None);
-    assert!(converted(&golden().join("toy-hf"), Kind::Int8, Some(&fewer)) == want);
-    assert!(converted(&golden().join("toy-hf"), Kind::Int8, Some(&more)) == want_more);
+    let want = converted(folder(&tensors, false).path(), WeightType::Int8, None);
+    assert!(converted(&golden().join("toy-hf"), WeightType::Int8, Some(&fewer)) == want);
+    assert!(converted(&golden().join("toy-hf"), WeightType::Int8, Some(&more)) == want_more);
 }
 
 #[test]
@@ -135,18 +138,18 @@ fn either_of_the_two_may_be_tied() {
     let whole = tensors.clone();
     language.drop("output.weight");
     tensors.insert("lm_head.weight".to_string(), tensors[EMBEDDING].clone());
-    let want = converted(folder(&tensors, false).path(), Kind::Int8, None);
-    assert!(converted(&golden().join("toy-hf"), Kind::Int8, Some(&language)) == want);
+    let want = converted(folder(&tensors, false).path(), WeightType::Int8, None);
+    assert!(converted(&golden().join("toy-hf"), WeightType::Int8, Some(&language)) == want);
     // Both.
     tensors.remove("lm_head.weight");
     let mut own = toy_tensors();
     own.remove("lm_head.weight");
     let (own, tied) = (folder(&own, true), folder(&tensors, true));
-    assert!(converted(own.path(), Kind::Int8, Some(&language)) == converted(tied.path(), Kind::Int8, None));
+    assert!(converted(own.path(), WeightType::Int8, Some(&language)) == converted(tied.path(), WeightType::Int8, None));
     // The model alone: the file's matrix is used, and rows that it lacks are words of the model.
     let language = self::language(GgmlDType::Q8_0);
-    let want = converted(folder(&whole, true).path(), Kind::Int8, None);
-    assert!(converted(own.path(), Kind::Int8, Some(&language)) == want);
+    let want = converted(folder(&whole, true).path(), WeightType::Int8, None);
+    assert!(converted(own.path(), WeightType::Int8, Some(&language)) == want);
     let mut language = self::language(GgmlDType::F32);
     let mut tensors = toy_tensors();
     tensors.extend(language.values.clone());
@@ -154,8 +157,8 @@ fn either_of_the_two_may_be_tied() {
     let rest = toy_tensors()[EMBEDDING].narrow(0, 300, 4).unwrap();
     tensors.insert("lm_head.weight".to_string(), Tensor::cat(&[&first, &rest], 0).unwrap());
     language.put("output.weight", "lm_head.weight", &first, GgmlDType::F32);
-    let want = converted(folder(&tensors, true).path(), Kind::Int8, None);
-    assert!(converted(own.path(), Kind::Int8, Some(&language)) == want);
+    let want = converted(folder(&tensors, true).path(), WeightType::Int8, None);
+    assert!(converted(own.path(), WeightType::Int8, Some(&language)) == want);
 }
 
 #[test]
@@ -163,11 +166,10 @@ fn a_stored_output_matrix_of_a_tied_model_is_used_after_converting_too() {
     let mut tensors = toy_tensors();
     tensors.insert("lm_head.weight".to_string(), (&tensors["lm_head.weight"] * 0.5).unwrap());
     let (model, out) = (folder(&tensors, true), tempfile::tempdir().unwrap());
-    families::convert(model.path(), out.path(), Kind::F32, None).unwrap();
+    loading::convert(&Checkpoint::from(model.path()), out.path(), WeightType::F32, None).unwrap();
     let logits = |folder: &Path| {
-        let model = VideoLlama3::open(folder, Precision::Packed(Kind::F32), &Device::Cpu).unwrap();
-        let x = model.language.embed(&[5, 6]).unwrap();
-        numbers(&model.step(&x, &mut Memory::Packed(&[2]), &[1]).unwrap())
+        let model = open_as(&Checkpoint::from(folder), LoadOptions::cpu(Precision::Packed(WeightType::F32))).unwrap();
+        numbers(&logits_of(&model, &model.embed_tokens(&[5, 6]).unwrap(), &[1]))
     };
     assert_eq!(logits(model.path()), logits(out.path()));
 }

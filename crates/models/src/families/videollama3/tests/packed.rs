@@ -1,15 +1,13 @@
 //! Packed weights: near f32, the same from a converted folder as from memory, and gradients through them.
 
-use zoetrope_kernels::packed::Kind;
+use crate::loading;
 
 use super::*;
-use crate::families;
 
 /// Logits of every row of a golden case.
 fn logits(model: &VideoLlama3, case: &str) -> Tensor {
     let run = run(model, &json("goldens.json")["cases"][case]);
-    let t = run.prompt.ids.len();
-    model.step(&run.embedded, &mut Memory::Packed(&[t]), &(0..t).collect::<Vec<_>>()).unwrap()
+    logits_of(model, &run.embedded, &(0..run.prompt.tokens.len()).collect::<Vec<_>>())
 }
 
 /// Size of the difference as a share of the size of `want`.
@@ -18,8 +16,8 @@ fn apart(ours: &Tensor, want: &Tensor) -> f64 {
     size(numbers(&(ours - want).unwrap())) / size(numbers(want))
 }
 
-fn packed(kind: Kind) -> VideoLlama3 {
-    VideoLlama3::open(&golden().join("toy-hf"), Precision::Packed(kind), &Device::Cpu).unwrap()
+fn packed(weight_type: WeightType) -> VideoLlama3 {
+    open_as(&checkpoint("toy-hf"), LoadOptions::cpu(Precision::Packed(weight_type))).unwrap()
 }
 
 /// A product's relative error is about 2^-9 in bf16, 1/127 of a few standard deviations in int8 and ten times that in
@@ -28,7 +26,9 @@ fn packed(kind: Kind) -> VideoLlama3 {
 fn every_packing_gives_logits_near_those_of_f32() {
     for case in CASES {
         let want = logits(&toy(), case);
-        for (kind, bound) in [(Kind::F32, 1e-5), (Kind::Bf16, 0.02), (Kind::Int8, 0.06), (Kind::Int4, 0.6)] {
+        for (kind, bound) in
+            [(WeightType::F32, 1e-5), (WeightType::Bf16, 0.02), (WeightType::Int8, 0.06), (WeightType::Int4, 0.6)]
+        {
             let off = apart(&logits(&packed(kind), case), &want);
             assert!(off < bound, "{case} {kind:?}: {off}");
         }
@@ -37,24 +37,31 @@ fn every_packing_gives_logits_near_those_of_f32() {
 
 #[test]
 fn a_converted_folder_is_complete_and_answers_as_the_model_that_was_packed_in_memory() {
-    for kind in [Kind::Bf16, Kind::Int8, Kind::Int4] {
+    for kind in [WeightType::Bf16, WeightType::Int8, WeightType::Int4] {
         let folder = tempfile::tempdir().unwrap();
-        families::convert(&golden().join("toy-hf"), folder.path(), kind, None).unwrap();
-        let converted = VideoLlama3::open(folder.path(), Precision::Auto, &Device::Cpu).unwrap();
-        assert_eq!(converted.info().weights, format!("{kind:?}").to_lowercase());
-        assert_eq!(converted.info().parameters, toy().info().parameters);
+        loading::convert(&checkpoint("toy-hf"), folder.path(), kind, None).unwrap();
+        let out = Checkpoint::from(folder.path());
+        let converted = open_as(&out, LoadOptions::cpu(Precision::Auto)).unwrap();
+        assert_eq!(converted.weights.held_as().name(), format!("{kind:?}").to_lowercase());
+        let values = |model: &VideoLlama3| {
+            model.weights.parameters().iter().map(|(name, p)| (name.clone(), p.values)).collect::<Vec<_>>()
+        };
+        assert_eq!(values(&converted), values(&packed(kind)));
         assert_eq!(numbers(&logits(&converted, "mixed")), numbers(&logits(&packed(kind), "mixed")), "{kind:?}");
-        let text = families::convert(&golden().join("toy-hf"), folder.path(), kind, None).err().unwrap().to_string();
+        let text = loading::convert(&checkpoint("toy-hf"), folder.path(), kind, None).err().unwrap().to_string();
         assert!(text.contains("exists already"), "{text}");
-        let text = VideoLlama3::open(folder.path(), DType::F32, &Device::Cpu).err().unwrap().to_string();
+        let text = open_as(&out, LoadOptions::cpu(DType::F64)).err().unwrap().to_string();
         assert!(text.contains(&format!("as {kind:?} only")), "{text}");
+        for small in ["config.json", "tokenizer.json", "chat_template.jinja", "processor_config.json"] {
+            assert!(folder.path().join(small).is_file(), "{small}");
+        }
     }
 }
 
 #[test]
 fn a_small_model_is_f32_unless_it_was_converted() {
-    let model = VideoLlama3::open(&golden().join("toy-hf"), Precision::Auto, &Device::Cpu).unwrap();
-    assert_eq!(model.info().weights, "f32");
+    let model = open_as(&checkpoint("toy-hf"), LoadOptions::cpu(Precision::Auto)).unwrap();
+    assert_eq!(model.weights.held_as().name(), "f32");
 }
 
 /// The gradient to the rows that go in, through all packed layers, is near that through the float ones.
@@ -64,12 +71,11 @@ fn gradients_pass_through_packed_layers() {
     let slope = |model: &VideoLlama3| {
         let x = candle_core::Var::from_tensor(&run(&float, case).embedded).unwrap();
         let t = x.dim(0).unwrap();
-        let loss =
-            model.step(x.as_tensor(), &mut Memory::Packed(&[t]), &[t - 1]).unwrap().sqr().unwrap().sum_all().unwrap();
+        let loss = logits_of(model, x.as_tensor(), &[t - 1]).sqr().unwrap().sum_all().unwrap();
         loss.backward().unwrap().get(&x).unwrap().clone()
     };
     let want = slope(&float);
-    for (kind, bound) in [(Kind::F32, 1e-4), (Kind::Bf16, 0.05), (Kind::Int8, 0.15)] {
+    for (kind, bound) in [(WeightType::F32, 1e-4), (WeightType::Bf16, 0.05), (WeightType::Int8, 0.15)] {
         let off = apart(&slope(&packed(kind)), &want);
         assert!(off < bound, "{kind:?}: {off}");
     }

@@ -1,0 +1,208 @@
+//! Arguments of the commands.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::model::{ModelArgs, PackedDtype};
+use super::numbers::positive;
+use super::request::{AnswerArgs, MediaArgs};
+
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:\n  zoetrope ask clip.mp4 \"What happens?\"\n  \
+    zoetrope ask before.png after.png \"What changed?\"\n  \
+    zoetrope ask talk.mkv slide.jpg \"When is this slide shown?\" --start 60 --end 300 --json")]
+pub(crate) struct AskArgs {
+    /// Pictures and videos, then the question in quotes (`-` reads it from standard input)
+    #[arg(required = true, value_name = "MEDIA... QUESTION", num_args = 1..)]
+    pub(crate) words: Vec<String>,
+    #[command(flatten)]
+    pub(crate) model: ModelArgs,
+    #[command(flatten)]
+    pub(crate) media: MediaArgs,
+    #[command(flatten)]
+    pub(crate) answer: AnswerArgs,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ChatArgs {
+    /// Pictures and videos to begin with
+    #[arg(value_name = "MEDIA")]
+    pub(crate) files: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) model: ModelArgs,
+    #[command(flatten)]
+    pub(crate) media: MediaArgs,
+    #[command(flatten)]
+    pub(crate) answer: AnswerArgs,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct PlanArgs {
+    /// Pictures and videos
+    #[arg(value_name = "MEDIA", required_unless_present = "size")]
+    pub(crate) files: Vec<PathBuf>,
+    /// Plan for a size without a file: 640x480 is a picture, 1280x720:300@30 a video of 300 frames at 30 a second
+    #[arg(long, value_name = "WxH[:FRAMES@RATE]")]
+    pub(crate) size: Vec<String>,
+    /// The question that would be asked
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    pub(crate) question: String,
+    /// Instructions that would be given
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) system: Option<String>,
+    /// Tokens of the answer that memory is counted for
+    #[arg(long, value_name = "N", default_value_t = 1024)]
+    pub(crate) max_new_tokens: usize,
+    /// Decode the frames to count the visual tokens that survive pruning
+    #[arg(long, conflicts_with = "size")]
+    pub(crate) prune_now: bool,
+    #[command(flatten)]
+    pub(crate) model: ModelArgs,
+    #[command(flatten)]
+    pub(crate) media: MediaArgs,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct FramesArgs {
+    /// Pictures and videos
+    #[arg(value_name = "MEDIA", required = true)]
+    pub(crate) files: Vec<PathBuf>,
+    /// Folder to write to; made when it is not there
+    #[arg(long, short, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+    #[command(flatten)]
+    pub(crate) model: ModelArgs,
+    #[command(flatten)]
+    pub(crate) media: MediaArgs,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct InfoArgs {
+    /// A model folder or a name on the hub [default: the embedded model]
+    #[arg(value_name = "FOLDER|NAME")]
+    pub(crate) model: Option<String>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct PullArgs {
+    /// Name on the hub, such as DAMO-NLP-SG/VideoLLaMA3-2B
+    pub(crate) name: String,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct DumpArgs {
+    /// Pictures and videos, then the question in quotes (`-` reads it from standard input)
+    #[arg(required = true, value_name = "MEDIA... QUESTION", num_args = 1..)]
+    pub(crate) words: Vec<String>,
+    /// The safetensors file to write
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) out: PathBuf,
+    /// Greedy steps
+    #[arg(long, value_name = "N", default_value_t = 8)]
+    pub(crate) max_new_tokens: usize,
+    /// Instructions for the model before the question
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) system: Option<String>,
+    #[command(flatten)]
+    pub(crate) model: ModelArgs,
+    #[command(flatten)]
+    pub(crate) media: MediaArgs,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct TrainArgs {
+    /// The recipe (JSON)
+    pub(crate) recipe: PathBuf,
+    /// Folder of the model to train: its configuration, tokenizer and weights
+    #[arg(long, short, value_name = "FOLDER")]
+    pub(crate) model: PathBuf,
+    /// Folder of the checkpoint; training goes on from the one that is there
+    #[arg(long, short, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+    /// Start a new run from random weights instead of the model's
+    #[arg(long)]
+    pub(crate) from_scratch: bool,
+    /// Stop after this many steps of the run
+    #[arg(long, value_name = "N")]
+    pub(crate) until: Option<usize>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ConvertArgs {
+    /// A model folder or a name on the Hugging Face hub
+    #[arg(value_name = "FOLDER|NAME")]
+    pub(crate) model: String,
+    /// Folder to write to; made when it is not there
+    #[arg(value_name = "OUT")]
+    pub(crate) out: PathBuf,
+    /// What matrices are packed as
+    #[arg(long, value_enum, default_value = "int8")]
+    pub(crate) dtype: PackedDtype,
+    /// A GGUF file to take the language part's weights from; everything else stays the model's
+    #[arg(long, value_name = "FILE")]
+    pub(crate) language: Option<PathBuf>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct EvalArgs {
+    /// Questions
+    #[arg(long, value_name = "N", default_value_t = 480, value_parser = positive)]
+    pub(crate) items: usize,
+    /// Seed of the set
+    #[arg(long, value_name = "N", default_value_t = 7)]
+    pub(crate) seed: u64,
+    /// How hard: one_object, pictures, easy_clips, clips or full
+    #[arg(long, alias = "drawn", value_name = "NAME", default_value = "full")]
+    pub(crate) difficulty: String,
+    /// Kinds of questions, with commas between [default: all of them]
+    #[arg(long, value_name = "KINDS", value_delimiter = ',')]
+    pub(crate) kinds: Vec<String>,
+    #[command(flatten)]
+    pub(crate) model: ModelArgs,
+    #[command(flatten)]
+    pub(crate) media: MediaArgs,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct BenchArgs {
+    #[command(flatten)]
+    pub(crate) model: ModelArgs,
+    /// A clip to decode, too
+    #[arg(value_name = "CLIP")]
+    pub(crate) clip: Option<PathBuf>,
+    /// Random weights of the model's shape: measures a folder that has no weights (f32 unless --dtype says more)
+    #[arg(long)]
+    pub(crate) random_weights: bool,
+    /// Frames to encode
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = positive)]
+    pub(crate) frames: usize,
+    /// Width and height of the frames that are encoded
+    #[arg(long, value_name = "PIXELS", default_value_t = 448, value_parser = positive)]
+    pub(crate) side: usize,
+    /// Tokens of the prompt
+    #[arg(long, value_name = "N", default_value_t = 1024, value_parser = positive)]
+    pub(crate) prompt: usize,
+    /// Tokens of the answer
+    #[arg(long, value_name = "N", default_value_t = 32, value_parser = positive)]
+    pub(crate) answer: usize,
+    /// Also compare this many answers written together with as many written one after the other
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = positive)]
+    pub(crate) sequences: usize,
+    /// Repetitions; the median counts
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = positive)]
+    pub(crate) repeats: usize,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct SynthArgs {
+    /// Folder to write to; made when it is not there
+    #[arg(long, short, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+    /// Scenes
+    #[arg(long, value_name = "N", default_value_t = 12, value_parser = positive)]
+    pub(crate) items: usize,
+    /// Seed of the set
+    #[arg(long, value_name = "N", default_value_t = 7)]
+    pub(crate) seed: u64,
+}

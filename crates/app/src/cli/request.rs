@@ -1,0 +1,63 @@
+//! Options of a request: which frames, and how the answer is made.
+
+use clap::Args;
+
+use super::numbers::{finite, not_negative, positive, positive_number, share};
+
+/// Which frames, at which size.
+#[derive(Args, Debug, Default)]
+pub(crate) struct MediaArgs {
+    /// Frames a second to look at [default: what the model was trained with]
+    #[arg(long, value_name = "RATE", value_parser = positive_number, help_heading = "Media")]
+    pub(crate) fps: Option<f64>,
+    /// Most frames of a video
+    #[arg(long, value_name = "N", value_parser = positive, help_heading = "Media")]
+    pub(crate) max_frames: Option<usize>,
+    /// Most visual tokens of all media; pictures shrink to fit
+    #[arg(long, value_name = "N", value_parser = positive, help_heading = "Media")]
+    pub(crate) max_visual_tokens: Option<usize>,
+    /// Look at videos from this second on
+    #[arg(long, value_name = "SECONDS", value_parser = finite, allow_hyphen_values = true, help_heading = "Media")]
+    pub(crate) start: Option<f64>,
+    /// Look at videos up to this second
+    #[arg(long, value_name = "SECONDS", value_parser = finite, allow_hyphen_values = true, help_heading = "Media")]
+    pub(crate) end: Option<f64>,
+    /// A setting of the model's family, such as merge=2 (see `info`; may be given several times)
+    #[arg(long, value_name = "NAME=VALUE", help_heading = "Media")]
+    pub(crate) set: Vec<String>,
+    /// `--set merge=N`, as version 0.1 had it
+    #[arg(long, value_name = "N", value_parser = positive, hide = true)]
+    pub(crate) image_merge: Option<usize>,
+    /// `--set prune=false`, as version 0.1 had it
+    #[arg(long, hide = true)]
+    pub(crate) no_prune: bool,
+}
+
+/// How answers are written. Without any of the sampling options the answer is greedy: the likeliest token each time.
+#[derive(Args, Debug)]
+pub(crate) struct AnswerArgs {
+    /// Most tokens of an answer
+    #[arg(long, value_name = "N", default_value_t = 1024, help_heading = "Answer")]
+    pub(crate) max_new_tokens: usize,
+    /// Sample with this temperature [default: 0, which is greedy: the likeliest token each time]
+    #[arg(long, value_name = "T", value_parser = not_negative, help_heading = "Answer")]
+    pub(crate) temperature: Option<f64>,
+    /// Sample from the likeliest tokens that together have this probability (temperature 1 unless given)
+    #[arg(long, value_name = "P", value_parser = share, help_heading = "Answer")]
+    pub(crate) top_p: Option<f64>,
+    /// Sample from this many likeliest tokens (temperature 1 unless given)
+    #[arg(long, value_name = "K", value_parser = positive, help_heading = "Answer")]
+    pub(crate) top_k: Option<usize>,
+    /// Make tokens that were there before less likely; 1 changes nothing
+    #[arg(long, value_name = "X", value_parser = positive_number, default_value_t = 1.0, help_heading = "Answer")]
+    pub(crate) repetition_penalty: f64,
+    /// Seed of the sampling: the same seed gives the same answer
+    #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Answer")]
+    pub(crate) seed: u64,
+    /// End the answer before this text (may be given several times)
+    #[arg(long, value_name = "TEXT", help_heading = "Answer")]
+    pub(crate) stop: Vec<String>,
+    /// Instructions for the model before the conversation
+    #[arg(long, value_name = "TEXT", help_heading = "Answer")]
+    pub(crate) system: Option<String>,
+}

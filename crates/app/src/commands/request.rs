@@ -1,0 +1,80 @@
+//! From the command line's options to the engine's.
+
+use zoetrope_engine::{Limits, Options, Sampling};
+use zoetrope_models::contract::media_plan::PlanOptions;
+use zoetrope_models::contract::settings::Settings;
+use zoetrope_models::error::ModelError;
+
+use crate::cli::{AnswerArgs, Common, MediaArgs};
+use crate::failure::Failure;
+use crate::interrupt::Interrupt;
+
+/// What the media options say.
+pub(super) fn plan_options(args: &MediaArgs) -> Result<PlanOptions, Failure> {
+    if let (Some(start), Some(end)) = (args.start, args.end)
+        && start >= end
+    {
+        return Err(Failure::usage(
+            format!("--start {start} is not before --end {end}"),
+            "both are seconds of the clip",
+        ));
+    }
+    Ok(PlanOptions {
+        fps: args.fps,
+        max_frames: args.max_frames,
+        max_visual_tokens: args.max_visual_tokens,
+        start: args.start,
+        end: args.end,
+        settings: settings(args)?,
+    })
+}
+
+/// The settings of the model's family.
+fn settings(args: &MediaArgs) -> Result<Settings, Failure> {
+    let mut settings = Settings::default();
+    for text in &args.set {
+        let usage = |error: ModelError| Failure::usage(error.to_string(), "for example --set merge=2");
+        settings.parse(text).map_err(usage)?;
+    }
+    if let Some(merge) = args.image_merge {
+        settings.set("merge", merge);
+    }
+    if args.no_prune {
+        settings.set("prune", false);
+    }
+    Ok(settings)
+}
+
+/// What the answer options say. Sampling is greedy unless the user asks for chance.
+pub(super) fn sampling(args: &AnswerArgs) -> Sampling {
+    let asks_for_chance = args.top_p.is_some() || args.top_k.is_some();
+    Sampling {
+        temperature: args.temperature.unwrap_or(if asks_for_chance { 1.0 } else { 0.0 }),
+        top_k: args.top_k,
+        top_p: args.top_p,
+        repetition_penalty: args.repetition_penalty,
+        seed: args.seed,
+        ..Sampling::default()
+    }
+}
+
+/// Engine options of a question.
+pub(super) fn options(media: &MediaArgs, answer: &AnswerArgs, interrupt: &Interrupt) -> Result<Options, Failure> {
+    Ok(Options {
+        plan: plan_options(media)?,
+        sampling: sampling(answer),
+        max_new_tokens: answer.max_new_tokens,
+        stop_texts: answer.stop.clone(),
+        cancel: interrupt.flag(),
+        ..Options::default()
+    })
+}
+
+/// The default limits with the user's number of threads.
+pub(super) fn limits(common: &Common) -> Limits {
+    let mut limits = Limits::default();
+    if let Some(threads) = common.threads {
+        limits.files.threads = threads;
+    }
+    limits
+}

@@ -1,0 +1,117 @@
+//! A model family is one folder and one line of `families/mod.rs`; nothing else names it.
+
+use std::collections::BTreeSet;
+
+use crate::finding::Finding;
+use crate::source::Source;
+use crate::workspace::{File, Workspace};
+
+const FAMILIES: &str = "crates/models/src/families/";
+/// What every family folder holds, so that whoever knows one knows all.
+const FAMILY_FILES: [&str; 10] = [
+    "config.rs",
+    "vision.rs",
+    "projector.rs",
+    "language.rs",
+    "prompt.rs",
+    "processor.rs",
+    "names.rs",
+    "mod.rs",
+    "tests.rs",
+    "README.md",
+];
+/// Most lines of `families/mod.rs` that name one family: its `mod` line and its row of the table.
+const LINES: usize = 2;
+/// Families and their parts, in lower case without `_` and `-`.
+const NAMES: [&str; 7] = ["videollama", "llava", "onevision", "llamavid", "cogvlm", "videochat2", "siglip"];
+/// Who may name them, besides tests and documents: the families, and programs that run other projects' models.
+const MAY_NAME: [&str; 3] = [FAMILIES, "bench/peers/", "reference/"];
+
+pub(crate) fn check(workspace: &Workspace) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    folders(workspace, &mut findings);
+    for (file, source) in workspace.shipped() {
+        if !MAY_NAME.iter().any(|own| file.path.starts_with(own)) {
+            findings.extend(Finding::places("family-name", &file.path, &named(source)));
+        }
+    }
+    findings
+}
+
+fn folders(workspace: &Workspace, findings: &mut Vec<Finding>) {
+    let inside: Vec<&str> = workspace.files.iter().filter_map(|file| file.path.strip_prefix(FAMILIES)).collect();
+    let families: BTreeSet<&str> = inside.iter().filter_map(|path| path.split_once('/')).map(|pair| pair.0).collect();
+    let door = workspace.file(&format!("{FAMILIES}mod.rs"));
+    for family in families {
+        for wanted in FAMILY_FILES {
+            let folder = wanted.strip_suffix(".rs").map(|stem| format!("{family}/{stem}/mod.rs"));
+            let file = format!("{family}/{wanted}");
+            if !inside.iter().any(|path| *path == file || Some(*path) == folder.as_deref()) {
+                findings.push(Finding::new("family-files", &format!("{FAMILIES}{family}"), 1, format!("no {wanted}")));
+            }
+        }
+        findings.extend(door.and_then(|door| lines(door, family)));
+    }
+}
+
+fn lines(door: &File, family: &str) -> Option<Finding> {
+    let lines = door.source.as_ref()?.lines_without_tests();
+    let named = lines.iter().filter(|(_, line)| line.contains(family)).count();
+    let text = format!("{named} lines name {family}, at most {LINES}: its `mod` line and a row of the table");
+    (named > LINES).then(|| Finding::new("family-lines", &door.path, named, text))
+}
+
+/// Code, literals and comments, but not tests. A checkpoint's name on the hub (`org/name`) may stand in a hint.
+fn named(source: &Source) -> Vec<String> {
+    let mut found = Vec::new();
+    let all = plain(&source.all);
+    if !NAMES.iter().any(|family| all.contains(family)) {
+        return found;
+    }
+    for (number, line) in source.lines_without_tests() {
+        let line = plain(line);
+        let named = |family: &&&str| line.match_indices(**family).any(|(at, _)| !line[..at].ends_with('/'));
+        if let Some(family) = NAMES.iter().find(named) {
+            found.push(format!("line {number}: {family}"));
+        }
+    }
+    found
+}
+
+fn plain(text: &str) -> String {
+    let bytes = text.bytes().filter(|byte| !matches!(byte, b'_' | b'-')).map(|byte| byte.to_ascii_lowercase());
+    String::from_utf8(bytes.collect()).unwrap_or_default()
+}
+
+#[cfg(test)]
+fn rules(path: &str, text: &str) -> Vec<&'static str> {
+    check(&Workspace::of(&[(path, text)])).iter().map(|finding| finding.rule).collect()
+}
+
+#[test]
+fn names_of_families_are_found_outside_their_folder() {
+    for text in [
+        "const NAME: &str = \"Video_LLaMA3\";",
+        "use zoetrope_models::families::llava_onevision::Config;",
+        "/// The template of VideoLLaMA3.\nfn f() {}",
+    ] {
+        assert_eq!(rules("crates/text/src/a.rs", text), ["family-name"], "{text}");
+        assert!(rules("crates/text/tests/a.rs", text).is_empty());
+    }
+    let hint = "const HINT: &str = \"such as DAMO-NLP-SG/VideoLLaMA3-2B\";";
+    assert!(rules("crates/app/src/a.rs", hint).is_empty());
+}
+
+#[test]
+fn a_family_is_a_folder_of_known_files_and_one_line() {
+    let paths = FAMILY_FILES.map(|file| format!("{FAMILIES}cogvlm2/{file}"));
+    let mut files: Vec<(&str, &str)> = paths.iter().map(|path| (path.as_str(), "")).collect();
+    let door = format!("{FAMILIES}mod.rs");
+    files.push((&door, "pub mod cogvlm2;\nconst ALL: [Family; 1] = [cogvlm2::FAMILY];\n"));
+    assert!(check(&Workspace::of(&files)).is_empty());
+    files.swap_remove(3);
+    files[3] = (&door, "mod cogvlm2;\nuse cogvlm2::CogVlm2;\n// As cogvlm2 does.\n");
+    let findings = check(&Workspace::of(&files));
+    let rules: Vec<&str> = findings.iter().map(|finding| finding.rule).collect();
+    assert_eq!(rules, ["family-files", "family-lines"], "{findings:?}");
+}

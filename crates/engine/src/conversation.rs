@@ -1,0 +1,252 @@
+//! A conversation without a model: messages, and media that are opened, planned and encoded once.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use candle_core::Tensor;
+use zoetrope_models::contract::media_plan::{MediaPlan, PlanOptions};
+use zoetrope_models::contract::prompt::{GenerationPrompt, Message, MessagePart, Placement, Prompt, Role, VisualSpan};
+use zoetrope_models::contract::{Processor, VideoLanguageModel};
+
+use crate::answer::{FrameUsage, MediaUsage};
+use crate::error::EngineError;
+use crate::generate::VisualTokens;
+use crate::limits::{Limits, check_limit};
+use crate::media_input::{EncodedMedia, MediaInput, MediaSource, open_file, project};
+
+/// A part of a message, as the caller gives it.
+pub enum ContentPart {
+    /// Text; special tokens inside are ordinary characters.
+    Text(String),
+    /// A picture or video.
+    Media(MediaInput),
+}
+
+/// A picture or video of the conversation. Those that are not encoded yet stand at the end.
+enum MediaState {
+    /// Not opened yet.
+    File(PathBuf),
+    /// Open, not encoded yet.
+    Open(String, Arc<dyn MediaSource>),
+    /// Encoded, with the visual tokens for each instruction so far.
+    Encoded(Arc<EncodedMedia>, Vec<(Option<String>, VisualTokens)>),
+}
+
+impl MediaState {
+    fn name(&self) -> String {
+        match self {
+            MediaState::File(path) => path.display().to_string(),
+            MediaState::Open(name, _) => name.clone(),
+            MediaState::Encoded(media, _) => media.name.clone(),
+        }
+    }
+}
+
+/// Media that was opened and planned, to be encoded.
+pub(crate) struct NewMedia {
+    pub(crate) number: usize,
+    pub(crate) name: String,
+    pub(crate) source: Arc<dyn MediaSource>,
+    pub(crate) plan: MediaPlan,
+}
+
+/// The conversation. Media of one turn are planned together; those of earlier turns stay as they were encoded.
+pub(crate) struct Conversation {
+    processor: Arc<dyn Processor>,
+    limits: Limits,
+    messages: Vec<Message>,
+    media: Vec<MediaState>,
+    /// Keys of visual tokens handed out so far.
+    keys: u64,
+}
+
+/// How much of a conversation there is.
+#[derive(Clone, Copy)]
+pub(crate) struct Length {
+    messages: usize,
+    media: usize,
+}
+
+impl Conversation {
+    pub(crate) fn new(processor: Arc<dyn Processor>, limits: Limits) -> Self {
+        Conversation { processor, limits, messages: Vec::new(), media: Vec::new(), keys: 0 }
+    }
+
+    pub(crate) fn messages(&self) -> &[Message] {
+        &self.messages
+    }
+
+    pub(crate) fn add(&mut self, message: Message) {
+        self.messages.push(message);
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.messages.clear();
+        self.media.clear();
+    }
+
+    pub(crate) fn len(&self) -> Length {
+        Length { messages: self.messages.len(), media: self.media.len() }
+    }
+
+    /// Forgets what came after it was so long.
+    pub(crate) fn truncate(&mut self, to: Length) {
+        self.messages.truncate(to.messages);
+        self.media.truncate(to.media);
+    }
+
+    /// Adds a message. Fails, and adds nothing, when it is over a limit.
+    pub(crate) fn push(&mut self, role: Role, content: Vec<ContentPart>) -> Result<(), EngineError> {
+        let new_media = content.iter().filter(|part| matches!(part, ContentPart::Media(_))).count();
+        check_limit("pictures and videos of a conversation", self.media.len() + new_media, self.limits.media)?;
+        let characters = |part: &ContentPart| match part {
+            ContentPart::Text(text) => text.chars().count(),
+            ContentPart::Media(_) => 0,
+        };
+        check_limit("characters of a message", content.iter().map(characters).sum(), self.limits.characters)?;
+        let mut parts = Vec::with_capacity(content.len());
+        for part in content {
+            parts.push(match part {
+                ContentPart::Text(text) => MessagePart::Text(text),
+                ContentPart::Media(input) => {
+                    self.media.push(match input {
+                        MediaInput::Path(path) => MediaState::File(path),
+                        MediaInput::Source(name, source) => MediaState::Open(name, source),
+                    });
+                    MessagePart::Media(self.media.len() - 1)
+                }
+            });
+        }
+        self.messages.push(Message { role, parts });
+        Ok(())
+    }
+
+    /// Opens and plans the media that are not encoded yet; headers only. Checks the number of visual tokens.
+    pub(crate) fn plan_new(&mut self, options: &PlanOptions) -> Result<Vec<NewMedia>, EngineError> {
+        let earlier: Vec<MediaPlan> = self.encoded().map(|media| media.plan.clone()).collect();
+        let first = earlier.len();
+        for media in &mut self.media[first..] {
+            if let MediaState::File(path) = media {
+                *media = MediaState::Open(path.display().to_string(), open_file(path, &self.limits)?);
+            }
+        }
+        let opened = self.media[first..].iter().filter_map(|media| match media {
+            MediaState::Open(name, source) => Some((name.clone(), Arc::clone(source))),
+            MediaState::File(_) | MediaState::Encoded(..) => None,
+        });
+        let opened: Vec<_> = opened.collect();
+        if opened.is_empty() {
+            return Ok(Vec::new());
+        }
+        let metadata: Vec<_> = opened.iter().map(|(_, source)| source.metadata()).collect();
+        let plans = self.processor.plan(&earlier, &metadata, options)?;
+        if plans.len() != opened.len() {
+            let text = format!("the model planned {} media of {}", plans.len(), opened.len());
+            return Err(EngineError::Bug(text));
+        }
+        let tokens = |plan: &MediaPlan| visual_tokens(&self.processor.visual_spans(plan, None));
+        let all: usize = earlier.iter().chain(&plans).map(tokens).sum();
+        check_limit("visual tokens", all, self.limits.visual_tokens)?;
+        let new = |(n, ((name, source), plan))| NewMedia { number: first + n, name, source, plan };
+        Ok(opened.into_iter().zip(plans).enumerate().map(new).collect())
+    }
+
+    /// Notes that media number `number` is encoded.
+    pub(crate) fn set_encoded(&mut self, number: usize, media: EncodedMedia) {
+        if let Some(state) = self.media.get_mut(number) {
+            *state = MediaState::Encoded(Arc::new(media), Vec::new());
+        }
+    }
+
+    pub(crate) fn encoded(&self) -> impl Iterator<Item = &EncodedMedia> {
+        self.media.iter().filter_map(|media| match media {
+            MediaState::Encoded(media, _) => Some(media.as_ref()),
+            MediaState::File(_) | MediaState::Open(..) => None,
+        })
+    }
+
+    /// Where media are shown.
+    pub(crate) fn placements(&self) -> Result<Vec<Placement>, EngineError> {
+        Ok(self.processor.placements(&self.messages, self.media.len())?)
+    }
+
+    /// The visual tokens of a placement; projected when they are not there yet, which the second value says.
+    pub(crate) fn visual_tokens(
+        &mut self,
+        model: &dyn VideoLanguageModel,
+        placement: &Placement,
+    ) -> Result<(VisualTokens, bool), EngineError> {
+        let Some(MediaState::Encoded(media, projected)) = self.media.get_mut(placement.media) else {
+            return Err(EngineError::Bug(format!("media {} is shown before it is encoded", placement.media)));
+        };
+        if let Some((_, tokens)) = projected.iter().find(|(own, _)| *own == placement.instruction) {
+            return Ok((tokens.clone(), false));
+        }
+        let rows: Tensor = project(model, media, placement.instruction.as_deref())?;
+        self.keys += 1;
+        let tokens = VisualTokens { key: self.keys, rows };
+        projected.push((placement.instruction.clone(), tokens.clone()));
+        Ok((tokens, true))
+    }
+
+    /// The whole conversation with the header of the next reply. `new` are plans and spans of media that are not
+    /// encoded.
+    pub(crate) fn prompt(&self, new: &[(MediaPlan, Vec<VisualSpan>)]) -> Result<Prompt, EngineError> {
+        let encoded = self.encoded().map(|media| (media.plan.clone(), media.spans.clone()));
+        let (plans, spans): (Vec<_>, Vec<_>) = encoded.chain(new.iter().cloned()).unzip();
+        let prompt = self.processor.prompt(&self.messages, &plans, &spans, GenerationPrompt::Reply(""))?;
+        let placements = self.placements()?;
+        let wanted: usize = placements.iter().map(|placement| visual_tokens(&spans[placement.media])).sum();
+        if prompt.tokens.is_empty() || prompt.visual_tokens() != wanted {
+            let text = format!(
+                "a prompt of {} tokens has {} visual tokens of {wanted}",
+                prompt.tokens.len(),
+                prompt.visual_tokens()
+            );
+            return Err(EngineError::Bug(text));
+        }
+        Ok(prompt)
+    }
+
+    /// The media, as the caller named them.
+    pub(crate) fn names(&self) -> Vec<String> {
+        self.media.iter().map(MediaState::name).collect()
+    }
+
+    /// How the media are reported in an answer.
+    pub(crate) fn usage(&self) -> Vec<MediaUsage> {
+        let usage = |media: &EncodedMedia| {
+            let before = self.processor.visual_spans(&media.plan, None);
+            let usage = usage(media.name.clone(), &media.plan, &media.spans, &before);
+            MediaUsage { undecodable: media.undecodable, ..usage }
+        };
+        self.encoded().map(usage).collect()
+    }
+}
+
+/// Visual tokens of some spans.
+pub(crate) fn visual_tokens(spans: &[VisualSpan]) -> usize {
+    spans.iter().map(|span| span.tokens).sum()
+}
+
+/// `before` are the spans before pruning.
+pub(crate) fn usage(name: String, plan: &MediaPlan, spans: &[VisualSpan], before: &[VisualSpan]) -> MediaUsage {
+    // Tokens of a span of several frames are told at its first one.
+    let of = |frame: usize| spans.iter().filter(|span| span.frames.start == frame).map(|span| span.tokens).sum();
+    let frame = |(number, frame): (usize, &zoetrope_models::contract::media_plan::PlannedFrame)| FrameUsage {
+        index: frame.index,
+        time: frame.time,
+        prompt_time: frame.prompt_time,
+        tokens: of(number),
+    };
+    MediaUsage {
+        name,
+        kind: plan.kind,
+        source: plan.source,
+        views: plan.views.clone(),
+        frames: plan.frames.iter().enumerate().map(frame).collect(),
+        undecodable: 0,
+        tokens_before_pruning: visual_tokens(before),
+        tokens: visual_tokens(spans),
+    }
+}

@@ -1,0 +1,183 @@
+//! What a request will show the model and cost, without running it.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+use zoetrope_models::contract::Processor;
+use zoetrope_models::contract::media_plan::{MediaKind, MediaPlan};
+use zoetrope_models::contract::model_info::ModelInfo;
+use zoetrope_models::contract::prompt::{Role, VisualSpan};
+use zoetrope_models::kv::KvDtype;
+
+use crate::answer::{MediaUsage, TokenCounts};
+use crate::conversation::{ContentPart, Conversation, NewMedia, usage, visual_tokens};
+use crate::error::EngineError;
+use crate::events::{Event, EventHandler};
+use crate::limits::Limits;
+use crate::media_input::{PatchStream, frames_per_run};
+use crate::request::{Options, RequestContext};
+use crate::session::Session;
+
+/// Bytes that a request takes at its peak beside the weights, by purpose. Activations inside the model are not counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct MemoryEstimate {
+    /// Decoded frames waiting for the encoder.
+    pub frames: usize,
+    /// Patches of the largest run of frames that is prepared at once.
+    pub patches: usize,
+    /// Features and visual tokens before pruning.
+    pub visual_tokens: usize,
+    /// Keys and values of prompt and answer.
+    pub cache: usize,
+    /// The sum.
+    pub total: usize,
+}
+
+/// What a request would show the model and take.
+#[derive(Clone, Debug, Serialize)]
+pub struct RequestPlan {
+    /// Which frames at which size, as an answer would report them.
+    pub media: Vec<MediaUsage>,
+    /// How the model's processor planned them.
+    pub plans: Vec<MediaPlan>,
+    /// Whether frames were decoded to find out what pruning leaves; otherwise nothing counts as pruned.
+    pub pruned: bool,
+    /// Tokens of the prompt by modality.
+    pub tokens: TokenCounts,
+    /// Bytes of memory beside the weights.
+    pub memory: MemoryEstimate,
+}
+
+/// How a request is planned.
+#[derive(Clone, Copy, Debug)]
+pub struct EstimateOptions<'o> {
+    /// The request.
+    pub request: &'o Options,
+    /// Whether frames are decoded and compared, to count the tokens that pruning leaves; otherwise only headers are
+    /// read.
+    pub decode: bool,
+    /// What the KV cache would keep.
+    pub kv_dtype: KvDtype,
+}
+
+/// What asking `content` of `processor`'s model would take.
+///
+/// # Errors
+/// As [`Session::ask`], up to the encoder.
+pub fn plan_request(
+    processor: &Arc<dyn Processor>,
+    limits: &Limits,
+    system: Option<&str>,
+    content: Vec<ContentPart>,
+    options: EstimateOptions<'_>,
+    handler: &mut EventHandler<'_>,
+) -> Result<RequestPlan, EngineError> {
+    let mut conversation = Conversation::new(Arc::clone(processor), limits.clone());
+    if let Some(system) = system {
+        conversation.push(Role::System, vec![ContentPart::Text(system.to_string())])?;
+    }
+    let mut request = RequestContext::new(limits, options.request, handler);
+    next_turn(processor, conversation, content, &mut request, options)
+}
+
+impl Session {
+    /// What answering `content` as the next turn would take; see [`plan_request`].
+    ///
+    /// # Errors
+    /// As [`Session::ask`], up to the encoder.
+    pub fn plan_turn(
+        self,
+        limits: &Limits,
+        content: Vec<ContentPart>,
+        options: EstimateOptions<'_>,
+        handler: &mut EventHandler<'_>,
+    ) -> Result<RequestPlan, EngineError> {
+        let processor = Arc::clone(self.processor());
+        let mut request = RequestContext::new(limits, options.request, handler);
+        next_turn(&processor, self.into_conversation(), content, &mut request, options)
+    }
+}
+
+fn next_turn(
+    processor: &Arc<dyn Processor>,
+    mut conversation: Conversation,
+    content: Vec<ContentPart>,
+    request: &mut RequestContext<'_, '_>,
+    EstimateOptions { decode, kv_dtype, .. }: EstimateOptions<'_>,
+) -> Result<RequestPlan, EngineError> {
+    conversation.push(Role::User, content)?;
+    let earlier: Vec<_> = conversation.encoded().map(|media| (media.plan.clone(), media.spans.clone())).collect();
+    let media = conversation.plan_new(&request.options.plan)?;
+    request.emit(&Event::Planned(media.iter().map(|media| media.plan.clone()).collect()))?;
+    let total = media.iter().map(|media| media.plan.frames.len()).sum();
+    let (mut new, mut done) = (Vec::new(), 0);
+    for media in media {
+        new.push(if decode {
+            prune(processor, media, request, (&mut done, total))?
+        } else {
+            let spans = processor.visual_spans(&media.plan, None);
+            (media.plan, spans)
+        });
+    }
+    let prompt = conversation.prompt(&new)?;
+    let (plans, spans): (Vec<_>, Vec<_>) = earlier.into_iter().chain(new).unzip();
+    let of = |kind: MediaKind| -> usize {
+        let own = plans.iter().zip(&spans).filter(|(plan, _): &(&MediaPlan, _)| plan.kind == kind);
+        own.map(|(_, spans)| visual_tokens(spans)).sum()
+    };
+    let tokens = TokenCounts {
+        text: prompt.tokens.len() - prompt.visual_tokens(),
+        image: of(MediaKind::Image),
+        video: of(MediaKind::Video),
+        prompt: prompt.tokens.len(),
+        ..TokenCounts::default()
+    };
+    let positions = prompt.tokens.len() + request.options.max_new_tokens;
+    let whole = |plan: &MediaPlan| visual_tokens(&processor.visual_spans(plan, None));
+    let visual = plans.iter().map(whole).sum();
+    let memory = memory(&plans, processor.info(), visual, positions, kv_dtype);
+    let usage = |((name, plan), spans): ((String, &MediaPlan), &Vec<VisualSpan>)| {
+        usage(name, plan, spans, &processor.visual_spans(plan, None))
+    };
+    let media = conversation.names().into_iter().zip(&plans).zip(&spans).map(usage).collect();
+    Ok(RequestPlan { media, plans, pruned: decode, tokens, memory })
+}
+
+/// Decodes and prepares media without encoding it: its plan with the frames that could be decoded, and what pruning
+/// leaves.
+fn prune(
+    processor: &Arc<dyn Processor>,
+    media: NewMedia,
+    request: &mut RequestContext<'_, '_>,
+    (done, total): (&mut usize, usize),
+) -> Result<(MediaPlan, Vec<VisualSpan>), EngineError> {
+    let stream = PatchStream::new(processor, &media.name, &media.source, &media.plan);
+    let all = processor.visual_spans(&media.plan, None);
+    let (mut plan, mut kept) = (MediaPlan { frames: Vec::new(), ..media.plan }, Vec::new());
+    for prepared in stream {
+        let prepared = prepared?;
+        for (unit, span) in prepared.patches.units.iter().zip(all.iter().cycle()) {
+            let left = |keep: &Vec<bool>| keep.iter().filter(|&&keep| keep).count();
+            kept.push(unit.keep.as_ref().map_or(span.tokens, left));
+        }
+        *done += prepared.frames.len();
+        plan.frames.extend(prepared.frames);
+        request.emit(&Event::Decoding { done: *done, total })?;
+    }
+    let pruned = kept.len() == plan.frames.len();
+    let spans = processor.visual_spans(&plan, pruned.then_some(&kept[..]));
+    Ok((plan, spans))
+}
+
+fn memory(plans: &[MediaPlan], info: &ModelInfo, visual: usize, positions: usize, kv_dtype: KvDtype) -> MemoryEstimate {
+    let (mut frames, mut patches) = (0, 0);
+    for plan in plans {
+        let run = frames_per_run(plan).min(plan.frames.len());
+        let pixels = plan.source.0 as usize * plan.source.1 as usize;
+        frames = frames.max(run * pixels * 3);
+        patches = patches.max(run * plan.patches_per_frame() * info.patch_values * size_of::<f32>());
+    }
+    let visual_tokens = visual * (info.feature_width + info.hidden) * size_of::<f32>();
+    let cache = positions * info.kv.bytes_per_token(kv_dtype);
+    MemoryEstimate { frames, patches, visual_tokens, cache, total: frames + patches + visual_tokens + cache }
+}

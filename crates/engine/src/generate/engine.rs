@@ -1,0 +1,331 @@
+//! The engine: many jobs, one step at a time. A step schedules rows of many sequences, runs one forward pass over them,
+//! and encodes a chunk of waiting media.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use candle_core::{DType, Tensor};
+use zoetrope_models::contract::VideoLanguageModel;
+use zoetrope_models::contract::media_plan::MediaPlan;
+use zoetrope_models::kv::{BLOCK, KvCache, KvContext, SequenceRun};
+
+use super::block_pool::BlockPool;
+use super::encode_queue::EncodeQueue;
+use super::job::{GenerateRequest, JobEvent, JobId, JobOutput, RetainedKv};
+use super::scheduler::{MIN_TAIL, schedule};
+use super::sequence::Sequence;
+use crate::answer::FinishReason;
+use crate::error::EngineError;
+use crate::media_input::{EncodeJob, MediaSource};
+
+/// Prompt rows that go through the language model at once.
+pub const CHUNK_ROWS: usize = 512;
+
+/// What an engine may use.
+#[derive(Clone, Copy, Debug)]
+pub struct EngineOptions {
+    /// Sequences that run at once.
+    pub max_sequences: usize,
+    /// Rows of a step, about.
+    pub step_rows: usize,
+    /// Bytes of the KV cache, rounded up to a block; it grows as it is needed.
+    pub cache_bytes: usize,
+}
+
+impl Default for EngineOptions {
+    fn default() -> Self {
+        EngineOptions { max_sequences: 256, step_rows: CHUNK_ROWS, cache_bytes: 8 << 30 }
+    }
+}
+
+/// One model and the jobs on it.
+pub struct Engine {
+    model: Arc<dyn VideoLanguageModel>,
+    options: EngineOptions,
+    cache: KvCache,
+    pool: BlockPool,
+    media: EncodeQueue,
+    waiting: VecDeque<Sequence>,
+    running: Vec<Sequence>,
+    jobs: u64,
+}
+
+impl Engine {
+    /// An engine without jobs. The KV cache is empty until the first one.
+    ///
+    /// # Errors
+    /// When the device cannot hold a KV cache of the model's type.
+    pub fn new(model: Arc<dyn VideoLanguageModel>, options: EngineOptions) -> Result<Self, EngineError> {
+        let weights = model.weights();
+        let cache = KvCache::new(model.processor().info().kv, 0, weights.kv_dtype(), weights.device())?;
+        Ok(Engine {
+            model,
+            options,
+            cache,
+            pool: BlockPool::default(),
+            media: EncodeQueue::default(),
+            waiting: VecDeque::new(),
+            running: Vec::new(),
+            jobs: 0,
+        })
+    }
+
+    /// The model.
+    pub fn model(&self) -> &Arc<dyn VideoLanguageModel> {
+        &self.model
+    }
+
+    /// Whether there is nothing to do.
+    pub fn is_idle(&self) -> bool {
+        self.media.is_empty() && self.waiting.is_empty() && self.running.is_empty()
+    }
+
+    /// Asks for media to be encoded. With `trace`, patches and features are events, too.
+    pub fn encode(&mut self, name: &str, source: &Arc<dyn MediaSource>, plan: MediaPlan, trace: bool) -> JobId {
+        let id = self.next_id();
+        self.media.push(id, EncodeJob::new(&self.model, name, source, plan), trace);
+        id
+    }
+
+    /// Asks for a reply.
+    ///
+    /// # Errors
+    /// When the request does not fit together; nothing is computed then.
+    pub fn generate(&mut self, request: GenerateRequest) -> Result<JobId, EngineError> {
+        let id = self.next_id();
+        self.waiting.push_back(Sequence::new(id, request, self.model.as_ref())?);
+        Ok(id)
+    }
+
+    fn next_id(&mut self) -> JobId {
+        self.jobs += 1;
+        JobId(self.jobs)
+    }
+
+    /// Ends a job from outside. A reply so far is told as finished for `reason`; media is forgotten.
+    ///
+    /// # Errors
+    /// For a defect of ours.
+    pub fn end(&mut self, id: JobId, reason: FinishReason) -> Result<Vec<JobOutput>, EngineError> {
+        if self.media.cancel(id) {
+            return Ok(Vec::new());
+        }
+        let of = |sequence: &Sequence| sequence.id == id;
+        let sequence = match (self.running.iter().position(of), self.waiting.iter().position(of)) {
+            (Some(at), _) => Some(self.running.remove(at)),
+            (None, Some(at)) => self.waiting.remove(at),
+            (None, None) => None,
+        };
+        let Some(mut sequence) = sequence else { return Ok(Vec::new()) };
+        let mut outputs = Vec::new();
+        let rest = sequence.reply.end(reason);
+        if !rest.is_empty() {
+            outputs.push(JobOutput { job: id, event: JobEvent::Text(rest) });
+        }
+        self.finish(sequence, &mut outputs)?;
+        Ok(outputs)
+    }
+
+    /// Gives keys and values of an earlier turn back that will not be used again.
+    ///
+    /// # Errors
+    /// For a defect of ours.
+    pub fn release(&mut self, retained: RetainedKv) -> Result<(), EngineError> {
+        self.pool.release(&retained.blocks)
+    }
+
+    /// Does the next piece of work and tells what came of it. A job that fails does not stop the others.
+    ///
+    /// # Errors
+    /// When a pass fails for all; the running jobs cannot go on then.
+    pub fn step(&mut self) -> Result<Vec<JobOutput>, EngineError> {
+        let mut outputs = Vec::new();
+        self.admit(&mut outputs)?;
+        if !self.media.is_empty() {
+            outputs.extend(self.media.advance(!self.running.is_empty())?);
+        }
+        if !self.running.is_empty() {
+            self.forward(&mut outputs)?;
+        }
+        Ok(outputs)
+    }
+
+    /// Lets waiting sequences run, in order, as long as there is room for whole replies.
+    fn admit(&mut self, outputs: &mut Vec<JobOutput>) -> Result<(), EngineError> {
+        while self.running.len() < self.options.max_sequences {
+            let Some(mut sequence) = self.waiting.pop_front() else { return Ok(()) };
+            if sequence.reply.finish_reason().is_some() {
+                // A reply of no tokens.
+                self.finish(sequence, outputs)?;
+                continue;
+            }
+            match self.reserve(&mut sequence)? {
+                Reserved::Now(reused) => {
+                    let (job, total) = (sequence.id, sequence.state().prompt);
+                    outputs.push(JobOutput { job, event: JobEvent::Prefill { done: reused, total } });
+                    self.running.push(sequence);
+                }
+                Reserved::Later if self.running.is_empty() => {
+                    let bytes = sequence.most_rows() * self.bytes_per_token();
+                    let (number, limit) = (bytes as u64, self.options.cache_bytes as u64);
+                    let error = EngineError::Limit { what: "bytes of keys and values", number, limit };
+                    outputs.push(JobOutput { job: sequence.id, event: JobEvent::Failed(error) });
+                }
+                Reserved::Later => {
+                    self.waiting.push_front(sequence);
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn bytes_per_token(&self) -> usize {
+        self.model.processor().info().kv.bytes_per_token(self.cache.dtype())
+    }
+
+    /// Blocks for prompt and whole reply, beginning with what an earlier turn has computed (prefix reuse).
+    fn reserve(&mut self, sequence: &mut Sequence) -> Result<Reserved, EngineError> {
+        let wanted = sequence.most_rows().div_ceil(BLOCK);
+        let earlier = sequence.reuse.take();
+        let rows = sequence.prompt_rows();
+        let reused = earlier.as_ref().map_or(0, |earlier| {
+            let common = earlier.rows.iter().zip(&rows).take_while(|(a, b)| a == b).count();
+            common.min(rows.len().saturating_sub(MIN_TAIL))
+        });
+        let mut blocks = earlier.map(|earlier| earlier.blocks).unwrap_or_default();
+        let kept = if reused == 0 { 0 } else { wanted.min(blocks.len()) };
+        self.pool.release(&blocks.split_off(kept))?;
+        // What others hold, too, is not written into.
+        let shared: Vec<usize> = (reused / BLOCK..blocks.len()).filter(|&at| self.pool.is_shared(blocks[at])).collect();
+        let missing = wanted - blocks.len() + shared.len();
+        self.make_room(missing)?;
+        let Some(mut new) = self.pool.allocate(missing) else {
+            self.pool.release(&blocks)?;
+            return Ok(Reserved::Later);
+        };
+        self.copy_on_write(&mut blocks, &shared, &mut new)?;
+        blocks.extend(new);
+        sequence.admit(blocks, reused);
+        Ok(Reserved::Now(reused))
+    }
+
+    /// Puts copies into `new` blocks in place of the blocks at `shared`, which other sequences hold, too.
+    fn copy_on_write(&mut self, blocks: &mut [u32], shared: &[usize], new: &mut Vec<u32>) -> Result<(), EngineError> {
+        for &at in shared {
+            let Some(own) = new.pop() else { break };
+            self.cache.copy_block(blocks[at], own)?;
+            self.pool.release(&[std::mem::replace(&mut blocks[at], own)])?;
+        }
+        Ok(())
+    }
+
+    /// Grows the KV cache so that `blocks` are free, as far as the limit allows.
+    fn make_room(&mut self, blocks: usize) -> Result<(), EngineError> {
+        let total = self.pool.total();
+        let missing = blocks.saturating_sub(self.pool.free());
+        let most = self.options.cache_bytes.div_ceil((self.bytes_per_token() * BLOCK).max(1));
+        if missing == 0 || total + missing > most {
+            return Ok(());
+        }
+        // Half as much again, so that a growing conversation is not copied at every turn.
+        let larger = (total + missing).max(total + total / 2).min(most);
+        self.cache.grow(larger)?;
+        self.pool.grow(larger);
+        Ok(())
+    }
+
+    /// One pass over rows of the running sequences, and the tokens that follow.
+    fn forward(&mut self, outputs: &mut Vec<JobOutput>) -> Result<(), EngineError> {
+        let states: Vec<_> = self.running.iter().map(Sequence::state).collect();
+        let scheduled = schedule(&states, self.options.step_rows);
+        let model = self.model.as_ref();
+        let (mut rows, mut positions, mut runs) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut wanted, mut total) = (Vec::new(), 0);
+        for (number, range) in &scheduled {
+            let sequence = &self.running[*number];
+            rows.push(sequence.embedded(model, range.clone())?);
+            positions.extend_from_slice(sequence.positions(range.clone()));
+            runs.push(SequenceRun { past: range.start, new: range.len(), blocks: &sequence.blocks });
+            total += range.len();
+            if range.end == states[*number].total {
+                wanted.push(total - 1);
+            }
+        }
+        let x_td = if let [one] = &rows[..] { one.clone() } else { Tensor::cat(&rows, 0)? };
+        let mut context = KvContext::Paged { cache: &mut self.cache, runs: &runs };
+        let logits_rw = model.forward(&x_td, &positions, &mut context, &wanted)?;
+        if logits_rw.dim(0)? != wanted.len() {
+            let text = format!("the model gave {} rows of logits, {} were wanted", logits_rw.dim(0)?, wanted.len());
+            return Err(EngineError::Bug(text));
+        }
+        let mut logits = logits_rw.detach().to_dtype(DType::F32)?.to_vec2::<f32>()?.into_iter();
+        for (number, range) in scheduled {
+            let sequence = &mut self.running[number];
+            let (job, prompt) = (sequence.id, states[number].prompt);
+            sequence.stored_up_to(range.end);
+            if range.start < prompt {
+                let done = range.end.min(prompt);
+                outputs.push(JobOutput { job, event: JobEvent::Prefill { done, total: prompt } });
+            }
+            if range.end == states[number].total
+                && let Some(logits) = logits.next()
+            {
+                take_token(sequence, logits, outputs);
+            }
+        }
+        self.finish_ended(outputs)
+    }
+
+    /// Removes sequences that have ended or failed.
+    fn finish_ended(&mut self, outputs: &mut Vec<JobOutput>) -> Result<(), EngineError> {
+        let failed = |outputs: &[JobOutput], id: JobId| {
+            outputs.iter().any(|output| output.job == id && matches!(output.event, JobEvent::Failed(_)))
+        };
+        for sequence in std::mem::take(&mut self.running) {
+            if failed(outputs, sequence.id) {
+                self.pool.release(&sequence.blocks)?;
+            } else if sequence.reply.finish_reason().is_some() {
+                self.finish(sequence, outputs)?;
+            } else {
+                self.running.push(sequence);
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, sequence: Sequence, outputs: &mut Vec<JobOutput>) -> Result<(), EngineError> {
+        let job = sequence.id;
+        let (generated, released) = sequence.finish();
+        self.pool.release(&released)?;
+        outputs.push(JobOutput { job, event: JobEvent::Finished(Box::new(generated)) });
+        Ok(())
+    }
+}
+
+/// Whether a sequence can run.
+enum Reserved {
+    /// It runs: so many of its rows are in the KV cache already.
+    Now(usize),
+    /// It runs when others have ended and freed their blocks.
+    Later,
+}
+
+/// Chooses a sequence's next token.
+fn take_token(sequence: &mut Sequence, logits: Vec<f32>, outputs: &mut Vec<JobOutput>) {
+    let job = sequence.id;
+    let taken = sequence.take(&logits);
+    let mut tell = |event: JobEvent| outputs.push(JobOutput { job, event });
+    if sequence.logits {
+        tell(JobEvent::Logits(logits));
+    }
+    match taken {
+        Ok((id, text)) => {
+            tell(JobEvent::Token(id));
+            if !text.is_empty() {
+                tell(JobEvent::Text(text));
+            }
+        }
+        Err(error) => tell(JobEvent::Failed(error)),
+    }
+}

@@ -1,0 +1,18 @@
+//! Replies: an engine of steps, its scheduler and blocks, and what chooses and ends tokens.
+
+mod block_pool;
+mod encode_queue;
+mod engine;
+mod job;
+mod reply;
+mod sampler;
+mod scheduler;
+mod sequence;
+mod stop;
+
+pub use block_pool::BlockPool;
+pub use engine::{CHUNK_ROWS, Engine, EngineOptions};
+pub use job::{GenerateRequest, Generated, JobEvent, JobId, JobOutput, RetainedKv, VisualTokens};
+pub use reply::Reply;
+pub use sampler::{Sampler, Sampling};
+pub use stop::StopStrings;

@@ -1,0 +1,147 @@
+//! One sequence while it is computed: its tokens, its blocks, its reply.
+
+use std::time::Instant;
+
+use candle_core::Tensor;
+use zoetrope_models::contract::position::Position;
+use zoetrope_models::contract::prompt::PromptToken;
+use zoetrope_models::contract::{VideoLanguageModel, embed};
+
+use super::job::{CachedRow, GenerateRequest, Generated, JobId, RetainedKv, VisualTokens};
+use super::reply::Reply;
+use super::sampler::Sampler;
+use super::scheduler::SequenceState;
+use crate::answer::FinishReason;
+use crate::error::EngineError;
+
+/// A sequence that waits or runs.
+pub(super) struct Sequence {
+    pub(super) id: JobId,
+    tokens: Vec<PromptToken>,
+    positions: Vec<Position>,
+    prompt: usize,
+    visual: Vec<VisualTokens>,
+    /// Its blocks of the KV cache; empty while it waits.
+    pub(super) blocks: Vec<u32>,
+    stored: usize,
+    reused: usize,
+    sampler: Sampler,
+    pub(super) reply: Reply,
+    budget: usize,
+    /// Keys and values of an earlier turn, until it is admitted.
+    pub(super) reuse: Option<RetainedKv>,
+    pub(super) retain: bool,
+    pub(super) logits: bool,
+    begun: Instant,
+    prompt_read: Option<Instant>,
+}
+
+impl Sequence {
+    pub(super) fn new(
+        id: JobId,
+        request: GenerateRequest,
+        model: &dyn VideoLanguageModel,
+    ) -> Result<Self, EngineError> {
+        let (info, tokenizer) = (model.processor().info(), model.processor().tokenizer());
+        let prompt = request.prompt;
+        if prompt.tokens.is_empty() || prompt.positions.len() != prompt.tokens.len() {
+            let text = format!("a prompt of {} tokens at {} positions", prompt.tokens.len(), prompt.positions.len());
+            return Err(EngineError::Bug(text));
+        }
+        let text = |token: &PromptToken| if let PromptToken::Text(id) = token { Some(*id) } else { None };
+        let ids: Vec<u32> = prompt.tokens.iter().filter_map(text).collect();
+        let stop_texts: Vec<String> = request.stop_texts.into_iter().chain(info.stop.texts.iter().cloned()).collect();
+        Ok(Sequence {
+            id,
+            tokens: prompt.tokens.clone(),
+            positions: prompt.positions.clone(),
+            prompt: prompt.tokens.len(),
+            visual: request.visual,
+            blocks: Vec::new(),
+            stored: 0,
+            reused: 0,
+            sampler: Sampler::new(&request.sampling, &ids)?,
+            reply: Reply::new(tokenizer, &info.stop.ids, &stop_texts, request.max_new_tokens)?,
+            budget: request.max_new_tokens,
+            reuse: request.reuse,
+            retain: request.retain,
+            logits: request.logits,
+            begun: Instant::now(),
+            prompt_read: None,
+        })
+    }
+
+    /// Positions that it may need: prompt and whole reply.
+    pub(super) fn most_rows(&self) -> usize {
+        self.prompt + self.budget
+    }
+
+    pub(super) fn state(&self) -> SequenceState {
+        SequenceState { stored: self.stored, total: self.tokens.len(), prompt: self.prompt }
+    }
+
+    /// What each row of the prompt is computed from.
+    pub(super) fn prompt_rows(&self) -> Vec<CachedRow> {
+        let rows = self.tokens.iter().zip(&self.positions).take(self.prompt);
+        rows.map(|(token, position)| CachedRow::new(*token, *position, &self.visual)).collect()
+    }
+
+    /// Begins with `reused` rows that its `blocks` hold already.
+    pub(super) fn admit(&mut self, blocks: Vec<u32>, reused: usize) {
+        (self.blocks, self.stored, self.reused) = (blocks, reused, reused);
+    }
+
+    /// The embedded rows `[rows.len(), D]`.
+    pub(super) fn embedded(
+        &self,
+        model: &dyn VideoLanguageModel,
+        rows: std::ops::Range<usize>,
+    ) -> Result<Tensor, EngineError> {
+        let visual: Vec<Tensor> = self.visual.iter().map(|tokens| tokens.rows.clone()).collect();
+        Ok(embed(model, &self.tokens[rows], &visual)?)
+    }
+
+    pub(super) fn positions(&self, rows: std::ops::Range<usize>) -> &[Position] {
+        &self.positions[rows]
+    }
+
+    /// Notes that the rows up to `end` are computed.
+    pub(super) fn stored_up_to(&mut self, end: usize) {
+        self.stored = end;
+        if end >= self.prompt {
+            self.prompt_read.get_or_insert_with(Instant::now);
+        }
+    }
+
+    /// Chooses the next token from `logits` `[W]`; the token and the text that may be shown.
+    pub(super) fn take(&mut self, logits: &[f32]) -> Result<(u32, String), EngineError> {
+        let id = self.sampler.pick(logits)?;
+        let text = self.reply.accept(id)?;
+        self.positions.push(self.positions.last().map_or(Position::default(), |last| last.next()));
+        self.tokens.push(PromptToken::Text(id));
+        Ok((id, text))
+    }
+
+    /// The finished reply. Blocks are kept with it when that was asked for; else they are returned, to be released.
+    pub(super) fn finish(self) -> (Generated, Vec<u32>) {
+        let now = Instant::now();
+        let read = self.prompt_read.unwrap_or(now);
+        let rows = self.tokens.iter().zip(&self.positions).take(self.stored);
+        let rows: Vec<CachedRow> =
+            rows.map(|(token, position)| CachedRow::new(*token, *position, &self.visual)).collect();
+        let (retained, released) = match self.retain {
+            true => (Some(RetainedKv { blocks: self.blocks, rows }), Vec::new()),
+            false => (None, self.blocks),
+        };
+        let generated = Generated {
+            text: self.reply.text().to_string(),
+            ids: self.reply.ids().to_vec(),
+            finish_reason: self.reply.finish_reason().unwrap_or(FinishReason::Length),
+            reused: self.reused,
+            prefill: (read - self.begun).as_secs_f64(),
+            generation: (now - read).as_secs_f64(),
+            retained,
+        };
+        (generated, released)
+    }
+}

@@ -1,0 +1,177 @@
+//! Media through the vision encoder, a chunk at a time, so that other work can go on in between.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Instant;
+
+use candle_core::Tensor;
+use zoetrope_models::contract::VideoLanguageModel;
+use zoetrope_models::contract::features::{Features, Patches};
+use zoetrope_models::contract::media_plan::{MediaPlan, PlannedFrame};
+use zoetrope_models::contract::prompt::VisualSpan;
+use zoetrope_models::error::ModelError;
+
+use super::patches::{CHUNK_PATCHES, PatchStream};
+use super::source::MediaSource;
+use crate::error::EngineError;
+
+/// A picture or video that the encoder has seen.
+#[derive(Clone, Debug)]
+pub struct EncodedMedia {
+    /// As the caller named it.
+    pub name: String,
+    /// Its plan, without frames that could not be decoded.
+    pub plan: MediaPlan,
+    /// Planned frames that could not be decoded.
+    pub undecodable: usize,
+    /// What the encoder gave.
+    pub features: Features,
+    /// Its visual tokens.
+    pub spans: Vec<VisualSpan>,
+}
+
+/// Seconds of encoding, by stage.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct EncodeTimings {
+    /// Waiting for decoded frames.
+    pub decode: f64,
+    /// Preparing and encoding.
+    pub encode: f64,
+}
+
+/// Media on its way through the encoder.
+pub struct EncodeJob {
+    model: Arc<dyn VideoLanguageModel>,
+    name: String,
+    planned: MediaPlan,
+    decoded: Vec<PlannedFrame>,
+    stream: PatchStream,
+    /// Prepared, not encoded yet.
+    waiting: VecDeque<Patches>,
+    features: Vec<Features>,
+    encoding: f64,
+}
+
+/// What one chunk of work gave.
+pub enum EncodeProgress {
+    /// Frames were decoded and prepared.
+    Prepared(Patches),
+    /// Units were encoded.
+    Encoded(Features),
+    /// Nothing is left.
+    Done(Box<EncodedMedia>, EncodeTimings),
+}
+
+impl EncodeJob {
+    /// Begins to decode `source` as `plan` says.
+    pub fn new(
+        model: &Arc<dyn VideoLanguageModel>,
+        name: &str,
+        source: &Arc<dyn MediaSource>,
+        plan: MediaPlan,
+    ) -> Self {
+        let stream = PatchStream::new(model.processor(), name, source, &plan);
+        EncodeJob {
+            model: Arc::clone(model),
+            name: name.to_string(),
+            planned: plan,
+            decoded: Vec::new(),
+            stream,
+            waiting: VecDeque::new(),
+            features: Vec::new(),
+            encoding: 0.0,
+        }
+    }
+
+    /// Frames that were planned.
+    pub fn planned(&self) -> usize {
+        self.planned.frames.len()
+    }
+
+    /// Frames that were decoded so far.
+    pub fn decoded(&self) -> usize {
+        self.decoded.len()
+    }
+
+    /// Whether the next chunk goes through the encoder on an accelerator.
+    pub fn needs_accelerator(&self) -> bool {
+        !self.waiting.is_empty() && !self.model.weights().device().is_cpu()
+    }
+
+    /// The next chunk: some frames prepared, some units encoded, or the end.
+    ///
+    /// # Errors
+    /// When a frame cannot be read, or the model refuses. The job is over then.
+    pub fn advance(&mut self) -> Result<EncodeProgress, EngineError> {
+        if let Some(patches) = self.waiting.pop_front() {
+            let begun = Instant::now();
+            let features = self.model.encode(&self.planned, &patches)?;
+            // An accelerator has a queue for each thread, and another thread may go on with these features.
+            features.rows.device().synchronize()?;
+            self.encoding += begun.elapsed().as_secs_f64();
+            self.features.push(features.clone());
+            return Ok(EncodeProgress::Encoded(features));
+        }
+        match self.stream.next() {
+            Some(prepared) => {
+                let prepared = prepared?;
+                self.decoded.extend(prepared.frames);
+                self.waiting = prepared.patches.split(CHUNK_PATCHES)?.into();
+                Ok(EncodeProgress::Prepared(prepared.patches))
+            }
+            None => self.finish(),
+        }
+    }
+
+    fn finish(&mut self) -> Result<EncodeProgress, EngineError> {
+        let undecodable = self.planned.frames.len() - self.decoded.len();
+        let plan = self.planned.with_frames(std::mem::take(&mut self.decoded));
+        if self.features.is_empty() {
+            let text = match undecodable {
+                0 => format!("{}: no frame lies in the part that was requested", self.name),
+                n => format!("{}: none of the {n} requested frames can be decoded", self.name),
+            };
+            return Err(EngineError::Caller(text));
+        }
+        let features = Features::concat(&std::mem::take(&mut self.features))?;
+        features.rows.device().synchronize()?;
+        let (rows, units): (usize, usize) = (features.per_unit.iter().sum(), features.per_unit.len());
+        if rows != features.rows.dim(0)? || units != plan.units() {
+            let (name, wants) = (&self.name, plan.units());
+            let text = format!("{name}: {:?} features of {units} units, expected {wants}", features.rows.dims());
+            return Err(EngineError::Bug(text));
+        }
+        let spans = self.model.processor().visual_spans(&plan, Some(&features.per_unit));
+        let media = EncodedMedia { name: self.name.clone(), plan, undecodable, features, spans };
+        let timings = EncodeTimings { decode: self.stream.waited(), encode: self.stream.preparing + self.encoding };
+        Ok(EncodeProgress::Done(Box::new(media), timings))
+    }
+}
+
+/// Frames whose features are projected at once.
+const PROJECTED_FRAMES: usize = 64;
+
+/// The visual tokens `[V, D]` of encoded media, for `instruction` where the family's projector hears one.
+///
+/// # Errors
+/// [`EngineError::Bug`] with both numbers when they are not as many as the spans count.
+pub fn project(
+    model: &dyn VideoLanguageModel,
+    media: &EncodedMedia,
+    instruction: Option<&str>,
+) -> Result<Tensor, EngineError> {
+    let (plan, units) = (&media.plan, media.plan.units());
+    let run = if plan.joint { units } else { PROJECTED_FRAMES * plan.views.len() };
+    let mut parts = Vec::new();
+    for first in (0..units).step_by(run.max(1)) {
+        let features = media.features.units(first..units.min(first + run))?;
+        parts.push(model.project(plan, &features, first, instruction)?.detach());
+    }
+    let tokens = Tensor::cat(&parts, 0)?;
+    let (given, counted) = (tokens.dim(0)?, media.spans.iter().map(|span| span.tokens).sum::<usize>());
+    if given != counted {
+        let text = format!("{}: the projector gave {given} visual tokens, {counted} were counted", media.name);
+        return Err(ModelError::Bug(text).into());
+    }
+    Ok(tokens)
+}

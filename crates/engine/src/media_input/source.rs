@@ -1,0 +1,65 @@
+//! Where frames come from: a file, or anything that can say its times and give its frames.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use zoetrope_media::{Frame, MediaError};
+use zoetrope_models::contract::media_plan::{MediaKind, MediaMetadata};
+
+/// Frames in the order they were requested.
+pub type FrameIter<'s> = Box<dyn Iterator<Item = Result<Frame, MediaError>> + 's>;
+
+/// Something with pictures and times.
+pub trait MediaSource: Send + Sync {
+    /// Kind, size, times and captions; no pixels.
+    fn metadata(&self) -> MediaMetadata;
+    /// The frames with these indices (ascending, repeats allowed), decoded as the iterator is pulled. A frame that
+    /// cannot be decoded, in an otherwise readable source, is left out.
+    fn frames<'s>(&'s self, indices: &[usize]) -> FrameIter<'s>;
+}
+
+/// One picture or video of a request.
+pub enum MediaInput {
+    /// A file.
+    Path(PathBuf),
+    /// Anything else, with the name that answers and errors give it.
+    Source(String, Arc<dyn MediaSource>),
+}
+
+impl MediaInput {
+    /// The name that answers and errors give it.
+    pub fn name(&self) -> String {
+        match self {
+            MediaInput::Path(path) => path.display().to_string(),
+            MediaInput::Source(name, _) => name.clone(),
+        }
+    }
+}
+
+/// Frames that are in memory already.
+#[derive(Clone, Debug)]
+pub struct InMemory {
+    /// Picture or video.
+    pub kind: MediaKind,
+    /// All frames in presentation order, `index` counting from 0; at least one, all of one size.
+    pub frames: Vec<Frame>,
+    /// End of the last frame in seconds.
+    pub end: f64,
+}
+
+impl MediaSource for InMemory {
+    fn metadata(&self) -> MediaMetadata {
+        let (width, height) = self.frames.first().map_or((0, 0), |frame| (frame.image.width, frame.image.height));
+        let times = self.frames.iter().map(|frame| frame.time).collect();
+        MediaMetadata { kind: self.kind, width, height, times, end: self.end, captions: Vec::new() }
+    }
+
+    fn frames<'s>(&'s self, indices: &[usize]) -> FrameIter<'s> {
+        let indices = indices.to_vec();
+        Box::new(indices.into_iter().map(|index| {
+            self.frames.get(index).cloned().ok_or_else(|| {
+                MediaError::Caller(format!("frame {index} was requested, there are {}", self.frames.len()))
+            })
+        }))
+    }
+}

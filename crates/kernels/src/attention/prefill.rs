@@ -1,0 +1,197 @@
+//! Prefill attention: tiled FlashAttention (arXiv 2205.14135). 32 queries of a head are the lanes of a GEMM panel;
+//! keys, then values, are the rows that the micro-kernels multiply with it. Scores come out with keys below each other,
+//! so that the online softmax runs down the lanes, chunk of keys after chunk.
+
+use std::mem::MaybeUninit;
+
+use super::inputs::Inputs;
+use super::sequence::{PlacedSequence, Sequence};
+use super::softmax::{OnlineSoftmax, online_softmax_panel, rescale_at};
+use crate::gemm::activations::{ActivationBlock, PackedActivations, PreNorm};
+use crate::gemm::layout::NR;
+use crate::gemm::microkernel::{self, MicroKernelArgs, Strided};
+use crate::gemm::pack_weights::pack_panel;
+use crate::prefetch::{prefetch_read, prefetch_write};
+use crate::threads::disjoint::DisjointOut;
+use crate::threads::thread_pool;
+
+/// Keys of a chunk: whole blocks of rows, an even number.
+const CHUNK_KEYS: usize = 192;
+
+/// Prefetch distance in rows of keys or values: the rows of a head lie far from each other.
+const PREFETCH_ROWS: usize = 16;
+
+/// Keys and values of one head in one chunk, packed for the micro-kernels.
+struct KvChunk {
+    first: usize,
+    k: PackedActivations,
+    /// `[dim, keys]`.
+    v: PackedActivations,
+}
+
+/// Attention of `sequences`: writes all values of their queries to `out`, the result of all queries.
+pub(super) fn prefill(inputs: &Inputs<'_>, sequences: &[PlacedSequence<'_>], out: &mut [MaybeUninit<f32>]) {
+    let p = inputs.p;
+    let kv_jobs: Vec<(usize, usize)> =
+        (0..sequences.len()).flat_map(|s| (0..p.kv_heads).map(move |kv| (s, kv))).collect();
+    let chunks =
+        thread_pool::map(kv_jobs.len(), |n| pack_chunks(inputs, &sequences[kv_jobs[n].0].sequence, kv_jobs[n].1));
+    let mut jobs = Vec::new();
+    for (s, sequence) in sequences.iter().enumerate() {
+        for head in 0..p.heads {
+            jobs.extend((0..sequence.sequence.queries).step_by(NR).map(|first| (s, head, first)));
+        }
+    }
+    assert_eq!(out.len(), inputs.q.len(), "result size");
+    let out = DisjointOut::new(out.as_mut_ptr().cast());
+    thread_pool::for_each_init(
+        jobs.len(),
+        || Scratch::new(p.dim),
+        |scratch, job| {
+            let (s, head, first) = jobs[job];
+            let chunks = &chunks[s * p.kv_heads + head / (p.heads / p.kv_heads)];
+            QueryPanel::new(inputs, &sequences[s], head, first).attend(chunks, scratch, out);
+        },
+    );
+}
+
+/// Packs the keys and values of one KV head of a sequence.
+fn pack_chunks(inputs: &Inputs<'_>, s: &Sequence<'_>, kv: usize) -> Vec<KvChunk> {
+    let (isa, p, compute) = (inputs.isa, inputs.p, inputs.compute);
+    let row = |key: usize| s.row(p.kv_heads, kv, key);
+    let row_ahead = |key: usize| row((key + PREFETCH_ROWS).min(s.keys - 1));
+    (0..s.keys)
+        .step_by(CHUNK_KEYS)
+        .map(|first| {
+            let keys = CHUNK_KEYS.min(s.keys - first);
+            let mut k = vec![0.0; keys * p.dim];
+            for (key, k) in k.chunks_exact_mut(p.dim).enumerate() {
+                inputs.k.prefetch_row(row_ahead(first + key), p.dim);
+                inputs.k.read_row(row(first + key), k);
+            }
+            let read_v = |key: usize, v: &mut [f32]| {
+                inputs.v.prefetch_row(row_ahead(first + key), p.dim);
+                inputs.v.read_row(row(first + key), v)
+            };
+            let k = PackedActivations::pack(isa, compute, &k, keys, p.dim, PreNorm::None, false);
+            KvChunk { first, k, v: PackedActivations::from_columns(isa, compute, p.dim, keys, read_v) }
+        })
+        .collect()
+}
+
+/// Memory that one thread uses for one panel after the other.
+struct Scratch {
+    /// Weighted sums of values, `[dim, NR]`.
+    sums: Vec<f32>,
+    /// `[CHUNK_KEYS, NR]`.
+    scores: Vec<f32>,
+    /// Unnormalized probabilities as bf16 pairs, `[CHUNK_KEYS / 2, NR]`.
+    pairs: Vec<u32>,
+}
+
+impl Scratch {
+    fn new(dim: usize) -> Self {
+        Scratch { sums: vec![0.0; dim * NR], scores: vec![0.0; CHUNK_KEYS * NR], pairs: vec![0; CHUNK_KEYS / 2 * NR] }
+    }
+}
+
+/// 32 queries of one head.
+struct QueryPanel<'a> {
+    inputs: &'a Inputs<'a>,
+    /// Position in the result of the first query's value 0 of this head.
+    at: usize,
+    queries: usize,
+    /// Keys that each query sees.
+    visible_keys: [usize; NR],
+    packed: Vec<u8>,
+}
+
+impl<'a> QueryPanel<'a> {
+    fn new(inputs: &'a Inputs<'a>, placed: &PlacedSequence<'_>, head: usize, first: usize) -> Self {
+        let (p, compute, s) = (inputs.p, inputs.compute, placed.sequence);
+        let queries = NR.min(s.queries - first);
+        let at = ((placed.first_query + first) * p.heads + head) * p.dim;
+        let row = |n: usize| at + n * p.heads * p.dim;
+        (0..queries).for_each(|n| prefetch_read(inputs.q[row(n)..].as_ptr(), p.dim));
+        let mut values = vec![0.0; NR * p.dim];
+        for (n, values) in values.chunks_exact_mut(p.dim).take(queries).enumerate() {
+            let q = &inputs.q[row(n)..][..p.dim];
+            values.iter_mut().zip(q).for_each(|(value, q)| *value = q * p.scale);
+        }
+        let mut packed = vec![0; compute.panel_bytes(compute.k_steps(p.dim))];
+        pack_panel(compute, &values, p.dim, &mut packed);
+        let mut visible_keys = [0; NR];
+        (0..queries).for_each(|n| visible_keys[n] = s.visible_keys(p.causal, first + n));
+        QueryPanel { inputs, at, queries, visible_keys, packed }
+    }
+
+    fn attend(&self, chunks: &[KvChunk], scratch: &mut Scratch, out: DisjointOut) {
+        let mut first = true;
+        let mut state = OnlineSoftmax::new();
+        let Scratch { sums, scores, pairs } = scratch;
+        let last = self.visible_keys.iter().copied().max().unwrap_or(0);
+        for chunk in chunks.iter().filter(|chunk| chunk.first < last) {
+            // Blocks of keys that no query sees are skipped.
+            let keys = chunk.k.layout.end_of_block(last - chunk.first);
+            let scores = &mut scores[..keys * NR];
+            self.qk(chunk, scores);
+            let visible = self.visible_keys.map(|keys| keys.saturating_sub(chunk.first) as u32);
+            let weights =
+                online_softmax_panel(self.inputs.isa, self.inputs.compute, scores, &visible, &mut state, pairs);
+            if !first && state.factor != [1.0; NR] {
+                rescale_at(self.inputs.isa, sums, &state.factor);
+            }
+            self.weighted_sum(chunk, weights, first, sums);
+            first = false;
+        }
+        self.write(sums, &state.sum, out);
+    }
+
+    /// `scores` `[keys, NR]` of the chunk's first keys.
+    fn qk(&self, chunk: &KvChunk, scores: &mut [f32]) {
+        self.matmul(&chunk.k, &self.packed, true, scores);
+    }
+
+    /// Adds the chunk's first values times their weights to `sums` `[dim, NR]`, or to zero if `zero_init`.
+    fn weighted_sum(&self, chunk: &KvChunk, weights: &[u8], zero_init: bool, sums: &mut [f32]) {
+        self.matmul(&chunk.v, weights, zero_init, sums);
+    }
+
+    /// Adds to `acc` (or to zero) the products of as many `rows` as it holds, over as many k-steps as the panel `w`
+    /// has.
+    fn matmul(&self, rows: &PackedActivations, w: &[u8], zero_init: bool, acc: &mut [f32]) {
+        let Inputs { isa, compute, .. } = *self.inputs;
+        let (k_steps, all) = (w.len() / compute.panel_bytes(1), rows.layout.k_steps());
+        let mut rest = acc;
+        for (blocks, x) in rows.uniform_blocks() {
+            let blocks = blocks.min(rest.len() / (x.mr * NR));
+            if blocks == 0 {
+                break;
+            }
+            let x = ActivationBlock { words: &x.words[..((blocks - 1) * all + k_steps) * x.mr], ..x };
+            let (acc, below) = rest.split_at_mut(blocks * x.mr * NR);
+            let blocks = Strided { count: blocks, stride: all * x.mr };
+            let panels = Strided { count: 1, stride: 0 };
+            let args = MicroKernelArgs { k_steps, x, blocks, w, panels, zero_init, acc_stride: NR };
+            microkernel::accumulate(isa, compute, &args, acc);
+            rest = below;
+        }
+    }
+
+    /// Normalizes `sums` and writes them to the result, transposed.
+    fn write(&self, sums: &[f32], total: &[f32; NR], out: DisjointOut) {
+        let p = self.inputs.p;
+        let to = |n: usize| out.at(self.at + n * p.heads * p.dim);
+        (0..self.queries).for_each(|n| prefetch_write(to(n), p.dim));
+        let mut row = vec![0.0; p.dim];
+        for (n, total) in total.iter().enumerate().take(self.queries) {
+            let inverse = 1.0 / total;
+            for (value, sums) in row.iter_mut().zip(sums.chunks_exact(NR)) {
+                *value = sums[n] * inverse;
+            }
+            // SAFETY: query `n` of the panel is one of the result's, and this head's `dim` values of it belong to this
+            // job alone.
+            unsafe { std::ptr::copy_nonoverlapping(row.as_ptr(), to(n), p.dim) };
+        }
+    }
+}

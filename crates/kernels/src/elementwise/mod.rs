@@ -1,0 +1,10 @@
+//! Operations value by value or row by row, f32: activations, normalization, rotary embedding, addition. Each runs on
+//! the calling thread; [`crate::threads::par_rows()`] spreads rows over threads.
+
+pub mod activation;
+mod add;
+pub(crate) mod exp;
+pub mod norm;
+pub mod rope;
+
+pub use add::add;

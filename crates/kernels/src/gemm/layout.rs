@@ -1,0 +1,45 @@
+//! The format of packed weights, and the words for it.
+//!
+//! - A **panel** is [`NR`] rows of `W`, interleaved; each of these rows is a **lane**.
+//! - A **k-step** is 32 bits for each lane of a panel: 1 f32, 2 bf16, 4 int8 or 4 int4 values along `cols` (the k
+//!   dimension). K-steps follow each other in the order in which the micro-kernels read them.
+//! - A **group** is the values of a row that share a scale. An int8 group is 32 k-steps (the last may be shorter),
+//!   followed by one bf16 scale a lane. An int4 group is 8 k-steps in the space of 4: the low nibbles of its bytes
+//!   belong to k-step `s`, the high nibbles to k-step `s + 4`, for `s` in `0..4`; one bf16 scale a lane follows.
+//! - A **micro-tile** is the product of at most [`MR`] rows of `x` with one panel.
+//!
+//! The bytes do not depend on the instruction set. int8 and int4 values are stored with a zero point
+//! ([`I8_ZERO_POINT`], [`I4_ZERO_POINT`]), so that they are unsigned.
+
+/// Rows of `W` in a panel.
+pub(crate) const NR: usize = 32;
+/// Bytes of one k-step of a panel.
+pub(crate) const STEP_BYTES: usize = 4 * NR;
+/// Most rows of `x` in a micro-tile. With two registers of lanes a row, the integer and the f32 accumulators of six
+/// rows fit the 32 registers of AVX-512.
+pub(crate) const MR: usize = 6;
+/// Values of a row of `x` that share a scale when `W` is int8 or int4.
+pub(crate) const ACT_GROUP: usize = 128;
+/// Values of an int8 row of `W` that share a scale.
+pub(crate) const I8_GROUP: usize = 128;
+/// Values of an int4 row of `W` that share a scale.
+pub(crate) const I4_GROUP: usize = 32;
+/// Bytes of the scales of one group of a panel.
+pub(crate) const GROUP_SCALES_BYTES: usize = 2 * NR;
+/// Bytes of a full group of an int8 panel: k-steps, then scales.
+pub(crate) const I8_GROUP_BYTES: usize = I8_GROUP / 4 * STEP_BYTES + GROUP_SCALES_BYTES;
+/// Bytes of a group of an int4 panel: nibbles, then scales.
+pub(crate) const I4_GROUP_BYTES: usize = NR * I4_GROUP / 2 + GROUP_SCALES_BYTES;
+/// Long rows are cut into slices of a multiple of so many k-steps: whole groups, and whole windows of the NEON
+/// micro-kernels, which sum each window before they add it. So slices do not change the rounding.
+pub(crate) const SLICE_STEPS: usize = 64;
+/// Stored int8 weights are this much above their value.
+pub(crate) const I8_ZERO_POINT: f32 = 128.0;
+/// Stored int4 weights are this much above their value.
+pub(crate) const I4_ZERO_POINT: f32 = 8.0;
+
+/// Byte and shift of value `k` of an int4 group for `lane`.
+pub(crate) fn nibble_position(lane: usize, k: usize) -> (usize, u32) {
+    let (step, byte) = (k / 4, k % 4);
+    (step % 4 * STEP_BYTES + lane * 4 + byte, 4 * (step as u32 / 4))
+}

@@ -1,0 +1,4 @@
+//! Image preprocessing for vision encoders: antialiased resize ([`resize`]) and patches ([`patchify`]).
+
+pub mod patchify;
+pub mod resize;

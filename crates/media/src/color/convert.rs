@@ -1,0 +1,148 @@
+//! Color conversion from YUV to RGB.
+//!
+//! 8-bit 4:2:0 and 4:2:2 take FFmpeg's short path: nearest chroma, 13-bit coefficients, floor shifts. Everything else
+//! takes its general path (`reference.rs`). Both are byte-identical to FFmpeg 8, except for frames of odd width and odd
+//! height, and for interlaced frames on the general path.
+
+use super::coefficients::Coefficients;
+use super::description::Color;
+use super::general;
+use super::yuv::{Plane, YuvImage};
+use crate::frame::Rgb;
+
+/// What one chroma value adds to red, green and blue.
+#[derive(Clone, Copy, Default)]
+struct ChromaTerms {
+    red: i32,
+    green: i32,
+    blue: i32,
+}
+
+/// Converts `yuv` to 8-bit RGB.
+pub(crate) fn to_rgb(yuv: &YuvImage, color: Color) -> Rgb {
+    let mut data = vec![0u8; yuv.width * yuv.height * 3];
+    match &yuv.planes {
+        [Plane::U8(y), Plane::U8(u), Plane::U8(v)] if yuv.half_width_chroma && yuv.height.is_multiple_of(2) => {
+            short_path(yuv, Coefficients::new(color), [y, u, v], &mut data);
+        }
+        _ => general::convert(yuv, color, &mut data),
+    }
+    Rgb { width: yuv.width as u32, height: yuv.height as u32, data }
+}
+
+/// FFmpeg's short path: 8 bits, chroma of half the width, an even number of rows.
+fn short_path(yuv: &YuvImage, c: Coefficients, planes: [&[u8]; 3], data: &mut [u8]) {
+    let [luma, u, v] = planes;
+    let (width, columns) = (yuv.width, yuv.chroma_width());
+    let mut terms = vec![ChromaTerms::default(); columns];
+    let mut row_of_terms = usize::MAX;
+    for (row, (out, luma)) in data.chunks_exact_mut(width * 3).zip(luma.chunks_exact(width)).enumerate() {
+        let chroma_row = match (yuv.half_height_chroma, yuv.interlaced && yuv.height.is_multiple_of(4)) {
+            (true, true) => row / 4 * 2 + row % 2,
+            (true, false) => row / 2,
+            (false, _) => row,
+        };
+        if !u.is_empty() && row_of_terms != chroma_row {
+            let range = chroma_row * columns..(chroma_row + 1) * columns;
+            chroma_terms(c, &u[range.clone()], &v[range], &mut terms);
+            row_of_terms = chroma_row;
+        }
+        for ((out, luma), terms) in out.chunks_mut(6).zip(luma.chunks(2)).zip(&terms) {
+            for (out, &y) in out.chunks_exact_mut(3).zip(luma) {
+                write_pixel(c, y.into(), *terms, out);
+            }
+        }
+    }
+}
+
+/// The terms of a row of chroma.
+fn chroma_terms(c: Coefficients, u: &[u8], v: &[u8], terms: &mut [ChromaTerms]) {
+    for ((terms, &u), &v) in terms.iter_mut().zip(u).zip(v) {
+        let (u, v) = ((i32::from(u) << 3) - 1024, (i32::from(v) << 3) - 1024);
+        terms.red = (v * c.red_v) >> 16;
+        terms.green = ((u * c.green_u) >> 16) + ((v * c.green_v) >> 16);
+        terms.blue = (u * c.blue_u) >> 16;
+    }
+}
+
+#[inline(always)]
+fn write_pixel(c: Coefficients, y: i32, terms: ChromaTerms, out: &mut [u8]) {
+    let y = (((y << 3) - c.luma_offset) * c.luma) >> 16;
+    out[0] = (y + terms.red).clamp(0, 255) as u8;
+    out[1] = (y + terms.green).clamp(0, 255) as u8;
+    out[2] = (y + terms.blue).clamp(0, 255) as u8;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn color(matrix: u8, full: bool) -> Color {
+        Color { matrix: Some(matrix), full_range: Some(full), ..Color::default() }
+    }
+
+    /// A progressive 4:2:0 image whose chroma is sited between the columns.
+    fn yuv420(width: usize, height: usize, bit_depth: u8, planes: [Plane; 3]) -> YuvImage {
+        YuvImage {
+            width,
+            height,
+            bit_depth,
+            half_width_chroma: true,
+            half_height_chroma: true,
+            interlaced: false,
+            left_sited_chroma: false,
+            planes,
+        }
+    }
+
+    /// Every matrix, both ranges, against what FFmpeg gives (reference/make_codec_goldens.py).
+    #[test]
+    fn single_pixels_equal_those_of_ffmpeg() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/codec/color.txt");
+        let text = std::fs::read_to_string(path).unwrap();
+        let mut lines = 0;
+        for line in text.lines() {
+            let n: Vec<u8> = line.split(' ').map(|w| w.parse().unwrap()).collect();
+            let planes = [vec![n[2]; 4], vec![n[3]], vec![n[4]]].map(Plane::U8);
+            let yuv = yuv420(2, 2, 8, planes);
+            let rgb = to_rgb(&yuv, color(n[0], n[1] == 1));
+            assert_eq!(rgb.data[..3], n[5..8], "{line}");
+            lines += 1;
+        }
+        assert!(lines > 3000);
+    }
+
+    #[test]
+    fn gray_stays_gray_at_every_depth() {
+        for (depth, black, white) in [(8u8, 16u16, 235u16), (10, 64, 940), (12, 256, 3760)] {
+            let neutral = 128u16 << (depth - 8);
+            for (level, expect) in [(black, 0u8), (white, 254)] {
+                let planes = if depth == 8 {
+                    [vec![level as u8; 8], vec![128; 2], vec![128; 2]].map(Plane::U8)
+                } else {
+                    [vec![level; 8], vec![neutral; 2], vec![neutral; 2]].map(Plane::U16)
+                };
+                let yuv = yuv420(4, 2, depth, planes);
+                let rgb = to_rgb(&yuv, color(1, false));
+                assert!(rgb.data.iter().all(|&v| v.abs_diff(expect) <= 1), "{depth} bits: {:?}", rgb.data);
+            }
+        }
+    }
+
+    #[test]
+    fn odd_widths_use_the_last_chroma_column() {
+        let planes = [vec![128u8; 6], vec![128, 255], vec![128, 128]].map(Plane::U8);
+        let yuv = yuv420(3, 2, 8, planes);
+        let rgb = to_rgb(&yuv, color(6, true));
+        assert_eq!(rgb.data[..6], [128u8; 6]);
+        assert_eq!((rgb.data[6], rgb.data[8], rgb.data[17]), (128, 255, 255));
+    }
+
+    #[test]
+    fn monochrome_is_gray() {
+        let planes = [vec![128u8; 4], Vec::new(), Vec::new()].map(Plane::U8);
+        let yuv = YuvImage { half_width_chroma: false, half_height_chroma: false, ..yuv420(2, 2, 8, planes) };
+        let rgb = to_rgb(&yuv, color(6, true));
+        assert!(rgb.data.iter().all(|&v| v == 128), "{:?}", rgb.data);
+    }
+}

@@ -1,0 +1,113 @@
+//! The boxes at the top level of the file, walked by their headers.
+
+use super::super::byte_source::{ByteSource, PeekReader};
+use super::super::fourcc::fourcc_text;
+use crate::error::{MediaError, malformed};
+use crate::limits::{Limits, check_limit};
+
+/// Major brands of still images that share the box format. They are no videos.
+const IMAGE_BRANDS: [&[u8; 4]; 6] = [b"avif", b"avis", b"heic", b"heix", b"mif1", b"msf1"];
+
+/// Whether the first bytes of a file of `len` bytes look like a box file with video.
+pub(super) fn sniff(head: &[u8], len: u64) -> bool {
+    let Some((size, fourcc)) =
+        head.first_chunk::<8>().map(|h| (u32::from_be_bytes([h[0], h[1], h[2], h[3]]), &h[4..8]))
+    else {
+        return false;
+    };
+    let plausible = size == 1 || size == 0 || (size >= 8 && u64::from(size) <= len);
+    match fourcc {
+        b"ftyp" | b"styp" => !head.get(8..12).is_some_and(|b| IMAGE_BRANDS.iter().any(|p| *p == b)),
+        b"moov" | b"moof" | b"sidx" => true,
+        b"mdat" | b"free" | b"skip" | b"wide" | b"pnot" | b"uuid" => plausible || fourcc == b"mdat",
+        _ => false,
+    }
+}
+
+/// A box at the top level. Offsets are bytes from the start of the file.
+pub(super) struct TopLevelBox {
+    /// Offset of the header.
+    pub(super) start: u64,
+    pub(super) fourcc: [u8; 4],
+    /// Offset of the contents.
+    pub(super) body: u64,
+    /// End of the contents, cut at the end of the file.
+    pub(super) end: u64,
+    /// End of the contents as the header states it.
+    pub(super) stated_end: u64,
+}
+
+/// Lists the top-level boxes.
+pub(super) fn list(
+    source: &ByteSource,
+    limits: &Limits,
+    warnings: &mut Vec<String>,
+) -> Result<Vec<TopLevelBox>, MediaError> {
+    let mut reader = PeekReader::new(source, 64);
+    let mut boxes: Vec<TopLevelBox> = Vec::new();
+    let mut at = 0u64;
+    let len = source.len();
+    while len.saturating_sub(at) >= 8 {
+        let head = reader.peek(at, 16)?;
+        let short_size = u32::from_be_bytes([head[0], head[1], head[2], head[3]]);
+        let fourcc = [head[4], head[5], head[6], head[7]];
+        let (size, header) = match (short_size, head.get(8..16)) {
+            (0, _) => (len - at, 8),
+            (1, Some(&[a, b, c, d, e, f, g, h])) => (u64::from_be_bytes([a, b, c, d, e, f, g, h]), 16),
+            (n, _) => (u64::from(n), 8),
+        };
+        if size < header {
+            if !boxes.iter().any(|b| b.fourcc == *b"moov") {
+                let text = format!("`{}` at byte {at} says it has {size} bytes", fourcc_text(fourcc));
+                return Err(malformed("box", text));
+            }
+            warnings.push(format!("{} bytes at the end are no box", len - at));
+            break;
+        }
+        let stated_end = at.saturating_add(size);
+        let end = stated_end.min(len);
+        check_limit("boxes at the top of the file", boxes.len() as u64 + 1, limits.samples)?;
+        boxes.push(TopLevelBox { start: at, fourcc, body: at + header, end, stated_end });
+        at = end;
+    }
+    if let Some(last) = boxes.last().filter(|b| b.stated_end > len) {
+        let missing = last.stated_end - len;
+        let text = format!("the file is cut: `{}` wants {missing} bytes more than there are", fourcc_text(last.fourcc));
+        warnings.push(text);
+    }
+    Ok(boxes)
+}
+
+/// Reads the contents of a top-level box and takes its size off the header budget.
+pub(super) fn load(source: &ByteSource, top: &TopLevelBox, budget: &mut u64) -> Result<Vec<u8>, MediaError> {
+    let size = top.end.saturating_sub(top.body);
+    check_limit("bytes of headers", size, *budget)?;
+    *budget -= size;
+    source.read_vec(top.body, size as usize)
+}
+
+/// The error for a file without `moov`: either the file is cut, or there never was one.
+pub(super) fn missing_moov(boxes: &[TopLevelBox], len: u64) -> MediaError {
+    match boxes.last() {
+        Some(last) if last.stated_end > len => {
+            let text = format!(
+                "the index (moov) is missing because the file is cut: it ends at byte {len} inside `{}`, \
+                 which needs {} bytes more, and the index comes after it",
+                fourcc_text(last.fourcc),
+                last.stated_end - len
+            );
+            malformed("mp4 file", text)
+        }
+        _ => malformed("mp4 file", format!("no index (moov) among its {} boxes", boxes.len())),
+    }
+}
+
+/// Adds to an error about `moov` that the file is cut inside it, where that is so.
+pub(super) fn explain_truncation(moov: &TopLevelBox, error: MediaError) -> MediaError {
+    match error {
+        MediaError::Malformed { part, what } if moov.stated_end > moov.end => {
+            malformed(part, format!("{what}; the file is cut inside the index (moov)"))
+        }
+        other => other,
+    }
+}

@@ -1,0 +1,44 @@
+//! The trait of all decoders, and what they give out.
+
+use crate::color::description::Color;
+use crate::color::yuv::YuvImage;
+use crate::error::MediaError;
+
+/// One decoded frame, before color conversion.
+#[derive(Debug)]
+pub(crate) struct DecodedFrame {
+    /// The sample (decoding order) whose access unit it came from.
+    pub(crate) sample: usize,
+    /// Luma and chroma.
+    pub(crate) yuv: YuvImage,
+    /// The color description of the bitstream, where only the decoder knows it (AV1).
+    pub(crate) color: Option<Color>,
+}
+
+/// A decoder of one run of samples from a keyframe on. A fresh one is made for every run.
+///
+/// Errors of `push` and `finish` leave the decoder usable. The caller decides whether to go on (concealing what is
+/// missing), to try the next decoder from the keyframe on, or to give up.
+pub(crate) trait VideoDecoder: Send {
+    /// Feeds one sample. `requested` is false for a sample whose frame nobody needs: when no other frame refers to it,
+    /// it is not decoded at all.
+    fn push(
+        &mut self,
+        sample: usize,
+        data: &[u8],
+        requested: bool,
+        out: &mut Vec<DecodedFrame>,
+    ) -> Result<(), MediaError>;
+
+    /// Gives out every frame still held.
+    fn finish(&mut self, out: &mut Vec<DecodedFrame>) -> Result<(), MediaError>;
+}
+
+/// What the headers of a bitstream say.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct BitstreamInfo {
+    /// Name of the profile; empty when unknown.
+    pub(crate) profile: String,
+    /// Color description.
+    pub(crate) color: Color,
+}

@@ -1,0 +1,95 @@
+//! Makes decoders for a track, and says which ones there are.
+
+#[cfg(feature = "av1")]
+use super::av1;
+use super::decoder::{BitstreamInfo, VideoDecoder};
+use super::parameter_sets::ParameterSets;
+use super::{h264, hevc, vp9};
+use crate::container::track::{Codec, VideoTrack};
+use crate::error::{MediaError, unsupported};
+use crate::options::OpenOptions;
+
+/// What is needed to make decoders for a track.
+#[derive(Clone, Debug)]
+pub(crate) struct DecoderFactory {
+    codec: Codec,
+    parameters: ParameterSets,
+    options: OpenOptions,
+    #[cfg(feature = "av1")]
+    processes: av1::ProcessPool,
+}
+
+impl DecoderFactory {
+    /// Reads the decoder configuration of `track`.
+    ///
+    /// # Errors
+    /// `Malformed` configuration; `Unsupported` for a codec without a decoder here.
+    pub(crate) fn new(track: &VideoTrack, options: &OpenOptions) -> Result<Self, MediaError> {
+        let parameters = match track.codec {
+            Codec::H264 => ParameterSets::from_avcc(&track.extradata, track.length_prefixed)?,
+            Codec::Hevc => ParameterSets::from_hvcc(&track.extradata, track.length_prefixed)?,
+            Codec::Vp9 => ParameterSets::default(),
+            #[cfg(feature = "av1")]
+            Codec::Av1 => ParameterSets::default(),
+            _ => return Err(unsupported(format!("video codec {}", track.codec.name()))),
+        };
+        Ok(DecoderFactory {
+            codec: track.codec.clone(),
+            parameters,
+            options: options.clone(),
+            #[cfg(feature = "av1")]
+            processes: av1::ProcessPool::default(),
+        })
+    }
+
+    /// Names of the decoders for this codec, in the order they are tried.
+    pub(crate) fn names(&self) -> &'static [&'static str] {
+        match self.codec {
+            Codec::H264 => &["rusty_h264", "rust_h264"],
+            Codec::Hevc => &["rusty_h265", "rust_h265"],
+            Codec::Vp9 => &["rusty_vp9"],
+            Codec::Av1 => &["rav1d"],
+            _ => &[],
+        }
+    }
+
+    /// A fresh decoder. `decoder_index` is a position in [`DecoderFactory::names`].
+    ///
+    /// # Errors
+    /// Parameter sets the decoder refuses; a decoder process that cannot be started.
+    pub(crate) fn make(&self, decoder_index: usize) -> Result<Box<dyn VideoDecoder>, MediaError> {
+        let (parameters, limits) = (&self.parameters, &self.options.limits);
+        Ok(match (&self.codec, decoder_index) {
+            (Codec::H264, 0) => Box::new(h264::rusty_h264::RustyH264::new(parameters, limits)?),
+            (Codec::H264, 1) => Box::new(h264::rust_h264::RustH264::new(parameters, limits)?),
+            (Codec::Hevc, 0) => Box::new(hevc::rusty_h265::RustyH265::new(parameters, limits)?),
+            (Codec::Hevc, 1) => Box::new(hevc::rust_h265::RustH265::new(parameters, limits)?),
+            (Codec::Vp9, 0) => Box::new(vp9::RustyVp9::new(limits)),
+            #[cfg(feature = "av1")]
+            (Codec::Av1, 0) => Box::new(av1::Av1Client::new(&self.options, &self.processes)?),
+            _ => return Err(MediaError::Bug(format!("no decoder {decoder_index} for {}", self.codec.name()))),
+        })
+    }
+
+    /// What the bitstream's own headers (parameter sets or the first keyframe) say, where they can be read.
+    pub(crate) fn bitstream_info(&self, keyframe: &[u8]) -> BitstreamInfo {
+        match self.codec {
+            Codec::H264 => h264::sps::bitstream_info(&self.parameters, keyframe),
+            Codec::Hevc => hevc::sps::bitstream_info(&self.parameters, keyframe),
+            Codec::Vp9 => vp9::bitstream_info(keyframe),
+            _ => BitstreamInfo::default(),
+        }
+    }
+
+    /// Whether sample `data` is an HEVC picture that cannot be shown when decoding starts at the keyframe before it
+    /// (RASL).
+    pub(crate) fn undecodable_leading(&self, data: &[u8]) -> bool {
+        self.codec == Codec::Hevc && hevc::sps::is_rasl(data, self.parameters.length_size)
+    }
+
+    /// Changes the limit on the pixels of a frame.
+    #[cfg(test)]
+    pub(super) fn set_max_pixels(&mut self, pixels: u64) {
+        self.options.limits.pixels = pixels;
+    }
+}

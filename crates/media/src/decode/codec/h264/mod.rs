@@ -1,0 +1,7 @@
+//! H.264 decoders.
+
+pub(super) mod rust_h264;
+pub(super) mod rusty_h264;
+pub(super) mod sps;
+
+mod field_coding;

@@ -1,0 +1,117 @@
+//! H.264 through `rust_h264`: also interlaced, 10-bit and 4:2:2, and it goes on after damage. The second decoder.
+
+use rust_h264::decoder::{ChromaFormat, Decoder, Frame};
+use rust_h264::nal::NalUnitType;
+
+use super::super::decoder::{DecodedFrame, VideoDecoder};
+use super::super::nal::units;
+use super::super::non_reference;
+use super::super::parameter_sets::ParameterSets;
+use super::field_coding::FieldCoding;
+use super::sps::{check_size, explain, is_sps, parse_unit};
+use crate::color::yuv::{Plane, YuvImage};
+use crate::error::{MediaError, malformed};
+use crate::limits::Limits;
+
+/// The second decoder for H.264.
+pub(in super::super) struct RustH264 {
+    decoder: Decoder,
+    length_size: usize,
+    limits: Limits,
+    /// Sample of the picture that the decoder holds. It gives the picture out when the next one starts.
+    held: Option<usize>,
+    field_coding: FieldCoding,
+    /// Whether the held picture consists of two fields.
+    interlaced: bool,
+}
+
+impl RustH264 {
+    /// Feeds the parameter sets after checking their sizes.
+    pub(in super::super) fn new(parameters: &ParameterSets, limits: &Limits) -> Result<Self, MediaError> {
+        let mut new = RustH264 {
+            decoder: Decoder::new(),
+            length_size: parameters.length_size,
+            limits: limits.clone(),
+            held: None,
+            field_coding: FieldCoding::default(),
+            interlaced: false,
+        };
+        for set in &parameters.sets {
+            check_size(set, limits)?;
+            new.read_field_coding(set);
+            new.decoder.decode_nal(&parse_unit(set)).map_err(explain)?;
+        }
+        Ok(new)
+    }
+
+    fn read_field_coding(&mut self, unit: &[u8]) {
+        if is_sps(unit) {
+            self.field_coding = FieldCoding::from_sps(unit).unwrap_or(self.field_coding);
+        }
+    }
+
+    fn push_unit(&mut self, sample: usize, unit: &[u8], out: &mut Vec<DecodedFrame>) -> Result<(), MediaError> {
+        check_size(unit, &self.limits)?;
+        self.read_field_coding(unit);
+        let parsed = parse_unit(unit);
+        let slice = matches!(parsed.nal_unit_type, NalUnitType::Slice | NalUnitType::SliceIdr);
+        let result = self.decoder.decode_nal(&parsed);
+        if let Ok(Some(frame)) = &result
+            && let Some(held) = self.held
+        {
+            out.push(DecodedFrame { sample: held, yuv: yuv_image(frame, self.interlaced)?, color: None });
+        }
+        if slice {
+            self.held = Some(sample);
+            self.interlaced = self.field_coding.is_interlaced(unit);
+        }
+        result.map(|_| ()).map_err(explain)
+    }
+}
+
+impl VideoDecoder for RustH264 {
+    fn push(
+        &mut self,
+        sample: usize,
+        data: &[u8],
+        requested: bool,
+        out: &mut Vec<DecodedFrame>,
+    ) -> Result<(), MediaError> {
+        let units = units(data, self.length_size);
+        if !requested && non_reference::h264(&units) {
+            return Ok(());
+        }
+        let mut first_error = Ok(());
+        for unit in units {
+            let result = self.push_unit(sample, unit, out);
+            if matches!(result, Err(MediaError::Limit { .. } | MediaError::Unsupported { .. })) {
+                return result;
+            }
+            first_error = first_error.and(result);
+        }
+        first_error
+    }
+
+    fn finish(&mut self, out: &mut Vec<DecodedFrame>) -> Result<(), MediaError> {
+        if let (Some(frame), Some(held)) = (self.decoder.flush(), self.held.take()) {
+            out.push(DecodedFrame { sample: held, yuv: yuv_image(&frame, self.interlaced)?, color: None });
+        }
+        Ok(())
+    }
+}
+
+fn yuv_image(frame: &Frame, interlaced: bool) -> Result<YuvImage, MediaError> {
+    let plane = |values: &[u8]| Plane::from_le_bytes(values.to_vec(), frame.bit_depth);
+    let yuv = YuvImage {
+        width: frame.width as usize,
+        height: frame.height as usize,
+        bit_depth: frame.bit_depth,
+        half_width_chroma: true,
+        half_height_chroma: frame.chroma_format == ChromaFormat::Yuv420,
+        interlaced,
+        left_sited_chroma: true,
+        planes: [plane(&frame.y), plane(&frame.u), plane(&frame.v)],
+    };
+    yuv.check().map_err(|what| malformed("H.264 picture", what))?;
+    Ok(yuv)
+}

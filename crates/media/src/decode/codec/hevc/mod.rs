@@ -1,0 +1,5 @@
+//! HEVC decoders.
+
+pub(super) mod rust_h265;
+pub(super) mod rusty_h265;
+pub(super) mod sps;

@@ -1,0 +1,153 @@
+//! The files of a checkpoint: a folder, or files that are part of the program.
+
+use std::borrow::Cow;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde_json::Value;
+use zoetrope_system::mmap::MappedFile;
+use zoetrope_text::{TextError, TextFiles};
+
+use crate::error::{ModelError, ModelResult};
+use crate::weights::FileBytes;
+
+/// Largest JSON file of a checkpoint, in bytes.
+const JSON_BYTES: u64 = 64 << 20;
+
+/// Endings of the small files that travel with weights: configuration, tokenizer, templates, the card.
+const SMALL_FILES: [&str; 5] = ["json", "jinja", "txt", "md", "model"];
+
+/// A checkpoint.
+#[derive(Clone, Debug)]
+pub enum Checkpoint {
+    /// A folder on disk.
+    Folder(PathBuf),
+    /// Files inside the program, by name.
+    Embedded {
+        /// What errors call the folder.
+        name: &'static str,
+        /// Names and contents.
+        files: &'static [(&'static str, &'static [u8])],
+    },
+}
+
+impl From<&Path> for Checkpoint {
+    fn from(folder: &Path) -> Self {
+        Checkpoint::Folder(folder.to_path_buf())
+    }
+}
+
+impl Checkpoint {
+    /// The path of the file `name`, for errors.
+    pub fn path(&self, name: &str) -> PathBuf {
+        match self {
+            Checkpoint::Folder(folder) => folder.join(name),
+            Checkpoint::Embedded { name: folder, .. } => Path::new(folder).join(name),
+        }
+    }
+
+    /// An error of the file `name`.
+    pub fn error(&self, name: &str, what: impl ToString) -> ModelError {
+        ModelError::File { file: self.path(name), what: what.to_string() }
+    }
+
+    /// Whether there is a file `name`.
+    pub fn has(&self, name: &str) -> bool {
+        match self {
+            Checkpoint::Folder(folder) => folder.join(name).is_file(),
+            Checkpoint::Embedded { files, .. } => files.iter().any(|file| file.0 == name),
+        }
+    }
+
+    /// The JSON file `name`; `None` when there is none.
+    ///
+    /// # Errors
+    /// [`ModelError::File`] when it cannot be read or is no JSON.
+    pub fn json(&self, name: &str) -> ModelResult<Option<Value>> {
+        let Some(bytes) = self.read(name, JSON_BYTES, "bytes of a JSON file")? else { return Ok(None) };
+        serde_json::from_slice(&bytes).map(Some).map_err(|error| self.error(name, format!("not valid JSON: {error}")))
+    }
+
+    /// `config.json`, which every checkpoint has.
+    ///
+    /// # Errors
+    /// [`ModelError::File`] when it is missing, with a word about what the folder then is.
+    pub fn config(&self) -> ModelResult<Value> {
+        let missing = match self {
+            Checkpoint::Folder(folder) if !folder.is_dir() => "no such folder",
+            _ => "missing; this is not a model folder",
+        };
+        self.json("config.json")?.ok_or_else(|| self.error("config.json", missing))
+    }
+
+    /// The bytes of a large file, mapped; `None` when there is none.
+    pub(crate) fn open(&self, name: &str) -> ModelResult<Option<FileBytes>> {
+        match self {
+            Checkpoint::Folder(folder) => match MappedFile::open(&folder.join(name)) {
+                Ok(file) => Ok(Some(FileBytes::Mapped(Arc::new(file)))),
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+                Err(error) => Err(self.error(name, error)),
+            },
+            Checkpoint::Embedded { files, .. } => {
+                Ok(files.iter().find(|file| file.0 == name).map(|file| FileBytes::Embedded(file.1)))
+            }
+        }
+    }
+
+    /// Names of all files.
+    pub(crate) fn names(&self) -> ModelResult<Vec<String>> {
+        let mut names = Vec::new();
+        match self {
+            Checkpoint::Folder(folder) => {
+                let failed = |error: std::io::Error| ModelError::File { file: folder.clone(), what: error.to_string() };
+                for entry in std::fs::read_dir(folder).map_err(failed)? {
+                    let entry = entry.map_err(failed)?;
+                    if !entry.path().is_dir() {
+                        names.push(entry.file_name().to_string_lossy().into_owned());
+                    }
+                }
+            }
+            Checkpoint::Embedded { files, .. } => names.extend(files.iter().map(|file| file.0.to_string())),
+        }
+        names.sort();
+        Ok(names)
+    }
+
+    /// Copies everything but weights to `folder`: what `convert` and training write beside their own weights. The index
+    /// of shards stays behind.
+    ///
+    /// # Errors
+    /// [`ModelError::File`] for the file that could not be read or written.
+    pub fn copy_small_files(&self, folder: &Path) -> ModelResult<()> {
+        for name in self.names()? {
+            let ending = Path::new(&name).extension().and_then(|ending| ending.to_str()).unwrap_or_default();
+            let to = folder.join(&name);
+            if !SMALL_FILES.contains(&ending) || name.ends_with(".index.json") || to == self.path(&name) {
+                continue;
+            }
+            let bytes: Cow<'_, [u8]> = match self {
+                Checkpoint::Folder(_) => std::fs::read(self.path(&name)).map_err(|e| self.error(&name, e))?.into(),
+                Checkpoint::Embedded { files, .. } => {
+                    files.iter().find(|file| file.0 == name).map_or(&[][..], |file| file.1).into()
+                }
+            };
+            std::fs::write(&to, bytes).map_err(|error| ModelError::File { file: to, what: error.to_string() })?;
+        }
+        Ok(())
+    }
+}
+
+impl TextFiles for Checkpoint {
+    fn read(&self, name: &str, limit: u64, what: &'static str) -> Result<Option<Vec<u8>>, TextError> {
+        match self {
+            Checkpoint::Folder(folder) => folder.as_path().read(name, limit, what),
+            Checkpoint::Embedded { files, .. } => {
+                Ok(files.iter().find(|file| file.0 == name).map(|file| file.1.to_vec()))
+            }
+        }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        Checkpoint::path(self, name)
+    }
+}

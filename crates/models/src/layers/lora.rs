@@ -1,0 +1,35 @@
+//! Low-rank adapters (LoRA, arXiv 2106.09685): `y + scale * (x A^T) B^T`, learned beside a frozen matrix.
+
+use candle_core::{Result, Tensor};
+
+use crate::error::ModelResult;
+use crate::ops;
+use crate::weights::{ParameterRole, Weights};
+
+/// The adapter of one matrix.
+#[derive(Clone, Debug)]
+pub struct Lora {
+    /// `[R, I]`.
+    down: Tensor,
+    /// `[O, R]`, zero at the start.
+    up: Tensor,
+    /// `alpha / R`.
+    scale: f64,
+}
+
+impl Lora {
+    /// The adapter of the matrix `[output, input]` below `weights` when the group's rule asks for one. Tensor names are
+    /// those of PEFT: `lora_A.weight` and `lora_B.weight`.
+    pub(super) fn load(weights: &Weights, input: usize, output: usize) -> ModelResult<Option<Self>> {
+        let Some((rank, alpha)) = weights.adapter() else { return Ok(None) };
+        let down = weights.get(&[rank, input], "lora_A.weight", ParameterRole::LoraDown)?;
+        let up = weights.get(&[output, rank], "lora_B.weight", ParameterRole::LoraUp)?;
+        Ok(Some(Lora { down, up, scale: f64::from(alpha) / rank as f64 }))
+    }
+
+    /// What is added to the product of `x` `[T, I]`: `[T, O]`.
+    pub(super) fn forward(&self, x_ti: &Tensor) -> Result<Tensor> {
+        let x_tr = ops::linear(x_ti, &self.down, None)?;
+        ops::linear(&x_tr, &self.up, None)? * self.scale
+    }
+}

@@ -1,0 +1,113 @@
+//! Checkpoints to processors and models, of whichever family their `config.json` names.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use zoetrope_kernels::gemm::WeightType;
+
+use crate::checkpoint::Checkpoint;
+use crate::contract::{Processor, VideoLanguageModel};
+use crate::error::{ModelError, ModelResult};
+use crate::families;
+use crate::family::Family;
+use crate::weights::{Archive, ConversionPlan, LoadOptions, Weights};
+
+/// The family of a checkpoint.
+///
+/// # Errors
+/// [`ModelError::Unsupported`] with the families there are.
+pub fn family(checkpoint: &Checkpoint) -> ModelResult<&'static Family> {
+    let config = checkpoint.config()?;
+    families::ALL.iter().find(|family| (family.matches)(&config)).ok_or_else(|| {
+        let model_type = config["model_type"].as_str().unwrap_or("(none)");
+        let supported: Vec<&str> = families::ALL.iter().flat_map(|family| family.model_types).copied().collect();
+        let file = checkpoint.path("config.json");
+        let supported = supported.join(", ");
+        ModelError::Unsupported(format!("{}: model_type {model_type:?}; supported: {supported}", file.display()))
+    })
+}
+
+/// What needs no weights: plans, prompts, pictures.
+///
+/// # Errors
+/// When a JSON file or the tokenizer is missing or damaged.
+pub fn open_processor(checkpoint: &Checkpoint) -> ModelResult<Arc<dyn Processor>> {
+    (family(checkpoint)?.processor)(checkpoint)
+}
+
+/// A model with the weights of its checkpoint.
+///
+/// # Errors
+/// When a file is missing or damaged, or `options` do not fit the weights or the device.
+pub fn open(checkpoint: &Checkpoint, options: LoadOptions) -> ModelResult<Arc<dyn VideoLanguageModel>> {
+    let family = family(checkpoint)?;
+    let archive = Archive::open(checkpoint, &(family.tables)(checkpoint)?)?;
+    let weights = Weights::open(vec![archive], options)?;
+    let model = (family.model)(checkpoint, weights.clone())?;
+    let unused = weights.unused();
+    if let Some(first) = unused.first() {
+        let folder = checkpoint.path("");
+        tracing::warn!("{} tensors of {} are not used, such as {first}", unused.len(), folder.display());
+    }
+    Ok(model)
+}
+
+/// A model over the weights of other archives (from scratch, from a training checkpoint); configuration and tokenizer
+/// come from `checkpoint`.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_with(
+    checkpoint: &Checkpoint,
+    archives: Vec<Archive>,
+    options: LoadOptions,
+) -> ModelResult<Arc<dyn VideoLanguageModel>> {
+    (family(checkpoint)?.model)(checkpoint, Weights::open(archives, options)?)
+}
+
+/// The weights of a checkpoint, of which only headers are read: enough to say what they would be held as. A checkpoint
+/// without weights gives what `options.precision` means for no files.
+///
+/// # Errors
+/// When `options` do not fit the device.
+pub fn open_headers(checkpoint: &Checkpoint, options: LoadOptions) -> ModelResult<Weights> {
+    let tables = (family(checkpoint)?.tables)(checkpoint)?;
+    let archives = match Archive::open(checkpoint, &tables) {
+        Ok(archive) => vec![archive],
+        Err(_) => Vec::new(),
+    };
+    Weights::open(archives, options)
+}
+
+/// Quantizes a model: writes that of `checkpoint` to `out` with its matrices packed as `weight_type`, and everything
+/// else that it needs; the new folder loads by mapping. Where a GGUF file is given as `language`, the language part's
+/// weights are read from it. One tensor at a time is in memory.
+///
+/// # Errors
+/// When `out` holds a model already, and when a tensor is missing, has another shape or type than the configuration
+/// asks for, or is cut off; all of that is checked before anything is written.
+pub fn convert(
+    checkpoint: &Checkpoint,
+    out: &Path,
+    weight_type: WeightType,
+    language: Option<&Path>,
+) -> ModelResult<()> {
+    let file = out.join("model.safetensors");
+    if file.exists() {
+        let what = "exists already; name another folder, or remove it first".to_string();
+        return Err(ModelError::File { file, what });
+    }
+    let family = family(checkpoint)?;
+    let tables = (family.tables)(checkpoint)?;
+    let mut archives = Vec::new();
+    if let Some(language) = language {
+        archives.push(Archive::gguf(language, &tables)?);
+    }
+    archives.push(Archive::open(checkpoint, &tables)?);
+    let weights = Weights::survey(archives, weight_type)?;
+    (family.model)(checkpoint, weights.clone())?;
+    let plan = ConversionPlan::new(&weights)?;
+    std::fs::create_dir_all(out).map_err(|error| ModelError::File { file: out.into(), what: error.to_string() })?;
+    checkpoint.copy_small_files(out)?;
+    plan.write(&file)
+}

@@ -1,0 +1,30 @@
+//! The hot operations, one file each: our kernel on the CPU with its gradient, candle's operations elsewhere.
+//!
+//! On accelerators no operation copies activations to the host: masks are made on the device, rope tables are uploaded
+//! once a pass. Values that nobody learns from go through candle's fused operations there, which have no gradient.
+//! `ZOETROPE_OPS=candle` sends the CPU down that path, too.
+
+mod activation;
+mod attention;
+mod attention_options;
+mod candle_attention;
+mod kv_tensors;
+mod linear;
+mod norm;
+mod packed_linear;
+mod rope;
+mod tensors;
+#[cfg(test)]
+mod tests;
+
+pub use activation::{add, gelu_erf, gelu_tanh, swiglu};
+pub use attention::{attention, paged_attention};
+pub use attention_options::{AttentionOptions, PagedSequence};
+#[cfg(test)]
+pub(crate) use candle_attention::dequantized_for_test;
+pub use kv_tensors::KvTensors;
+pub use linear::linear;
+pub use norm::{layer_norm, rms_norm};
+pub(crate) use packed_linear::{FusedInput, FusedNorm, PackedWeights, fused_linear, fused_mlp, packed_linear};
+pub use rope::{RopeTables, rope};
+pub(crate) use tensors::{kernels_serve, with_values};

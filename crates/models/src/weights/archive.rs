@@ -1,0 +1,312 @@
+//! One place that tensors come from, with the names of its layout.
+
+use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use candle_core::Tensor;
+
+use super::formats::{
+    GgufFile, MemoryTensors, PytorchFiles, RowSource, SafetensorsFiles, Segment, SegmentValues, TensorStore,
+    matrix_dims, unpacked_name,
+};
+use super::name_table::{NameTable, TensorNames};
+use super::origin::{Origin, interleaved_order};
+use super::parameter::{ParameterGroup, ParameterRole};
+use super::precision::ArchiveFacts;
+use crate::checkpoint::Checkpoint;
+use crate::error::{ModelError, ModelResult};
+
+/// What a seed is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RandomFor {
+    /// Every tensor: a model from scratch.
+    Everything,
+    /// The tensors of one group.
+    Group(ParameterGroup),
+    /// Low-rank adapters.
+    Adapters,
+}
+
+/// Where tensors come from.
+pub struct Archive {
+    store: Store,
+    table: NameTable,
+    /// Names that were asked for.
+    used: Mutex<HashSet<String>>,
+}
+
+enum Store {
+    Safetensors(SafetensorsFiles),
+    Pytorch(PytorchFiles),
+    Gguf(GgufFile),
+    Memory(MemoryTensors),
+    Random(u64, RandomFor),
+}
+
+impl Store {
+    /// The tensors; `None` for a seed.
+    fn tensors(&self) -> Option<&dyn TensorStore> {
+        match self {
+            Store::Safetensors(files) => Some(files),
+            Store::Pytorch(files) => Some(files),
+            Store::Gguf(file) => Some(file),
+            Store::Memory(tensors) => Some(tensors),
+            Store::Random(..) => None,
+        }
+    }
+}
+
+impl Archive {
+    /// The weight files of a checkpoint in whichever of the layouts `tables` fits.
+    ///
+    /// # Errors
+    /// When there are none, or one is missing or damaged.
+    pub fn open(checkpoint: &Checkpoint, tables: &[NameTable]) -> ModelResult<Self> {
+        if let Some(files) = SafetensorsFiles::open(checkpoint)? {
+            let table = match files.our_names {
+                true => NameTable::ours(),
+                false => choose(tables, &files, || checkpoint.path(""))?,
+            };
+            return Ok(Self::new(Store::Safetensors(files), table));
+        }
+        match PytorchFiles::open(checkpoint)? {
+            Some(files) => Self::of_pytorch(files, tables, || checkpoint.path("")),
+            None => Err(checkpoint.error("model.safetensors", "weight file is missing from the model folder")),
+        }
+    }
+
+    /// A file of `torch.save` in whichever of the layouts `tables` fits.
+    ///
+    /// # Errors
+    /// When it is damaged, asks for code, or is of no such layout.
+    pub fn pytorch(path: &Path, tables: &[NameTable]) -> ModelResult<Self> {
+        Self::of_pytorch(PytorchFiles::file(path)?, tables, || path.to_path_buf())
+    }
+
+    fn of_pytorch(files: PytorchFiles, tables: &[NameTable], place: impl FnOnce() -> PathBuf) -> ModelResult<Self> {
+        let table = choose(tables, &files, place)?;
+        Ok(Self::new(Store::Pytorch(files), table))
+    }
+
+    /// A GGUF file with one of the layouts `tables`.
+    ///
+    /// # Errors
+    /// When it is damaged or holds another kind of model.
+    pub fn gguf(path: &Path, tables: &[NameTable]) -> ModelResult<Self> {
+        let file = GgufFile::open(path)?;
+        let theirs = file.architecture();
+        let ours: Vec<&str> = tables.iter().filter_map(|table| table.gguf_architecture).collect();
+        match tables.iter().find(|table| table.gguf_architecture == Some(theirs)) {
+            Some(table) => Ok(Self::new(Store::Gguf(file), table.clone())),
+            None => {
+                let ours = ours.join(" or ");
+                let text =
+                    format!("{}: architecture {theirs:?}; the model's language part is {ours:?}", path.display());
+                Err(ModelError::Unsupported(text))
+            }
+        }
+    }
+
+    /// Tensors in memory under our own names.
+    pub fn memory(tensors: HashMap<String, Tensor>) -> Self {
+        Self::new(Store::Memory(MemoryTensors(tensors)), NameTable::ours())
+    }
+
+    /// Initial values from `seed`; see [`ParameterRole::init`].
+    pub fn random(seed: u64, what: RandomFor) -> Self {
+        Self::new(Store::Random(seed, what), NameTable::ours())
+    }
+
+    fn new(store: Store, table: NameTable) -> Self {
+        Archive { store, table, used: Mutex::default() }
+    }
+
+    /// The layout's name.
+    pub fn layout(&self) -> &'static str {
+        self.table.layout
+    }
+
+    pub(super) fn facts(&self) -> ArchiveFacts {
+        let packed = self.safetensors().and_then(SafetensorsFiles::packed_as);
+        match &self.store {
+            Store::Safetensors(_) | Store::Pytorch(_) => {
+                ArchiveFacts { bytes: self.store.tensors().map_or(0, TensorStore::bytes), packed }
+            }
+            _ => ArchiveFacts::default(),
+        }
+    }
+
+    /// The files, when it is safetensors.
+    pub(super) fn safetensors(&self) -> Option<&SafetensorsFiles> {
+        match &self.store {
+            Store::Safetensors(files) => Some(files),
+            _ => None,
+        }
+    }
+
+    /// The seed, when it makes initial values for such a tensor.
+    pub(super) fn seed_for(&self, group: ParameterGroup, role: ParameterRole) -> Option<u64> {
+        let Store::Random(seed, what) = self.store else { return None };
+        let meant = match what {
+            RandomFor::Everything => true,
+            RandomFor::Group(own) => own == group,
+            RandomFor::Adapters => matches!(role, ParameterRole::LoraDown | ParameterRole::LoraUp),
+        };
+        meant.then_some(seed)
+    }
+
+    /// Whether it has the tensor of ours called `canonical`.
+    pub(super) fn holds(&self, canonical: &str) -> bool {
+        self.origin(canonical).is_some_and(|origin| origin.tensors().iter().all(|name| self.has(name)))
+    }
+
+    /// Where it has the tensor of ours, in full; `None` when it has not.
+    pub(super) fn locate(&self, canonical: &str) -> Option<Origin> {
+        let whole = |origin: &Origin| origin.tensors().iter().all(|name| self.has(name));
+        let found = match self.origin(canonical)? {
+            Origin::FirstOf(all) => all.into_iter().find(whole)?,
+            origin => Some(origin).filter(whole)?,
+        };
+        let mut used = self.used.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        used.extend(found.tensors().into_iter().map(str::to_string));
+        Some(found)
+    }
+
+    /// Whether nothing but this archive may give the tensor: a GGUF file has all that its table names.
+    pub(super) fn must_hold(&self, canonical: &str) -> bool {
+        matches!(self.store, Store::Gguf(_)) && self.origin(canonical).is_some()
+    }
+
+    fn origin(&self, canonical: &str) -> Option<Origin> {
+        match self.store {
+            Store::Random(..) => None,
+            _ => (self.table.origin)(canonical),
+        }
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.store.tensors().is_some_and(|tensors| tensors.has(name))
+    }
+
+    /// The error for a tensor of ours that is not there.
+    pub(super) fn missing(&self, canonical: &str) -> ModelError {
+        let origin = self.origin(canonical);
+        let name = origin.as_ref().and_then(|origin| origin.tensors().first().map(|name| name.to_string()));
+        let name = name.unwrap_or_else(|| canonical.to_string());
+        let seed = || ModelError::Caller(format!("tensor {name} is missing"));
+        self.store.tensors().map_or_else(seed, |tensors| tensors.missing(&name))
+    }
+
+    /// The rows of the tensor at `origin`, which must have `shape`. Of a vocabulary there may be fewer.
+    pub(super) fn source(&self, origin: &Origin, shape: &[usize]) -> ModelResult<RowSource> {
+        let (rows, cols) = matrix_dims(shape);
+        let segments = match origin {
+            Origin::Tensor(name) => vec![self.rows(name, shape)?],
+            Origin::Vocabulary(name) => self.vocabulary_rows(name, shape)?,
+            Origin::FirstOf(_) => return Err(ModelError::Bug("an origin was not chosen".to_string())),
+            Origin::Zeros(rows) => vec![Segment { rows: *rows, values: SegmentValues::Zeros }],
+            Origin::Rows(name, range) => {
+                let whole = [&[self.stored_rows(name, range.end)], &shape[1.min(shape.len())..]].concat();
+                let all = RowSource { cols, segments: vec![self.rows(name, &whole)?] };
+                all.slice(range.clone()).segments
+            }
+            Origin::Stack(parts) => {
+                let mut segments = Vec::new();
+                for part in parts {
+                    segments.extend(self.source(part, &self.part_shape(part, shape))?.segments);
+                }
+                segments
+            }
+            Origin::InterleavedRope(name, heads) => {
+                let source = Box::new(RowSource { cols, segments: vec![self.rows(name, shape)?] });
+                let order = Arc::new(interleaved_order(rows, *heads));
+                vec![Segment { rows, values: SegmentValues::Reordered { source, order } }]
+            }
+            Origin::LowRank { base, down, up, scale } => {
+                let rank = self.stored_rows(down, 0);
+                let matrix = |name: &str, shape: &[usize]| -> ModelResult<Box<RowSource>> {
+                    Ok(Box::new(RowSource { cols: shape[1], segments: vec![self.rows(name, shape)?] }))
+                };
+                let (down, up) = (matrix(down, &[rank, cols])?, matrix(up, &[rows, rank])?);
+                let base = Box::new(self.source(base, shape)?);
+                vec![Segment { rows, values: SegmentValues::LowRank { base, down, up, scale: *scale } }]
+            }
+        };
+        let source = RowSource { cols, segments };
+        if source.rows() != rows && !matches!(origin, Origin::Vocabulary(_)) {
+            let text = format!("{origin:?} has {} rows, the configuration says {shape:?}", source.rows());
+            return Err(ModelError::Caller(text));
+        }
+        Ok(source)
+    }
+
+    fn rows(&self, name: &str, shape: &[usize]) -> ModelResult<Segment> {
+        match self.store.tensors() {
+            Some(tensors) => tensors.rows(name, shape),
+            None => Err(ModelError::Bug(format!("a seed holds no tensor {name}"))),
+        }
+    }
+
+    /// As many rows of a vocabulary as there are, `shape[0]` at most.
+    fn vocabulary_rows(&self, name: &str, shape: &[usize]) -> ModelResult<Vec<Segment>> {
+        let rows = self.stored_rows(name, shape[0]);
+        let all = self.rows(name, &[&[rows], &shape[1..]].concat())?;
+        let source = RowSource { cols: matrix_dims(shape).1, segments: vec![all] };
+        Ok(source.slice(0..rows.min(shape[0])).segments)
+    }
+
+    /// Rows of the tensor as it is stored; `unknown` when the archive does not say.
+    fn stored_rows(&self, name: &str, unknown: usize) -> usize {
+        let shape = self.store.tensors().and_then(|tensors| tensors.shape(name));
+        shape.and_then(|shape| shape.first().copied()).unwrap_or(unknown)
+    }
+
+    /// The shape of a part of a stack whose columns are those of `shape`.
+    fn part_shape(&self, part: &Origin, shape: &[usize]) -> Vec<usize> {
+        let rows = match part {
+            Origin::Rows(_, range) => range.len(),
+            Origin::Zeros(rows) => *rows,
+            Origin::Stack(parts) => parts.iter().map(|part| self.part_shape(part, shape)[0]).sum(),
+            _ => part.tensors().first().map_or(0, |name| self.stored_rows(name, 0)),
+        };
+        [&[rows], &shape[1.min(shape.len())..]].concat()
+    }
+
+    /// Tensors that nobody asked for, without those that the layout has but no model needs ([`NameTable::ignored`]).
+    pub(super) fn unused(&self) -> Vec<String> {
+        let names = match &self.store {
+            Store::Memory(_) => Vec::new(),
+            store => store.tensors().map(TensorStore::names).unwrap_or_default(),
+        };
+        let used = self.used.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let spare = |name: &&str| !used.contains(unpacked_name(name)) && !(self.table.ignored)(name);
+        let mut names: Vec<String> = names.into_iter().filter(spare).map(str::to_string).collect();
+        names.sort();
+        names
+    }
+
+    /// Refuses a GGUF file with tensors that the model has no place for: it has another number of layers, say.
+    pub(super) fn refuse_left_over(&self) -> ModelResult<()> {
+        let Store::Gguf(file) = &self.store else { return Ok(()) };
+        let left = self.unused();
+        match left.first() {
+            Some(first) => {
+                Err(file.wrong(format!("{} tensors have no place in the model, such as {first}", left.len())))
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+/// The layout of some tensors; `place` is where errors say they are.
+fn choose(tables: &[NameTable], tensors: &dyn TensorStore, place: impl FnOnce() -> PathBuf) -> ModelResult<NameTable> {
+    let has = |name: &str| tensors.has(name);
+    let any = |prefix: &str| tensors.names().iter().any(|name| name.starts_with(prefix));
+    let names = TensorNames::new(&has, &any);
+    let fits = |table: &&NameTable| table.gguf_architecture.is_none() && (table.matches)(&names);
+    tables.iter().find(fits).cloned().ok_or_else(|| {
+        let what = "the tensor names are of no layout that this family has".to_string();
+        ModelError::File { file: place(), what }
+    })
+}

@@ -1,0 +1,350 @@
+//! The tensors of a model: a stack of archives, looked up in order under our own names.
+
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use candle_core::{DType, Device, Tensor, Var};
+use zoetrope_kernels::gemm::{PackedMatrix, SharedBytes, WeightType};
+
+use super::archive::Archive;
+use super::formats::{Encoding, FileBytes, MappedRows, RowSource, matrix_dims};
+use super::init::{init_tensor, init_values};
+use super::options::{Learn, LoadOptions};
+use super::origin::Origin;
+use super::parameter::{Parameter, ParameterGroup, ParameterRole};
+use super::precision::{ArchiveFacts, HeldAs};
+use super::survey::Survey;
+use crate::error::{ModelError, ModelResult};
+use crate::kv::KvDtype;
+
+/// Named tensors below a prefix, of one group; cheap to clone.
+#[derive(Clone)]
+pub struct Weights {
+    shared: Arc<Shared>,
+    prefix: String,
+    /// Looked up under this prefix, too, when the first has no such tensor (tied matrices).
+    second_prefix: Option<String>,
+    group: ParameterGroup,
+}
+
+struct Shared {
+    archives: Vec<Archive>,
+    options: LoadOptions,
+    facts: ArchiveFacts,
+    /// Set while a model is built only to list what it asks for.
+    survey: Option<Survey>,
+    variables: Mutex<BTreeMap<String, Var>>,
+    parameters: Mutex<BTreeMap<String, Parameter>>,
+}
+
+/// What a tensor is made from.
+enum Found {
+    Rows(RowSource),
+    /// Initial values from this seed.
+    Random(u64),
+}
+
+impl Weights {
+    /// The tensors of `archives`, the first that has one giving it.
+    ///
+    /// # Errors
+    /// When what is asked for does not fit: packed weights on another device than the CPU or to be learned, int8 keys
+    /// and values elsewhere. Nothing is read.
+    pub fn open(archives: Vec<Archive>, options: LoadOptions) -> ModelResult<Self> {
+        Self::build(archives, options, None)
+    }
+
+    /// A list of what a model asks for, to convert it. A model over such weights holds nothing.
+    pub(crate) fn survey(archives: Vec<Archive>, weight_type: WeightType) -> ModelResult<Self> {
+        Self::build(archives, LoadOptions::cpu(DType::F32), Some(Survey::new(weight_type)))
+    }
+
+    fn build(archives: Vec<Archive>, options: LoadOptions, survey: Option<Survey>) -> ModelResult<Self> {
+        if options.kv_dtype == Some(KvDtype::Int8) && !options.device.is_cpu() {
+            return Err(ModelError::Unsupported("keys and values in int8 on another device than the CPU".to_string()));
+        }
+        let facts = archives.iter().map(Archive::facts).fold(ArchiveFacts::default(), |all, one| ArchiveFacts {
+            bytes: all.bytes + one.bytes,
+            packed: all.packed.or(one.packed),
+        });
+        let weights = Weights {
+            shared: Arc::new(Shared {
+                archives,
+                options,
+                facts,
+                survey,
+                variables: Mutex::default(),
+                parameters: Mutex::default(),
+            }),
+            prefix: String::new(),
+            second_prefix: None,
+            group: ParameterGroup::Language,
+        };
+        for group in [ParameterGroup::Vision, ParameterGroup::Projector, ParameterGroup::Language] {
+            weights.group(group).try_held_as()?;
+        }
+        Ok(weights)
+    }
+
+    /// These weights as those of `group`; inherited by [`Weights::sub`].
+    pub fn group(&self, group: ParameterGroup) -> Self {
+        Weights { group, ..self.clone() }
+    }
+
+    /// The weights below `name`.
+    pub fn sub(&self, name: impl Display) -> Self {
+        let second_prefix = self.second_prefix.as_ref().map(|prefix| join(prefix, &name.to_string()));
+        Weights { prefix: join(&self.prefix, &name.to_string()), second_prefix, ..self.clone() }
+    }
+
+    /// These weights, and where they lack a tensor or rows of one those of `second` (a tied output head).
+    pub fn or_else(&self, second: &Weights) -> Self {
+        Weights { second_prefix: Some(second.prefix.clone()), ..self.clone() }
+    }
+
+    fn try_held_as(&self) -> ModelResult<HeldAs> {
+        let (precision, learn) = self.shared.options.of_group(self.group);
+        precision.resolve(self.shared.facts, &self.shared.options.device, learn == Learn::Full)
+    }
+
+    /// What the group's weights are held as.
+    pub fn held_as(&self) -> HeldAs {
+        // `build` has resolved every group of a model; heads for training are floats.
+        self.try_held_as().unwrap_or(HeldAs { dtype: DType::F32, packed: None })
+    }
+
+    /// What attention computes in beside these weights.
+    pub fn attention_compute(&self) -> WeightType {
+        self.held_as().attention_compute()
+    }
+
+    /// What the KV cache keeps beside these weights.
+    pub fn kv_dtype(&self) -> KvDtype {
+        let language = self.group(ParameterGroup::Language).held_as();
+        self.shared.options.kv_dtype.unwrap_or(language.default_kv_dtype())
+    }
+
+    /// The type of activations.
+    pub fn dtype(&self) -> DType {
+        self.held_as().dtype
+    }
+
+    /// Where the weights are.
+    pub fn device(&self) -> &Device {
+        &self.shared.options.device
+    }
+
+    /// Rank and alpha of the low-rank adapters beside the group's matrices, when there are any.
+    pub fn adapter(&self) -> Option<(usize, f32)> {
+        match self.shared.options.of_group(self.group).1 {
+            Learn::Lora { rank, alpha } if self.shared.survey.is_none() => Some((rank, alpha)),
+            _ => None,
+        }
+    }
+
+    /// The tensor `name` below this prefix, which must have `shape`.
+    ///
+    /// # Errors
+    /// When no archive has it, it has another shape, or a file is damaged.
+    pub fn get(&self, shape: &[usize], name: &str, role: ParameterRole) -> ModelResult<Tensor> {
+        let canonical = join(&self.prefix, name);
+        let (dtype, device) = (self.held_as().dtype, self.device());
+        if let Some(survey) = &self.shared.survey {
+            survey.note(&canonical, self.second(name), shape, false);
+            return Ok(Tensor::zeros((), dtype, device)?.broadcast_as(shape)?);
+        }
+        let tensor = match self.find(name, shape, role)? {
+            Found::Rows(source) => read_tensor(&source, shape, dtype, device)?,
+            Found::Random(seed) => init_tensor(seed, &canonical, shape, role, device)?.to_dtype(dtype)?,
+        };
+        self.note(&canonical, role, tensor.elem_count(), tensor.elem_count() * dtype.size_in_bytes());
+        let learned = matches!(
+            (self.shared.options.of_group(self.group).1, role),
+            (Learn::Full, _) | (Learn::Lora { .. }, ParameterRole::LoraDown | ParameterRole::LoraUp)
+        );
+        if !learned {
+            return Ok(tensor);
+        }
+        let variable = Var::from_tensor(&tensor)?;
+        let tensor = variable.as_tensor().clone();
+        lock(&self.shared.variables).insert(canonical, variable);
+        Ok(tensor)
+    }
+
+    /// The matrix `name` below this prefix, packed; `None` when the group's matrices are held as tensors.
+    ///
+    /// # Errors
+    /// As [`Weights::get`].
+    pub fn packed(&self, shape: &[usize], name: &str, role: ParameterRole) -> ModelResult<Option<PackedMatrix>> {
+        let canonical = join(&self.prefix, name);
+        if let Some(survey) = &self.shared.survey {
+            survey.note(&canonical, self.second(name), shape, true);
+            return Ok(None);
+        }
+        let Some(weight_type) = self.held_as().packed else { return Ok(None) };
+        let packed = match self.mapped(name, shape, weight_type)? {
+            Some(packed) => packed,
+            None => match self.find(name, shape, role)? {
+                Found::Rows(source) => source.pack(weight_type)?,
+                Found::Random(seed) => {
+                    let values = init_values(seed, &canonical, shape, role);
+                    let (rows, cols) = matrix_dims(shape);
+                    PackedMatrix::pack(weight_type, &values, rows, cols)
+                }
+            },
+        };
+        self.note(&canonical, role, shape.iter().product(), packed.bytes().len());
+        Ok(Some(packed))
+    }
+
+    /// The table `name` below this prefix, whose rows are read when they are looked up; `None` when matrices are held
+    /// as tensors.
+    ///
+    /// # Errors
+    /// As [`Weights::get`].
+    pub fn mapped_rows(&self, shape: [usize; 2], name: &str) -> ModelResult<Option<MappedRows>> {
+        let canonical = join(&self.prefix, name);
+        if let Some(survey) = &self.shared.survey {
+            survey.note(&canonical, self.second(name), &shape, false);
+        }
+        let held = self.held_as();
+        if held.packed.is_none() && self.shared.survey.is_none() {
+            return Ok(None);
+        }
+        let Found::Rows(source) = self.find(name, &shape, ParameterRole::Embedding)? else { return Ok(None) };
+        self.note(&canonical, ParameterRole::Embedding, shape.iter().product(), 0);
+        Ok(Some(MappedRows::new(source, canonical, held.dtype, self.device().clone())))
+    }
+
+    /// Whether an archive has the tensor `name` below this prefix. A seed has none.
+    pub fn has(&self, name: &str) -> bool {
+        let canonical = join(&self.prefix, name);
+        for archive in &self.shared.archives {
+            if archive.holds(&canonical) {
+                return true;
+            }
+            if archive.must_hold(&canonical) {
+                return false;
+            }
+        }
+        false
+    }
+
+    fn second(&self, name: &str) -> Option<String> {
+        self.second_prefix.as_ref().map(|prefix| join(prefix, name))
+    }
+
+    /// The matrix `name` as a converted folder maps it.
+    fn mapped(&self, name: &str, shape: &[usize], weight_type: WeightType) -> ModelResult<Option<PackedMatrix>> {
+        let (canonical, second) = (join(&self.prefix, name), self.second(name));
+        let (rows, cols) = matrix_dims(shape);
+        for archive in &self.shared.archives {
+            let Some(files) = archive.safetensors() else { continue };
+            for canonical in std::iter::once(&canonical).chain(&second) {
+                let Some(Origin::Tensor(theirs)) = archive.locate(canonical) else { continue };
+                let Some((bytes, range)) = files.packed(&theirs, shape, weight_type)? else { continue };
+                let FileBytes::Mapped(map) = bytes else { continue };
+                let refused =
+                    || ModelError::Bug(format!("tensor {theirs} of {shape:?} is not {weight_type:?} where it lies"));
+                let bytes: SharedBytes = map.clone();
+                let packed = PackedMatrix::from_packed(weight_type, rows, cols, bytes, range);
+                return packed.ok_or_else(refused).map(Some);
+            }
+        }
+        Ok(None)
+    }
+
+    fn find(&self, name: &str, shape: &[usize], role: ParameterRole) -> ModelResult<Found> {
+        let (canonical, second) = (join(&self.prefix, name), self.second(name));
+        let seed = self.shared.archives.iter().find_map(|archive| archive.seed_for(self.group, role));
+        match find_rows(&self.shared.archives, &canonical, second.as_deref(), shape) {
+            Ok(source) => Ok(Found::Rows(source)),
+            Err(error) => seed.filter(|_| !self.has(name)).map(Found::Random).ok_or(error),
+        }
+    }
+
+    fn note(&self, canonical: &str, role: ParameterRole, values: usize, bytes: usize) {
+        let parameter = Parameter { group: self.group, role, values, bytes };
+        lock(&self.shared.parameters).insert(canonical.to_string(), parameter);
+    }
+
+    /// The archives and what was listed, to convert a model.
+    pub(crate) fn surveyed(&self) -> Option<(&[Archive], &Survey)> {
+        self.shared.survey.as_ref().map(|survey| (&self.shared.archives[..], survey))
+    }
+
+    /// What is learned, by name.
+    pub fn variables(&self) -> BTreeMap<String, Var> {
+        lock(&self.shared.variables).clone()
+    }
+
+    /// Every tensor that was asked for, by name.
+    pub fn parameters(&self) -> BTreeMap<String, Parameter> {
+        lock(&self.shared.parameters).clone()
+    }
+
+    /// The layout of each archive that has files, the first to be looked up first.
+    pub fn layouts(&self) -> Vec<&'static str> {
+        let with_files = self.shared.archives.iter().filter(|archive| archive.safetensors().is_some());
+        with_files.map(Archive::layout).collect()
+    }
+
+    /// Tensors in the archives that the model never asked for.
+    pub fn unused(&self) -> Vec<String> {
+        self.shared.archives.iter().flat_map(Archive::unused).collect()
+    }
+}
+
+/// The rows of the tensor called `canonical`, or `second` where an archive lacks that; rows that a vocabulary lacks
+/// come from the next archive.
+pub(crate) fn find_rows(
+    archives: &[Archive],
+    canonical: &str,
+    second: Option<&str>,
+    shape: &[usize],
+) -> ModelResult<RowSource> {
+    let mut missing = None;
+    for (at, archive) in archives.iter().enumerate() {
+        let Some(origin) = std::iter::once(canonical).chain(second).find_map(|name| archive.locate(name)) else {
+            if archive.must_hold(canonical) {
+                return Err(archive.missing(canonical));
+            }
+            missing.get_or_insert_with(|| archive.missing(canonical));
+            continue;
+        };
+        let mut source = archive.source(&origin, shape)?;
+        let (has, wants) = (source.rows(), matrix_dims(shape).0);
+        if has < wants {
+            let rest = find_rows(&archives[at + 1..], canonical, second, shape)?.slice(has..wants);
+            tracing::info!("{canonical}: {has} of {wants} rows from {}; the others from the model", archive.layout());
+            source.segments.extend(rest.segments);
+        }
+        return Ok(source);
+    }
+    Err(missing.unwrap_or_else(|| ModelError::Bug(format!("no archive for tensor {canonical}"))))
+}
+
+/// The whole tensor in `dtype` on `device`; file pages are given back.
+fn read_tensor(source: &RowSource, shape: &[usize], dtype: DType, device: &Device) -> ModelResult<Tensor> {
+    let tensor = match source.single_file() {
+        Some((file, bytes, Encoding::Float(stored))) => {
+            Tensor::from_raw_buffer(&file[bytes.clone()], stored, shape, &Device::Cpu)?
+        }
+        _ => {
+            let mut values = vec![0.0; shape.iter().product()];
+            source.read(0..source.rows(), &mut values)?;
+            Tensor::from_vec(values, shape, &Device::Cpu)?
+        }
+    };
+    source.release();
+    Ok(tensor.to_dtype(dtype)?.to_device(device)?)
+}
+
+fn join(prefix: &str, name: &str) -> String {
+    if prefix.is_empty() { name.to_string() } else { format!("{prefix}.{name}") }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}

@@ -1,0 +1,50 @@
+//! What a model asks for, listed instead of read, to convert it tensor by tensor.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard};
+
+use zoetrope_kernels::gemm::WeightType;
+
+/// One tensor that a model asked for.
+#[derive(Clone, Debug)]
+pub(crate) struct TensorRequest {
+    /// Another name of ours under which it may be (tied matrices).
+    pub(crate) second: Option<String>,
+    pub(crate) shape: Vec<usize>,
+    /// Whether a matrix to multiply with was asked for.
+    pub(crate) packed: bool,
+    /// Whether its values were asked for.
+    pub(crate) values: bool,
+}
+
+/// The list, by our names.
+pub(crate) struct Survey {
+    /// What matrices become.
+    pub(crate) weight_type: WeightType,
+    requests: Mutex<BTreeMap<String, TensorRequest>>,
+}
+
+impl Survey {
+    pub(crate) fn new(weight_type: WeightType) -> Self {
+        Survey { weight_type, requests: Mutex::default() }
+    }
+
+    /// Lists a request, for values or for a `packed` matrix. A layer that gets no packed matrix asks for the values
+    /// next, which changes nothing.
+    pub(crate) fn note(&self, canonical: &str, second: Option<String>, shape: &[usize], packed: bool) {
+        let mut all = self.lock();
+        let new = TensorRequest { second, shape: shape.to_vec(), packed: false, values: false };
+        let request = all.entry(canonical.to_string()).or_insert(new);
+        request.values |= !packed && !request.packed;
+        request.packed |= packed;
+    }
+
+    /// Everything that was listed.
+    pub(crate) fn requests(&self) -> BTreeMap<String, TensorRequest> {
+        self.lock().clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, TensorRequest>> {
+        self.requests.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}

@@ -1,0 +1,95 @@
+//! Plans: later turns leave earlier ones alone, and limits are kept before a pixel is decoded.
+
+use zoetrope_models::contract::media_plan::{MediaKind, MediaMetadata, MediaPlan, PlanOptions};
+use zoetrope_models::contract::prompt::GenerationPrompt;
+use zoetrope_models::error::ModelError;
+
+use crate::conversations::{ask, reply};
+use crate::media::{picture, video};
+use crate::pipeline::{settings_of, with_settings};
+use crate::test_family::{TestFamily, all};
+
+fn tokens(family: &TestFamily, plans: &[MediaPlan]) -> usize {
+    plans.iter().flat_map(|plan| family.processor.visual_spans(plan, None)).map(|span| span.tokens).sum()
+}
+
+fn media() -> [MediaMetadata; 3] {
+    [picture(61, 45).metadata, video(64, 48, 10).metadata, picture(120, 90).metadata]
+}
+
+#[test]
+fn a_later_turn_is_planned_after_the_earlier_ones() {
+    for family in all() {
+        let processor = &*family.processor;
+        for settings in settings_of(processor) {
+            let what = format!("{} with {settings:?}", family.name());
+            let options = with_settings(settings);
+            let first = processor.plan(&[], &media()[..2], &options).unwrap();
+            let second = processor.plan(&first, &media()[2..], &options).unwrap();
+            assert_eq!((first.len(), second.len()), (2, 1), "{what}: plans of each turn");
+            let spans =
+                |plans: &[MediaPlan]| plans.iter().map(|plan| processor.visual_spans(plan, None)).collect::<Vec<_>>();
+            let prompt = |messages: &[_], plans: &[MediaPlan]| {
+                processor.prompt(messages, plans, &spans(plans), GenerationPrompt::Reply("")).unwrap()
+            };
+            let mut messages = vec![ask(&[0, 1], "What is this?")];
+            let before = prompt(&messages, &first);
+            let plans = [first, second].concat();
+            messages.extend([reply("A box."), ask(&[2], "And this?")]);
+            let after = prompt(&messages, &plans);
+            let (ours, earlier) = (&after.tokens[..before.tokens.len()], &before.tokens);
+            let differs = ours.iter().zip(earlier).position(|(a, b)| a != b);
+            assert!(differs.is_none(), "{what}: token {differs:?} of the first turn changed with the second");
+            assert_eq!(after.positions[..before.positions.len()], before.positions, "{what}: positions");
+        }
+    }
+}
+
+#[test]
+fn a_budget_of_visual_tokens_is_for_the_whole_conversation() {
+    for family in all() {
+        let processor = &*family.processor;
+        for settings in settings_of(processor) {
+            let plan = |earlier: &[MediaPlan], new: &[MediaMetadata], budget: Option<usize>| {
+                let options = PlanOptions { max_visual_tokens: budget, ..with_settings(settings.clone()) };
+                processor.plan(earlier, new, &options)
+            };
+            let all = tokens(family, &plan(&[], &media(), None).unwrap());
+            for budget in [1, 5, all / 4, all / 2, all - 1, all, 10 * all] {
+                let what = format!("{} with {settings:?}, {budget} of {all} tokens", family.name());
+                let turns = plan(&[], &media()[..2], Some(budget))
+                    .and_then(|first| Ok([first.clone(), plan(&first, &media()[2..], Some(budget))?].concat()));
+                for plans in [plan(&[], &media(), Some(budget)), turns] {
+                    match plans {
+                        Ok(plans) => {
+                            let used = tokens(family, &plans);
+                            assert!(used <= budget, "{what}: {used} were planned");
+                        }
+                        Err(ModelError::Caller(_)) => assert!(budget < all, "{what}: refused"),
+                        Err(error) => panic!("{what}: {error:?} is no error of the caller"),
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn frames_are_in_order_and_in_the_part_that_was_asked_for() {
+    for family in all() {
+        let video = video(64, 48, 40).metadata;
+        for (start, end, most) in [(None, None, None), (Some(4.0), Some(12.0), None), (None, None, Some(3))] {
+            let what = format!("{}: {start:?} to {end:?}, at most {most:?}", family.name());
+            let options = PlanOptions { start, end, max_frames: most, ..PlanOptions::default() };
+            let plan = family.processor.plan(&[], std::slice::from_ref(&video), &options).unwrap().remove(0);
+            assert_eq!(plan.kind, MediaKind::Video, "{what}");
+            assert!(!plan.frames.is_empty() && plan.frames.len() <= most.unwrap_or(usize::MAX), "{what}");
+            assert!(plan.frames.is_sorted_by(|a, b| a.index < b.index), "{what}: {:?}", plan.frames);
+            for frame in &plan.frames {
+                assert_eq!(frame.time, video.times[frame.index].seconds(), "{what}");
+                let inside = start.unwrap_or(0.0) <= frame.time && frame.time < end.unwrap_or(f64::INFINITY);
+                assert!(inside, "{what}: {frame:?}");
+            }
+        }
+    }
+}

@@ -1,0 +1,15 @@
+//! The checks, one file for each promise.
+
+mod adapters;
+mod blocks;
+mod budgets;
+mod counts;
+mod devices;
+mod features;
+mod folders;
+mod gradients;
+mod names;
+mod prompts;
+mod sequences;
+mod settings;
+mod units;
