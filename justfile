@@ -138,6 +138,11 @@ media-table clips: venv
     cargo build --release -p zoetrope-media --examples
     {{python}} reference/compare_media.py target/release/examples/compare {{clips}} docs/media-table.md
 
+# The files of a folder that has an expected.json, checked by its check.py: frames, times, sizes, numbers drawn into frames.
+media-cases folder: venv
+    cargo build --release -p zoetrope-media --example compare
+    {{python}} {{folder}}/check.py target/release/examples/compare {{folder}}
+
 # 180 frames spread over an hour of 720p H.264: wall time and peak memory, ours and PyAV's with seeking.
 hour-clip clip="target/hour.mp4": venv
     test -f {{clip}} || {{python}} reference/hour_clip.py make {{clip}}

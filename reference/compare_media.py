@@ -21,7 +21,7 @@ LIMIT = 900  # seconds a clip
 def reference(path):
     """Frames of `path` as FFmpeg gives them: a list of (time in seconds, rotation), and an iterator of pictures."""
     container = av.open(str(path))
-    stream = container.streams.video[0]
+    stream = container.streams.best("video")
     for frame in container.decode(stream):
         time = None if frame.pts is None else float(frame.pts * frame.time_base)
         rgb = frame.to_ndarray(format="rgb24")

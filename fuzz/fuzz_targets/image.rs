@@ -18,8 +18,8 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     if !HEADS.iter().any(|head| data.starts_with(head)) {
         return;
     }
-    let limits = Limits { pixels: 1 << 18, samples: 64, header_bytes: 1 << 20, ..Limits::default() };
-    let options = OpenOptions { limits, threads: 1, decoder: DecoderChoice::Embedded, child_program: None };
+    let limits = Limits { pixels: 1 << 18, picture_bytes: 3 << 18, samples: 64, header_bytes: 1 << 20, ..Limits::default() };
+    let options = OpenOptions { limits, threads: 1, decoder: DecoderChoice::Embedded, ..OpenOptions::default() };
     let Ok(clip) = open_bytes("fuzz", data.to_vec(), &options) else { return };
     let times = clip.times();
     assert!(times.windows(2).all(|pair| pair[0] <= pair[1]), "times go back");

@@ -52,7 +52,8 @@ pub(crate) fn closing_line(answer: &Answer) -> String {
 fn media_words(media: &[MediaUsage]) -> String {
     let of = |kind| media.iter().filter(move |item| item.kind == kind);
     let frames: usize = of(MediaKind::Video).map(|item| item.frames.len()).sum();
-    let lost: usize = media.iter().map(|item| item.undecodable).sum();
+    let lost: usize = media.iter().map(|item| item.faults.undecodable).sum();
+    let repeated: usize = media.iter().map(|item| item.faults.repeated).sum();
     let mut words = Vec::new();
     if frames > 0 {
         words.push(format!("{} of {}", count(frames, "frame"), count(of(MediaKind::Video).count(), "video")));
@@ -62,6 +63,9 @@ fn media_words(media: &[MediaUsage]) -> String {
     }
     if lost > 0 {
         words.push(format!("{} not decodable", count(lost, "frame")));
+    }
+    if repeated > 0 {
+        words.push(format!("{} shown twice", count(repeated, "frame")));
     }
     words.join(", ")
 }
@@ -93,7 +97,7 @@ mod tests {
     use super::*;
 
     fn item(kind: MediaKind, frames: usize) -> MediaUsage {
-        let frame = zoetrope_engine::FrameUsage { index: 0, time: 0.0, prompt_time: 0.0, tokens: 4 };
+        let frame = zoetrope_engine::FrameUsage { index: 0, time: 0.0, source_time: 0.0, prompt_time: 0.0, tokens: 4 };
         let frames = vec![frame; frames];
         MediaUsage {
             name: "x".into(),
@@ -101,7 +105,7 @@ mod tests {
             source: (8, 8),
             views: vec![View::whole((8, 8), (28, 28), (2, 2))],
             frames,
-            undecodable: 0,
+            faults: zoetrope_engine::FrameFaults::default(),
             tokens_before_pruning: 4,
             tokens: 4,
         }

@@ -218,6 +218,34 @@ fn a_converted_model_answers_and_its_speed_is_told() {
     assert!(told["frames_decoded_a_second"].as_f64().is_some_and(|rate| rate > 0.0), "{told}");
 }
 
+#[test]
+fn a_media_file_is_described() {
+    let text = out(&run(&["probe", CLIP]));
+    assert!(text.contains("mp4: H.264") && text.contains("shown as 224x224"), "{text}");
+    let told = json(&run(&["probe", CLIP, "--json"]));
+    let file = &told["files"][0];
+    assert_eq!((&file["container"], &file["tracks"][0]["used"]), (&"mp4".into(), &true.into()), "{told}");
+    fails(&["probe", CLIP, "--track", "3"], 1, &["red-circle.mp4", "3"]);
+    fails(&["ask", CLIP, "What moves?", "--track", "3"], 1, &["red-circle.mp4", "3"]);
+}
+
+#[test]
+fn a_video_is_read_from_standard_input() {
+    let clip = std::fs::read(CLIP).expect("the clip");
+    let question = "Which way does the red circle move?";
+    let mut child = Command::new(env!("CARGO_BIN_EXE_zoetrope"))
+        .args(["ask", "-", question, "--quiet"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program");
+    child.stdin.take().expect("its input").write_all(&clip).expect("a copy");
+    let output = child.wait_with_output().expect("an answer");
+    assert_eq!(out(&output).trim(), "down", "{}", err(&output));
+    fails(&["ask", "-", "-"], 2, &["standard input is named twice"]);
+}
+
 /// A shape is measured without its weights.
 #[test]
 fn a_folder_without_weights_is_measured_with_random_ones() {
@@ -517,6 +545,64 @@ fn frames_are_written_at_the_size_the_model_sees() {
     }
     let times = std::fs::read_to_string(Path::new(&folder).join("times.json")).expect("times.json");
     assert_eq!(serde_json::from_str::<serde_json::Value>(&times).expect("JSON"), value);
+}
+
+/// A small file of the media room.
+fn media_golden(name: &str) -> Vec<u8> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../media/tests/golden/codec");
+    std::fs::read(folder.join(name)).expect("a golden")
+}
+
+#[test]
+fn seconds_count_from_the_first_frame_of_a_stream_that_begins_later() {
+    let desk = Desk::new();
+    let (clip, folder) = (desk.file("a.ts", &media_golden("h264-high.ts")), desk.path("seen"));
+    let frames = |start: &str, end: &str| {
+        let args = ["frames", &clip, "--out", &folder, "--model", TOY, "--json", "--start", start, "--end", end];
+        let value = json(&run(&args));
+        let times = value.as_array().expect("a list").iter().map(|frame| {
+            let of = |name: &str| frame[name].as_f64().expect("seconds");
+            assert!(of("source_time") - of("time") > 0.05, "{frame}: the stream begins later than at zero");
+            (of("time"), of("prompt_time"))
+        });
+        times.collect::<Vec<_>>()
+    };
+    let first = frames("0", "0.04");
+    assert_eq!((first[0], first.len()), ((0.0, 0.0), 1));
+    assert!(frames("0.2", "0.4").iter().all(|(time, told)| *time < 0.4 && (0.2..0.4).contains(told)));
+    fails(&["plan", &clip, "--model", TOY, "--start", "600"], 1, &["no frame from 600 s on; the video lasts"]);
+}
+
+#[test]
+fn frames_that_are_lost_are_told_and_no_failure() {
+    let desk = Desk::new();
+    let mut bytes = media_golden("h264-baseline.mp4");
+    let begin = bytes.windows(4).position(|name| name == b"mdat").expect("frames") + 4;
+    let end = begin + bytes[begin..].windows(4).position(|name| name == b"moov").expect("an index after them") - 4;
+    // The second half of the frames: lengths stay, what is in them does not.
+    let damaged = &mut bytes[begin + (end - begin) / 2..end];
+    damaged.iter_mut().enumerate().for_each(|(n, byte)| *byte = (n * 37 % 251) as u8);
+    let (clip, folder) = (desk.file("damaged.mp4", &bytes), desk.path("seen"));
+    let told = |value: &serde_json::Value| number(&value["undecodable"]) + number(&value["repeated"]);
+    let ask = ["ask", &clip, "what?", "--model", TOY, "--max-new-tokens", "1", "--fps", "30", "--json"];
+    let plan = ["plan", &clip, "--model", TOY, "--prune-now", "--fps", "30"];
+    let frames = ["frames", &clip, "--out", &folder, "--model", TOY, "--fps", "30", "--json"];
+    for args in [&ask[..], &plan, &frames] {
+        let output = run(args);
+        let faults = &json_faults(&output);
+        assert!(told(faults) > 0, "{args:?}: {faults}");
+        let warning = err(&output);
+        let words = ["could not be decoded", "shown twice"];
+        assert!(warning.contains("WARN") && words.iter().any(|words| warning.contains(words)), "{args:?}: {warning}");
+        let quiet = run(&[args, &["--quiet"]].concat());
+        assert_eq!((told(faults), err(&quiet)), (told(&json_faults(&quiet)), String::new()), "{args:?}");
+    }
+}
+
+/// The first medium, or the first frame, of an output.
+fn json_faults(output: &Output) -> serde_json::Value {
+    let value = json(output);
+    if value.is_array() { value[0].clone() } else { value["media"][0].clone() }
 }
 
 #[test]

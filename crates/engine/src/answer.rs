@@ -3,6 +3,8 @@
 use serde::Serialize;
 use zoetrope_models::contract::media_plan::{MediaKind, View};
 
+use crate::media_input::FrameFaults;
+
 /// Why an answer ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -22,9 +24,11 @@ pub enum FinishReason {
 pub struct FrameUsage {
     /// Index in presentation order, from 0.
     pub index: usize,
-    /// Presentation time in seconds on the media's clock.
+    /// Start of the frame in seconds, counted from the start of the first frame.
     pub time: f64,
-    /// The time that the prompt told the model.
+    /// Start of the frame in seconds on the source's own clock, which need not begin at zero.
+    pub source_time: f64,
+    /// The time that the prompt told the model, counted as `time`.
     pub prompt_time: f64,
     /// Visual tokens of this frame after pruning. Where several frames share tokens, the first one has them.
     pub tokens: usize,
@@ -43,8 +47,9 @@ pub struct MediaUsage {
     pub views: Vec<View>,
     /// Frames, in order.
     pub frames: Vec<FrameUsage>,
-    /// Planned frames that could not be decoded and were left out.
-    pub undecodable: usize,
+    /// Planned frames that were not shown as planned. In JSON, its numbers are fields of this object.
+    #[serde(flatten)]
+    pub faults: FrameFaults,
     /// Visual tokens of these frames before pruning.
     pub tokens_before_pruning: usize,
     /// Visual tokens that the model read.

@@ -12,7 +12,7 @@ use crate::answer::{FrameUsage, MediaUsage};
 use crate::error::EngineError;
 use crate::generate::VisualTokens;
 use crate::limits::{Limits, check_limit};
-use crate::media_input::{EncodedMedia, MediaInput, MediaSource, open_file, project};
+use crate::media_input::{EncodedMedia, FrameFaults, MediaInput, MediaSource, open_file, project};
 
 /// A part of a message, as the caller gives it.
 pub enum ContentPart {
@@ -218,7 +218,7 @@ impl Conversation {
         let usage = |media: &EncodedMedia| {
             let before = self.processor.visual_spans(&media.plan, None);
             let usage = usage(media.name.clone(), &media.plan, &media.spans, &before);
-            MediaUsage { undecodable: media.undecodable, ..usage }
+            MediaUsage { faults: media.faults, ..usage }
         };
         self.encoded().map(usage).collect()
     }
@@ -236,6 +236,7 @@ pub(crate) fn usage(name: String, plan: &MediaPlan, spans: &[VisualSpan], before
     let frame = |(number, frame): (usize, &zoetrope_models::contract::media_plan::PlannedFrame)| FrameUsage {
         index: frame.index,
         time: frame.time,
+        source_time: frame.source_time,
         prompt_time: frame.prompt_time,
         tokens: of(number),
     };
@@ -245,7 +246,7 @@ pub(crate) fn usage(name: String, plan: &MediaPlan, spans: &[VisualSpan], before
         source: plan.source,
         views: plan.views.clone(),
         frames: plan.frames.iter().enumerate().map(frame).collect(),
-        undecodable: 0,
+        faults: FrameFaults::default(),
         tokens_before_pruning: visual_tokens(before),
         tokens: visual_tokens(spans),
     }

@@ -14,7 +14,7 @@ use crate::conversation::{ContentPart, Conversation, NewMedia, usage, visual_tok
 use crate::error::EngineError;
 use crate::events::{Event, EventHandler};
 use crate::limits::Limits;
-use crate::media_input::{PatchStream, frames_per_run};
+use crate::media_input::{FrameFaults, PatchStream, frames_per_run};
 use crate::request::{Options, RequestContext};
 use crate::session::Session;
 
@@ -111,11 +111,15 @@ fn next_turn(
     request.emit(&Event::Planned(media.iter().map(|media| media.plan.clone()).collect()))?;
     let total = media.iter().map(|media| media.plan.frames.len()).sum();
     let (mut new, mut done) = (Vec::new(), 0);
+    let mut faults: Vec<FrameFaults> = conversation.encoded().map(|media| media.faults).collect();
     for media in media {
         new.push(if decode {
-            prune(processor, media, request, (&mut done, total))?
+            let (plan, spans, own) = prune(processor, media, request, (&mut done, total))?;
+            faults.push(own);
+            (plan, spans)
         } else {
             let spans = processor.visual_spans(&media.plan, None);
+            faults.push(FrameFaults::default());
             (media.plan, spans)
         });
     }
@@ -136,25 +140,26 @@ fn next_turn(
     let whole = |plan: &MediaPlan| visual_tokens(&processor.visual_spans(plan, None));
     let visual = plans.iter().map(whole).sum();
     let memory = memory(&plans, processor.info(), visual, positions, kv_dtype);
-    let usage = |((name, plan), spans): ((String, &MediaPlan), &Vec<VisualSpan>)| {
-        usage(name, plan, spans, &processor.visual_spans(plan, None))
+    let usage = |(((name, plan), spans), faults): (((String, &MediaPlan), &Vec<VisualSpan>), FrameFaults)| MediaUsage {
+        faults,
+        ..usage(name, plan, spans, &processor.visual_spans(plan, None))
     };
-    let media = conversation.names().into_iter().zip(&plans).zip(&spans).map(usage).collect();
+    let media = conversation.names().into_iter().zip(&plans).zip(&spans).zip(faults).map(usage).collect();
     Ok(RequestPlan { media, plans, pruned: decode, tokens, memory })
 }
 
 /// Decodes and prepares media without encoding it: its plan with the frames that could be decoded, and what pruning
-/// leaves.
+/// leaves, and what was not as planned.
 fn prune(
     processor: &Arc<dyn Processor>,
     media: NewMedia,
     request: &mut RequestContext<'_, '_>,
     (done, total): (&mut usize, usize),
-) -> Result<(MediaPlan, Vec<VisualSpan>), EngineError> {
-    let stream = PatchStream::new(processor, &media.name, &media.source, &media.plan);
+) -> Result<(MediaPlan, Vec<VisualSpan>, FrameFaults), EngineError> {
+    let mut stream = PatchStream::new(processor, &media.name, &media.source, &media.plan);
     let all = processor.visual_spans(&media.plan, None);
     let (mut plan, mut kept) = (MediaPlan { frames: Vec::new(), ..media.plan }, Vec::new());
-    for prepared in stream {
+    for prepared in &mut stream {
         let prepared = prepared?;
         for (unit, span) in prepared.patches.units.iter().zip(all.iter().cycle()) {
             let left = |keep: &Vec<bool>| keep.iter().filter(|&&keep| keep).count();
@@ -166,7 +171,7 @@ fn prune(
     }
     let pruned = kept.len() == plan.frames.len();
     let spans = processor.visual_spans(&plan, pruned.then_some(&kept[..]));
-    Ok((plan, spans))
+    Ok((plan, spans, stream.faults()))
 }
 
 fn memory(plans: &[MediaPlan], info: &ModelInfo, visual: usize, positions: usize, kv_dtype: KvDtype) -> MemoryEstimate {

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use candle_core::{DType, Device, Tensor};
 use zoetrope_media::{Frame, Rgb, Time};
 use zoetrope_models::contract::features::{Features, Patches, PrepareState, Unit};
-use zoetrope_models::contract::media_plan::{MediaKind, MediaMetadata, MediaPlan, PlanOptions, PlannedFrame, View};
+use zoetrope_models::contract::media_plan::{MediaKind, MediaMetadata, MediaPlan, PlanOptions, View};
 use zoetrope_models::contract::model_info::{GenerationDefaults, ModelInfo, StopCriteria};
 use zoetrope_models::contract::position::Position;
 use zoetrope_models::contract::prompt::{
@@ -146,17 +146,13 @@ impl Processor for FakeProcessor {
 
     fn plan(&self, _: &[MediaPlan], new: &[MediaMetadata], options: &PlanOptions) -> ModelResult<Vec<MediaPlan>> {
         let plan = |media: &MediaMetadata| {
-            let frame = |(index, time): (usize, &Time)| PlannedFrame {
-                index,
-                time: time.seconds(),
-                prompt_time: time.seconds().floor(),
-            };
+            let frame = |index: usize| media.planned_frame(index, media.timeline.start_of(index).floor());
             let most = options.max_frames.unwrap_or(usize::MAX);
             MediaPlan {
                 kind: media.kind,
-                source: (media.width, media.height),
-                frames: media.times.iter().enumerate().take(most).map(frame).collect(),
-                views: vec![View::whole((media.width, media.height), (56, 56), (4, 4))],
+                source: media.size(),
+                frames: (0..media.timeline.len().min(most)).map(frame).collect(),
+                views: vec![View::whole(media.size(), (56, 56), (4, 4))],
                 joint: false,
                 captions: Vec::new(),
                 settings: Settings::default(),

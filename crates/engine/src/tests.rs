@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use zoetrope_models::contract::media_plan::{MediaKind, PlanOptions};
+use zoetrope_models::contract::media_plan::{MediaKind, MediaMetadata, PlanOptions};
 use zoetrope_models::contract::position::Position;
 use zoetrope_models::contract::prompt::{Prompt, PromptToken, Role};
 use zoetrope_models::contract::{VideoLanguageModel, embed};
@@ -331,7 +331,7 @@ fn an_answer_is_one_json_object_with_the_published_names() {
 struct Damaged(InMemory, Vec<usize>);
 
 impl MediaSource for Damaged {
-    fn metadata(&self) -> zoetrope_models::contract::media_plan::MediaMetadata {
+    fn metadata(&self) -> MediaMetadata {
         self.0.metadata()
     }
 
@@ -350,10 +350,50 @@ fn frames_that_a_damaged_source_leaves_out_are_counted_and_the_others_keep_their
         new_session(&model, Limits::default()).ask(pieces, &short(1), &mut ignore)
     };
     let clip = &ask(vec![0, 2]).expect("an answer").media[0];
-    assert_eq!((clip.undecodable, clip.frames.len()), (2, 2));
+    assert_eq!((clip.faults.undecodable, clip.frames.len()), (2, 2));
     assert_eq!(clip.frames.iter().map(|frame| frame.time).collect::<Vec<_>>(), [1.0, 3.0]);
     let error = ask(vec![0, 1, 2, 3]).expect_err("nothing left").to_string();
     assert_eq!(error, "broken: none of the 4 requested frames can be decoded");
+}
+
+/// A source that shows a neighbor in the place of some frames, and others in another shape.
+struct Patched(InMemory, Vec<usize>, Vec<usize>);
+
+impl MediaSource for Patched {
+    fn metadata(&self) -> MediaMetadata {
+        MediaMetadata { sizes: vec![(4, 4)], ..self.0.metadata() }
+    }
+
+    fn frames<'s>(&'s self, indices: &[usize]) -> FrameIter<'s> {
+        Box::new(self.0.frames(indices).map(|given| {
+            given.map(|mut given| {
+                given.repeated = self.1.contains(&given.frame.index);
+                if self.2.contains(&given.frame.index) {
+                    given.frame.image.width = 2;
+                    given.frame.image.data.extend([0; 3]);
+                }
+                given
+            })
+        }))
+    }
+}
+
+#[test]
+fn frames_that_are_not_shown_as_planned_are_told_by_answers_and_plans() {
+    let model = Arc::new(FakeModel::new());
+    let content = || {
+        let source = Arc::new(Patched(video(&[1, 2, 3, 4]), vec![1], vec![2, 3]));
+        vec![ContentPart::Media(MediaInput::Source("patched".into(), source)), text("q")]
+    };
+    let expected = FrameFaults { undecodable: 0, repeated: 1, with_bars: 2 };
+    let answer = new_session(&model, Limits::default()).ask(content(), &short(1), &mut ignore).expect("an answer");
+    assert_eq!(answer.media[0].faults, expected);
+    let json = serde_json::to_value(&answer).expect("JSON");
+    assert_eq!((&json["media"][0]["undecodable"], &json["media"][0]["repeated"]), (&0.into(), &1.into()));
+    let options = EstimateOptions { request: &short(1), decode: true, kv_dtype: model.weights().kv_dtype() };
+    let session = new_session(&model, Limits::default());
+    let plan = session.plan_turn(&Limits::default(), content(), options, &mut ignore).expect("a plan");
+    assert_eq!(plan.media[0].faults, expected);
 }
 
 #[test]

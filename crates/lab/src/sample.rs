@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use zoetrope_engine::{FrameIter, MediaSource};
-use zoetrope_models::contract::media_plan::{MediaKind, MediaMetadata};
+use zoetrope_models::contract::media_plan::MediaMetadata;
 use zoetrope_models::contract::prompt::{Message, MessagePart, Role};
 
 use crate::synth::{CellLabel, Difficulty, Question, Scene, Split, SynthRng, off_topic, small_talk};
@@ -25,20 +25,15 @@ struct SceneSource(Arc<Scene>);
 
 impl MediaSource for SceneSource {
     fn metadata(&self) -> MediaMetadata {
-        let (width, height) = self.0.size();
-        MediaMetadata {
-            kind: if self.0.is_clip() { MediaKind::Video } else { MediaKind::Image },
-            width,
-            height,
-            times: self.0.times().into(),
-            end: self.0.end(),
-            captions: Vec::new(),
+        match self.0.is_clip() {
+            true => MediaMetadata::video(self.0.size(), self.0.times(), self.0.end()),
+            false => MediaMetadata::picture(self.0.size()),
         }
     }
 
     fn frames<'s>(&'s self, indices: &[usize]) -> FrameIter<'s> {
         let indices = indices.to_vec();
-        Box::new(indices.into_iter().map(|index| Ok(self.0.frame(index))))
+        Box::new(indices.into_iter().map(|index| Ok(self.0.frame(index).into())))
     }
 }
 
@@ -63,8 +58,9 @@ impl SampleMedia {
 
 impl fmt::Debug for SampleMedia {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let MediaMetadata { kind, width, height, times, .. } = self.source.metadata();
-        write!(out, "SampleMedia({kind:?}, {width}x{height}, {} frames)", times.len())
+        let media = self.source.metadata();
+        let (width, height) = media.size();
+        write!(out, "SampleMedia({:?}, {width}x{height}, {} frames)", media.kind, media.timeline.len())
     }
 }
 

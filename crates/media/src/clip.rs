@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::decode::decodable_track::DecodableTrack;
+use crate::decode::largest_size::largest_size;
 use crate::decode::track_frames::TrackFrames;
 use crate::error::MediaError;
 use crate::ffmpeg::clip::FfmpegClip;
@@ -61,6 +62,19 @@ impl Clip {
         self.info.height
     }
 
+    /// Width and height of the frame with the most pixels, after rotation.
+    ///
+    /// Some streams change their size (recordings of calls). [`Clip::width`] and [`Clip::height`] are those of the
+    /// first frame; each frame has its own. This looks through the headers of the keyframes (H.264, HEVC, VP9), reads
+    /// at most 64 MiB of them and decodes nothing. What it cannot see counts as the size of the first frame.
+    pub fn largest_size(&self) -> (u32, u32) {
+        let first = (self.info.width, self.info.height);
+        match &self.backend {
+            Backend::Track(track) => largest_size(track, first),
+            Backend::Image(_) | Backend::Ffmpeg(_) => first,
+        }
+    }
+
     /// Exact presentation times of all frames, in order.
     pub fn times(&self) -> &[Time] {
         &self.times
@@ -105,7 +119,11 @@ enum BackendFrames {
 impl Frames {
     /// Frames given so far that show a neighbor's image because their own could not be decoded.
     pub fn repeated(&self) -> usize {
-        if let BackendFrames::Track(frames) = &self.0 { frames.repeated } else { 0 }
+        match &self.0 {
+            BackendFrames::Track(frames) => frames.repeated,
+            BackendFrames::Image(frames) => frames.repeated,
+            BackendFrames::Ffmpeg(_) => 0,
+        }
     }
 
     /// Frames left out so far because nothing near them could be decoded.

@@ -41,7 +41,7 @@ impl Ord for Time {
 }
 
 /// An 8-bit RGB image: rows from top to bottom, three bytes per pixel, no padding.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rgb {
     /// Width in pixels.
     pub width: u32,

@@ -9,8 +9,11 @@ use crate::error::MediaError;
 pub struct Limits {
     /// Bytes of the file.
     pub file_bytes: u64,
-    /// Pixels of one frame (width times height).
+    /// Pixels of one frame of a video or an animation (width times height).
     pub pixels: u64,
+    /// Bytes of the decoded pixels of one still picture, and bytes of the RGB made of them. A decoder's working memory
+    /// comes on top.
+    pub picture_bytes: u64,
     /// Samples (coded frames) a track may list.
     pub samples: u64,
     /// Bytes of one coded frame.
@@ -32,6 +35,7 @@ impl Default for Limits {
         Limits {
             file_bytes: 64 << 30,
             pixels: 100_000_000,
+            picture_bytes: 1 << 30,
             samples: 4_000_000,
             sample_bytes: 64 << 20,
             header_bytes: 256 << 20,

@@ -1,5 +1,9 @@
 //! Opening a file: the choice of the backend by the first bytes, and the description of what was opened.
 
+mod hand_over;
+mod spool;
+mod unrecognized;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,28 +12,38 @@ use crate::clip::{Backend, Clip};
 use crate::color::description::Color;
 use crate::container;
 use crate::container::byte_source::ByteSource;
+use crate::container::choice::TrackChoice;
 use crate::container::movie::Movie;
-use crate::container::track::{Container, VideoTrack};
+use crate::container::track::{Codec, Container, TrackSummary, VideoTrack};
 use crate::decode::codec::decoder::DecodedFrame;
-use crate::decode::codec::factory::DecoderFactory;
+use crate::decode::codec::factory::{DecoderFactory, decoder_of};
 use crate::decode::decodable_track::DecodableTrack;
+use crate::decode::geometry::Geometry;
 use crate::decode::keyframe_probe::probe;
 use crate::decode::seek::FrameIndex;
+use crate::decode::stretch::Stretch;
 use crate::error::{MediaError, malformed, unsupported};
-use crate::ffmpeg::clip::{FfmpegClip, FfmpegInput};
+use crate::ffmpeg::input::FfmpegInput;
 use crate::frame::Time;
 use crate::image::file::ImageFile;
 use crate::image::format;
-use crate::info::{MediaInfo, average_fps};
+use crate::info::track::{TrackInfo, TrackKind};
+use crate::info::{MediaInfo, average_fps, display_size};
 use crate::limits::check_limit;
-use crate::options::{DecoderChoice, OpenOptions};
+use crate::options::{DecoderChoice, HighDynamicRange, OpenOptions, SampleAspect};
+use hand_over::WantedStream;
 
-/// Opens a file.
+/// Opens a file, a pipe, or standard input by the name `-`.
+///
+/// What cannot be read at any place (pipes, devices) is copied to a temporary file first, at most
+/// [`file_bytes`](crate::Limits::file_bytes) of it.
 ///
 /// # Errors
-/// `Io` as the system reports it; `Malformed`, `Unsupported` (with the remedy) and `Limit` about the contents.
+/// `Io` as the system reports it; `Caller` for folders and URLs; `Malformed`, `Unsupported` (with the remedy) and
+/// `Limit` about the contents.
 pub fn open(path: &Path, options: &OpenOptions) -> Result<Clip, MediaError> {
-    open_source(&ByteSource::open(path)?, FfmpegInput::File(path.to_path_buf()), options)
+    let (source, input) = input_of(path, options)?;
+    open_source(&source, input, options)
 }
 
 /// Opens bytes in memory. `name` is used for messages only.
@@ -42,81 +56,138 @@ pub fn open_bytes(name: &str, bytes: Vec<u8>, options: &OpenOptions) -> Result<C
     open_source(&ByteSource::from_bytes(bytes.clone()), FfmpegInput::Bytes(bytes), options)
 }
 
-fn open_source(source: &ByteSource, input: FfmpegInput, options: &OpenOptions) -> Result<Clip, MediaError> {
-    let limits = &options.limits;
-    if source.is_empty() {
-        return Err(malformed("file", "it is empty (0 bytes)"));
-    }
-    let mut head = [0; 64];
-    let read = source.read_some(0, &mut head)?;
-    let head = &head[..read];
-    if let Some(format) = format::sniff(head) {
-        check_limit("bytes of a picture file", source.len(), limits.header_bytes)?;
-        let bytes = source.read_vec(0, source.len() as usize)?;
-        return ImageFile::open(bytes.into(), format, limits).map(|file| image_clip(file, options));
-    }
-    let embedded = match container::sniff(source) {
-        Some(_) if options.decoder == DecoderChoice::Ffmpeg => {
-            Err(unsupported("decoding by anything but FFmpeg".into()))
+/// Lists the video tracks of a file in its own order. A picture, and a format that only FFmpeg reads, is one track.
+///
+/// # Errors
+/// What [`open`] says, as far as it concerns the container.
+pub fn tracks(path: &Path, options: &OpenOptions) -> Result<Vec<TrackInfo>, MediaError> {
+    let (source, input) = input_of(path, options)?;
+    let Some(container) = container::sniff(&source) else {
+        return Ok(vec![only_track(&open_source(&source, input, options)?)]);
+    };
+    let movie = read_track(&source, container, options)?;
+    let decoder = |codec: &Codec| match options.decoder {
+        DecoderChoice::Ffmpeg => "ffmpeg",
+        _ => decoder_of(codec).unwrap_or("ffmpeg"),
+    };
+    let info = |(number, track): (usize, &TrackSummary)| {
+        let mut info = TrackInfo::new(number, track, number == movie.chosen, decoder(&track.codec));
+        if info.used {
+            info.frames = Some(movie.track.samples.len() as u64);
+            (info.width, info.height) = (movie.track.width, movie.track.height);
         }
-        Some(container) => track_clip(source, container, options),
-        None => Err(unknown_format(head)),
+        info
     };
-    let refused = match embedded {
-        Err(MediaError::Unsupported { what, remedy }) => MediaError::Unsupported { what, remedy },
-        other => return other,
-    };
-    if options.decoder == DecoderChoice::Embedded {
-        return Err(refused);
-    }
-    match FfmpegClip::open(input, options) {
-        Ok(Some(clip)) => Ok(ffmpeg_clip(clip, options)),
-        Ok(None) => Err(refused),
-        Err(error) => Err(error),
+    Ok(movie.tracks.iter().enumerate().map(info).collect())
+}
+
+/// The track of a clip that is no file of several.
+fn only_track(clip: &Clip) -> TrackInfo {
+    let info = clip.info();
+    TrackInfo {
+        number: 0,
+        codec: info.codec.clone(),
+        width: info.coded_width,
+        height: info.coded_height,
+        frames: Some(info.frames as u64),
+        duration: Some(info.duration),
+        default: true,
+        kind: if clip.is_still() { TrackKind::Picture } else { TrackKind::Video },
+        used: true,
+        decoder: info.decoder.clone(),
     }
 }
 
-/// The error for a file whose start nothing here reads. Known formats are unsupported, the rest is malformed.
-fn unknown_format(head: &[u8]) -> MediaError {
-    let at = |offset: usize, magic: &[u8]| head.get(offset..offset + magic.len()) == Some(magic);
-    let name = if at(0, b"FLV\x01") {
-        "the Flash video format"
-    } else if at(0, &[0x30, 0x26, 0xb2, 0x75, 0x8e, 0x66, 0xcf, 0x11]) {
-        "the Windows media format (ASF)"
-    } else if at(0, &[0, 0, 1, 0xba]) || at(0, &[0, 0, 1, 0xb3]) {
-        "the MPEG program stream format"
-    } else if at(0, b"OggS") {
-        "the Ogg format"
-    } else if at(0, b"BM") && head.len() > 26 {
-        "the BMP picture format"
-    } else if at(0, b"II*\0") || at(0, b"MM\0*") {
-        "the TIFF picture format"
-    } else if at(0, &[0, 0, 0, 1]) || at(0, &[0, 0, 1]) {
-        "a raw stream without container"
-    } else {
-        let text = head.iter().all(|&b| b.is_ascii_graphic() || b.is_ascii_whitespace());
-        let what = if text { "it is text, not a video or a picture" } else { "it is no video or picture known here" };
-        return malformed("file", what);
+/// The bytes of `path`, for the readers here and for FFmpeg.
+fn input_of(path: &Path, options: &OpenOptions) -> Result<(ByteSource, FfmpegInput), MediaError> {
+    match spool::spool(path, options.limits.file_bytes, options.pipe_time)? {
+        Some(copy) => Ok((ByteSource::from_file(copy.reopen()?)?, FfmpegInput::Temporary(Arc::new(copy)))),
+        None => Ok((ByteSource::open(path)?, FfmpegInput::File(path.to_path_buf()))),
+    }
+}
+
+/// Opens `source`; `input` holds the same bytes for FFmpeg.
+fn open_source(source: &ByteSource, input: FfmpegInput, options: &OpenOptions) -> Result<Clip, MediaError> {
+    if source.is_empty() {
+        return Err(malformed("file", "it is empty (0 bytes)"));
+    }
+    check_limit("bytes of the file", source.len(), options.limits.file_bytes)?;
+    let mut head = [0; 64];
+    let read = source.read_some(0, &mut head)?;
+    let head = &head[..read];
+    if let Some(picture) = open_picture(source, head, options) {
+        return match picture.map(|file| image_clip(file, options)) {
+            Err(refused @ MediaError::Unsupported { .. }) => hand_over::open(refused, input, None, options),
+            other => other,
+        };
+    }
+    // What no reader here has listed has only the number that the caller gave.
+    let by_number = options.track.map(|number| WantedStream { number, codec: None });
+    let Some(container) = container::sniff(source) else {
+        return match unrecognized::explain(head) {
+            refused if unrecognized::may_be_media(head) => hand_over::open(refused, input, by_number, options),
+            refused => Err(refused),
+        };
     };
-    unsupported(name.into())
+    let movie = match read_track(source, container, options) {
+        Ok(movie) => movie,
+        Err(refused) => return hand_over::open(refused, input, by_number, options),
+    };
+    let wanted = wanted_stream(&movie);
+    let embedded = match options.decoder {
+        DecoderChoice::Ffmpeg => Err(unsupported("decoding by anything but FFmpeg".into())),
+        _ => track_clip(source, movie, options),
+    };
+    embedded.or_else(|refused| hand_over::open(refused, input, Some(wanted), options))
+}
+
+/// The picture that the file is; `None` when it is another kind of file.
+fn open_picture(source: &ByteSource, head: &[u8], options: &OpenOptions) -> Option<Result<ImageFile, MediaError>> {
+    let limits = &options.limits;
+    let mut tail = [0; 18];
+    let read = source.read_some(source.len().saturating_sub(tail.len() as u64), &mut tail).unwrap_or(0);
+    if let Some(format) = format::sniff(head, &tail[..read]) {
+        let size = check_limit("bytes of a picture file", source.len(), limits.header_bytes);
+        let bytes = size.and_then(|()| source.read_vec(0, source.len() as usize));
+        return Some(bytes.and_then(|bytes| ImageFile::open(bytes.into(), format, options)));
+    }
+    let items = container::picture_items(source, limits).transpose()?;
+    Some(items.and_then(|items| ImageFile::heif(source.clone(), items, options)))
+}
+
+/// Reads the index of the track that `options` wants.
+fn read_track(source: &ByteSource, container: Container, options: &OpenOptions) -> Result<Movie, MediaError> {
+    let decodable = |codec: &Codec| options.decoder == DecoderChoice::Ffmpeg || decoder_of(codec).is_some();
+    let choice = TrackChoice { forced: options.track, decodable: &decodable };
+    container::read_track(source, container, &options.limits, &choice)
+}
+
+/// The chosen track as FFmpeg counts: without those that it takes for attached pictures.
+fn wanted_stream(movie: &Movie) -> WantedStream {
+    let number = movie.tracks.iter().take(movie.chosen).filter(|t| !t.picture).count();
+    WantedStream { number, codec: Some(movie.track.codec.clone()) }
 }
 
 fn image_clip(file: ImageFile, options: &OpenOptions) -> Clip {
     let frames = file.times.len();
     let duration = file.end.seconds();
     let info = MediaInfo {
-        container: file.format_name().into(),
-        codec: file.format_name().into(),
+        container: file.format_name.into(),
+        codec: file.format_name.into(),
         profile: String::new(),
         coded_width: file.coded_size.0,
         coded_height: file.coded_size.1,
         width: file.shown_size.0,
         height: file.shown_size.1,
+        display_width: file.shown_size.0,
+        display_height: file.shown_size.1,
         sample_aspect: (1, 1),
+        mirrored: file.mirrored,
         rotation: file.rotation,
         sampling: String::new(),
         depth: 8,
         color: Color::default(),
+        alpha: file.alpha(),
         duration,
         frames,
         fps: average_fps(frames, duration),
@@ -135,19 +206,7 @@ fn image_clip(file: ImageFile, options: &OpenOptions) -> Clip {
     }
 }
 
-fn ffmpeg_clip(clip: FfmpegClip, options: &OpenOptions) -> Clip {
-    Clip {
-        info: clip.info.clone(),
-        times: clip.times.clone().into(),
-        end: clip.end,
-        still: false,
-        threads: options.threads,
-        backend: Backend::Ffmpeg(Arc::new(clip)),
-    }
-}
-
-fn track_clip(source: &ByteSource, container: Container, options: &OpenOptions) -> Result<Clip, MediaError> {
-    let movie = container::read(source, container, &options.limits)?;
+fn track_clip(source: &ByteSource, movie: Movie, options: &OpenOptions) -> Result<Clip, MediaError> {
     let factory = DecoderFactory::new(&movie.track, options)?;
     let mut warnings = movie.warnings.clone();
     let index = frame_index(source, &movie, &factory);
@@ -161,13 +220,25 @@ fn track_clip(source: &ByteSource, container: Container, options: &OpenOptions) 
     let bitstream = factory.bitstream_info(&movie.read_sample(source, first_keyframe).unwrap_or_default());
     let color = bitstream.color.or(movie.track.color);
     let decoder_index = AtomicUsize::new(0);
-    let mut track = DecodableTrack { source: source.clone(), movie, index, factory, color, decoder_index };
+    let orientation = bitstream.orientation.unwrap_or(movie.track.orientation);
+    // What the container states goes before the bitstream, as in FFmpeg.
+    let sample_aspect = movie.track.sar.or(bitstream.sample_aspect).unwrap_or((1, 1));
+    let square = options.sample_aspect == SampleAspect::Square && sample_aspect.0 != sample_aspect.1;
+    let stretch = square.then_some(Stretch { sample_aspect, max_pixels: options.limits.pixels });
+    let geometry = Geometry { crop: movie.track.crop, stretch, orientation };
+    let tone_map = options.high_dynamic_range == HighDynamicRange::ToneMap;
+    let source = source.clone();
+    let mut track = DecodableTrack { source, movie, index, factory, color, tone_map, geometry, decoder_index };
     let first = probe(&track)?;
     if let Some(own) = first.color {
         track.color = own.or(track.movie.track.color);
     }
+    let subsampled = first.yuv.subsampling() != "4:4:4";
+    warnings.extend(track.color.matrix_warning(subsampled));
     let (times, end) = frame_times(&track);
-    let info = describe_track(&track, &first, &times, end, bitstream.profile, warnings);
+    let mut info = describe_track(&track, &first, &times, end, warnings);
+    (info.profile, info.sample_aspect) = (bitstream.profile, sample_aspect);
+    (info.display_width, info.display_height) = display_size(&info);
     Ok(Clip {
         info,
         times: times.into(),
@@ -202,8 +273,8 @@ fn frame_times(track: &DecodableTrack) -> (Vec<Time>, f64) {
         [.., before, last] => last.ticks - before.ticks,
         _ => 0,
     };
-    // Only MP4 states the length of the video track itself; elsewhere the last frame lasts as long as the one before.
-    let stated = duration.filter(|_| track.movie.container == Container::Mp4 || gap == 0);
+    // AVI states a number of chunks, not an end; there the last frame lasts as long as the one before.
+    let stated = duration.filter(|_| track.movie.container != Container::Avi || gap == 0);
     let stated = stated.map(|d| first.saturating_add(d)).filter(|&end| end > last);
     let end = stated.unwrap_or(last.saturating_add(gap));
     (times, seconds(end))
@@ -214,27 +285,30 @@ fn describe_track(
     first: &DecodedFrame,
     times: &[Time],
     end: f64,
-    profile: String,
     warnings: Vec<String>,
 ) -> MediaInfo {
-    let VideoTrack { rotation, sar, .. } = track.movie.track;
-    let (w, h) = (first.yuv.width as u32, first.yuv.height as u32);
-    let (width, height) = if rotation % 180 == 90 { (h, w) } else { (w, h) };
+    let Geometry { orientation, .. } = track.geometry;
+    let [(coded_width, coded_height), (width, height)] =
+        track.geometry.sizes((first.yuv.width as u32, first.yuv.height as u32));
     let start = times.first().map_or(0.0, |t| t.seconds());
     let (frames, duration) = (times.len(), (end - start).max(0.0));
     MediaInfo {
         container: format!("{:?}", track.movie.container).to_lowercase(),
         codec: track.movie.track.codec.name().to_string(),
-        profile,
-        coded_width: w,
-        coded_height: h,
+        profile: String::new(),
+        coded_width,
+        coded_height,
         width,
         height,
-        sample_aspect: sar,
-        rotation,
+        display_width: width,
+        display_height: height,
+        sample_aspect: (1, 1),
+        mirrored: orientation.mirrored,
+        rotation: orientation.rotation,
         sampling: first.yuv.subsampling().into(),
         depth: first.yuv.bit_depth,
         color: track.color,
+        alpha: None,
         duration,
         frames,
         fps: average_fps(frames, duration),

@@ -1,6 +1,9 @@
 //! How to open a clip: limits, threads and the choice of decoder.
 
 use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::Serialize;
 
 use crate::limits::Limits;
 
@@ -16,6 +19,46 @@ pub enum DecoderChoice {
     Ffmpeg,
 }
 
+/// What to do with samples (stored pixels) that are not square.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SampleAspect {
+    /// Frames keep their stored pixels, as the tools of the reference models give them.
+    /// [`crate::MediaInfo::display_width`] tells the size that players show.
+    #[default]
+    Stored,
+    /// The width of frames is scaled by the sample aspect ratio, as players do. Square samples stay untouched.
+    Square,
+}
+
+/// What to do with high dynamic range: the PQ and HLG transfer functions of ITU-R BT.2100.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum HighDynamicRange {
+    /// It is shown as standard dynamic range with BT.709 primaries: compressed from 1000 to 203 cd/m² by the curve of
+    /// ITU-R BT.2390. Frames of FFmpeg are left as they are.
+    #[default]
+    ToneMap,
+    /// The signal is given as it is coded, which looks flat and pale.
+    Signal,
+}
+
+/// What becomes of the alpha channel of a picture. Colors are RGB.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Alpha {
+    /// The picture is composited over this background color, as viewers do.
+    Over([u8; 3]),
+    /// The alpha channel is dropped, and transparent parts show whatever color is stored under them, as Pillow's
+    /// `convert("RGB")` in the reference processors does.
+    Drop,
+}
+
+impl Default for Alpha {
+    /// Over white.
+    fn default() -> Self {
+        Alpha::Over([255; 3])
+    }
+}
+
 /// How to open a clip.
 #[derive(Clone, Debug)]
 pub struct OpenOptions {
@@ -25,14 +68,35 @@ pub struct OpenOptions {
     pub threads: usize,
     /// Which decoders may be used.
     pub decoder: DecoderChoice,
+    /// What to do with samples that are not square. Frames of FFmpeg keep their stored pixels.
+    pub sample_aspect: SampleAspect,
+    /// What to do with high dynamic range.
+    pub high_dynamic_range: HighDynamicRange,
+    /// What becomes of transparent parts of pictures.
+    pub alpha: Alpha,
+    /// The video track to read, as its position among the video tracks of the file ([`crate::tracks`] lists them); the
+    /// choice is free when `None`. Pictures have no tracks.
+    pub track: Option<usize>,
+    /// How long a pipe may be silent before it is given up.
+    pub pipe_time: Duration,
     /// The program that answers to `decode-child` (see [`crate::decoder_process`]); the running program when `None`.
     pub child_program: Option<PathBuf>,
 }
 
 impl Default for OpenOptions {
-    /// Default limits, every core, automatic choice of decoder.
+    /// Default limits, every core, automatic choice of decoder, pictures over white.
     fn default() -> Self {
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        OpenOptions { limits: Limits::default(), threads, decoder: DecoderChoice::Auto, child_program: None }
+        OpenOptions {
+            limits: Limits::default(),
+            threads,
+            decoder: DecoderChoice::Auto,
+            sample_aspect: SampleAspect::Stored,
+            high_dynamic_range: HighDynamicRange::ToneMap,
+            alpha: Alpha::default(),
+            track: None,
+            pipe_time: Duration::from_secs(10),
+            child_program: None,
+        }
     }
 }

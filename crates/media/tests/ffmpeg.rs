@@ -68,12 +68,47 @@ fn bytes_and_the_explicit_choice_work_too() {
 }
 
 #[test]
-fn what_ffmpeg_cannot_read_either_is_malformed() {
+fn what_ffmpeg_cannot_read_either_names_both_reasons() {
     if missing() {
         return;
     }
     let mut bytes = b"FLV\x01\x05\0\0\0\x09".to_vec();
     bytes.resize(4000, 0x77);
     let error = open_bytes("noise", bytes, &OpenOptions::default()).unwrap_err();
-    assert!(matches!(error, MediaError::Malformed { .. }), "{error}");
+    assert!(matches!(error, MediaError::Malformed { part: "flv file", .. }), "{error}");
+    let text = error.to_string();
+    assert!(text.contains("no frame of video; FFmpeg found no video frame"), "{text}");
+}
+
+/// A format that no reader here knows goes to FFmpeg by its contents, whatever the name; what looks malformed here gets
+/// a second opinion.
+#[test]
+fn unknown_formats_and_malformed_files_are_tried() {
+    if missing() {
+        return;
+    }
+    let mut qoi = b"qoif\0\0\0\x04\0\0\0\x02\x03\0".to_vec();
+    // One pixel of color, then a run of seven.
+    qoi.extend([0xfe, 200, 100, 50, 0xc6, 0, 0, 0, 0, 0, 0, 0, 1]);
+    let clip = open_bytes("clip.mp4", qoi, &OpenOptions::default()).unwrap();
+    assert_eq!((clip.width(), clip.height(), clip.is_still()), (4, 2, true));
+    let image = clip.frames(&[0]).unwrap().next().unwrap().unwrap().image;
+    assert_eq!(image.data, [200, 100, 50].repeat(8));
+    // A video in a header that says nothing of the kind: MPEG-4 behind bytes that are no AVI any more.
+    let avi = std::fs::read(path("mpeg4.avi")).unwrap();
+    let at = avi.windows(4).position(|w| w == b"avih").unwrap();
+    let mut broken = avi;
+    broken[at - 4..at].copy_from_slice(b"xdrl");
+    match open_bytes("broken.avi", broken, &OpenOptions::default()) {
+        Ok(clip) => assert!(clip.info().warnings.iter().any(|w| w.contains("FFmpeg reads it")), "{:?}", clip.info()),
+        Err(error) => assert!(error.to_string().contains("FFmpeg found no video frame"), "{error}"),
+    }
+}
+
+/// Text never reaches FFmpeg: lists of other files are text.
+#[test]
+fn lists_of_files_are_not_followed() {
+    let list = format!("ffconcat version 1.0\nfile '{}'\n", path("mpeg4.avi").display());
+    let error = open_bytes("list.mp4", list.into_bytes(), &OpenOptions::default()).unwrap_err();
+    assert!(error.to_string().contains("lists are not followed"), "{error}");
 }

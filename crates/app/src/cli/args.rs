@@ -78,6 +78,16 @@ pub(crate) struct FramesArgs {
 }
 
 #[derive(Args, Debug)]
+pub(crate) struct ProbeArgs {
+    /// Pictures and videos
+    #[arg(value_name = "MEDIA", required = true)]
+    pub(crate) files: Vec<PathBuf>,
+    /// The video track to read, where a file has several
+    #[arg(long, value_name = "N")]
+    pub(crate) track: Option<usize>,
+}
+
+#[derive(Args, Debug)]
 pub(crate) struct InfoArgs {
     /// A model folder or a name on the hub [default: the embedded model]
     #[arg(value_name = "FOLDER|NAME")]

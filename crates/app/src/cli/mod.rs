@@ -8,12 +8,12 @@ mod request;
 use clap::{Args, Parser, Subcommand};
 
 pub(crate) use args::{
-    AskArgs, BenchArgs, ChatArgs, ConvertArgs, DumpArgs, EvalArgs, FramesArgs, InfoArgs, PlanArgs, PullArgs, SynthArgs,
-    TrainArgs,
+    AskArgs, BenchArgs, ChatArgs, ConvertArgs, DumpArgs, EvalArgs, FramesArgs, InfoArgs, PlanArgs, ProbeArgs, PullArgs,
+    SynthArgs, TrainArgs,
 };
 pub(crate) use model::ModelArgs;
 use numbers::positive;
-pub(crate) use request::{AnswerArgs, MediaArgs};
+pub(crate) use request::{AnswerArgs, Background, MediaArgs};
 
 /// Ask questions about images and videos; answers come from a video-language model on this machine.
 #[derive(Debug, Parser)]
@@ -36,6 +36,8 @@ pub(crate) enum Command {
     Plan(PlanArgs),
     /// Write the frames that the model would see as PNG, and their times
     Frames(FramesArgs),
+    /// Show what a media file is: its tracks, times and what is read of it
+    Probe(ProbeArgs),
     /// Show what a model is
     Info(InfoArgs),
     /// Download a model into the Hugging Face cache

@@ -1,8 +1,20 @@
 //! Options of a request: which frames, and how the answer is made.
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use super::numbers::{finite, not_negative, positive, positive_number, share};
+
+/// What transparent parts of pictures are shown on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Background {
+    /// White, as viewers show them
+    #[default]
+    White,
+    /// Black
+    Black,
+    /// The color that is stored under them, as the reference processors do
+    Stored,
+}
 
 /// Which frames, at which size.
 #[derive(Args, Debug, Default)]
@@ -16,12 +28,24 @@ pub(crate) struct MediaArgs {
     /// Most visual tokens of all media; pictures shrink to fit
     #[arg(long, value_name = "N", value_parser = positive, help_heading = "Media")]
     pub(crate) max_visual_tokens: Option<usize>,
-    /// Look at videos from this second on
+    /// Look at videos from this second on, counted from their first frame
     #[arg(long, value_name = "SECONDS", value_parser = finite, allow_hyphen_values = true, help_heading = "Media")]
     pub(crate) start: Option<f64>,
-    /// Look at videos up to this second
+    /// Look at videos up to this second, counted from their first frame
     #[arg(long, value_name = "SECONDS", value_parser = finite, allow_hyphen_values = true, help_heading = "Media")]
     pub(crate) end: Option<f64>,
+    /// The video track to look at, where a file has several (see `probe`)
+    #[arg(long, value_name = "N", help_heading = "Media")]
+    pub(crate) track: Option<usize>,
+    /// What transparent parts of pictures are shown on
+    #[arg(long, value_enum, default_value = "white", help_heading = "Media")]
+    pub(crate) background: Background,
+    /// Show pixels that are not square as players do; otherwise frames keep their stored pixels
+    #[arg(long, help_heading = "Media")]
+    pub(crate) square_pixels: bool,
+    /// Leave high dynamic range (PQ, HLG) as it is coded instead of showing it as standard dynamic range
+    #[arg(long, help_heading = "Media")]
+    pub(crate) no_tone_map: bool,
     /// A setting of the model's family, such as merge=2 (see `info`; may be given several times)
     #[arg(long, value_name = "NAME=VALUE", help_heading = "Media")]
     pub(crate) set: Vec<String>,

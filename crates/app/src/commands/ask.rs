@@ -6,7 +6,7 @@ use zoetrope_engine::{ContentPart, Event, FinishReason, Session};
 use zoetrope_models::contract::prompt::Role;
 
 use super::media_args;
-use super::request::{limits, options};
+use super::request::{media_limits, options};
 use crate::cli::{AskArgs, Common};
 use crate::failure::Failure;
 use crate::interrupt::Interrupt;
@@ -22,11 +22,11 @@ pub(crate) fn run(args: &AskArgs, common: &Common) -> Result<(), Failure> {
     let options = options(&args.media, &args.answer, &interrupt)?;
     options.sampling.check()?;
     let mut bars = Bars::new(common);
-    media_args::check(&files, &question, &limits(common))?;
+    media_args::check(&files, &question, &media_limits(&args.media, common))?;
     let loaded = model::load(&args.model, &mut bars)?;
     bars.spin("opening".to_string());
 
-    let mut session = Session::new(loaded.model, limits(common))?;
+    let mut session = Session::new(loaded.model, media_limits(&args.media, common))?;
     if let Some(system) = &args.answer.system {
         session.push(Role::System, vec![ContentPart::Text(system.clone())])?;
     }

@@ -72,7 +72,7 @@ fn measure(model: &dyn VideoLanguageModel, workload: &Workload, bars: &mut Bars)
 /// Frames of a clip decoded a second, one after the other, at full size.
 fn decode(clip: &Path, limits: &Limits) -> Result<f64, Failure> {
     let source = open_file(clip, limits)?;
-    let indices: Vec<usize> = (0..source.metadata().times.len()).collect();
+    let indices: Vec<usize> = (0..source.metadata().timeline.len()).collect();
     let clock = Instant::now();
     let mut frames = 0;
     for frame in source.frames(&indices) {

@@ -8,7 +8,7 @@ use zoetrope_engine::{ContentPart, Event, Limits, Options, Session, open_file};
 use zoetrope_models::contract::prompt::Role;
 
 use super::media_args;
-use super::request::{limits, options};
+use super::request::{media_limits, options};
 use crate::cli::{ChatArgs, Common};
 use crate::failure::Failure;
 use crate::interrupt::Interrupt;
@@ -32,7 +32,7 @@ pub(crate) fn run(args: &ChatArgs, common: &Common) -> Result<(), Failure> {
     let mut bars = Bars::new(common);
     let loaded = model::load(&args.model, &mut bars)?;
     drop(bars);
-    let mut chat = Chat::new(loaded, args.answer.system.clone(), options, common)?;
+    let mut chat = Chat::new(loaded, args, options, common)?;
     for file in &args.files {
         chat.add(file.clone())?;
     }
@@ -70,11 +70,12 @@ struct Chat<'c> {
 impl<'c> Chat<'c> {
     fn new(
         Loaded { name, model }: Loaded,
-        system: Option<String>,
+        args: &ChatArgs,
         options: Options,
         common: &'c Common,
     ) -> Result<Self, Failure> {
-        let limits = limits(common);
+        let system = args.answer.system.clone();
+        let limits = media_limits(&args.media, common);
         let session = Session::new(model, limits.clone())?;
         let (waiting, shown) = (Vec::new(), Vec::new());
         let mut chat = Chat { session, limits, name, system, options, common, waiting, shown };

@@ -9,7 +9,7 @@ use zoetrope_models::contract::media_plan::MediaPlan;
 use zoetrope_models::contract::prompt::{PromptToken, Role};
 
 use super::media_args;
-use super::request::{limits, plan_options};
+use super::request::{media_limits, plan_options};
 use crate::cli::{Common, DumpArgs};
 use crate::failure::Failure;
 use crate::interrupt::Interrupt;
@@ -113,7 +113,7 @@ pub(crate) fn run(args: &DumpArgs, common: &Common) -> Result<(), Failure> {
     let mut bars = Bars::new(common);
     let loaded = model::load(&args.model, &mut bars)?;
     bars.spin("opening".to_string());
-    let mut session = Session::new(loaded.model, limits(common))?;
+    let mut session = Session::new(loaded.model, media_limits(&args.media, common))?;
     if let Some(system) = &args.system {
         session.push(Role::System, vec![ContentPart::Text(system.clone())])?;
     }
@@ -132,7 +132,9 @@ pub(crate) fn run(args: &DumpArgs, common: &Common) -> Result<(), Failure> {
     if common.json {
         let mut names: Vec<_> = tensors.iter().map(|(name, t)| (name.clone(), t.dims().to_vec())).collect();
         names.sort();
-        return output::json(&serde_json::json!({ "file": args.out, "tensors": names, "answer": answer.text }));
+        return output::json(
+            &serde_json::json!({ "file": args.out, "tensors": names, "answer": answer.text, "media": answer.media }),
+        );
     }
     Ok(output::text(&format!("{}\n", answer.text))?)
 }

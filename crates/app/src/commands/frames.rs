@@ -7,12 +7,12 @@ use std::path::Path;
 use image::codecs::png::PngEncoder;
 use image::{ExtendedColorType, ImageEncoder};
 use serde::Serialize;
-use zoetrope_engine::{Event, PlannedFrames, open_file};
+use zoetrope_engine::{EngineError, Event, FrameFaults, PlannedFrames, open_file};
 use zoetrope_media::Rgb;
 use zoetrope_models::contract::media_plan::{MediaKind, View};
 use zoetrope_models::loading;
 
-use super::request::{limits, plan_options};
+use super::request::{media_limits, plan_options};
 use crate::cli::{Common, FramesArgs};
 use crate::failure::Failure;
 use crate::model;
@@ -29,16 +29,22 @@ struct WrittenView<'p> {
     media: &'p str,
     kind: MediaKind,
     index: usize,
+    /// Seconds from the start of the first frame.
     time: f64,
+    /// Seconds on the file's own clock.
+    source_time: f64,
     prompt_time: f64,
     source: (u32, u32),
     view: &'p View,
+    /// Of all planned frames of this media.
+    #[serde(flatten)]
+    faults: FrameFaults,
 }
 
 /// Writes the pictures and `times.json`.
 pub(crate) fn run(args: &FramesArgs, common: &Common) -> Result<(), Failure> {
     let options = plan_options(&args.media)?;
-    let limits = limits(common);
+    let limits = media_limits(&args.media, common);
     let mut sources = Vec::new();
     for file in &args.files {
         sources.push((file.display().to_string(), open_file(file, &limits)?));
@@ -52,7 +58,8 @@ pub(crate) fn run(args: &FramesArgs, common: &Common) -> Result<(), Failure> {
     let (mut written, total) = (Vec::new(), plans.iter().map(|plan| plan.frames.len()).sum());
     let mut done = 0;
     for (number, ((name, source), plan)) in sources.iter().zip(&plans).enumerate() {
-        for frame in PlannedFrames::new(name, source, plan, AHEAD) {
+        let (first, mut frames) = (written.len(), PlannedFrames::new(name, source, plan, AHEAD));
+        for frame in &mut frames {
             let (planned, frame) = frame?;
             for (view_number, view) in plan.views.iter().enumerate() {
                 let file = format!("{number:02}-{:06}.png", written.len());
@@ -63,14 +70,23 @@ pub(crate) fn run(args: &FramesArgs, common: &Common) -> Result<(), Failure> {
                     kind: plan.kind,
                     index: planned.index,
                     time: planned.time,
+                    source_time: planned.source_time,
                     prompt_time: planned.prompt_time,
                     source: plan.source,
                     view,
+                    faults: FrameFaults::default(),
                 });
             }
             done += 1;
             bars.event(&Event::Decoding { done, total });
         }
+        if written.len() == first {
+            let text = format!("{name}: none of the {} requested frames can be decoded", plan.frames.len());
+            return Err(EngineError::Caller(text).into());
+        }
+        // All are known only now.
+        let faults = frames.faults();
+        written[first..].iter_mut().for_each(|view| view.faults = faults);
     }
     drop(bars);
     let times = args.out.join("times.json");

@@ -21,18 +21,25 @@ pub(crate) fn split(words: &[String]) -> Result<(Vec<PathBuf>, String), Failure>
     if is_media(question) {
         return Err(no_question());
     }
+    let piped = files.iter().filter(|word| *word == STANDARD_INPUT).count();
+    if piped + usize::from(question == STANDARD_INPUT) > 1 {
+        return Err(Failure::usage("standard input is named twice", "`-` may be one file, or the question"));
+    }
     for word in files {
-        if !is_media(word) {
+        if !is_media(word) && word != STANDARD_INPUT {
             let text = format!("{word:?} is not a file");
             return Err(Failure::usage(text, "put the question in quotes, after all files"));
         }
     }
-    let question = if question == "-" { from_standard_input()? } else { question.clone() };
+    let question = if question == STANDARD_INPUT { from_standard_input()? } else { question.clone() };
     if question.trim().is_empty() {
         return Err(no_question());
     }
     Ok((files.iter().map(PathBuf::from).collect(), question))
 }
+
+/// The name of standard input, as a file or as the question.
+const STANDARD_INPUT: &str = "-";
 
 /// Longest question that is read from standard input, in bytes.
 const MAX_BYTES: u64 = 16 << 20;
@@ -61,7 +68,7 @@ pub(crate) fn content(files: &[PathBuf], question: &str) -> Vec<ContentPart> {
 
 /// Finds what is plainly wrong before a model is loaded for it: files that are not there, a question that is too long.
 pub(crate) fn check(files: &[PathBuf], question: &str, limits: &Limits) -> Result<(), Failure> {
-    for file in files {
+    for file in files.iter().filter(|file| file.as_os_str() != STANDARD_INPUT) {
         let found = std::fs::metadata(file);
         let found = found.and_then(|found| if found.is_dir() { Err(ErrorKind::IsADirectory.into()) } else { Ok(()) });
         found.map_err(|error| failure::media(&file.display().to_string(), &error.into()))?;

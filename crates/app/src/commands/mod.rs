@@ -11,6 +11,7 @@ pub(crate) mod frames;
 pub(crate) mod info;
 mod media_args;
 pub(crate) mod plan;
+pub(crate) mod probe;
 pub(crate) mod pull;
 mod request;
 pub(crate) mod synth;

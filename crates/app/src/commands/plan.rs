@@ -9,12 +9,12 @@ use zoetrope_engine::{
     RequestPlan, TokenCounts, plan_request,
 };
 use zoetrope_media::{MediaError, Time};
-use zoetrope_models::contract::media_plan::{MediaKind, MediaMetadata, MediaPlan};
+use zoetrope_models::contract::media_plan::{MediaMetadata, MediaPlan};
 use zoetrope_models::contract::settings::Settings;
 use zoetrope_models::loading;
 
 use super::media_args;
-use super::request::{limits, plan_options};
+use super::request::{media_limits, plan_options};
 use crate::cli::{Common, PlanArgs};
 use crate::failure::Failure;
 use crate::interrupt::Interrupt;
@@ -49,7 +49,7 @@ pub(crate) fn run(args: &PlanArgs, common: &Common) -> Result<(), Failure> {
     };
     let options = EstimateOptions { request: &request, decode: args.prune_now, kv_dtype };
     let system = args.system.as_deref();
-    let plan = plan_request(&processor, &limits(common), system, content, options, &mut watch)?;
+    let plan = plan_request(&processor, &media_limits(&args.media, common), system, content, options, &mut watch)?;
     drop(bars);
     let name = model::shown(args.model.model.as_deref());
     output::json(&PlanOutput::new(&name, processor.info().max_positions, &plan))
@@ -127,27 +127,29 @@ fn metadata_of_size(text: &str) -> Result<MediaMetadata, Failure> {
     };
     let (width, height) = size.split_once('x').ok_or_else(wrong)?;
     let side = |text: &str| text.parse::<u32>().ok().filter(|&n| n > 0).ok_or_else(wrong);
-    let (width, height, captions) = (side(width)?, side(height)?, Vec::new());
+    let size = (side(width)?, side(height)?);
     let Some((frames, rate)) = video.map(|video| video.split_once('@').ok_or_else(wrong)).transpose()? else {
-        let times = [Time::new(0, 1)].into();
-        return Ok(MediaMetadata { kind: MediaKind::Image, width, height, times, end: 0.0, captions });
+        return Ok(MediaMetadata::picture(size));
     };
     let frames = frames.parse::<usize>().ok().filter(|&n| n > 0 && n <= MAX_FRAMES).ok_or_else(wrong)?;
     let rate = side(rate)?;
-    let times = (0..frames).map(|index| Time::new(index as i64, rate)).collect();
-    Ok(MediaMetadata { kind: MediaKind::Video, width, height, times, end: frames as f64 / f64::from(rate), captions })
+    let times: Vec<Time> = (0..frames).map(|index| Time::new(index as i64, rate)).collect();
+    Ok(MediaMetadata::video(size, times, frames as f64 / f64::from(rate)))
 }
 
 #[cfg(test)]
 mod tests {
+    use zoetrope_models::contract::media_plan::MediaKind;
+
     use super::*;
 
     #[test]
     fn sizes_of_pictures_and_videos() {
         let picture = metadata_of_size("640x480").expect("a picture");
-        assert_eq!((picture.kind, picture.width, picture.height, picture.times.len()), (MediaKind::Image, 640, 480, 1));
+        assert_eq!((picture.kind, picture.size(), picture.timeline.len()), (MediaKind::Image, (640, 480), 1));
         let video = metadata_of_size("1280x720:300@30").expect("a video");
-        assert_eq!((video.times.len(), video.end, video.times[299].seconds()), (300, 10.0, 299.0 / 30.0));
+        let video = video.timeline;
+        assert_eq!((video.len(), video.end(), video.start_of(299)), (300, 10.0, 299.0 / 30.0));
         for wrong in ["640", "0x4", "640x480:30", "640x480:0@3", "640x480:3@0", "axb", "5000000x1:5000000@1"] {
             assert!(metadata_of_size(wrong).is_err(), "{wrong}");
         }

@@ -1,11 +1,12 @@
 //! From the command line's options to the engine's.
 
 use zoetrope_engine::{Limits, Options, Sampling};
+use zoetrope_media::{Alpha, HighDynamicRange, SampleAspect};
 use zoetrope_models::contract::media_plan::PlanOptions;
 use zoetrope_models::contract::settings::Settings;
 use zoetrope_models::error::ModelError;
 
-use crate::cli::{AnswerArgs, Common, MediaArgs};
+use crate::cli::{AnswerArgs, Background, Common, MediaArgs};
 use crate::failure::Failure;
 use crate::interrupt::Interrupt;
 
@@ -68,6 +69,24 @@ pub(super) fn options(media: &MediaArgs, answer: &AnswerArgs, interrupt: &Interr
         cancel: interrupt.flag(),
         ..Options::default()
     })
+}
+
+/// The limits, and how the user wants files to be read.
+pub(super) fn media_limits(media: &MediaArgs, common: &Common) -> Limits {
+    let mut limits = limits(common);
+    limits.files.track = media.track;
+    limits.files.alpha = match media.background {
+        Background::White => Alpha::Over([255; 3]),
+        Background::Black => Alpha::Over([0; 3]),
+        Background::Stored => Alpha::Drop,
+    };
+    if media.square_pixels {
+        limits.files.sample_aspect = SampleAspect::Square;
+    }
+    if media.no_tone_map {
+        limits.files.high_dynamic_range = HighDynamicRange::Signal;
+    }
+    limits
 }
 
 /// The default limits with the user's number of threads.

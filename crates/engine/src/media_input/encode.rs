@@ -11,6 +11,7 @@ use zoetrope_models::contract::media_plan::{MediaPlan, PlannedFrame};
 use zoetrope_models::contract::prompt::VisualSpan;
 use zoetrope_models::error::ModelError;
 
+use super::faults::FrameFaults;
 use super::patches::{CHUNK_PATCHES, PatchStream};
 use super::source::MediaSource;
 use crate::error::EngineError;
@@ -22,8 +23,8 @@ pub struct EncodedMedia {
     pub name: String,
     /// Its plan, without frames that could not be decoded.
     pub plan: MediaPlan,
-    /// Planned frames that could not be decoded.
-    pub undecodable: usize,
+    /// Planned frames that were not shown as planned.
+    pub faults: FrameFaults,
     /// What the encoder gave.
     pub features: Features,
     /// Its visual tokens.
@@ -124,10 +125,10 @@ impl EncodeJob {
     }
 
     fn finish(&mut self) -> Result<EncodeProgress, EngineError> {
-        let undecodable = self.planned.frames.len() - self.decoded.len();
+        let faults = self.stream.faults();
         let plan = self.planned.with_frames(std::mem::take(&mut self.decoded));
         if self.features.is_empty() {
-            let text = match undecodable {
+            let text = match faults.undecodable {
                 0 => format!("{}: no frame lies in the part that was requested", self.name),
                 n => format!("{}: none of the {n} requested frames can be decoded", self.name),
             };
@@ -142,7 +143,7 @@ impl EncodeJob {
             return Err(EngineError::Bug(text));
         }
         let spans = self.model.processor().visual_spans(&plan, Some(&features.per_unit));
-        let media = EncodedMedia { name: self.name.clone(), plan, undecodable, features, spans };
+        let media = EncodedMedia { name: self.name.clone(), plan, faults, features, spans };
         let timings = EncodeTimings { decode: self.stream.waited(), encode: self.stream.preparing + self.encoding };
         Ok(EncodeProgress::Done(Box::new(media), timings))
     }

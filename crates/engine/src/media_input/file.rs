@@ -3,10 +3,10 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use zoetrope_media::Clip;
-use zoetrope_models::contract::media_plan::{MediaKind, MediaMetadata};
+use zoetrope_media::{Clip, Frames, MediaError};
+use zoetrope_models::contract::media_plan::MediaMetadata;
 
-use super::source::{FrameIter, MediaSource};
+use super::source::{FrameIter, MediaSource, SourceFrame};
 use crate::error::EngineError;
 use crate::limits::Limits;
 
@@ -28,20 +28,27 @@ pub fn open_file(path: &Path, limits: &Limits) -> Result<Arc<dyn MediaSource>, E
 
 impl MediaSource for Clip {
     fn metadata(&self) -> MediaMetadata {
-        MediaMetadata {
-            kind: if self.is_still() { MediaKind::Image } else { MediaKind::Video },
-            width: self.width(),
-            height: self.height(),
-            times: self.times().into(),
-            end: self.end(),
-            captions: Vec::new(),
+        if self.is_still() {
+            MediaMetadata::picture((self.width(), self.height()))
+        } else {
+            // Where the size changes, nothing of the largest part is lost.
+            MediaMetadata::video(self.largest_size(), self.times(), self.end())
         }
     }
 
     fn frames<'s>(&'s self, indices: &[usize]) -> FrameIter<'s> {
         match Clip::frames(self, indices) {
-            Ok(frames) => Box::new(frames),
+            Ok(frames) => Box::new(tell_repeated(frames)),
             Err(error) => Box::new(std::iter::once(Err(error))),
         }
     }
+}
+
+/// Each frame with whether the count of repeated ones rose with it.
+fn tell_repeated(mut frames: Frames) -> impl Iterator<Item = Result<SourceFrame, MediaError>> {
+    std::iter::from_fn(move || {
+        let before = frames.repeated();
+        let next = frames.next()?;
+        Some(next.map(|frame| SourceFrame { frame, repeated: frames.repeated() > before }))
+    })
 }

@@ -7,6 +7,7 @@ use zoetrope_models::contract::Processor;
 use zoetrope_models::contract::features::{Patches, PrepareState};
 use zoetrope_models::contract::media_plan::{MediaPlan, PlannedFrame};
 
+use super::faults::FrameFaults;
 use super::frames::PlannedFrames;
 use super::source::MediaSource;
 use crate::error::EngineError;
@@ -46,6 +47,11 @@ impl PatchStream {
             run,
             preparing: 0.0,
         }
+    }
+
+    /// What was not as planned; complete when the iterator has ended.
+    pub fn faults(&self) -> FrameFaults {
+        self.frames.faults()
     }
 
     /// Seconds that were spent waiting for frames.

@@ -7,11 +7,27 @@ use zoetrope_media::{Frame, MediaError};
 use zoetrope_models::contract::media_plan::{MediaKind, MediaMetadata};
 
 /// Frames in the order they were requested.
-pub type FrameIter<'s> = Box<dyn Iterator<Item = Result<Frame, MediaError>> + 's>;
+pub type FrameIter<'s> = Box<dyn Iterator<Item = Result<SourceFrame, MediaError>> + 's>;
+
+/// A frame that a source gives.
+#[derive(Clone, Debug)]
+pub struct SourceFrame {
+    /// The frame, at its own place and time.
+    pub frame: Frame,
+    /// Whether it shows a neighbor's image, because its own could not be decoded.
+    pub repeated: bool,
+}
+
+impl From<Frame> for SourceFrame {
+    /// A frame with its own image.
+    fn from(frame: Frame) -> Self {
+        SourceFrame { frame, repeated: false }
+    }
+}
 
 /// Something with pictures and times.
 pub trait MediaSource: Send + Sync {
-    /// Kind, size, times and captions; no pixels.
+    /// Kind, sizes, times and captions; no pixels.
     fn metadata(&self) -> MediaMetadata;
     /// The frames with these indices (ascending, repeats allowed), decoded as the iterator is pulled. A frame that
     /// cannot be decoded, in an otherwise readable source, is left out.
@@ -50,14 +66,19 @@ pub struct InMemory {
 impl MediaSource for InMemory {
     fn metadata(&self) -> MediaMetadata {
         let (width, height) = self.frames.first().map_or((0, 0), |frame| (frame.image.width, frame.image.height));
-        let times = self.frames.iter().map(|frame| frame.time).collect();
-        MediaMetadata { kind: self.kind, width, height, times, end: self.end, captions: Vec::new() }
+        match self.kind {
+            MediaKind::Image => MediaMetadata::picture((width, height)),
+            MediaKind::Video => {
+                let times: Vec<_> = self.frames.iter().map(|frame| frame.time).collect();
+                MediaMetadata::video((width, height), times, self.end)
+            }
+        }
     }
 
     fn frames<'s>(&'s self, indices: &[usize]) -> FrameIter<'s> {
         let indices = indices.to_vec();
         Box::new(indices.into_iter().map(|index| {
-            self.frames.get(index).cloned().ok_or_else(|| {
+            self.frames.get(index).cloned().map(SourceFrame::from).ok_or_else(|| {
                 MediaError::Caller(format!("frame {index} was requested, there are {}", self.frames.len()))
             })
         }))

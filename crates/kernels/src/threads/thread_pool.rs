@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn a_panic_of_any_job_reaches_the_caller_and_the_team_survives() {
+    fn a_panic_of_any_job_reaches_the_caller_and_the_pool_survives() {
         pool(3).install(|| {
             for bad in 0..40 {
                 let result = catch_unwind(|| for_each(40, |job| assert_ne!(job, bad, "job {bad}")));

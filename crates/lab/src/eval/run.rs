@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use zoetrope_engine::{ContentPart, Limits, MediaInput, Options, Session, ignore};
+use zoetrope_engine::{Answer, ContentPart, FrameFaults, Limits, MediaInput, Options, Session, ignore};
 use zoetrope_models::contract::VideoLanguageModel;
 use zoetrope_models::contract::prompt::MessagePart;
 
@@ -24,13 +24,15 @@ pub fn run(
     options: &Options,
     on_answer: &mut dyn FnMut(usize),
 ) -> Result<EvalReport, LabError> {
-    let mut answered = 0;
-    score(items, &mut |item| {
-        let text = answer(model, item, limits, options)?;
+    let (mut answered, mut faults) = (0, FrameFaults::default());
+    let report = score(items, &mut |item| {
+        let answer = answer(model, item, limits, options)?;
+        answer.media.iter().for_each(|media| faults += media.faults);
         answered += 1;
         on_answer(answered);
-        Ok(text)
-    })
+        Ok(answer.text)
+    });
+    report.map(|report| EvalReport { faults, ..report })
 }
 
 fn answer(
@@ -38,7 +40,7 @@ fn answer(
     item: &EvalItem,
     limits: &Limits,
     options: &Options,
-) -> Result<String, LabError> {
+) -> Result<Answer, LabError> {
     let sample = item.sample();
     let mut session = Session::new(Arc::clone(model), limits.clone())?;
     let mut content = Vec::new();
@@ -52,5 +54,5 @@ fn answer(
         });
     }
     let answer = session.ask(content, options, &mut ignore)?;
-    if options.cancel.is_cancelled() { Err(LabError::Cancelled) } else { Ok(answer.text) }
+    if options.cancel.is_cancelled() { Err(LabError::Cancelled) } else { Ok(answer) }
 }

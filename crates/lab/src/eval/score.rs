@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::Serialize;
+use zoetrope_engine::FrameFaults;
 
 use super::held_out::EvalItem;
 use crate::synth::QuestionKind;
@@ -55,6 +56,9 @@ pub struct EvalReport {
     pub all: ScoreRow,
     /// Every wrong answer.
     pub misses: Vec<Miss>,
+    /// Frames that were not shown as planned; left out of JSON when there are none.
+    #[serde(skip_serializing_if = "FrameFaults::is_none")]
+    pub faults: FrameFaults,
 }
 
 /// Counts behind one row.
@@ -115,6 +119,7 @@ pub fn score<E>(items: &[EvalItem], answer: &mut dyn FnMut(&EvalItem) -> Result<
         media: vec![pictures.row("pictures"), clips.row("clips")],
         all: all.row("all"),
         misses,
+        faults: FrameFaults::default(),
     })
 }
 
@@ -187,6 +192,9 @@ mod tests {
         let set = held_out_set(11, 600);
         let perfect = score::<Infallible>(&set, &mut |item| Ok(format!("{}.", item.question.answer))).unwrap();
         assert!(perfect.all.correct == 600 && perfect.misses.is_empty());
+        let faults = |report: &EvalReport| serde_json::to_value(report).unwrap().get("faults").cloned();
+        let lossy = EvalReport { faults: FrameFaults { undecodable: 2, ..FrameFaults::default() }, ..perfect.clone() };
+        assert_eq!((faults(&perfect), &faults(&lossy).unwrap()["undecodable"]), (None, &2.into()));
         let mut rng = SynthRng::new("guess", 1);
         let guess = score::<Infallible>(&set, &mut |item| {
             let choices = &item.question.choices;

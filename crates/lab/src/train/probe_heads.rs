@@ -133,7 +133,8 @@ mod tests {
     fn labels_count_the_tokens_that_are_left() {
         let scene = Scene::generate(Split::Train, 3, &Difficulty::clips());
         let media = SampleMedia::from_scene(scene.clone());
-        let frames = [0, scene.frames() - 1].map(|index| PlannedFrame { index, time: 0.0, prompt_time: 0.0 });
+        let frames =
+            [0, scene.frames() - 1].map(|index| PlannedFrame { index, time: 0.0, source_time: 0.0, prompt_time: 0.0 });
         let keep: Vec<bool> = (0..32).map(|n| n < 16 || n % 3 == 0).collect();
         let units = [0, 16].map(|first| Unit { grid: [1, 8, 8], keep: Some(keep[first..first + 16].to_vec()) });
         let spans = [0, 1].map(|frame| VisualSpan { frames: frame..frame + 1, tokens: 16 });

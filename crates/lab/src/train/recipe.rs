@@ -128,8 +128,8 @@ impl Recipe {
 
     /// Learning rate of a step (from 0): linear warm-up, then cosine decay.
     pub fn lr_at(&self, step: usize) -> f64 {
-        let schedule = CosineSchedule { warmup: self.warmup, steps: self.steps(), min_ratio: self.min_lr_ratio };
-        self.lr * schedule.ratio(step)
+        let (warmup, steps) = (self.warmup, self.steps());
+        CosineSchedule { lr: self.lr, warmup, steps, min_ratio: self.min_lr_ratio }.lr_at(step)
     }
 
     /// Settings of the optimizer.

@@ -16,66 +16,106 @@ type Tap = (usize, [i32; 3]);
 
 /// Converts `yuv` to RGB by the general path, into rows of `data` without padding.
 pub(super) fn convert(yuv: &YuvImage, color: Color, data: &mut [u8]) {
-    let rows = if yuv.half_height_chroma { row_taps(yuv.chroma_height(), yuv.height) } else { identity(yuv.height) };
-    let tables = Tables::new(color);
-    let direct = Direct { c: Coefficients::new(color) };
-    let full = !yuv.half_width_chroma || yuv.width % 2 == 1;
-    let (width, columns) = (yuv.width, yuv.chroma_width());
-    let shift = 15 - i32::from(yuv.bit_depth.clamp(8, 15));
-    let mono = yuv.planes[1].len() == 0;
-    let mut chroma = [vec![1 << 14; columns], vec![1 << 14; columns]];
-    let column_shift = (yuv.left_sited_chroma && yuv.half_width_chroma && !full).then(|| column_taps(columns));
-    let (mut luma, mut scratch) = (vec![0; width], vec![0; columns]);
-    for (row, out) in data.chunks_exact_mut(width * 3).enumerate() {
-        widen(&yuv.planes[0], row * width, shift, &mut luma);
-        if !mono {
-            for (plane, line) in chroma.iter_mut().enumerate() {
-                blend(&yuv.planes[plane + 1], &rows[row], shift, column_shift.as_deref(), &mut scratch, line);
-            }
-        }
-        for (x, out) in out.chunks_exact_mut(3).enumerate() {
-            let at = if yuv.half_width_chroma { x / 2 } else { x };
-            let (y, u, v) = (luma[x], chroma[0][at], chroma[1][at]);
-            let rgb = if full { direct.pixel(y, u, v) } else { tables.pixel(y, u, v) };
-            out.copy_from_slice(&rgb);
-        }
+    if nearest_column(yuv) {
+        let direct = Direct { c: Coefficients::new(color) };
+        map_pixels(yuv, data, |y, u, v| direct.pixel(y, u, v));
+    } else {
+        let tables = Tables::new(color);
+        map_pixels(yuv, data, |y, u, v| tables.pixel(y, u, v));
     }
 }
 
-fn value(plane: &Plane, at: usize) -> i32 {
-    match plane {
-        Plane::U8(v) => i32::from(v[at]),
-        Plane::U16(v) => i32::from(v[at]),
+/// Whether chroma is of full width, or taken from the nearest column because the width is odd.
+fn nearest_column(yuv: &YuvImage) -> bool {
+    !yuv.half_width_chroma || yuv.width % 2 == 1
+}
+
+/// Calls `pixel` with luma and interpolated chroma of every pixel on the 15-bit scale, and writes the RGB that it gives
+/// into rows of `data` without padding.
+pub(super) fn map_pixels(yuv: &YuvImage, data: &mut [u8], pixel: impl Fn(i32, i32, i32) -> [u8; 3]) {
+    let rows = if yuv.half_height_chroma { row_taps(yuv.chroma_height(), yuv.height) } else { identity(yuv.height) };
+    let (width, columns) = (yuv.width, yuv.chroma_width());
+    let shift = 15 - i32::from(yuv.bit_depth.clamp(8, 15));
+    let mono = yuv.planes[1].len() == 0;
+    let shifted = yuv.left_sited_chroma && yuv.half_width_chroma && !nearest_column(yuv);
+    let column_shift = shifted.then(|| column_taps(columns));
+    let mut lines = [1, 2].map(|plane| ChromaLines::new(&yuv.planes[plane], columns, shift, column_shift.as_deref()));
+    let mut chroma = [vec![1 << 14; columns], vec![1 << 14; columns]];
+    let mut luma = vec![0; width];
+    for (row, out) in data.chunks_exact_mut(width * 3).enumerate() {
+        widen(&yuv.planes[0], row * width, shift, &mut luma);
+        if !mono {
+            lines.iter_mut().zip(&mut chroma).for_each(|(lines, out)| lines.blend(&rows[row], out));
+        }
+        let each = if yuv.half_width_chroma { 2 } else { 1 };
+        let chroma = chroma[0].iter().zip(&chroma[1]);
+        for ((out, luma), (&u, &v)) in out.chunks_mut(3 * each).zip(luma.chunks(each)).zip(chroma) {
+            for (out, &y) in out.chunks_exact_mut(3).zip(luma) {
+                out.copy_from_slice(&pixel(y, u, v));
+            }
+        }
     }
 }
 
 /// Reads a row of values onto the 15-bit scale.
 fn widen(plane: &Plane, start: usize, shift: i32, line: &mut [i32]) {
-    for (x, out) in line.iter_mut().enumerate() {
-        *out = value(plane, start + x) << shift;
+    match plane {
+        Plane::U8(v) => line.iter_mut().zip(&v[start..]).for_each(|(out, &value)| *out = i32::from(value) << shift),
+        Plane::U16(v) => line.iter_mut().zip(&v[start..]).for_each(|(out, &value)| *out = i32::from(value) << shift),
     }
 }
 
-/// Reads a row of chroma onto the 15-bit scale, moved to the middle of its column pairs by the taps of `columns`.
-fn chroma_row(plane: &Plane, row: usize, shift: i32, columns: Option<&[Tap]>, line: &mut [i32]) {
-    let start = row * line.len();
-    let Some(taps) = columns else { return widen(plane, start, shift, line) };
-    for (out, (first, weights)) in line.iter_mut().zip(taps) {
-        let terms = weights.iter().enumerate().filter(|(_, w)| **w != 0);
-        let sum: i64 = terms.map(|(j, w)| i64::from(value(plane, start + first + j)) * i64::from(*w)).sum();
-        *out = ((sum << shift) >> 14).min(32_767) as i32;
-    }
+/// Rows of one chroma plane, read in order.
+struct ChromaLines<'a> {
+    plane: &'a Plane,
+    shift: i32,
+    /// Taps that move chroma to the middle of its column pairs; `None` where it is there already.
+    columns: Option<&'a [Tap]>,
+    /// The latest rows after the move, by row number modulo their count.
+    latest: [(usize, Vec<i32>); 3],
+    raw: Vec<i32>,
 }
 
-/// A weighted sum of rows of chroma.
-fn blend(plane: &Plane, tap: &Tap, shift: i32, columns: Option<&[Tap]>, scratch: &mut [i32], line: &mut [i32]) {
-    let (first, weights) = tap;
-    line.fill(0);
-    for (j, &weight) in weights.iter().enumerate().filter(|(_, w)| **w != 0) {
-        chroma_row(plane, first + j, shift, columns, scratch);
-        line.iter_mut().zip(&*scratch).for_each(|(out, value)| *out += value * weight);
+impl<'a> ChromaLines<'a> {
+    fn new(plane: &'a Plane, columns: usize, shift: i32, taps: Option<&'a [Tap]>) -> Self {
+        let latest = std::array::from_fn(|_| (usize::MAX, vec![0; columns]));
+        ChromaLines { plane, shift, columns: taps, latest, raw: vec![0; columns + 2] }
     }
-    line.iter_mut().for_each(|out| *out >>= 12);
+
+    /// Row `row` on the 15-bit scale. Kept, because up to four rows of luma need it.
+    fn row(&mut self, row: usize) -> &[i32] {
+        let (number, line) = &mut self.latest[row % 3];
+        if *number != row {
+            *number = row;
+            let start = row * line.len();
+            match self.columns {
+                None => widen(self.plane, start, self.shift, line),
+                Some(taps) => {
+                    // Two more values than columns, so that every tap has three; those beyond the end weigh nothing.
+                    let columns = line.len();
+                    widen(self.plane, start, 0, &mut self.raw[..columns]);
+                    for (out, &(first, [a, b, c])) in line.iter_mut().zip(taps) {
+                        let values = &self.raw[first..first + 3];
+                        let sum = i64::from(values[0]) * i64::from(a)
+                            + i64::from(values[1]) * i64::from(b)
+                            + i64::from(values[2]) * i64::from(c);
+                        *out = ((sum << self.shift) >> 14).min(32_767) as i32;
+                    }
+                }
+            }
+        }
+        line
+    }
+
+    /// A weighted sum of rows.
+    fn blend(&mut self, (first, weights): &Tap, out: &mut [i32]) {
+        out.fill(0);
+        for (j, &weight) in weights.iter().enumerate().filter(|(_, w)| **w != 0) {
+            let line = self.row(first + j);
+            out.iter_mut().zip(line).for_each(|(out, value)| *out += value * weight);
+        }
+        out.iter_mut().for_each(|out| *out >>= 12);
+    }
 }
 
 fn identity(rows: usize) -> Vec<Tap> {

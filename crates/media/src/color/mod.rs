@@ -8,4 +8,7 @@ pub(crate) mod description;
 mod coefficients;
 pub(crate) mod convert;
 mod general;
+mod hdr;
+mod matrix;
+mod primaries;
 pub(crate) mod yuv;

@@ -77,6 +77,24 @@ impl YuvImage {
         Ok(())
     }
 
+    /// Drops the first columns and rows: `start` pixels, multiples of the chroma subsampling. A start beyond the image
+    /// leaves it whole.
+    pub(crate) fn drop_start(&mut self, start: [usize; 2]) {
+        if start[0] >= self.width || start[1] >= self.height {
+            return;
+        }
+        let chroma = [start[0] >> u8::from(self.half_width_chroma), start[1] >> u8::from(self.half_height_chroma)];
+        let (columns, strides) = ([start, chroma, chroma], [self.width, self.chroma_width(), self.chroma_width()]);
+        for ((plane, [left, top]), stride) in self.planes.iter_mut().zip(columns).zip(strides) {
+            match plane {
+                Plane::U8(values) => *values = rows_from(values, stride, left, top),
+                Plane::U16(values) => *values = rows_from(values, stride, left, top),
+            }
+        }
+        self.width -= start[0];
+        self.height -= start[1];
+    }
+
     /// Chroma subsampling: "4:2:0", "4:2:2", "4:4:4" or "4:0:0".
     pub(crate) fn subsampling(&self) -> &'static str {
         match (self.planes[1].len(), self.half_width_chroma, self.half_height_chroma) {
@@ -85,5 +103,43 @@ impl YuvImage {
             (_, true, false) => "4:2:2",
             _ => "4:4:4",
         }
+    }
+}
+
+/// A plane without its first `top` rows and `left` columns.
+fn rows_from<T: Copy>(values: &[T], stride: usize, left: usize, top: usize) -> Vec<T> {
+    let mut out = Vec::with_capacity(values.len());
+    values.chunks_exact(stride).skip(top).for_each(|row| out.extend_from_slice(&row[left..]));
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_start_of_every_plane_is_dropped() {
+        let planes = [(0..24).collect(), (0..6).collect(), (10..16).collect()].map(Plane::U8);
+        let mut yuv = YuvImage {
+            width: 6,
+            height: 4,
+            bit_depth: 8,
+            half_width_chroma: true,
+            half_height_chroma: true,
+            interlaced: false,
+            left_sited_chroma: true,
+            planes,
+        };
+        yuv.drop_start([6, 0]);
+        assert_eq!((yuv.width, yuv.height), (6, 4));
+        yuv.drop_start([2, 2]);
+        yuv.check().unwrap();
+        assert_eq!((yuv.width, yuv.height), (4, 2));
+        let values = |plane: usize| match &yuv.planes[plane] {
+            Plane::U8(values) => values.clone(),
+            Plane::U16(_) => panic!("8 bits"),
+        };
+        assert_eq!(values(0), [14, 15, 16, 17, 20, 21, 22, 23]);
+        assert_eq!((values(1), values(2)), (vec![4, 5], vec![14, 15]));
     }
 }

@@ -1,5 +1,7 @@
 //! Random access to the bytes of a file or of memory. Nothing here reads a whole file.
 
+pub(super) mod cursor;
+
 use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
@@ -25,7 +27,14 @@ impl ByteSource {
     /// # Errors
     /// `Io` as the operating system reports it, `Caller` for a folder.
     pub fn open(path: &Path) -> Result<Self, MediaError> {
-        let file = File::open(path)?;
+        Self::from_file(File::open(path)?)
+    }
+
+    /// Takes a file that is open for reading.
+    ///
+    /// # Errors
+    /// `Io` as the operating system reports it, `Caller` for a folder.
+    pub fn from_file(file: File) -> Result<Self, MediaError> {
         let meta = file.metadata()?;
         if meta.is_dir() {
             return Err(MediaError::Caller("this is a folder, not a file".into()));

@@ -1,8 +1,9 @@
 //! The index of a container file: its video track and where every sample lies.
 
 use super::byte_source::ByteSource;
-use super::sample_layout::SampleLayout;
-use super::track::{Container, VideoTrack};
+use super::choice;
+use super::sample::layout::SampleLayout;
+use super::track::{Container, TrackSummary, VideoTrack};
 use crate::error::{MediaError, malformed};
 use crate::limits::Limits;
 
@@ -11,8 +12,12 @@ use crate::limits::Limits;
 pub struct Movie {
     /// The format.
     pub container: Container,
-    /// The chosen video track: the first one that is enabled and not a cover or chapter image.
+    /// The chosen video track.
     pub track: VideoTrack,
+    /// All video tracks in the order of the file.
+    pub tracks: Vec<TrackSummary>,
+    /// Position of the chosen one in `tracks`.
+    pub chosen: usize,
     /// Presentation time of the first shown frame in ticks of the track.
     pub start: i64,
     /// What was odd about the file, one sentence each.
@@ -27,6 +32,8 @@ pub struct Movie {
 /// What a container reader returns, before the checks that all formats share.
 pub(super) struct ParsedFile {
     pub(super) track: VideoTrack,
+    pub(super) tracks: Vec<TrackSummary>,
+    pub(super) chosen: usize,
     pub(super) warnings: Vec<String>,
     pub(super) audio_tracks: usize,
     pub(super) sub_tracks: usize,
@@ -36,19 +43,21 @@ pub(super) struct ParsedFile {
 impl Movie {
     /// Checks frame size and duration against `limits` and finds the start time.
     pub(super) fn new(container: Container, parsed: ParsedFile, limits: &Limits) -> Result<Movie, MediaError> {
-        let ParsedFile { track, warnings, audio_tracks, sub_tracks, layout } = parsed;
+        let ParsedFile { track, tracks, chosen, mut warnings, audio_tracks, sub_tracks, layout } = parsed;
+        warnings.extend(choice::warning(&tracks, chosen));
         limits.check_pixels(track.width.into(), track.height.into())?;
-        let mut shown = track.samples.iter().filter(|s| s.shown).map(|s| s.pts);
-        let Some(first) = shown.next() else {
+        let mut shown: Vec<i64> = track.samples.iter().filter(|s| s.shown).map(|s| s.pts).collect();
+        shown.sort_unstable();
+        let Some(&start) = shown.first() else {
             return Err(malformed("video track", "it holds no frame to show"));
         };
-        let (start, end) = shown.fold((first, first), |(low, high), pts| (low.min(pts), high.max(pts)));
-        let seconds = (end as f64 - start as f64) / f64::from(track.timescale);
-        if seconds > limits.seconds {
-            let (number, limit) = (seconds as u64, limits.seconds as u64);
-            return Err(MediaError::Limit { what: "seconds of video", number, limit });
-        }
-        Ok(Movie { container, track, start, warnings, audio_tracks, sub_tracks, layout })
+        check_seconds(&shown, track.timescale, limits, &mut warnings)?;
+        Ok(Movie { container, track, tracks, chosen, start, warnings, audio_tracks, sub_tracks, layout })
+    }
+
+    /// Whether the parameter sets that the container states change within the track.
+    pub(crate) fn changes_parameter_sets(&self) -> bool {
+        matches!(self.layout, SampleLayout::Described(_) | SampleLayout::Joined(_))
     }
 
     /// The coded bytes of sample `index` (decoding order).
@@ -62,4 +71,25 @@ impl Movie {
         };
         self.layout.read(source, sample, index)
     }
+}
+
+/// Seconds that one frame may plausibly stay on the screen. What is longer is a clock that was set, and costs nothing.
+const LONGEST_FRAME: f64 = 3600.0;
+
+/// Checks the length of a video with frames at ascending `times`; no frame counts for more than [`LONGEST_FRAME`].
+fn check_seconds(times: &[i64], timescale: u32, limits: &Limits, warnings: &mut Vec<String>) -> Result<(), MediaError> {
+    let gaps = times.windows(2).map(|pair| (pair[1] as f64 - pair[0] as f64) / f64::from(timescale));
+    let (mut seconds, mut longest) = (0.0, 0.0f64);
+    for gap in gaps {
+        seconds += gap.min(LONGEST_FRAME);
+        longest = longest.max(gap);
+    }
+    if seconds > limits.seconds {
+        let (number, limit) = (seconds as u64, limits.seconds as u64);
+        return Err(MediaError::Limit { what: "seconds of video", number, limit });
+    }
+    if longest > LONGEST_FRAME {
+        warnings.push(format!("one frame stays for {longest:.0} s, the clock may have been set"));
+    }
+    Ok(())
 }

@@ -4,7 +4,7 @@ use std::sync::atomic::AtomicUsize;
 
 use super::codec::decoder::DecodedFrame;
 use super::codec::factory::DecoderFactory;
-use super::rotate::rotate;
+use super::geometry::Geometry;
 use super::seek::FrameIndex;
 use crate::color::convert::to_rgb;
 use crate::color::description::Color;
@@ -21,6 +21,10 @@ pub(crate) struct DecodableTrack {
     pub(crate) factory: DecoderFactory,
     /// Color description for frames that bring none of their own.
     pub(crate) color: Color,
+    /// Whether high dynamic range is shown as standard dynamic range.
+    pub(crate) tone_map: bool,
+    /// Cut, flip and turn for display.
+    pub(crate) geometry: Geometry,
     /// The decoder to start with, as a position in [`DecoderFactory::names`]. Raised when one refuses the stream as
     /// unsupported.
     pub(crate) decoder_index: AtomicUsize,
@@ -37,9 +41,9 @@ impl DecodableTrack {
         Time::new(self.movie.track.samples[sample].pts, self.movie.track.timescale)
     }
 
-    /// Converts a decoded frame to RGB and rotates it for display.
+    /// Converts a decoded frame to RGB, and cuts, flips and turns it for display.
     pub(super) fn to_image(&self, frame: &DecodedFrame) -> Rgb {
         let color = frame.color.map_or(self.color, |own| own.or(self.color));
-        rotate(to_rgb(&frame.yuv, color), self.movie.track.rotation)
+        self.geometry.apply(to_rgb(&frame.yuv, color, self.tone_map))
     }
 }

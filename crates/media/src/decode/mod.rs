@@ -8,10 +8,12 @@ pub mod decoder_process;
 pub(crate) mod codec;
 pub(crate) mod decodable_track;
 pub(crate) mod decoder_panic;
+pub(crate) mod geometry;
 pub(crate) mod keyframe_probe;
+pub(crate) mod largest_size;
 pub(crate) mod seek;
+pub(crate) mod stretch;
 pub(crate) mod track_frames;
 
 mod reorder;
-mod rotate;
 mod worker;

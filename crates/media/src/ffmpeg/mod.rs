@@ -4,11 +4,12 @@
 //! times: the `showinfo` filter on every frame, which costs one decode. Taking frames runs it again, with the requested
 //! frames selected before the pipe.
 //!
-//! It gets no standard input, and file access only through `-protocol_whitelist file,pipe`. Its memory is limited, and
-//! it is killed when its time is over. H.264, HEVC, VP9, AV1 and images need nothing of this.
+//! It gets the file as its standard input and may open nothing else (`input.rs`). Its memory is limited, and it is
+//! killed when its time is over. H.264, HEVC, VP9, AV1 and images need nothing of this.
 
 pub(crate) mod clip;
 pub(crate) mod frames;
+pub(crate) mod input;
 
 mod process;
 mod select;

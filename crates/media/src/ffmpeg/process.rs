@@ -65,6 +65,7 @@ fn kill(child: &Mutex<Child>) {
 pub(super) fn spawn(
     program: &OsStr,
     arguments: &[OsString],
+    input: Stdio,
     options: &OpenOptions,
     pipe: Pipe,
 ) -> Result<RunningFfmpeg, MediaError> {
@@ -72,7 +73,7 @@ pub(super) fn spawn(
     let memory = options.limits.child_bytes.saturating_add(EXTRA_ADDRESS_SPACE);
     let to = |piped: bool| if piped { Stdio::piped() } else { Stdio::null() };
     let mut command = limited_command(program, arguments, memory);
-    command.stdin(Stdio::null());
+    command.stdin(input);
     command.stdout(to(pipe == Pipe::Output)).stderr(to(pipe == Pipe::Errors));
     let mut child = command.spawn()?;
     let output: Option<Box<dyn Read + Send>> = match pipe {
@@ -93,11 +94,20 @@ pub(super) fn spawn(
     Ok(RunningFfmpeg { child, output, killed, watchdog: Some(watchdog) })
 }
 
-/// The option that keeps every frame at its time. `None` when there is no such program.
+/// What the options of the installed program are called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Features {
+    /// The option that keeps every frame at its time; it was renamed in FFmpeg 5.1.
+    pub(super) passthrough: [&'static str; 2],
+    /// Whether it reads an open file by its descriptor, with seeking (the `fd` protocol, FFmpeg 6.0).
+    pub(super) descriptor_input: bool,
+}
+
+/// Asks `program` for its version. `None` when there is no such program.
 ///
 /// # Errors
 /// `Io` when the program is there but cannot be run.
-pub(super) fn passthrough_option(program: &OsStr) -> Result<Option<[&'static str; 2]>, MediaError> {
+pub(super) fn features(program: &OsStr) -> Result<Option<Features>, MediaError> {
     let output = Command::new(program).arg("-version").stdin(Stdio::null()).stderr(Stdio::null()).output();
     let text = match output {
         Ok(output) if output.status.success() => output.stdout,
@@ -105,17 +115,19 @@ pub(super) fn passthrough_option(program: &OsStr) -> Result<Option<[&'static str
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::PermissionDenied) => return Ok(None),
         Err(error) => return Err(error.into()),
     };
-    Ok(Some(passthrough_of_version(&String::from_utf8_lossy(&text))))
+    Ok(Some(features_of_version(&String::from_utf8_lossy(&text))))
 }
 
-/// The option by the first line of `ffmpeg -version`; it was renamed in FFmpeg 5.1.
-fn passthrough_of_version(version: &str) -> [&'static str; 2] {
+/// The features by the first line of `ffmpeg -version`. A version without a number is a recent build.
+fn features_of_version(version: &str) -> Features {
     let word = version.split_whitespace().nth(2).unwrap_or_default().trim_start_matches(['n', 'v']);
     let mut numbers = word.split(|c: char| !c.is_ascii_digit()).map(|n| n.parse::<u32>().ok());
-    match (numbers.next().flatten(), numbers.next().flatten()) {
-        (Some(major), minor) if (major, minor.unwrap_or(0)) < (5, 1) => ["-vsync", "0"],
-        _ => ["-fps_mode", "passthrough"],
-    }
+    let version = match (numbers.next().flatten(), numbers.next().flatten()) {
+        (Some(major), minor) => (major, minor.unwrap_or(0)),
+        (None, _) => (u32::MAX, 0),
+    };
+    let passthrough = if version < (5, 1) { ["-vsync", "0"] } else { ["-fps_mode", "passthrough"] };
+    Features { passthrough, descriptor_input: version >= (6, 0) }
 }
 
 #[cfg(test)]
@@ -125,18 +137,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_frame_option_follows_the_version() {
-        let mode = |text: &str| passthrough_of_version(text)[0];
-        assert_eq!(mode("ffmpeg version 4.4.2-0ubuntu0 Copyright"), "-vsync");
-        assert_eq!(mode("ffmpeg version 5.1.9-0+deb12u1 Copyright"), "-fps_mode");
-        assert_eq!(mode("ffmpeg version n7.1 Copyright"), "-fps_mode");
-        assert_eq!(mode("ffmpeg version N-118000-gabc Copyright"), "-fps_mode");
-        assert_eq!(mode("ffmpeg version 9.0.2-static"), "-fps_mode");
+    fn features_follow_the_version() {
+        let of = |text: &str| {
+            let features = features_of_version(text);
+            (features.passthrough[0], features.descriptor_input)
+        };
+        assert_eq!(of("ffmpeg version 4.4.2-0ubuntu0 Copyright"), ("-vsync", false));
+        assert_eq!(of("ffmpeg version 5.1.9-0+deb12u1 Copyright"), ("-fps_mode", false));
+        assert_eq!(of("ffmpeg version 6.0 Copyright"), ("-fps_mode", true));
+        assert_eq!(of("ffmpeg version n7.1 Copyright"), ("-fps_mode", true));
+        assert_eq!(of("ffmpeg version N-118000-gabc Copyright"), ("-fps_mode", true));
+        assert_eq!(of("ffmpeg version 9.0.2-static"), ("-fps_mode", true));
     }
 
     #[test]
     fn a_missing_program_is_none() {
-        assert_eq!(passthrough_option(OsStr::new("/nonexistent/ffmpeg")).unwrap(), None);
+        assert_eq!(features(OsStr::new("/nonexistent/ffmpeg")).unwrap(), None);
     }
 
     #[cfg(unix)]
@@ -146,7 +162,7 @@ mod tests {
         let mut options = OpenOptions::default();
         options.limits.child_time = Duration::from_millis(50);
         let before = std::time::Instant::now();
-        let running = spawn(OsStr::new("sh"), &arguments, &options, Pipe::Output).unwrap();
+        let running = spawn(OsStr::new("sh"), &arguments, Stdio::null(), &options, Pipe::Output).unwrap();
         while !running.timed_out() {
             std::thread::sleep(Duration::from_millis(5));
             assert!(before.elapsed() < Duration::from_secs(10));

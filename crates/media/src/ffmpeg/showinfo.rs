@@ -22,10 +22,27 @@ pub(super) struct Listing {
     pub(super) sample_aspect: (u32, u32),
     pub(super) times: Vec<Time>,
     pub(super) audio_tracks: usize,
+    /// The first error that FFmpeg reported.
+    pub(super) error: Option<String>,
+    /// Number of the stream that is decoded.
+    pub(super) taken: Option<u32>,
+    /// Whether that one is a cover or the like.
+    pub(super) attached_picture: bool,
+    /// Video streams of the input.
+    streams: Vec<VideoStream>,
     /// Seconds per tick.
     time_base: (u32, u32),
     /// Frames per second, for frames that have no time of their own.
     frame_rate: (u32, u32),
+}
+
+/// A video stream as FFmpeg describes it.
+#[derive(Debug, PartialEq)]
+struct VideoStream {
+    number: u32,
+    codec: String,
+    profile: String,
+    attached_picture: bool,
 }
 
 /// Reads all messages of a run of FFmpeg.
@@ -55,12 +72,15 @@ impl Listing {
         // A progress report ends with a carriage return only.
         let trimmed = line.trim();
         let trimmed = trimmed.rsplit('\r').next().unwrap_or_default();
+        let (context, level, trimmed) = split_level(trimmed);
         if let Some(rest) = trimmed.strip_prefix("Input #0, ") {
             self.container = rest.split(", from ").next().unwrap_or_default().to_string();
-        } else if trimmed.starts_with("Stream #0:") {
-            self.read_stream(trimmed);
-        } else if trimmed.starts_with("[Parsed_showinfo") {
-            let Some((_, text)) = trimmed.split_once("] ") else { return };
+        } else if let Some(stream) = trimmed.strip_prefix("Stream #0:") {
+            self.read_stream(stream);
+        } else if matches!(level, "error" | "fatal") && self.error.is_none() {
+            self.error = Some(printable(trimmed));
+        } else if context.starts_with("Parsed_showinfo") {
+            let text = trimmed;
             if let Some(config) = text.strip_prefix("config in ") {
                 let value = |name: &str| field(config, name).and_then(|v| fraction(v, '/'));
                 self.time_base = value("time_base:").unwrap_or(self.time_base);
@@ -71,22 +91,33 @@ impl Listing {
         }
     }
 
-    /// Reads the description of a stream. The first video stream gives codec and profile.
+    /// Reads the description of a stream of the input, or which one was taken (`0:1 -> #0:0`).
     fn read_stream(&mut self, line: &str) {
-        if line.contains(": Audio: ") {
-            self.audio_tracks += 1;
-        }
-        let Some((_, video)) = line.split_once(": Video: ") else { return };
-        if self.codec.is_empty() {
-            let mut words = video.split([' ', ',']);
-            self.codec = words.next().unwrap_or_default().to_string();
-            let rest = video[self.codec.len()..].trim_start();
-            if let Some(profile) = rest.strip_prefix('(').and_then(|r| r.split(')').next())
-                && !profile.contains(" / 0x")
-            {
-                self.profile = profile.to_string();
+        let number = line.split(|c: char| !c.is_ascii_digit()).next().and_then(|n| n.parse::<u32>().ok());
+        let Some(number) = number else { return };
+        if line.contains(" -> #0:0 ") {
+            self.taken = Some(number);
+            if let Some(at) = self.streams.iter().position(|s| s.number == number) {
+                let stream = self.streams.swap_remove(at);
+                (self.codec, self.profile) = (stream.codec, stream.profile);
+                self.attached_picture = stream.attached_picture;
             }
         }
+        // Once a stream is taken, further descriptions are those of the output.
+        if self.taken.is_some() {
+            return;
+        }
+        self.audio_tracks += usize::from(line.contains(": Audio: "));
+        let Some((_, video)) = line.split_once(": Video: ") else { return };
+        let codec = video.split([' ', ',']).next().unwrap_or_default();
+        let rest = video[codec.len()..].trim_start();
+        let profile = rest.strip_prefix('(').and_then(|r| r.split(')').next()).filter(|p| !p.contains(" / 0x"));
+        self.streams.push(VideoStream {
+            number,
+            codec: codec.to_string(),
+            profile: profile.unwrap_or_default().to_string(),
+            attached_picture: video.contains("(attached pic)"),
+        });
     }
 
     /// Reads the `showinfo` line of a frame.
@@ -104,6 +135,24 @@ impl Listing {
             self.pixel_format = field(text, "fmt:").unwrap_or_default().to_string();
         }
     }
+}
+
+/// Context, level and text of a message (`[mov @ 0x1] [error] text`, `[info] text`).
+fn split_level(line: &str) -> (&str, &str, &str) {
+    let bracket = |text| -> Option<(&str, &str)> { str::strip_prefix(text, "[")?.split_once("] ") };
+    match bracket(line) {
+        Some((level @ ("info" | "warning" | "error" | "fatal" | "panic"), text)) => ("", level, text.trim_start()),
+        Some((context, rest)) => match bracket(rest) {
+            Some((level, text)) => (context, level, text),
+            None => (context, "", rest),
+        },
+        None => ("", "", line),
+    }
+}
+
+/// A message as one short line: file contents can be part of it.
+fn printable(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(160).collect::<String>().trim_end_matches('.').to_string()
 }
 
 /// The time of `ticks` whose length is `base` seconds each.
@@ -127,13 +176,21 @@ fn fraction(text: &str, separator: char) -> Option<(u32, u32)> {
 mod tests {
     use super::*;
 
-    const TEXT: &str = "Input #0, avi, from 'file:x.avi':
-  Stream #0:0: Video: mpeg4 (Simple Profile) (FMP4 / 0x34504D46), yuv420p, 1280x720 [SAR 1:1 DAR 16:9], 30 fps
-  Stream #0:1: Audio: mp3 (U[0][0][0] / 0x0055), 44100 Hz
-[Parsed_showinfo_0 @ 0x55] config in time_base: 1/30, frame_rate: 30/1
-[Parsed_showinfo_0 @ 0x55] n:   0 pts:     -1 pts_time:-0.03 duration: 1 fmt:yuv420p cl:left sar:4/3 s:1280x720 i:P
-[Parsed_showinfo_0 @ 0x55]   side data - User Data
-frame=    1 fps=0.0 q=-0.0 size=N/A time=00:00:00.04 bitrate=N/A\r[Parsed_showinfo_0 @ 0x55] n:   1 pts:   NOPTS pts_time:NOPTS duration: 1 fmt:yuv420p sar:4/3 s:1280x720 i:P
+    const TEXT: &str = "[info] Input #0, avi, from 'fd:':
+[info]   Stream #0:0[0x0]: Video: mjpeg (Baseline), yuvj420p, 96x72, 90k tbr, 90k tbn (attached pic)
+[info]   Stream #0:1(und): Video: mpeg4 (Simple Profile) (FMP4 / 0x34504D46), yuv420p, 1280x720, 30 fps
+[info]   Stream #0:2: Audio: mp3 (U[0][0][0] / 0x0055), 44100 Hz
+[info] Stream mapping:
+[info]   Stream #0:1 -> #0:0 (mpeg4 (native) -> wrapped_avframe (native))
+[Parsed_showinfo_0 @ 0x55] [info] config in time_base: 1/30, frame_rate: 30/1
+[Parsed_showinfo_0 @ 0x55] [info] n:   0 pts:     -1 pts_time:-0.03 fmt:yuv420p cl:left sar:4/3 s:1280x720 i:P
+[Parsed_showinfo_0 @ 0x55] [info]   side data - User Data
+[info] Output #0, null, to 'pipe:':
+[info]   Stream #0:0: Video: wrapped_avframe, yuv420p(progressive), 1280x720, q=2-31, 200 kb/s, 25 fps, 25 tbn
+[info]   Stream #0:1: Audio: pcm_s16le
+[mpeg4 @ 0x55] [error] damaged at 3\x1b[2J.
+[fatal] Error opening input files: Invalid data found when processing input
+frame=    1 fps=0.0 q=-0.0 size=N/A time=00:00:00.04 bitrate=N/A\r[Parsed_showinfo_0 @ 0x55] [info] n:   1 pts:   NOPTS pts_time:NOPTS fmt:yuv420p sar:4/3 s:1280x720 i:P
 ";
 
     #[test]
@@ -141,8 +198,10 @@ frame=    1 fps=0.0 q=-0.0 size=N/A time=00:00:00.04 bitrate=N/A\r[Parsed_showin
         let listing = parse(&mut TEXT.as_bytes(), &Limits::default()).unwrap();
         assert_eq!((listing.container.as_str(), listing.codec.as_str()), ("avi", "mpeg4"));
         assert_eq!((listing.profile.as_str(), listing.audio_tracks), ("Simple Profile", 1));
+        assert_eq!((listing.taken, listing.attached_picture), (Some(1), false));
         assert_eq!((listing.width, listing.height, listing.sample_aspect), (1280, 720, (4, 3)));
         assert_eq!(listing.times, [Time::new(-1, 30), Time::new(1, 30)]);
+        assert_eq!(listing.error.as_deref(), Some("damaged at 3[2J"));
     }
 
     #[test]

@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use image::DynamicImage;
 
-use super::file::ImageFile;
-use super::format::explain;
+use super::animation::gif;
+use super::animation::player::Player;
+use super::file::{ImageFile, PixelSource};
+use super::still::explain;
 use crate::decode::decoder_panic::catch_decoder_panic;
 use crate::error::{MediaError, malformed};
 use crate::frame::{Frame, Rgb};
@@ -13,46 +15,70 @@ use crate::frame::{Frame, Rgb};
 /// The frames at ascending indices, decoded one at a time.
 pub(crate) struct ImageFrames {
     file: Arc<ImageFile>,
-    animation: Option<image::Frames<'static>>,
-    requested: std::vec::IntoIter<usize>,
-    /// Index of the next frame that the animation will give.
-    next: usize,
-    /// The last frame given: its index and image.
+    state: State,
+    requested: std::iter::Peekable<std::vec::IntoIter<usize>>,
+    /// The last frame given, when it is requested again: its index and image.
     last: Option<(usize, Rgb)>,
+    /// Frames given that show the canvas before them because they could not be decoded.
+    pub(crate) repeated: usize,
+}
+
+/// How far an animation has been played.
+enum State {
+    Start,
+    /// The decoder, and the index of the frame that it gives next.
+    Gif(image::Frames<'static>, usize),
+    Animation(Player),
 }
 
 impl ImageFrames {
     /// `indices` must be ascending and below the number of frames.
     pub(crate) fn new(file: Arc<ImageFile>, indices: &[usize]) -> Self {
-        ImageFrames { file, animation: None, requested: Vec::from(indices).into_iter(), next: 0, last: None }
+        let requested = Vec::from(indices).into_iter().peekable();
+        ImageFrames { file, state: State::Start, requested, last: None, repeated: 0 }
     }
 
     fn decode(&mut self, index: usize) -> Result<Rgb, MediaError> {
-        if let Some((at, image)) = &self.last
-            && *at == index
-        {
-            return Ok(image.clone());
+        if let Some((_, image)) = self.last.take_if(|(at, _)| *at == index) {
+            return Ok(image);
         }
         let file = self.file.clone();
-        if !file.animated {
-            return catch_decoder_panic("picture", || Ok(file.to_rgb(file.decode_still()?)));
-        }
-        if self.animation.is_none() {
-            self.animation = Some(file.animation()?);
-        }
-        let Some(animation) = &mut self.animation else {
-            return Err(MediaError::Bug("animation did not start".into()));
-        };
-        loop {
-            let frame = catch_decoder_panic("picture", || animation.next().transpose().map_err(explain))?;
-            let Some(frame) = frame else {
-                let what = format!("frame {index} of {} is missing", file.times.len());
-                return Err(malformed("animation", what));
-            };
-            self.next += 1;
-            if self.next > index {
-                return Ok(file.to_rgb(DynamicImage::ImageRgba8(frame.into_buffer())));
+        match &file.pixels {
+            PixelSource::Still { .. } | PixelSource::Heif(_) => catch_decoder_panic("picture", || file.decode_still()),
+            PixelSource::Gif { bytes, limits } => {
+                if matches!(self.state, State::Start) {
+                    self.state = State::Gif(gif::frames(bytes, limits)?, 0);
+                }
+                let State::Gif(frames, next) = &mut self.state else { return Err(not_started()) };
+                let frame = catch_decoder_panic("picture", || gif_frame(frames, next, index))?;
+                Ok(file.to_rgb(DynamicImage::ImageRgba8(frame.into_buffer())))
             }
+            PixelSource::Animation(animation) => {
+                if matches!(self.state, State::Start) {
+                    self.state = State::Animation(Player::new(animation));
+                }
+                let State::Animation(player) = &mut self.state else { return Err(not_started()) };
+                let (image, decoded) = player.play(animation, index)?;
+                self.repeated += usize::from(!decoded);
+                Ok(file.to_rgb(DynamicImage::ImageRgba8(image.clone())))
+            }
+        }
+    }
+}
+
+fn not_started() -> MediaError {
+    MediaError::Bug("animation did not start".into())
+}
+
+/// Takes frames up to the one at `index`. `next` counts them.
+fn gif_frame(frames: &mut image::Frames<'_>, next: &mut usize, index: usize) -> Result<image::Frame, MediaError> {
+    loop {
+        let Some(frame) = frames.next().transpose().map_err(explain)? else {
+            return Err(malformed("animation", format!("frame {index} is missing, it ends after {next}")));
+        };
+        *next += 1;
+        if *next > index {
+            return Ok(frame);
         }
     }
 }
@@ -63,7 +89,9 @@ impl Iterator for ImageFrames {
     fn next(&mut self) -> Option<Self::Item> {
         let index = self.requested.next()?;
         Some(self.decode(index).map(|image| {
-            self.last = Some((index, image.clone()));
+            if self.requested.peek() == Some(&index) {
+                self.last = Some((index, image.clone()));
+            }
             Frame { index, time: self.file.times[index], image }
         }))
     }
@@ -75,8 +103,9 @@ mod tests {
 
     use image::ImageFormat;
 
+    use super::super::format::PictureFormat;
     use super::*;
-    use crate::limits::Limits;
+    use crate::options::OpenOptions;
 
     #[test]
     fn short_gif_delays_mean_a_tenth_of_a_second() {
@@ -90,7 +119,7 @@ mod tests {
                 encoder.encode_frame(image::Frame::from_parts(buffer, 0, 0, delay)).unwrap();
             }
         }
-        let file = ImageFile::open(bytes.into(), ImageFormat::Gif, &Limits::default()).unwrap();
+        let file = ImageFile::open(bytes.into(), PictureFormat::Gif, &OpenOptions::default()).unwrap();
         assert_eq!(file.times.iter().map(|t| t.seconds()).collect::<Vec<_>>(), [0.0, 0.1, 0.2, 0.22]);
         assert_eq!(file.end.seconds(), 0.27);
         let frames: Vec<_> = ImageFrames::new(Arc::new(file), &[1, 1, 3]).map(Result::unwrap).collect();
@@ -105,8 +134,8 @@ mod tests {
         png[20..24].copy_from_slice(&40_000u32.to_be_bytes());
         let crc = crc32(&png[12..29]);
         png[29..33].copy_from_slice(&crc.to_be_bytes());
-        let error = ImageFile::open(png.into(), ImageFormat::Png, &Limits::default()).unwrap_err();
-        assert_eq!(error.to_string(), "pixels of the picture: 1600000000 is more than the limit of 100000000");
+        let error = ImageFile::open(png.into(), PictureFormat::Png, &OpenOptions::default()).unwrap_err();
+        assert_eq!(error.to_string(), "pixels of the picture: 1600000000 is more than the limit of 357913941");
     }
 
     fn crc32(bytes: &[u8]) -> u32 {
@@ -122,7 +151,7 @@ mod tests {
             .write_to(&mut Cursor::new(&mut png), ImageFormat::Png)
             .unwrap();
         for cut in 0..png.len() {
-            if let Ok(file) = ImageFile::open(png[..cut].into(), ImageFormat::Png, &Limits::default()) {
+            if let Ok(file) = ImageFile::open(png[..cut].into(), PictureFormat::Png, &OpenOptions::default()) {
                 let frames: Vec<_> = ImageFrames::new(Arc::new(file), &[0]).collect();
                 assert_eq!(frames.len(), 1);
             }

@@ -1,10 +1,16 @@
-//! Image files: JPEG, PNG, WebP and GIF, one image or an animation, through the `image` crate.
+//! Image files: JPEG, PNG, WebP, GIF, BMP, ICO, TIFF, PNM, QOI and TGA through the `image` crate, HEIC and AVIF through
+//! the decoders for video.
 //!
-//! Sizes are checked on the header before anything of that size is allocated. Alpha is dropped, not blended, as the
-//! reference processors' `convert("RGB")` does. A stored (EXIF) orientation is applied.
+//! Sizes are checked on the header before anything of that size is allocated. Transparent parts are composited over a
+//! background color or shown as stored ([`Alpha`](crate::Alpha)). A stored (EXIF) orientation is applied.
 
 pub(crate) mod file;
 pub(crate) mod format;
 pub(crate) mod frames;
 
-mod delay;
+mod alpha;
+mod animation;
+mod heif;
+mod ico;
+mod png;
+mod still;

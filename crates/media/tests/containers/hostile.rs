@@ -8,7 +8,15 @@ use zoetrope_media::container::byte_source::ByteSource;
 use zoetrope_media::container::track::Container;
 use zoetrope_media::{Limits, MediaError};
 
-const KINDS: [Container; 4] = [Container::Mp4, Container::Matroska, Container::Avi, Container::Ts];
+const KINDS: [Container; 7] = [
+    Container::Mp4,
+    Container::Matroska,
+    Container::Avi,
+    Container::Ts,
+    Container::Flv,
+    Container::Ivf,
+    Container::Y4m,
+];
 
 /// Reads within small limits; samples that are listed must read.
 fn check(bytes: &[u8], kind: Container) -> Option<MediaError> {

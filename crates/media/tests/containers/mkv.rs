@@ -3,30 +3,30 @@
 use crate::bytes::{cat, element, keyframes, open_element, read, read_with, times};
 use zoetrope_media::container::byte_source::ByteSource;
 use zoetrope_media::container::movie::Movie;
-use zoetrope_media::container::track::Codec;
+use zoetrope_media::container::track::{Codec, Orientation};
 use zoetrope_media::{Limits, MediaError};
 
-const SEGMENT: u32 = 0x1853_8067;
-const INFO: u32 = 0x1549_a966;
-const TRACKS: u32 = 0x1654_ae6b;
-const CLUSTER: u32 = 0x1f43_b675;
+pub(crate) const SEGMENT: u32 = 0x1853_8067;
+pub(crate) const INFO: u32 = 0x1549_a966;
+pub(crate) const TRACKS: u32 = 0x1654_ae6b;
+pub(crate) const CLUSTER: u32 = 0x1f43_b675;
 
-fn head() -> Vec<u8> {
+pub(crate) fn head() -> Vec<u8> {
     element(0x1a45_dfa3, &[&element(0x4282, &[b"matroska"])])
 }
 
-fn info(scale: u32) -> Vec<u8> {
+pub(crate) fn info(scale: u32) -> Vec<u8> {
     element(INFO, &[&element(0x2a_d7b1, &[&scale.to_be_bytes()]), &element(0x4489, &[&100f32.to_be_bytes()])])
 }
 
-fn track(extra: &[&[u8]]) -> Vec<u8> {
+pub(crate) fn track(extra: &[&[u8]]) -> Vec<u8> {
     let video = element(0xe0, &[&element(0xb0, &[&[1, 64]]), &element(0xba, &[&[240]])]);
     let parts = cat(&[&element(0xd7, &[&[1]]), &element(0x83, &[&[1]]), &element(0x86, &[b"V_VP9"]), &video]);
     element(TRACKS, &[&element(0xae, &[&parts, &cat(extra)])])
 }
 
 /// A simple block of track 1.
-fn simple(time: i16, key: bool, data: &[u8]) -> Vec<u8> {
+pub(crate) fn simple(time: i16, key: bool, data: &[u8]) -> Vec<u8> {
     element(0xa3, &[&[0x81], &time.to_be_bytes(), &[if key { 0x80 } else { 0 }], data])
 }
 
@@ -34,15 +34,15 @@ fn laced(kind: u8, data: &[u8]) -> Vec<u8> {
     element(0xa3, &[&[0x81, 0, 0, 0x80 | kind << 1], data])
 }
 
-fn cluster(time: u8, blocks: &[&[u8]]) -> Vec<u8> {
+pub(crate) fn cluster(time: u8, blocks: &[&[u8]]) -> Vec<u8> {
     element(CLUSTER, &[&element(0xe7, &[&[time]]), &cat(blocks)])
 }
 
-fn file(parts: &[&[u8]]) -> Vec<u8> {
+pub(crate) fn file(parts: &[&[u8]]) -> Vec<u8> {
     cat(&[&head(), &element(SEGMENT, parts)])
 }
 
-fn payloads(bytes: &[u8], movie: &Movie) -> Vec<Vec<u8>> {
+pub(crate) fn payloads(bytes: &[u8], movie: &Movie) -> Vec<Vec<u8>> {
     let source = ByteSource::from_bytes(bytes);
     (0..movie.track.samples.len()).map(|i| movie.read_sample(&source, i).unwrap()).collect()
 }
@@ -59,7 +59,7 @@ fn simple_blocks_and_groups() {
     let movie = read(&bytes).unwrap();
     assert_eq!(times(&movie), [100, 140, 200, 190]);
     assert_eq!(keyframes(&movie), [0, 1]);
-    assert_eq!((movie.track.timescale, movie.track.duration, movie.start), (1000, Some(100), 100));
+    assert_eq!((movie.track.timescale, movie.track.duration, movie.start), (1000, None, 100));
     assert_eq!((movie.track.width, movie.track.height, movie.track.codec.clone()), (320, 240, Codec::Vp9));
     assert_eq!(payloads(&bytes, &movie), [&b"one"[..], b"two", b"three", b"four"]);
     let dts: Vec<i64> = movie.track.samples.iter().map(|s| s.dts).collect();
@@ -151,8 +151,8 @@ fn packed_and_encrypted_tracks_are_unsupported() {
         let encodings = element(0x6d80, &[&element(0x6240, &[encoding])]);
         read(&file(&[&info(1_000_000), &track(&[&encodings]), &cluster(0, &[&simple(0, true, b"a")])]))
     };
-    let zlib = with(&element(0x5034, &[&element(0x4254, &[&[0]])])).unwrap_err();
-    assert!(matches!(zlib, MediaError::Unsupported { .. }), "{zlib}");
+    let bzlib = with(&element(0x5034, &[&element(0x4254, &[&[1]])])).unwrap_err();
+    assert!(matches!(bzlib, MediaError::Unsupported { .. }), "{bzlib}");
     let protected = with(&element(0x5033, &[&[1]])).unwrap_err();
     assert!(protected.to_string().contains("encrypted"), "{protected}");
 }
@@ -172,7 +172,30 @@ fn color_aspect_ratio_and_roll() {
     let track = movie.track;
     assert_eq!((track.color.matrix, track.color.full_range), (Some(9), Some(true)));
     assert_eq!((track.color.transfer, track.color.primaries), (Some(16), None));
-    assert_eq!((track.sar, track.rotation, track.codec), ((2, 1), 90, Codec::Av1));
+    assert_eq!((track.sar, track.codec), (Some((2, 1)), Codec::Av1));
+    assert_eq!(track.orientation, Orientation { mirrored: false, rotation: 90 });
+}
+
+#[test]
+fn a_yaw_of_half_a_turn_mirrors() {
+    let oriented = |yaw: f32, pitch: f32, roll: f32| {
+        let pose = [(0x7673u32, yaw), (0x7674, pitch), (0x7675, roll)].map(|(id, v)| element(id, &[&v.to_be_bytes()]));
+        let video = element(
+            0xe0,
+            &[
+                &element(0xb0, &[&[64]]),
+                &element(0xba, &[&[48]]),
+                &element(0x7670, &[&cat(&[&pose[0], &pose[1], &pose[2]])]),
+            ],
+        );
+        let entry = cat(&[&element(0xd7, &[&[1]]), &element(0x83, &[&[1]]), &element(0x86, &[b"V_AV1"]), &video]);
+        let tracks = element(TRACKS, &[&element(0xae, &[&entry])]);
+        read(&file(&[&info(1_000_000), &tracks, &cluster(0, &[&simple(0, true, b"a")])])).unwrap()
+    };
+    assert_eq!(oriented(180.0, 0.0, 0.0).track.orientation, Orientation { mirrored: true, rotation: 0 });
+    assert_eq!(oriented(-180.0, 0.0, 90.0).track.orientation, Orientation { mirrored: true, rotation: 270 });
+    let tilted = oriented(0.0, 20.0, 0.0);
+    assert_eq!((tilted.track.orientation, tilted.warnings.len()), (Orientation::default(), 1));
 }
 
 #[test]

@@ -1,23 +1,23 @@
 //! MP4 and QuickTime.
 
 use crate::bytes::{atom, atom64, cat, keyframes, read, read_with, shown, times, words};
-use zoetrope_media::container::track::Codec;
+use zoetrope_media::container::track::{Codec, Orientation};
 use zoetrope_media::{Limits, MediaError};
 
 /// A file with one track, described in plain values.
-struct File {
-    media_scale: u32,
-    movie_scale: u32,
-    stts: Vec<(u32, u32)>,
-    ctts: Vec<(u32, i32)>,
-    stss: Option<Vec<u32>>,
+pub(crate) struct File {
+    pub(crate) media_scale: u32,
+    pub(crate) movie_scale: u32,
+    pub(crate) stts: Vec<(u32, u32)>,
+    pub(crate) ctts: Vec<(u32, i32)>,
+    pub(crate) stss: Option<Vec<u32>>,
     /// Samples per chunk.
-    per_chunk: u32,
-    sizes: Vec<u32>,
-    edits: Vec<(u32, i32)>,
-    matrix: [i32; 4],
-    entry: Vec<u8>,
-    wide: bool,
+    pub(crate) per_chunk: u32,
+    pub(crate) sizes: Vec<u32>,
+    pub(crate) edits: Vec<(u32, i32)>,
+    pub(crate) matrix: [i32; 4],
+    pub(crate) entry: Vec<u8>,
+    pub(crate) wide: bool,
 }
 
 impl Default for File {
@@ -38,14 +38,14 @@ impl Default for File {
     }
 }
 
-fn entry(kind: &[u8; 4], boxes: &[&[u8]]) -> Vec<u8> {
+pub(crate) fn entry(kind: &[u8; 4], boxes: &[&[u8]]) -> Vec<u8> {
     let head = cat(&[&[0; 6], &[0, 1], &[0; 16], &[0, 128, 0, 96], &[0; 50]]);
     atom(kind, &[&head, &cat(boxes)])
 }
 
 impl File {
     /// The bytes, with `mdat` first or last.
-    fn build(&self, index_first: bool) -> Vec<u8> {
+    pub(crate) fn build(&self, index_first: bool) -> Vec<u8> {
         let data: Vec<u8> = self.sizes.iter().enumerate().flat_map(|(i, &n)| vec![i as u8; n as usize]).collect();
         let ftyp = atom(b"ftyp", &[b"isom\0\0\0\0"]);
         let mdat = if self.wide { atom64(b"mdat", &[&data]) } else { atom(b"mdat", &[&data]) };
@@ -55,7 +55,7 @@ impl File {
         if index_first { cat(&[&ftyp, &moov, &mdat]) } else { cat(&[&ftyp, &mdat, &moov]) }
     }
 
-    fn moov(&self, data_at: usize) -> Vec<u8> {
+    pub(crate) fn moov(&self, data_at: usize) -> Vec<u8> {
         let pairs = |p: &[(u32, i32)]| p.iter().flat_map(|&(n, v)| words(&[n, v as u32])).collect::<Vec<u8>>();
         let table = |kind, n: usize, body: &[u8]| atom(kind, &[&words(&[0, n as u32]), body]);
         let stts: Vec<(u32, i32)> = self.stts.iter().map(|&(n, v)| (n, v as i32)).collect();
@@ -124,7 +124,12 @@ fn plain_tables_are_expanded() {
 
 #[test]
 fn without_stss_every_frame_is_a_keyframe_and_with_an_empty_one_the_first() {
-    assert_eq!(keyframes(&read(&File { stss: None, ..File::default() }.build(true)).unwrap()), [0, 1, 2, 3, 4, 5]);
+    // A codec whose headers say nothing against it.
+    let entry = entry(b"mp4v", &[]);
+    assert_eq!(
+        keyframes(&read(&File { stss: None, entry, ..File::default() }.build(true)).unwrap()),
+        [0, 1, 2, 3, 4, 5]
+    );
     let movie = read(&File { stss: Some(vec![]), ..File::default() }.build(true)).unwrap();
     assert_eq!(keyframes(&movie), [0]);
     assert_eq!(movie.warnings.len(), 1);
@@ -136,6 +141,17 @@ fn composition_offsets_without_edits_are_kept() {
     let movie = read(&File { ctts, ..File::default() }.build(true)).unwrap();
     assert_eq!(times(&movie), [1024, 2560, 1536, 2560, 3072, 3584]);
     assert_eq!(movie.start, 1024);
+}
+
+/// Without an edit list the first frame keeps its time and is decoded earlier, as in FFmpeg.
+#[test]
+fn negative_composition_offsets_lower_the_decoding_times() {
+    let ctts = vec![(1, 0), (1, 1024), (2, -512), (2, 0)];
+    let movie = read(&File { ctts, ..File::default() }.build(true)).unwrap();
+    assert_eq!((times(&movie), movie.start), (vec![0, 1536, 512, 1024, 2048, 2560], 0));
+    let dts: Vec<i64> = movie.track.samples.iter().map(|s| s.dts).collect();
+    assert_eq!(dts, [-512, 0, 512, 1024, 1536, 2048]);
+    assert!(movie.track.samples.iter().all(|s| s.dts <= s.pts));
 }
 
 #[test]
@@ -169,12 +185,23 @@ fn an_edit_that_shows_nothing_is_malformed() {
 fn the_matrix_gives_quarter_turns() {
     let one = 1 << 16;
     let turn = |matrix| read(&File { matrix, ..File::default() }.build(true)).unwrap();
-    assert_eq!(turn([0, one, -one, 0]).track.rotation, 90);
-    assert_eq!(turn([-one, 0, 0, -one]).track.rotation, 180);
-    assert_eq!(turn([0, -one, one, 0]).track.rotation, 270);
-    assert_eq!(turn([0, 0, 0, 0]).track.rotation, 0);
-    let mirrored = turn([-one, 0, 0, one]);
-    assert_eq!((mirrored.track.rotation, mirrored.warnings.len()), (0, 1));
+    for (matrix, mirrored, rotation) in [
+        ([one, 0, 0, one], false, 0),
+        ([0, one, -one, 0], false, 90),
+        ([-one, 0, 0, -one], false, 180),
+        ([0, -one, one, 0], false, 270),
+        ([0, 0, 0, 0], false, 0),
+        ([-one, 0, 0, one], true, 0),
+        ([0, -one, -one, 0], true, 90),
+        ([one, 0, 0, -one], true, 180),
+        ([0, one, one, 0], true, 270),
+    ] {
+        let movie = turn(matrix);
+        assert_eq!(movie.track.orientation, Orientation { mirrored, rotation }, "{matrix:?}");
+        assert!(movie.warnings.is_empty(), "{matrix:?}");
+    }
+    let skewed = turn([one, one, 0, one]);
+    assert_eq!((skewed.track.orientation, skewed.warnings.len()), (Orientation::default(), 1));
 }
 
 #[test]
@@ -185,7 +212,7 @@ fn color_aspect_ratio_and_configuration_come_from_the_sample_entry() {
     let movie = read(&File { entry: entry(b"hvc1", &[&config, &colr, &pasp]), ..File::default() }.build(true)).unwrap();
     let track = movie.track;
     assert_eq!((track.codec, track.extradata, track.length_prefixed), (Codec::Hevc, vec![1, 2, 3], true));
-    assert_eq!(track.sar, (4, 3));
+    assert_eq!(track.sar, Some((4, 3)));
     let color = track.color;
     assert_eq!((color.primaries, color.transfer, color.matrix), (Some(9), Some(16), Some(9)));
     assert_eq!(color.full_range, Some(true));
@@ -263,8 +290,27 @@ fn a_last_box_of_size_zero_reaches_to_the_end() {
     assert_eq!(read(&bytes).unwrap().track.samples.len(), 6);
 }
 
+#[test]
+fn what_is_missing_is_told_in_plain_words() {
+    let error = |parts: &[&[u8]]| read(&cat(parts)).unwrap_err().to_string();
+    let ftyp = atom(b"ftyp", &[b"isom\0\0\0\0"]);
+    let segment = moof(0x2_0000, &[], Some(0), &[(1, 1, 0, 0)], 0);
+    let data = atom(b"mdat", &[b"a"]);
+    assert!(error(&[&segment, &data]).contains("a media segment without its init segment"));
+    assert!(error(&[&ftyp, &data]).contains("the recording was not finished"));
+    // The size of the data was to be filled in later.
+    assert!(error(&[&ftyp, &words(&[1]), b"mdat", &[0; 40]]).contains("the recording was not finished"));
+    assert!(error(&[&ftyp, &atom(b"free", &[&[0; 9]])]).contains("no index (moov) among its 2 boxes"));
+}
+
 /// `moof` for track 1 with runs of (data offset, samples of (duration, size, flags, offset)).
-fn moof(tfhd_flags: u32, tfhd: &[u32], tfdt: Option<u64>, run: &[(u32, u32, u32, i32)], data_at: u32) -> Vec<u8> {
+pub(crate) fn moof(
+    tfhd_flags: u32,
+    tfhd: &[u32],
+    tfdt: Option<u64>,
+    run: &[(u32, u32, u32, i32)],
+    data_at: u32,
+) -> Vec<u8> {
     let samples: Vec<u8> = run.iter().flat_map(|&(d, s, f, o)| words(&[d, s, f, o as u32])).collect();
     let trun = atom(b"trun", &[&words(&[0x0100_0f01, run.len() as u32, data_at]), &samples]);
     let tfdt = tfdt.map_or(vec![], |t| atom(b"tfdt", &[&words(&[1 << 24]), &t.to_be_bytes()]));
@@ -272,7 +318,7 @@ fn moof(tfhd_flags: u32, tfhd: &[u32], tfdt: Option<u64>, run: &[(u32, u32, u32,
     atom(b"moof", &[&atom(b"mfhd", &[&words(&[0, 1])]), &atom(b"traf", &[&tfhd, &tfdt, &trun])])
 }
 
-fn fragmented_head(defaults: [u32; 3]) -> Vec<u8> {
+pub(crate) fn fragmented_head(defaults: [u32; 3]) -> Vec<u8> {
     let file = File { sizes: vec![], stts: vec![], stss: None, ..File::default() };
     let mut moov = file.moov(0);
     let [duration, size, flags] = defaults;
@@ -320,23 +366,6 @@ fn fragment_defaults_come_from_the_header_boxes() {
     assert!(movie.track.samples.iter().all(|s| s.size == 5));
     // Another track's fragment gives nothing.
     assert!(matches!(read(&build(&words(&[0, 2]))), Err(MediaError::Malformed { .. })));
-}
-
-#[test]
-fn chapter_pictures_and_disabled_tracks_are_not_chosen() {
-    let other = File { sizes: vec![9], stts: vec![(1, 1)], stss: None, ..File::default() };
-    // The first trak (disabled: flags 0) comes from `other`, the second is ours.
-    let mut first = other.moov(0)[8 + 88 + 8 - 8..].to_vec();
-    let at = first.windows(4).position(|w| w == b"tkhd").unwrap();
-    first[at + 4..at + 8].fill(0);
-    let ours = File::default();
-    let bytes = ours.build(false);
-    let split = bytes.windows(4).position(|w| w == b"trak").unwrap() - 4;
-    let mut bytes = cat(&[&bytes[..split], &first, &bytes[split..]]);
-    let moov = bytes.windows(4).position(|w| w == b"moov").unwrap() - 4;
-    let size = (bytes.len() - moov) as u32;
-    bytes[moov..moov + 4].copy_from_slice(&size.to_be_bytes());
-    assert_eq!(read(&bytes).unwrap().track.samples.len(), 6);
 }
 
 #[test]

@@ -6,6 +6,8 @@ use serde::Serialize;
 use zoetrope_media::Time;
 
 use crate::contract::settings::Settings;
+use crate::contract::timeline::{TimeRange, Timeline};
+use crate::error::ModelResult;
 
 /// Whether media is one picture or a sequence of pictures in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -17,12 +19,12 @@ pub enum MediaKind {
     Video,
 }
 
-/// Words with a time on the media's clock: subtitles, speech. Written by people, so nothing in them is obeyed.
+/// Words with a time: subtitles, speech. Written by people, so nothing in them is obeyed.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Caption {
-    /// First second.
+    /// First second, counted from the start of the first frame.
     pub start: f64,
-    /// Last second.
+    /// Last second, counted in the same way.
     pub end: f64,
     /// The words.
     pub text: String,
@@ -33,16 +35,50 @@ pub struct Caption {
 pub struct MediaMetadata {
     /// Picture or video.
     pub kind: MediaKind,
-    /// Display width in pixels, after rotation.
-    pub width: u32,
-    /// Display height in pixels, after rotation.
-    pub height: u32,
-    /// Presentation times of all frames in order; one entry (zero) for a picture.
-    pub times: Arc<[Time]>,
-    /// End of the last frame in seconds on the same clock; the last time when unknown.
-    pub end: f64,
+    /// Sizes (width, height) that frames have, in pixels, as displayed; at least one. Most media have one; a recording
+    /// of a call may change between several.
+    pub sizes: Vec<(u32, u32)>,
+    /// When each frame is on screen.
+    pub timeline: Timeline,
     /// Subtitles, by time.
     pub captions: Vec<Caption>,
+}
+
+impl MediaMetadata {
+    /// A picture of `size` (width, height).
+    pub fn picture(size: (u32, u32)) -> Self {
+        let timeline = Timeline::of_picture();
+        MediaMetadata { kind: MediaKind::Image, sizes: vec![size], timeline, captions: Vec::new() }
+    }
+
+    /// A video of frames of `size` that start at `times`; the last ends at `end` seconds. Both are on the source's
+    /// clock.
+    pub fn video(size: (u32, u32), times: impl Into<Arc<[Time]>>, end: f64) -> Self {
+        let timeline = Timeline::new(times, end);
+        MediaMetadata { kind: MediaKind::Video, sizes: vec![size], timeline, captions: Vec::new() }
+    }
+
+    /// The size that is planned for: the one with the most pixels, so that no detail is lost. Frames of another shape
+    /// get bars ([`crate::processing::view_image`]).
+    pub fn size(&self) -> (u32, u32) {
+        let pixels = |size: &(u32, u32)| u64::from(size.0) * u64::from(size.1);
+        // Of several the first, though `max_by_key` gives the last.
+        self.sizes.iter().rev().copied().max_by_key(pixels).unwrap_or((0, 0))
+    }
+
+    /// What is on screen in the part of a video that `options` name.
+    ///
+    /// # Errors
+    /// [`crate::error::ModelError::Caller`] when that is nothing.
+    pub fn range(&self, options: &PlanOptions) -> ModelResult<TimeRange> {
+        self.timeline.range(options.start, options.end)
+    }
+
+    /// Frame `index`, of which the model is told `prompt_time`.
+    pub fn planned_frame(&self, index: usize, prompt_time: f64) -> PlannedFrame {
+        let (time, source_time) = (self.timeline.start_of(index), self.timeline.source_time(index));
+        PlannedFrame { index, time, source_time, prompt_time }
+    }
 }
 
 /// What the caller wants of the sampling; `None` means what the checkpoint says.
@@ -54,9 +90,9 @@ pub struct PlanOptions {
     pub max_frames: Option<usize>,
     /// Most visual tokens of the whole conversation, before pruning.
     pub max_visual_tokens: Option<usize>,
-    /// Use only frames at or after this second of the media's clock.
+    /// Use only what is on screen from this second on, counted from the start of the first frame.
     pub start: Option<f64>,
-    /// Use only frames before this second of the media's clock.
+    /// Use only what is on screen before this second, counted in the same way.
     pub end: Option<f64>,
     /// What only some families have, by name.
     pub settings: Settings,
@@ -67,9 +103,12 @@ pub struct PlanOptions {
 pub struct PlannedFrame {
     /// Index in presentation order.
     pub index: usize,
-    /// True presentation time in seconds.
+    /// Start of the frame in seconds, counted from the start of the first frame.
     pub time: f64,
-    /// The time that the prompt tells the model (the start of the sampling slot, in some references' convention).
+    /// Start of the frame in seconds on the source's own clock, which need not begin at zero.
+    pub source_time: f64,
+    /// The time that the prompt tells the model, counted as `time` (the start of the sampling slot, in some references'
+    /// convention).
     pub prompt_time: f64,
 }
 
@@ -117,7 +156,7 @@ impl View {
 pub struct MediaPlan {
     /// Picture or video.
     pub kind: MediaKind,
-    /// Size of the frames (width, height).
+    /// Size of the frames (width, height); the largest where they differ.
     pub source: (u32, u32),
     /// Frames used, in order.
     pub frames: Vec<PlannedFrame>,
@@ -151,6 +190,14 @@ impl MediaPlan {
         MediaPlan { frames, captions, views: self.views.clone(), settings: self.settings.clone(), ..*self }
     }
 
+    /// Whether a frame of this size (width, height) is shown with bars, because its sides have another ratio than those
+    /// that were planned. A difference of less than a pixel in the source's size is rounding.
+    pub fn shows_with_bars(&self, size: (u32, u32)) -> bool {
+        let [w, h, source_w, source_h] = [size.0, size.1, self.source.0, self.source.1].map(u64::from);
+        let (own, planned) = (w * source_h, h * source_w);
+        own.abs_diff(planned) >= if own < planned { h } else { w }.max(1)
+    }
+
     /// Patches of one frame through all views.
     pub fn patches_per_frame(&self) -> usize {
         self.views.iter().map(View::patches).sum()
@@ -168,7 +215,10 @@ mod tests {
 
     #[test]
     fn captions_of_lost_frames_follow_the_frame_before() {
-        let frame = |index: usize| PlannedFrame { index, time: index as f64, prompt_time: index as f64 };
+        let frame = |index: usize| {
+            let time = index as f64;
+            PlannedFrame { index, time, source_time: time, prompt_time: time }
+        };
         let plan = MediaPlan {
             kind: MediaKind::Video,
             source: (8, 8),
@@ -186,5 +236,17 @@ mod tests {
         assert_eq!(numbers(&[0, 1, 2, 3, 4]), [0, 1, 2, 3, 4]);
         assert_eq!(numbers(&[1, 4]), [0, 0, 0, 0, 1]);
         assert!(numbers(&[]).is_empty());
+        let bars = [(8, 8), (4, 4), (2000, 2000), (8, 9), (4, 8)].map(|size| plan.shows_with_bars(size));
+        assert_eq!(bars, [false, false, false, false, true]);
+    }
+
+    #[test]
+    fn the_largest_of_several_sizes_is_planned_for() {
+        let mut media = MediaMetadata::picture((80, 60));
+        assert_eq!(media.size(), (80, 60));
+        media.sizes.extend([(320, 240), (240, 320)]);
+        assert_eq!(media.size(), (320, 240));
+        media.sizes.clear();
+        assert_eq!(media.size(), (0, 0));
     }
 }

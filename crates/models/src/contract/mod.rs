@@ -11,6 +11,7 @@ pub mod model_info;
 pub mod position;
 pub mod prompt;
 pub mod settings;
+pub mod timeline;
 
 use std::ops::Range;
 use std::sync::Arc;

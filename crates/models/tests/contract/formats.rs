@@ -72,8 +72,8 @@ impl WeightFormat {
         Tolerance::Relative(stages(info) * (LONGEST_SUM * 2f64.powi(-24) + self.rounding))
     }
 
-    /// What logits may differ by when pictures, too, are computed in another order: the encoder has about as many stages
-    /// as the decoder, and the projector fewer.
+    /// What logits may differ by when pictures, too, are computed in another order: the encoder has about as many
+    /// stages as the decoder, and the projector fewer.
     pub(crate) fn through_everything(&self, info: &ModelInfo) -> Tolerance {
         match self.other_order(info) {
             Tolerance::Relative(decoder) => Tolerance::Relative(3.0 * decoder),

@@ -27,6 +27,12 @@ pub(crate) fn video(width: u32, height: u32, frames: usize) -> TestMedia {
     new(MediaKind::Video, (width, height), frames, Vec::new())
 }
 
+/// What is known of a video whose frames start at `milliseconds`, in order, and which ends at `end`.
+pub(crate) fn video_at(milliseconds: &[i64], end: i64) -> MediaMetadata {
+    let times: Vec<Time> = milliseconds.iter().map(|&ticks| Time::new(ticks, 1000)).collect();
+    MediaMetadata::video((64, 48), times, end as f64 / 1000.0)
+}
+
 /// A video of `frames` frames with words at some times.
 pub(crate) fn video_with_captions(frames: usize, words: &[(f64, &str)]) -> TestMedia {
     let caption = |(end, words): &(f64, &str)| Caption { start: end - 0.4, end: *end, text: words.to_string() };
@@ -35,9 +41,12 @@ pub(crate) fn video_with_captions(frames: usize, words: &[(f64, &str)]) -> TestM
 
 fn new(kind: MediaKind, (width, height): (u32, u32), frames: usize, captions: Vec<Caption>) -> TestMedia {
     let frames: Vec<Frame> = (0..frames).map(|index| frame(index, width, height)).collect();
-    let times = frames.iter().map(|frame| frame.time).collect();
-    let end = frames.len() as f64 / 2.0;
-    TestMedia { metadata: MediaMetadata { kind, width, height, times, end, captions }, frames }
+    let times: Vec<Time> = frames.iter().map(|frame| frame.time).collect();
+    let metadata = match kind {
+        MediaKind::Image => MediaMetadata::picture((width, height)),
+        MediaKind::Video => MediaMetadata::video((width, height), times, frames.len() as f64 / 2.0),
+    };
+    TestMedia { metadata: MediaMetadata { captions, ..metadata }, frames }
 }
 
 /// A wavy background under a box that moves to the right, by one step in two frames.

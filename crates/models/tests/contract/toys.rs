@@ -7,8 +7,8 @@ use zoetrope_models::checkpoint::Checkpoint;
 /// Families, and folders below `tests/golden`.
 pub(crate) const TOYS: [(&str, &str); 1] = [("videollama3", "videollama3/toy-hf")];
 
-/// The folder of this crate. A test binary that was carried to another machine is told where it lies by the variable that
-/// Cargo sets, too.
+/// The folder of this crate. A test binary that was carried to another machine is told where it lies by the variable
+/// that Cargo sets, too.
 pub(crate) fn manifest_folder() -> PathBuf {
     std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into()).into()
 }

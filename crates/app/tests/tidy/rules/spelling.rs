@@ -63,6 +63,8 @@ const WORDS: [(&str, &str); 5] = [
     ("learnt", "learned"),
     ("whilst", "while"),
 ];
+/// Names of other crates, and what stands for them here: we cannot rename their fields.
+const FOREIGN: (&str, &str) = (".colour_primaries", ".color_primaries");
 /// The log is history.
 const HISTORY: &str = "docs/LOG.md";
 
@@ -77,7 +79,7 @@ fn british(file: &File) -> Vec<String> {
         None if [".md", ".toml", "justfile"].iter().any(|end| file.path.ends_with(end)) => &file.text,
         None => return Vec::new(),
     };
-    let text = text.to_ascii_lowercase();
+    let text = text.to_ascii_lowercase().replace(FOREIGN.0, FOREIGN.1);
     let mut found: Vec<(usize, String)> = Vec::new();
     for (british, american) in PARTS {
         found.extend(text.match_indices(british).map(|(at, _)| (at, format!("{british} -> {american}"))));
@@ -104,6 +106,8 @@ fn british_spelling_is_found_in_words_and_not_in_literals() {
         ("// The colour of its neighbours.\nfn f() {}", 2),
         ("fn dequantise(colour_range: u8) {}", 2),
         ("enum Colour { Grey }", 2),
+        ("fn f() { vui.colour_primaries }", 0),
+        ("fn colour_primaries() {}", 1),
         ("const TEXT: &str = \"grey, normalised\";", 0),
         ("// It was cancelled: revise, otherwise raise. Optimistic noise, a specialist, analyses.", 0),
         ("// Optimising, normalisation, recognised, learnt.", 4),

@@ -1,7 +1,7 @@
 //! `idx1`, the index of AVI 1.0.
 
 use super::super::byte_source::ByteSource;
-use super::super::cursor::Cursor;
+use super::super::byte_source::cursor::Cursor;
 use super::chunk_ref::{ChunkRef, index_agrees};
 use super::hdrl::StreamHeader;
 use super::riff::{AviLayout, is_video_chunk};

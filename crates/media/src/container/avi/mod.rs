@@ -13,11 +13,12 @@ mod reorder;
 mod riff;
 
 use super::byte_source::ByteSource;
-use super::fourcc::codec_of_fourcc;
+use super::choice::{TrackChoice, choose};
 use super::movie::ParsedFile;
-use super::ratio::reduced_ratio;
-use super::sample_layout::SampleLayout;
-use super::track::{Sample, VideoTrack};
+use super::sample::layout::SampleLayout;
+use super::track::codec_of_fourcc;
+use super::track::ratio::reduced_ratio;
+use super::track::{Crop, Orientation, Sample, TrackSummary, VideoTrack};
 use crate::color::description::Color;
 use crate::error::{MediaError, malformed};
 use crate::limits::{Limits, check_limit};
@@ -26,7 +27,7 @@ use hdrl::StreamHeader;
 use riff::AviLayout;
 
 /// Reads the index of an AVI file.
-pub(super) fn read(source: &ByteSource, limits: &Limits) -> Result<ParsedFile, MediaError> {
+pub(super) fn read(source: &ByteSource, limits: &Limits, choice: &TrackChoice<'_>) -> Result<ParsedFile, MediaError> {
     let mut warnings = Vec::new();
     let layout = AviLayout::read(source, limits)?;
     let Some(at) = layout.header else {
@@ -38,7 +39,9 @@ pub(super) fn read(source: &ByteSource, limits: &Limits) -> Result<ParsedFile, M
     if layout.movi.is_empty() {
         return Err(malformed("avi file", "no frames (movi list)"));
     }
-    let stream = &header.video;
+    let tracks: Vec<TrackSummary> = header.videos.iter().map(summary).collect();
+    let chosen = choose(&tracks, choice)?;
+    let stream = &header.videos[chosen];
     let chunks = match index::read(source, &layout, stream, limits)? {
         Some(chunks) => chunks,
         None => {
@@ -67,15 +70,29 @@ pub(super) fn read(source: &ByteSource, limits: &Limits) -> Result<ParsedFile, M
         length_prefixed: false,
         width: stream.width,
         height: stream.height,
-        rotation: 0,
-        sar: (1, 1),
+        crop: Crop::default(),
+        orientation: Orientation::default(),
+        sar: None,
         color: Color::default(),
         timescale,
         samples,
         duration: Some((chunks.len() as i64).saturating_mul(tick)),
     };
     let (audio_tracks, sub_tracks) = (header.audio, header.subtitles);
-    Ok(ParsedFile { track, warnings, audio_tracks, sub_tracks, layout: SampleLayout::Ranges })
+    Ok(ParsedFile { track, tracks, chosen, warnings, audio_tracks, sub_tracks, layout: SampleLayout::Ranges })
+}
+
+fn summary(stream: &StreamHeader) -> TrackSummary {
+    let seconds = f64::from(stream.frames) * f64::from(stream.scale) / f64::from(stream.rate.max(1));
+    TrackSummary {
+        codec: codec_of_fourcc(stream.fourcc),
+        width: stream.width,
+        height: stream.height,
+        frames: Some(u64::from(stream.frames)).filter(|&n| n > 0),
+        seconds: Some(seconds).filter(|&s| s > 0.0 && stream.rate > 0),
+        default: !stream.disabled,
+        ..TrackSummary::default()
+    }
 }
 
 /// Turns chunks into samples. Returns ticks per second, ticks per frame, and the samples that lie inside the file of

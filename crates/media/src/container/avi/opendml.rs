@@ -1,7 +1,7 @@
 //! The OpenDML indexes: the super index `indx` and the standard indexes `ix##`.
 
 use super::super::byte_source::ByteSource;
-use super::super::cursor::Cursor;
+use super::super::byte_source::cursor::Cursor;
 use super::chunk_ref::ChunkRef;
 use super::hdrl::{StreamHeader, chunks};
 use crate::error::MediaError;

@@ -1,5 +1,7 @@
 //! The scan over clusters: block headers are read, payloads are stepped over.
 
+use std::ops::Range;
+
 use super::super::byte_source::PeekReader;
 use super::super::track::Sample;
 use super::content_encoding::encrypted;
@@ -8,20 +10,37 @@ use super::{ids, lacing};
 use crate::error::MediaError;
 use crate::limits::{Limits, check_limit};
 
-/// Collects the frames of one track.
+/// Collects the frames of all video tracks.
 pub(super) struct ClusterScan<'a> {
     reader: PeekReader<'a>,
     limits: &'a Limits,
-    track: u64,
-    /// Ticks between the frames of a lace; 0 when the track does not state a default duration.
-    lace_ticks: i64,
-    /// Frames in stored order. `dts` is not filled in yet.
-    pub(super) samples: Vec<Sample>,
+    /// The tracks, in the order they were given.
+    pub(super) tracks: Vec<ScannedTrack>,
     /// What went wrong, at most one warning of each form.
     pub(super) warnings: Vec<String>,
     steps: u64,
+    /// Frames of all tracks.
+    frames: u64,
+}
+
+/// The frames of one track.
+pub(super) struct ScannedTrack {
+    number: u64,
+    /// Ticks between the frames of a lace; 0 when the track does not state a default duration.
+    lace_ticks: i64,
     /// Bytes that every frame gains when it is read (stripped headers).
     extra: u64,
+    /// Frames in stored order. `dts` is not filled in yet.
+    pub(super) samples: Vec<Sample>,
+    /// The latest presentation time, and how long that frame lasts where its block says it.
+    pub(super) last: (i64, Option<u64>),
+}
+
+impl ScannedTrack {
+    /// A track without frames yet.
+    pub(super) fn new(number: u64, lace_ticks: i64, extra: u64) -> Self {
+        ScannedTrack { number, lace_ticks, extra, samples: Vec::new(), last: (i64::MIN, None) }
+    }
 }
 
 /// A block found inside a cluster.
@@ -32,13 +51,20 @@ struct Block {
     end: u64,
     /// Known from the group; `None` for a simple block, whose own flags say it.
     keyframe: Option<bool>,
+    /// Ticks, where the group states them.
+    duration: Option<u64>,
+}
+
+impl Block {
+    fn simple(body: u64, end: u64) -> Self {
+        Block { body, end, keyframe: None, duration: None }
+    }
 }
 
 impl<'a> ClusterScan<'a> {
-    /// A scan for the track of this number.
-    pub(super) fn new(reader: PeekReader<'a>, limits: &'a Limits, track: u64, lace_ticks: i64, extra: u64) -> Self {
-        let (samples, warnings) = (Vec::new(), Vec::new());
-        ClusterScan { reader, limits, track, lace_ticks, samples, warnings, steps: 0, extra }
+    /// A scan for these tracks.
+    pub(super) fn new(reader: PeekReader<'a>, limits: &'a Limits, tracks: Vec<ScannedTrack>) -> Self {
+        ClusterScan { reader, limits, tracks, warnings: Vec::new(), steps: 0, frames: 0 }
     }
 
     /// Adds a warning unless one with the same text up to its first number is there.
@@ -86,7 +112,7 @@ impl<'a> ClusterScan<'a> {
             }
             match child.id {
                 ids::TIMESTAMP => base = self.timestamp(child)?,
-                ids::SIMPLE_BLOCK => self.block(Block { body: child.body, end: child_end, keyframe: None }, base)?,
+                ids::SIMPLE_BLOCK => self.block(Block::simple(child.body, child_end), base)?,
                 ids::BLOCK_GROUP => self.group(child.body, child_end, base)?,
                 ids::ENCRYPTED_BLOCK => return Err(encrypted()),
                 _ => {}
@@ -122,7 +148,7 @@ impl<'a> ClusterScan<'a> {
 
     /// Reads a block group: its block, and whether it refers to other blocks.
     fn group(&mut self, from: u64, end: u64, base: i64) -> Result<(), MediaError> {
-        let (mut at, mut block, mut refers) = (from, None, false);
+        let (mut at, mut block, mut refers, mut duration) = (from, None, false, None);
         while at < end {
             self.step()?;
             let Some(Element { id, body, size: Some(size) }) = element(&mut self.reader, at)? else {
@@ -136,13 +162,14 @@ impl<'a> ClusterScan<'a> {
             match id {
                 ids::BLOCK => block = Some((body, child_end)),
                 ids::REFERENCE_BLOCK => refers = true,
+                ids::BLOCK_DURATION => duration = uint(self.reader.peek(body, size.min(9) as usize)?).ok(),
                 ids::ENCRYPTED_BLOCK => return Err(encrypted()),
                 _ => {}
             }
             at = child_end;
         }
         match block {
-            Some((body, end)) => self.block(Block { body, end, keyframe: Some(!refers) }, base),
+            Some((body, end)) => self.block(Block { body, end, keyframe: Some(!refers), duration }, base),
             None => Ok(()),
         }
     }
@@ -159,43 +186,55 @@ impl<'a> ClusterScan<'a> {
             self.warn(format!("a block of {have} bytes at byte {}", block.body));
             return Ok(());
         };
-        if track != self.track {
-            return Ok(());
-        }
+        let Some(track) = self.tracks.iter().position(|t| t.number == track) else { return Ok(()) };
         let pts = base + i64::from(i16::from_be_bytes([hi, lo]));
         let keyframe = block.keyframe.unwrap_or(flags & 0x80 != 0);
         let data = block.body + used as u64 + 3;
+        if pts >= self.tracks[track].last.0 {
+            self.tracks[track].last = (pts, block.duration);
+        }
         match flags >> 1 & 3 {
-            0 => self.push(data, block.end - data, pts, keyframe),
-            lacing => self.laced(lacing, data, block.end, pts, keyframe),
+            0 => self.push(track, data, block.end - data, pts, keyframe),
+            lacing => self.laced(track, lacing, data..block.end, pts, keyframe),
         }
     }
 
     /// Adds a frame. An empty one (nothing new to show) is left out.
-    fn push(&mut self, offset: u64, size: u64, pts: i64, keyframe: bool) -> Result<(), MediaError> {
-        if size + self.extra == 0 {
+    fn push(&mut self, track: usize, offset: u64, size: u64, pts: i64, keyframe: bool) -> Result<(), MediaError> {
+        let track = &mut self.tracks[track];
+        if size + track.extra == 0 {
             return Ok(());
         }
-        check_limit("bytes of a coded frame", size + self.extra, self.limits.sample_bytes)?;
-        check_limit("frames of the track", self.samples.len() as u64 + 1, self.limits.samples)?;
-        self.samples.push(Sample { offset, size: size as u32, pts, dts: pts, keyframe, shown: true });
+        check_limit("bytes of a coded frame", size + track.extra, self.limits.sample_bytes)?;
+        self.frames += 1;
+        check_limit("frames of the track", self.frames, self.limits.samples)?;
+        track.samples.push(Sample { offset, size: size as u32, pts, dts: pts, keyframe, shown: true });
         Ok(())
     }
 
-    /// Adds the frames of a laced block whose data lies in `data..end`.
-    fn laced(&mut self, lacing: u8, data: u64, end: u64, pts: i64, keyframe: bool) -> Result<(), MediaError> {
+    /// Adds the frames of a laced block whose data lies in `data`.
+    fn laced(
+        &mut self,
+        track: usize,
+        lacing: u8,
+        data: Range<u64>,
+        pts: i64,
+        keyframe: bool,
+    ) -> Result<(), MediaError> {
+        let length = data.end - data.start;
         // At most 256 frames; a lace's sizes take under 256 * 8 bytes (EBML) or are cut (Xiph) there.
-        let head = self.reader.peek(data, (end - data).min(1 << 16) as usize)?;
-        let Ok((sizes, used)) = lacing::frame_sizes(lacing, head, end - data) else {
-            self.warn(format!("a lace at byte {data} makes no sense"));
+        let head = self.reader.peek(data.start, length.min(1 << 16) as usize)?;
+        let Ok((sizes, used)) = lacing::frame_sizes(lacing, head, length) else {
+            self.warn(format!("a lace at byte {} makes no sense", data.start));
             return Ok(());
         };
-        if sizes.len() > 1 && self.lace_ticks == 0 {
+        let ticks = self.tracks[track].lace_ticks;
+        if sizes.len() > 1 && ticks == 0 {
             self.warn("laced frames without a default duration share one time".into());
         }
-        let mut at = data + used;
+        let mut at = data.start + used;
         for (i, size) in sizes.into_iter().enumerate() {
-            self.push(at, size, pts + i as i64 * self.lace_ticks, keyframe)?;
+            self.push(track, at, size, pts + i as i64 * ticks, keyframe)?;
             at += size;
         }
         Ok(())

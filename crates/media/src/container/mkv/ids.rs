@@ -3,6 +3,9 @@
 pub(super) const EBML: u32 = 0x1a45_dfa3;
 pub(super) const SEGMENT: u32 = 0x1853_8067;
 pub(super) const SEEK_HEAD: u32 = 0x114d_9b74;
+pub(super) const SEEK: u32 = 0x4dbb;
+pub(super) const SEEK_ID: u32 = 0x53ab;
+pub(super) const SEEK_POSITION: u32 = 0x53ac;
 pub(super) const INFO: u32 = 0x1549_a966;
 pub(super) const TRACKS: u32 = 0x1654_ae6b;
 pub(super) const CLUSTER: u32 = 0x1f43_b675;
@@ -10,6 +13,7 @@ pub(super) const CUES: u32 = 0x1c53_bb6b;
 pub(super) const CHAPTERS: u32 = 0x1043_a770;
 pub(super) const ATTACHMENTS: u32 = 0x1941_a469;
 pub(super) const TAGS: u32 = 0x1254_c367;
+pub(super) const VOID: u32 = 0xec;
 
 pub(super) const TIMESTAMP_SCALE: u32 = 0x2a_d7b1;
 pub(super) const DURATION: u32 = 0x4489;
@@ -18,6 +22,7 @@ pub(super) const TIMESTAMP: u32 = 0xe7;
 pub(super) const SIMPLE_BLOCK: u32 = 0xa3;
 pub(super) const BLOCK_GROUP: u32 = 0xa0;
 pub(super) const BLOCK: u32 = 0xa1;
+pub(super) const BLOCK_DURATION: u32 = 0x9b;
 pub(super) const REFERENCE_BLOCK: u32 = 0xfb;
 pub(super) const ENCRYPTED_BLOCK: u32 = 0xaf;
 
@@ -25,6 +30,7 @@ pub(super) const TRACK_ENTRY: u32 = 0xae;
 pub(super) const TRACK_NUMBER: u32 = 0xd7;
 pub(super) const TRACK_TYPE: u32 = 0x83;
 pub(super) const FLAG_ENABLED: u32 = 0xb9;
+pub(super) const FLAG_DEFAULT: u32 = 0x88;
 pub(super) const CODEC_ID: u32 = 0x86;
 pub(super) const CODEC_PRIVATE: u32 = 0x63a2;
 pub(super) const DEFAULT_DURATION: u32 = 0x23_e383;
@@ -53,6 +59,7 @@ pub(super) const PROJECTION_POSE_ROLL: u32 = 0x7675;
 
 pub(super) const CONTENT_ENCODINGS: u32 = 0x6d80;
 pub(super) const CONTENT_ENCODING: u32 = 0x6240;
+pub(super) const CONTENT_ENCODING_SCOPE: u32 = 0x5032;
 pub(super) const CONTENT_ENCODING_TYPE: u32 = 0x5033;
 pub(super) const CONTENT_COMPRESSION: u32 = 0x5034;
 pub(super) const CONTENT_COMP_ALGO: u32 = 0x4254;

@@ -1,6 +1,6 @@
 //! Lacing: several frames in one block.
 
-use super::super::cursor::Cursor;
+use super::super::byte_source::cursor::Cursor;
 use super::ebml::vint;
 use crate::error::{MediaError, malformed};
 

@@ -1,7 +1,7 @@
 //! The segment of a Matroska file: finding it and loading its header elements.
 
 use super::super::byte_source::{ByteSource, PeekReader};
-use super::ebml::{Element, element};
+use super::ebml::{Element, children, element, uint};
 use super::ids;
 use crate::error::{MediaError, malformed};
 use crate::limits::{Limits, check_limit};
@@ -22,20 +22,52 @@ impl<'a> SegmentReader<'a> {
         SegmentReader { reader: PeekReader::new(source, READ_AHEAD), source, limits, budget: limits.header_bytes }
     }
 
-    /// Finds the segment: offset of its contents and their end.
-    pub(super) fn find(&mut self) -> Result<(u64, u64), MediaError> {
-        let mut at = 0;
+    /// Finds the segment at or after byte `start`: offset of its contents and their stated end.
+    ///
+    /// A recorder that was stopped leaves a size of 0, which means unknown as well.
+    pub(super) fn find(&mut self, start: u64) -> Result<(u64, u64), MediaError> {
+        let mut at = start;
         for _ in 0..self.limits.depth.max(4) {
             let Some(child) = element(&mut self.reader, at)? else { break };
             let len = self.source.len();
             let end = child.size.map_or(len, |s| child.body.saturating_add(s));
             match child.id {
+                ids::SEGMENT if child.size == Some(0) => return Ok((child.body, len)),
                 ids::SEGMENT => return Ok((child.body, end.min(len))),
                 _ if child.size.is_none() => break,
                 _ => at = end,
             }
         }
         Err(malformed("matroska file", "no segment after the header"))
+    }
+
+    /// Finds the header element `id` of the segment whose contents start at `segment`, by its seek head, else by
+    /// stepping over the elements from byte `walk` on.
+    pub(super) fn find_header(
+        &mut self,
+        id: u32,
+        segment: u64,
+        seek_head: &[(u32, u64)],
+        walk: Option<u64>,
+    ) -> Result<Option<Element>, MediaError> {
+        for (_, position) in seek_head.iter().filter(|(wanted, _)| *wanted == id) {
+            let found = element(&mut self.reader, segment.saturating_add(*position))?;
+            if found.is_some_and(|e| e.id == id) {
+                return Ok(found);
+            }
+        }
+        let Some(mut at) = walk else { return Ok(None) };
+        let mut count = 0;
+        while let Some(child) = element(&mut self.reader, at)? {
+            count += 1;
+            check_limit("elements of the segment", count, self.limits.samples)?;
+            match child.size {
+                _ if child.id == id => return Ok(Some(child)),
+                Some(size) if !matches!(child.id, ids::EBML | ids::SEGMENT) => at = child.body.saturating_add(size),
+                _ => break,
+            }
+        }
+        Ok(None)
     }
 
     /// The contents of an element, cut at the end of the file.
@@ -52,4 +84,13 @@ impl<'a> SegmentReader<'a> {
         self.budget -= size;
         self.source.read_vec(element.body, size as usize)
     }
+}
+
+/// The entries of a seek head: element ids and their positions in the segment.
+pub(super) fn seek_head(data: &[u8]) -> Vec<(u32, u64)> {
+    let entry = |body: &[u8]| -> Option<(u32, u64)> {
+        let number = |id: u32| children(body).find(|c| c.0 == id).and_then(|c| uint(c.1).ok());
+        Some((u32::try_from(number(ids::SEEK_ID)?).ok()?, number(ids::SEEK_POSITION)?))
+    };
+    children(data).filter(|c| c.0 == ids::SEEK).filter_map(|c| entry(c.1)).collect()
 }

@@ -1,11 +1,16 @@
-//! `Tracks`: the choice of the video track, its number, codec and configuration.
+//! `Tracks`: the video tracks, their numbers, codecs and configurations.
 
-use super::super::fourcc::codec_of_fourcc;
 use super::super::track::Codec;
+use super::super::track::codec_of_fourcc;
+use super::content_encoding::{self, Packing};
 use super::ebml::{children, uint};
 use super::video::VideoSettings;
-use super::{content_encoding, ids, video};
+use super::{ids, video};
 use crate::error::{MediaError, malformed};
+use crate::limits::Limits;
+
+/// Bytes of a codec configuration after decompression.
+const MAX_PRIVATE: u64 = 1 << 20;
 
 /// The video track as `TrackEntry` describes it.
 #[derive(Debug)]
@@ -17,13 +22,15 @@ pub(super) struct TrackEntry {
     pub(super) video: VideoSettings,
     /// Nanoseconds per frame, when stated.
     pub(super) default_duration: Option<u64>,
-    /// Bytes stripped from the front of every frame.
-    pub(super) stripped: Vec<u8>,
+    /// Whether it is enabled and marked as default.
+    pub(super) default: bool,
+    pub(super) packing: Packing,
 }
 
-/// The video track (the first enabled one, else the first) and how many audio and subtitle tracks there are.
+/// The tracks of a segment.
 pub(super) struct Tracks {
-    pub(super) video: TrackEntry,
+    /// Video tracks in the order of the file, at least one; an error where one cannot be read.
+    pub(super) videos: Vec<Result<TrackEntry, MediaError>>,
     pub(super) audio: usize,
     pub(super) subtitles: usize,
 }
@@ -31,31 +38,26 @@ pub(super) struct Tracks {
 /// Reads `Tracks`.
 ///
 /// # Errors
-/// `Malformed` without a video track, `Unsupported` when it is encrypted or compressed.
-pub(super) fn read(data: &[u8], warnings: &mut Vec<String>) -> Result<Tracks, MediaError> {
-    let (mut audio, mut subtitles) = (0, 0);
-    let mut best: Option<(bool, &[u8])> = None;
+/// `Malformed` without a video track.
+pub(super) fn read(data: &[u8], limits: &Limits, warnings: &mut Vec<String>) -> Result<Tracks, MediaError> {
+    let mut tracks = Tracks { videos: Vec::new(), audio: 0, subtitles: 0 };
     for (_, body) in children(data).filter(|c| c.0 == ids::TRACK_ENTRY) {
-        let number = |id: u32| children(body).find(|c| c.0 == id).map(|c| uint(c.1)).transpose();
-        match number(ids::TRACK_TYPE)? {
-            Some(1) => {
-                let enabled = number(ids::FLAG_ENABLED)? != Some(0);
-                if best.is_none_or(|(best_enabled, _)| enabled && !best_enabled) {
-                    best = Some((enabled, body));
-                }
-            }
-            Some(2) => audio += 1,
-            Some(0x11) => subtitles += 1,
+        let track_type = children(body).find(|c| c.0 == ids::TRACK_TYPE).map(|c| uint(c.1)).transpose()?;
+        match track_type {
+            Some(1) => tracks.videos.push(read_entry(body, limits, warnings)),
+            Some(2) => tracks.audio += 1,
+            Some(0x11) => tracks.subtitles += 1,
             _ => {}
         }
     }
-    let Some((_, body)) = best else {
-        return Err(malformed("matroska tracks", format!("no video track ({audio} audio, {subtitles} subtitle)")));
-    };
-    Ok(Tracks { video: read_entry(body, warnings)?, audio, subtitles })
+    if tracks.videos.is_empty() {
+        let text = format!("no video track ({} audio, {} subtitle)", tracks.audio, tracks.subtitles);
+        return Err(malformed("matroska tracks", text));
+    }
+    Ok(tracks)
 }
 
-fn read_entry(data: &[u8], warnings: &mut Vec<String>) -> Result<TrackEntry, MediaError> {
+fn read_entry(data: &[u8], limits: &Limits, warnings: &mut Vec<String>) -> Result<TrackEntry, MediaError> {
     let mut entry = TrackEntry {
         number: 0,
         codec: Codec::Other(String::new()),
@@ -63,7 +65,8 @@ fn read_entry(data: &[u8], warnings: &mut Vec<String>) -> Result<TrackEntry, Med
         length_prefixed: false,
         video: VideoSettings::default(),
         default_duration: None,
-        stripped: Vec::new(),
+        default: true,
+        packing: Packing::default(),
     };
     let mut codec_id = String::new();
     for (id, body) in children(data) {
@@ -73,9 +76,15 @@ fn read_entry(data: &[u8], warnings: &mut Vec<String>) -> Result<TrackEntry, Med
             ids::CODEC_PRIVATE => entry.extradata = body.to_vec(),
             ids::DEFAULT_DURATION => entry.default_duration = Some(uint(body)?).filter(|&n| n > 0),
             ids::VIDEO => video::read(body, &mut entry.video, warnings)?,
-            ids::CONTENT_ENCODINGS => content_encoding::read(body, &mut entry.stripped)?,
+            ids::FLAG_ENABLED | ids::FLAG_DEFAULT => entry.default &= uint(body)? != 0,
+            ids::CONTENT_ENCODINGS => content_encoding::read(body, &mut entry.packing)?,
             _ => {}
         }
+    }
+    if entry.packing.zlib_private {
+        let most = limits.header_bytes.min(MAX_PRIVATE) as usize;
+        let inflated = miniz_oxide::inflate::decompress_to_vec_zlib_with_limit(&entry.extradata, most);
+        entry.extradata = inflated.map_err(|error| malformed("codec configuration", error.to_string()))?;
     }
     set_codec(&mut entry, &codec_id);
     Ok(entry)

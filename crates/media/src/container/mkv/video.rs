@@ -1,27 +1,22 @@
-//! `Video`: frame size, aspect ratio, color and rotation of a track.
+//! `Video`: frame size, crop, aspect ratio, color and orientation of a track.
 
-use super::super::ratio::reduced_ratio;
+use super::super::track::ratio::reduced_ratio;
+use super::super::track::{Crop, Orientation};
 use super::ebml::{children, float, uint};
 use super::ids;
 use crate::color::description::Color;
 use crate::error::MediaError;
 
 /// What `Video` says.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct VideoSettings {
     pub(super) width: u32,
     pub(super) height: u32,
-    /// Sample aspect ratio.
-    pub(super) sar: (u32, u32),
+    pub(super) crop: Crop,
+    /// Sample aspect ratio; `None` when the display size has no meaning in pixels.
+    pub(super) sar: Option<(u32, u32)>,
     pub(super) color: Color,
-    /// Clockwise rotation in degrees.
-    pub(super) rotation: u16,
-}
-
-impl Default for VideoSettings {
-    fn default() -> Self {
-        VideoSettings { width: 0, height: 0, sar: (1, 1), color: Color::default(), rotation: 0 }
-    }
+    pub(super) orientation: Orientation,
 }
 
 /// Reads `Video` into `settings`.
@@ -30,7 +25,7 @@ impl Default for VideoSettings {
 /// `Malformed` for a number that is too long.
 pub(super) fn read(data: &[u8], settings: &mut VideoSettings, warnings: &mut Vec<String>) -> Result<(), MediaError> {
     let small = |body: &[u8]| uint(body).map(|v| u32::try_from(v).unwrap_or(u32::MAX));
-    let (mut display, mut unit, mut cropped) = ((0, 0), 0, false);
+    let (mut display, mut unit, mut crop) = ((0, 0), 0, Crop::default());
     for (id, body) in children(data) {
         match id {
             ids::PIXEL_WIDTH => settings.width = small(body)?,
@@ -38,22 +33,33 @@ pub(super) fn read(data: &[u8], settings: &mut VideoSettings, warnings: &mut Vec
             ids::DISPLAY_WIDTH => display.0 = small(body)?,
             ids::DISPLAY_HEIGHT => display.1 = small(body)?,
             ids::DISPLAY_UNIT => unit = small(body)?,
-            ids::PIXEL_CROP_BOTTOM | ids::PIXEL_CROP_TOP | ids::PIXEL_CROP_LEFT | ids::PIXEL_CROP_RIGHT => {
-                cropped |= uint(body)? != 0;
-            }
+            ids::PIXEL_CROP_BOTTOM => crop.bottom = small(body)?,
+            ids::PIXEL_CROP_TOP => crop.top = small(body)?,
+            ids::PIXEL_CROP_LEFT => crop.left = small(body)?,
+            ids::PIXEL_CROP_RIGHT => crop.right = small(body)?,
             ids::COLOR => settings.color = color(body)?,
-            ids::PROJECTION => settings.rotation = rotation(body, warnings)?,
+            ids::PROJECTION => settings.orientation = orientation(body, warnings)?,
             _ => {}
         }
     }
-    if cropped {
-        warnings.push("the crop that the track asks for is not applied".into());
-    }
-    // Units 0 (pixels), 1 and 2 (lengths) and 3 (a ratio) all only matter as a ratio; 4 is unknown.
-    if display.0 > 0 && display.1 > 0 && unit < 4 {
-        let (w, h) = (u64::from(settings.width), u64::from(settings.height));
-        let (display_w, display_h) = (u64::from(display.0), u64::from(display.1));
-        settings.sar = reduced_ratio(display_w.saturating_mul(h), display_h.saturating_mul(w));
+    let stored = (settings.width, settings.height);
+    let shown = crop.size(stored).unwrap_or_else(|| {
+        let Crop { left, top, right, bottom } = crop;
+        warnings.push(format!(
+            "the crop {left}+{right} by {top}+{bottom} leaves nothing of {}x{}, it is not applied",
+            stored.0, stored.1
+        ));
+        crop = Crop::default();
+        stored
+    });
+    settings.crop = crop;
+    // Units 0 (pixels), 1 and 2 (lengths) and 3 (a ratio) all only matter as a ratio; 4 is unknown. The display size is
+    // that of the cropped picture, and equal to it where it is not stated (RFC 9559, 5.1.4.1.28.12).
+    if unit < 4 {
+        let stated = |display: u32, shown: u32| u64::from(if display > 0 { display } else { shown });
+        let (w, h) = (u64::from(shown.0), u64::from(shown.1));
+        let (display_w, display_h) = (stated(display.0, shown.0), stated(display.1, shown.1));
+        settings.sar = Some(reduced_ratio(display_w.saturating_mul(h), display_h.saturating_mul(w)));
     }
     Ok(())
 }
@@ -80,8 +86,8 @@ fn color(data: &[u8]) -> Result<Color, MediaError> {
     Ok(color)
 }
 
-/// Clockwise rotation from the roll of a projection, when it is a plain quarter turn.
-fn rotation(data: &[u8], warnings: &mut Vec<String>) -> Result<u16, MediaError> {
+/// Flip and turn from the pose of a projection: a yaw of half a turn shows the picture from behind, roll is a turn.
+fn orientation(data: &[u8], warnings: &mut Vec<String>) -> Result<Orientation, MediaError> {
     let mut pose = [0.0f64; 3];
     for (id, body) in children(data) {
         match id {
@@ -92,12 +98,15 @@ fn rotation(data: &[u8], warnings: &mut Vec<String>) -> Result<u16, MediaError> 
         }
     }
     let roll = pose[2].rem_euclid(360.0);
+    let mirrored = pose[0].abs() == 180.0;
     match [0u16, 90, 180, 270].into_iter().find(|&q| f64::from(q) == roll) {
         // Roll is counterclockwise.
-        Some(quarter) if pose[0] == 0.0 && pose[1] == 0.0 => Ok((360 - quarter) % 360),
+        Some(quarter) if (pose[0] == 0.0 || mirrored) && pose[1] == 0.0 => {
+            Ok(Orientation { mirrored, rotation: (360 - quarter) % 360 })
+        }
         _ => {
             warnings.push(format!("a projection turned by {pose:?} degrees is shown as stored"));
-            Ok(0)
+            Ok(Orientation::default())
         }
     }
 }

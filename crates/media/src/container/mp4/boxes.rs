@@ -1,6 +1,6 @@
 //! ISO base media boxes: iteration over the boxes of a slice that is in memory, full boxes and entry tables.
 
-use super::super::cursor::Cursor;
+use super::super::byte_source::cursor::Cursor;
 use crate::error::MediaError;
 
 /// One box: its type and its contents, cut short when the parent ends first.

@@ -11,6 +11,8 @@ pub(super) struct SampleDefaults {
     duration: u32,
     size: u32,
     flags: u32,
+    /// Number of the sample description, from 1 as in the file; 0 when the file says nothing.
+    description: u32,
 }
 
 /// The `trex` defaults of `track` in `moov`; `None` when the movie has no `mvex`, which means no fragments.
@@ -19,9 +21,8 @@ pub(super) fn defaults(moov: &[u8], track: u32) -> Option<SampleDefaults> {
     for child in children(mvex).filter(|c| c.fourcc == *b"trex") {
         let read = || -> Result<(u32, SampleDefaults), MediaError> {
             let (_, _, mut c) = full_box(child.body, "trex box")?;
-            let id = c.u32()?;
-            c.skip(4)?;
-            Ok((id, SampleDefaults { duration: c.u32()?, size: c.u32()?, flags: c.u32()? }))
+            let (id, description) = (c.u32()?, c.u32()?);
+            Ok((id, SampleDefaults { description, duration: c.u32()?, size: c.u32()?, flags: c.u32()? }))
         };
         if let Ok((id, found)) = read()
             && id == track
@@ -30,6 +31,18 @@ pub(super) fn defaults(moov: &[u8], track: u32) -> Option<SampleDefaults> {
         }
     }
     Some(SampleDefaults::default())
+}
+
+/// Samples that `moof` says it has of `track`.
+pub(super) fn count(moof: &[u8], track: u32) -> u64 {
+    let runs_of = |traf: &[u8]| -> u64 {
+        let runs = children(traf).filter(|c| c.fourcc == *b"trun");
+        runs.filter_map(|run| full_box(run.body, "trun box").and_then(|(_, _, mut c)| c.u32()).ok())
+            .map(u64::from)
+            .sum()
+    };
+    let id = |traf: &[u8]| full_box(find(traf, b"tfhd")?, "tfhd box").and_then(|(_, _, mut c)| c.u32()).ok();
+    children(moof).filter(|c| c.fourcc == *b"traf" && id(c.body) == Some(track)).map(|c| runs_of(c.body)).sum()
 }
 
 /// The samples of one track as fragments add to them.
@@ -67,11 +80,14 @@ impl<'a> Fragments<'a> {
             f if f & 0x2_0000 != 0 => moof,
             _ => previous_end,
         };
-        if flags & 2 != 0 {
-            c.skip(4)?;
-        }
         let mut defaults = self.defaults;
-        for (bit, field) in [(8, &mut defaults.duration), (16, &mut defaults.size), (32, &mut defaults.flags)] {
+        let fields = [
+            (2, &mut defaults.description),
+            (8, &mut defaults.duration),
+            (16, &mut defaults.size),
+            (32, &mut defaults.flags),
+        ];
+        for (bit, field) in fields {
             if flags & bit != 0 {
                 *field = c.u32()?;
             }
@@ -136,7 +152,9 @@ impl<'a> Fragments<'a> {
                 // Neither "depends on others" nor "is no sync sample".
                 let keyframe = sample_flags & 0x0101_0000 == 0;
                 let dts = self.next_dts;
-                self.samples.push(UneditedSample { offset, size, dts, composition_offset, duration, keyframe });
+                let description = defaults.description.saturating_sub(1);
+                let sample = UneditedSample { offset, size, dts, composition_offset, duration, keyframe, description };
+                self.samples.push(sample);
                 self.next_dts += i64::from(duration);
             }
             offset = offset.saturating_add(u64::from(size));

@@ -1,6 +1,7 @@
-//! Display (transformation) matrices of `mvhd` and `tkhd`, and the rotation they mean.
+//! Display (transformation) matrices of `mvhd` and `tkhd`, and the flip and turn they mean.
 
-use super::super::cursor::Cursor;
+use super::super::byte_source::cursor::Cursor;
+use super::super::track::Orientation;
 use crate::error::MediaError;
 
 /// The four numbers of a display matrix that rotate and scale: `[a, b, c, d]` in 16.16 fixed point.
@@ -20,18 +21,24 @@ pub(super) fn read(c: &mut Cursor<'_>) -> Result<RotationMatrix, MediaError> {
     Ok([first_a, first_b, second_c, second_d])
 }
 
-/// Clockwise rotation of the track matrix times the movie matrix: 0, 90, 180 or 270 degrees.
+/// Flip and turn of the track matrix times the movie matrix.
 ///
-/// `None` when the product is not a quarter turn (mirrored, skewed).
-pub(super) fn rotation(track: RotationMatrix, movie: RotationMatrix) -> Option<u16> {
+/// A point moves to `(a * x + c * y, b * x + d * y)`; `y` points down. A negative determinant means mirrored. `None`
+/// when the product is no quarter turn (skewed, or turned by another angle).
+pub(super) fn orientation(track: RotationMatrix, movie: RotationMatrix) -> Option<Orientation> {
     let [a, b, c, d] = track.map(i128::from);
     let [e, f, g, h] = movie.map(i128::from);
     let product = [a * e + b * g, a * f + b * h, c * e + d * g, c * f + d * h];
-    match product.map(i128::signum) {
-        [1, 0, 0, 1] | [0, 0, 0, 0] => Some(0),
-        [0, 1, -1, 0] => Some(90),
-        [-1, 0, 0, -1] => Some(180),
-        [0, -1, 1, 0] => Some(270),
-        _ => None,
-    }
+    let (mirrored, rotation) = match product.map(i128::signum) {
+        [1, 0, 0, 1] | [0, 0, 0, 0] => (false, 0),
+        [0, 1, -1, 0] => (false, 90),
+        [-1, 0, 0, -1] => (false, 180),
+        [0, -1, 1, 0] => (false, 270),
+        [-1, 0, 0, 1] => (true, 0),
+        [0, -1, -1, 0] => (true, 90),
+        [1, 0, 0, -1] => (true, 180),
+        [0, 1, 1, 0] => (true, 270),
+        _ => return None,
+    };
+    Some(Orientation { mirrored, rotation })
 }

@@ -1,12 +1,32 @@
 //! The boxes at the top level of the file, walked by their headers.
 
 use super::super::byte_source::{ByteSource, PeekReader};
-use super::super::fourcc::fourcc_text;
+use super::super::track::fourcc_text;
 use crate::error::{MediaError, malformed};
 use crate::limits::{Limits, check_limit};
 
-/// Major brands of still images that share the box format. They are no videos.
-const IMAGE_BRANDS: [&[u8; 4]; 6] = [b"avif", b"avis", b"heic", b"heix", b"mif1", b"msf1"];
+/// Brands of still pictures that share the box format. Brands of image sequences (`avis`, `msf1`, `hevc`) are not among
+/// them: those have a track.
+const PICTURE_BRANDS: [&[u8; 4]; 9] = [b"avif", b"heic", b"heix", b"heim", b"heis", b"mif1", b"mif2", b"miaf", b"jpeg"];
+
+fn is_picture_brand(brand: &[u8]) -> bool {
+    PICTURE_BRANDS.iter().any(|picture| *picture == brand)
+}
+
+/// Whether the file is a still picture: by its major brand, or by any brand when there is no `moov`.
+pub(super) fn is_picture(source: &ByteSource, limits: &Limits) -> bool {
+    let mut head = [0; 256];
+    let Ok(read) = source.read_some(0, &mut head) else { return false };
+    let head = &head[..read];
+    let Some(size) = head.first_chunk::<4>().filter(|_| head.get(4..8) == Some(b"ftyp")) else { return false };
+    if head.get(8..12).is_some_and(is_picture_brand) {
+        return true;
+    }
+    let end = (u32::from_be_bytes(*size) as usize).min(head.len());
+    let compatible = head.get(16..end).unwrap_or(&[]);
+    let has_moov = || list(source, limits, &mut Vec::new()).is_ok_and(|all| all.iter().any(|b| b.fourcc == *b"moov"));
+    compatible.chunks_exact(4).any(is_picture_brand) && !has_moov()
+}
 
 /// Whether the first bytes of a file of `len` bytes look like a box file with video.
 pub(super) fn sniff(head: &[u8], len: u64) -> bool {
@@ -17,7 +37,7 @@ pub(super) fn sniff(head: &[u8], len: u64) -> bool {
     };
     let plausible = size == 1 || size == 0 || (size >= 8 && u64::from(size) <= len);
     match fourcc {
-        b"ftyp" | b"styp" => !head.get(8..12).is_some_and(|b| IMAGE_BRANDS.iter().any(|p| *p == b)),
+        b"ftyp" | b"styp" => !head.get(8..12).is_some_and(is_picture_brand),
         b"moov" | b"moof" | b"sidx" => true,
         b"mdat" | b"free" | b"skip" | b"wide" | b"pnot" | b"uuid" => plausible || fourcc == b"mdat",
         _ => false,
@@ -53,6 +73,8 @@ pub(super) fn list(
         let fourcc = [head[4], head[5], head[6], head[7]];
         let (size, header) = match (short_size, head.get(8..16)) {
             (0, _) => (len - at, 8),
+            // Recorders fill in the size of the data at the end, and some never come to that.
+            (1, Some(&[0, 0, 0, 0, 0, 0, 0, 0])) if fourcc == *b"mdat" => (len - at, 16),
             (1, Some(&[a, b, c, d, e, f, g, h])) => (u64::from_be_bytes([a, b, c, d, e, f, g, h]), 16),
             (n, _) => (u64::from(n), 8),
         };
@@ -86,20 +108,27 @@ pub(super) fn load(source: &ByteSource, top: &TopLevelBox, budget: &mut u64) -> 
     source.read_vec(top.body, size as usize)
 }
 
-/// The error for a file without `moov`: either the file is cut, or there never was one.
+/// The error for a file without `moov`: it is cut, it is one segment of a stream, or its recording was not finished.
 pub(super) fn missing_moov(boxes: &[TopLevelBox], len: u64) -> MediaError {
-    match boxes.last() {
+    let has = |fourcc: &[u8; 4]| boxes.iter().any(|b| b.fourcc == *fourcc);
+    let what = match boxes.last() {
         Some(last) if last.stated_end > len => {
-            let text = format!(
+            format!(
                 "the index (moov) is missing because the file is cut: it ends at byte {len} inside `{}`, \
                  which needs {} bytes more, and the index comes after it",
                 fourcc_text(last.fourcc),
                 last.stated_end - len
-            );
-            malformed("mp4 file", text)
+            )
         }
-        _ => malformed("mp4 file", format!("no index (moov) among its {} boxes", boxes.len())),
-    }
+        _ if has(b"moof") || has(b"styp") || has(b"sidx") => {
+            "it is a media segment without its init segment (no moov): join the two, init segment first".into()
+        }
+        _ if has(b"mdat") => "the recording was not finished: the index (moov) that is written last is missing; \
+                              a tool like untrunc can rebuild it from another file of the same camera"
+            .into(),
+        _ => format!("no index (moov) among its {} boxes", boxes.len()),
+    };
+    malformed("mp4 file", what)
 }
 
 /// Adds to an error about `moov` that the file is cut inside it, where that is so.

@@ -15,6 +15,8 @@ pub(super) struct UneditedSample {
     pub(super) duration: u32,
     /// Whether it is a sync sample.
     pub(super) keyframe: bool,
+    /// Number of its sample description, from 0.
+    pub(super) description: u32,
 }
 
 impl UneditedSample {

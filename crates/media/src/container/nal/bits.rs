@@ -1,5 +1,7 @@
 //! Bits and Exp-Golomb codes of a NAL unit header.
 
+use super::units;
+
 /// Reads bits from the top of each byte.
 pub(super) struct BitReader<'a> {
     data: &'a [u8],
@@ -21,6 +23,12 @@ impl<'a> BitReader<'a> {
             self.pos += 1;
         }
         Some(value)
+    }
+
+    /// Steps over `n` bits.
+    pub(super) fn skip(&mut self, n: u32) -> Option<()> {
+        self.pos += n as usize;
+        (self.pos <= 8 * self.data.len()).then_some(())
     }
 
     /// An unsigned Exp-Golomb number below 2^31.
@@ -52,11 +60,5 @@ impl<'a> BitReader<'a> {
 
 /// A unit without its emulation prevention bytes: at most the first kilobyte, enough for a header.
 pub(super) fn unescape(data: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(data.len().min(1024));
-    for &b in data.iter().take(1024) {
-        if b != 3 || !out.ends_with(&[0, 0]) {
-            out.push(b);
-        }
-    }
-    out
+    units::unescape(&data[..data.len().min(1024)])
 }

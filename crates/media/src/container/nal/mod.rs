@@ -1,6 +1,14 @@
-//! The little of H.264 and HEVC bitstreams that start-code containers need: NAL units, keyframes, the sequence header
-//! and the picture order count. Nothing is decoded.
+//! What H.264 and HEVC bitstreams say in their headers: NAL units, parameter sets, keyframes and the picture order
+//! count. Nothing is decoded.
 
+pub(crate) mod parameter_sets;
+pub(crate) mod sei;
+pub(crate) mod units;
+
+pub(super) mod configuration;
+pub(super) mod framing;
+pub(super) mod h264;
+pub(super) mod hevc;
 pub(super) mod poc;
 pub(super) mod sps;
 pub(super) mod start_code;

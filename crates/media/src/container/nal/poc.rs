@@ -11,6 +11,8 @@ pub(in super::super) struct PictureOrder {
     /// High and low bits of the previous reference picture.
     high: i64,
     low: i64,
+    /// Pictures of the sequence so far.
+    pictures: i64,
 }
 
 impl PictureOrder {
@@ -23,7 +25,7 @@ impl PictureOrder {
         let data = unescape(unit.get(1..)?.get(..unit.len().min(64) - 1)?);
         let mut bits = BitReader::new(&data);
         if idr {
-            *self = PictureOrder { sequence: self.sequence + 1, high: 0, low: 0 };
+            *self = PictureOrder { sequence: self.sequence + 1, ..PictureOrder::default() };
         }
         bits.ue()?;
         bits.ue()?;
@@ -38,7 +40,12 @@ impl PictureOrder {
         if idr {
             bits.ue()?;
         }
-        let PocType::LowBits(n) = sps.poc_type else { return None };
+        self.pictures += 1;
+        let n = match sps.poc_type {
+            PocType::LowBits(n) => n,
+            PocType::DecodingOrder => return Some((self.sequence, self.pictures)),
+            PocType::Cycle => return None,
+        };
         let (low, half) = (i64::from(bits.read(n)?), 1i64 << (n - 1));
         let high = match low - self.low {
             d if d <= -half => self.high + 2 * half,

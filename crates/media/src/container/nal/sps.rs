@@ -5,6 +5,8 @@ use super::bits::{BitReader, unescape};
 /// What an H.264 sequence parameter set says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in super::super) struct Sps {
+    /// Number that picture parameter sets refer to.
+    pub(super) id: u32,
     /// Cropped width in pixels.
     pub(in super::super) width: u32,
     /// Cropped height in pixels.
@@ -37,7 +39,7 @@ impl Sps {
         let mut bits = BitReader::new(&data);
         let profile = bits.read(8)?;
         bits.read(16)?;
-        bits.ue()?;
+        let id = bits.ue()?;
         let (mut chroma, mut separate_planes) = (1, false);
         if matches!(profile, 100 | 110 | 122 | 244 | 44 | 83 | 86 | 118 | 128 | 138 | 139 | 134 | 135) {
             (chroma, separate_planes) = high_profile_fields(&mut bits)?;
@@ -63,12 +65,7 @@ impl Sps {
         let unit_y = if chroma == 1 { 2 } else { 1 } * (2 - frames_only);
         let width = (columns * 16).checked_sub(unit_x * (crop[0] + crop[1]))?;
         let height = (rows * 16 * (2 - frames_only)).checked_sub(unit_y * (crop[2] + crop[3]))?;
-        Some(Sps { width, height, fields: frames_only == 0, separate_planes, frame_num_bits, poc_type })
-    }
-
-    /// Whether pictures are presented in the order they are decoded.
-    pub(in super::super) fn is_decoding_order(&self) -> bool {
-        self.poc_type == PocType::DecodingOrder
+        Some(Sps { id, width, height, fields: frames_only == 0, separate_planes, frame_num_bits, poc_type })
     }
 }
 

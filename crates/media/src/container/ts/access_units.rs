@@ -1,8 +1,10 @@
 //! From PES packets to access units (coded frames): where they start, their times, and which are keyframes.
 
+use super::super::bitstream::headers::Headers;
 use super::super::nal::sps::Sps;
 use super::super::nal::start_code;
 use super::super::nal::unit_type::{self, UnitType};
+use super::super::sample::facts::{RandomAccess, SampleFacts};
 use super::super::track::Codec;
 use super::pes::Timestamps;
 use crate::error::MediaError;
@@ -17,7 +19,8 @@ pub(super) struct AccessUnit {
     /// Bytes.
     pub(super) size: u64,
     pub(super) timestamps: Timestamps,
-    pub(super) keyframe: bool,
+    /// What its headers say; `None` when they are not there or not known.
+    pub(super) facts: Option<SampleFacts>,
     pub(super) random_access: bool,
 }
 
@@ -30,9 +33,13 @@ pub(super) struct PesPacket {
     pub(super) data: Vec<u8>,
 }
 
+/// Where access units start in a PES packet, and what the headers of each say.
+type FoundUnits = (Vec<usize>, Vec<Option<SampleFacts>>);
+
 /// Collects the access units of one stream.
 pub(super) struct AccessUnits {
     codec: Codec,
+    headers: Option<Headers>,
     /// Access units in decoding order.
     pub(super) list: Vec<AccessUnit>,
     /// The first sequence parameter set (H.264).
@@ -41,7 +48,7 @@ pub(super) struct AccessUnits {
 
 impl AccessUnits {
     pub(super) fn new(codec: Codec) -> Self {
-        AccessUnits { codec, list: Vec::new(), sps: None }
+        AccessUnits { headers: Headers::new(&codec), codec, list: Vec::new(), sps: None }
     }
 
     /// Adds the access units that start in `pes`. Bytes before the first one belong to the unit before.
@@ -52,7 +59,7 @@ impl AccessUnits {
         if pes.data.is_empty() {
             return Ok(());
         }
-        let (starts, keyframes) = self.find_starts(pes, max_units)?;
+        let (starts, facts) = self.find_starts(pes, max_units)?;
         let head = starts.first().copied().unwrap_or(pes.data.len());
         if let Some(last) = self.list.last_mut() {
             last.size += head as u64;
@@ -64,22 +71,23 @@ impl AccessUnits {
                 skip: from as u32,
                 size: (to - from) as u64,
                 timestamps: if i == 0 { pes.timestamps } else { Timestamps::default() },
-                keyframe: keyframes[i],
+                facts: facts[i],
                 random_access: i == 0 && pes.random_access,
             });
         }
         Ok(())
     }
 
-    /// Where access units start in a PES packet, and whether each is a keyframe.
-    fn find_starts(&mut self, pes: &PesPacket, max_units: u64) -> Result<(Vec<usize>, Vec<bool>), MediaError> {
+    /// Where access units start in a PES packet, and what the headers of each say.
+    fn find_starts(&mut self, pes: &PesPacket, max_units: u64) -> Result<FoundUnits, MediaError> {
         let type_of = match self.codec {
             Codec::H264 => unit_type::h264,
             Codec::Hevc => unit_type::hevc,
             _ => return Ok(self.whole_packet(pes)),
         };
-        let (mut starts, mut keyframes, mut slices) = (Vec::new(), Vec::new(), false);
-        for (code, first) in start_code::units(&pes.data) {
+        let (mut starts, mut facts, mut slices) = (Vec::new(), Vec::new(), false);
+        let mut codes = start_code::units(&pes.data).peekable();
+        while let Some((code, first)) = codes.next() {
             let unit = type_of(&pes.data[first..]);
             if unit == UnitType::Sps && self.sps.is_none() {
                 self.sps = Sps::parse(&pes.data[first..]);
@@ -92,19 +100,32 @@ impl AccessUnits {
             if aligned || delimited {
                 check_limit("frames of the track", (self.list.len() + starts.len()) as u64 + 1, max_units)?;
                 starts.push(code);
-                keyframes.push(false);
+                self.end_headers(&mut facts);
+                facts.push(None);
                 slices = false;
             }
-            slices |= matches!(unit, UnitType::Slice { .. });
-            if let Some(keyframe) = keyframes.last_mut() {
-                *keyframe |= matches!(unit, UnitType::Slice { keyframe: true } | UnitType::RecoveryPoint);
+            slices |= unit == UnitType::Slice;
+            if let Some(headers) = &mut self.headers {
+                // A unit ends where the next start code begins: what lies behind is none of its bytes.
+                let end = codes.peek().map_or(pes.data.len(), |next| next.0);
+                headers.unit(&pes.data[first..end]);
             }
         }
-        Ok((starts, keyframes))
+        self.end_headers(&mut facts);
+        Ok((starts, facts))
+    }
+
+    /// Ends the headers of the access unit that was found last.
+    fn end_headers(&mut self, facts: &mut [Option<SampleFacts>]) {
+        let ended = self.headers.as_mut().and_then(Headers::end);
+        let last = facts.last_mut().or_else(|| self.list.last_mut().map(|unit| &mut unit.facts));
+        if let Some(last) = last {
+            *last = last.or(ended);
+        }
     }
 
     /// The rule for codecs without NAL units: a PES packet with a time is a frame, one without continues the last.
-    fn whole_packet(&self, pes: &PesPacket) -> (Vec<usize>, Vec<bool>) {
+    fn whole_packet(&self, pes: &PesPacket) -> FoundUnits {
         if pes.timestamps.pts.is_none() {
             return (Vec::new(), Vec::new());
         }
@@ -113,6 +134,7 @@ impl AccessUnits {
             Codec::Mpeg4 => pes.data.windows(5).any(|w| w[..4] == [0, 0, 1, 0xb6] && w[4] >> 6 == 0),
             _ => pes.random_access || pes.data.windows(4).any(|w| *w == [0, 0, 1, 0xb3]),
         };
-        (vec![0], vec![keyframe])
+        let random_access = if keyframe { RandomAccess::Yes } else { RandomAccess::No };
+        (vec![0], vec![Some(SampleFacts { random_access, ..SampleFacts::default() })])
     }
 }

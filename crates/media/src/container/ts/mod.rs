@@ -8,10 +8,13 @@ mod pes;
 mod psi;
 mod timestamps;
 
+use super::bitstream::{keyframes, order};
 use super::byte_source::ByteSource;
+use super::choice::{TrackChoice, choose};
 use super::movie::ParsedFile;
-use super::sample_layout::SampleLayout;
-use super::track::{Codec, Sample, VideoTrack};
+use super::sample::facts::SampleFacts;
+use super::sample::layout::SampleLayout;
+use super::track::{Codec, Crop, Orientation, Sample, TrackSummary, VideoTrack};
 use crate::color::description::Color;
 use crate::error::{MediaError, malformed};
 use crate::limits::{Limits, check_limit};
@@ -26,57 +29,82 @@ pub(super) fn sniff(head: &[u8]) -> bool {
 }
 
 /// Reads the index of a transport stream: one pass for the tables, one over all packets.
-pub(super) fn read(source: &ByteSource, limits: &Limits) -> Result<ParsedFile, MediaError> {
+pub(super) fn read(source: &ByteSource, limits: &Limits, choice: &TrackChoice<'_>) -> Result<ParsedFile, MediaError> {
     let mut head = [0; 2048];
     let n = source.read_some(0, &mut head)?;
     let format = PacketFormat::detect(&head[..n])
         .ok_or_else(|| malformed("transport stream", "no sync bytes 188 bytes apart"))?;
     let program = psi::find_program(source, format)?;
+    let summary = |codec: &Codec| TrackSummary { codec: codec.clone(), ..TrackSummary::default() };
+    let tracks: Vec<TrackSummary> = program.videos.iter().map(|(_, codec)| summary(codec)).collect();
+    let chosen = choose(&tracks, choice)?;
+    let (pid, codec) = program.videos[chosen].clone();
     let mut warnings = Vec::new();
-    let units = collect(source, format, program.pid, program.codec.clone(), limits, &mut warnings)?;
-    let mut list = units.list;
+    let units = collect(source, format, pid, codec.clone(), limits, &mut warnings)?;
+    let list = units.list;
     if list.is_empty() {
-        let text = format!("no frame in the video packets (PID {})", program.pid);
+        let text = format!("no frame in the video packets (PID {pid})");
         return Err(malformed("transport stream", text));
     }
     let largest = list.iter().map(|u| u.size).max().unwrap_or(0);
     check_limit("bytes of a coded frame", largest, limits.sample_bytes)?;
-    if !list.iter().any(|u| u.keyframe) {
-        list.iter_mut().for_each(|u| u.keyframe = u.random_access);
-    }
     let stamps: Vec<Timestamps> = list.iter().map(|u| u.timestamps).collect();
     let times = timestamps::unwrap_clock(&stamps, &mut warnings)?;
-    let first_keyframe = list.iter().position(|u| u.keyframe).unwrap_or_else(|| {
-        warnings.push("no keyframe was found, decoding starts at the first frame".into());
-        list[0].keyframe = true;
-        0
-    });
-    if first_keyframe > 0 {
-        warnings.push(format!("{first_keyframe} frames before the first keyframe are not shown"));
-    }
-    let sample = |(i, (u, (pts, dts))): (usize, (&AccessUnit, (i64, i64)))| {
+    let sample = |(u, (pts, dts)): (&AccessUnit, (i64, i64))| {
         // Sizes are under the limit of a coded frame, which fits.
         let size = u32::try_from(u.size).unwrap_or(u32::MAX);
-        Sample { offset: u.offset, size, pts, dts, keyframe: u.keyframe, shown: i >= first_keyframe }
+        Sample { offset: u.offset, size, pts, dts, keyframe: u.random_access, shown: true }
     };
-    let samples: Vec<Sample> = list.iter().zip(times).enumerate().map(sample).collect();
+    let mut samples: Vec<Sample> = list.iter().zip(times).map(sample).collect();
+    correct_samples(&mut samples, &list, &mut warnings);
     let skips = if list.iter().any(|u| u.skip > 0) { list.iter().map(|u| u.skip).collect() } else { Vec::new() };
     let (width, height) = units.sps.map_or((0, 0), |s| (s.width, s.height));
     let track = VideoTrack {
-        codec: program.codec,
+        codec,
         extradata: Vec::new(),
         length_prefixed: false,
         width,
         height,
-        rotation: 0,
-        sar: (1, 1),
+        crop: Crop::default(),
+        orientation: Orientation::default(),
+        sar: None,
         color: Color::default(),
         timescale: 90_000,
         samples,
         duration: None,
     };
-    let layout = SampleLayout::Packets(PacketPayload { pid: program.pid, packet_size: format.size, skips });
-    Ok(ParsedFile { track, warnings, audio_tracks: program.audio, sub_tracks: program.subtitles, layout })
+    let layout = SampleLayout::Packets(PacketPayload { pid, packet_size: format.size, skips });
+    Ok(ParsedFile {
+        track,
+        tracks,
+        chosen,
+        warnings,
+        audio_tracks: program.audio,
+        sub_tracks: program.subtitles,
+        layout,
+    })
+}
+
+/// Sets keyframes and, where frames carry no time, the order as the headers tell them.
+fn correct_samples(samples: &mut [Sample], list: &[AccessUnit], warnings: &mut Vec<String>) {
+    let facts: Vec<Option<SampleFacts>> = list.iter().map(|unit| unit.facts).collect();
+    let stated: Vec<bool> = samples.iter().map(|sample| sample.keyframe).collect();
+    keyframes::set(samples, &facts);
+    if !samples.iter().any(|sample| sample.keyframe) {
+        samples.iter_mut().zip(stated).for_each(|(sample, stated)| sample.keyframe = stated);
+    }
+    if list.iter().any(|unit| unit.timestamps.pts.is_none()) {
+        order::restore(samples, &facts);
+    }
+    let first_keyframe = samples.iter().position(|sample| sample.keyframe).unwrap_or_else(|| {
+        warnings.push("no keyframe was found, decoding starts at the first frame".into());
+        samples[0].keyframe = true;
+        0
+    });
+    if first_keyframe > 0 {
+        warnings.push(format!("{first_keyframe} frames before the first keyframe are not shown"));
+        samples[..first_keyframe].iter_mut().for_each(|sample| sample.shown = false);
+    }
 }
 
 /// Passes over all packets and lists the access units of one PID.

@@ -1,16 +1,15 @@
 //! Program specific information (PAT and PMT): which PID carries video, and of which codec.
 
 use super::super::byte_source::ByteSource;
-use super::super::cursor::Cursor;
+use super::super::byte_source::cursor::Cursor;
 use super::super::track::Codec;
 use super::packet::{PacketFormat, PacketReader};
 use crate::error::{MediaError, malformed};
 
-/// The chosen video stream and how many other streams its program has.
+/// The streams of a program.
 pub(super) struct Program {
-    /// PID of the video stream.
-    pub(super) pid: u16,
-    pub(super) codec: Codec,
+    /// PID and codec of its video streams, at least one.
+    pub(super) videos: Vec<(u16, Codec)>,
     pub(super) audio: usize,
     pub(super) subtitles: usize,
 }
@@ -93,15 +92,14 @@ fn read_program_map(section: &[u8]) -> Option<Program> {
     c.skip(10).ok()?;
     let info = usize::from(c.u16().ok()? & 0xfff);
     c.skip(info).ok()?;
-    let (mut video, mut audio, mut subtitles) = (None, 0, 0);
+    let (mut videos, mut audio, mut subtitles) = (Vec::new(), 0, 0);
     while c.left() >= 5 {
         let stream_type = c.u8().ok()?;
         let pid = c.u16().ok()? & 0x1fff;
         let length = usize::from(c.u16().ok()? & 0xfff);
         let descriptors = c.take(length.min(c.left())).ok()?;
         match codec_of_stream_type(stream_type, descriptors) {
-            Some(codec) if video.is_none() => video = Some((pid, codec)),
-            Some(_) => {}
+            Some(codec) => videos.push((pid, codec)),
             None => match stream_type {
                 0x03 | 0x04 | 0x0f | 0x11 | 0x80..=0x87 => audio += 1,
                 0x06 if has_descriptor(descriptors, &[0x6a, 0x7a, 0x7b, 0x7c]) => audio += 1,
@@ -110,7 +108,7 @@ fn read_program_map(section: &[u8]) -> Option<Program> {
             },
         }
     }
-    video.map(|(pid, codec)| Program { pid, codec, audio, subtitles })
+    Some(Program { videos, audio, subtitles }).filter(|p| !p.videos.is_empty())
 }
 
 /// The descriptors of `data`: tag and contents.

@@ -2,6 +2,7 @@
 
 use crate::color::description::Color;
 use crate::color::yuv::YuvImage;
+use crate::container::track::Orientation;
 use crate::error::MediaError;
 
 /// One decoded frame, before color conversion.
@@ -41,4 +42,8 @@ pub(crate) struct BitstreamInfo {
     pub(crate) profile: String,
     /// Color description.
     pub(crate) color: Color,
+    /// Sample aspect ratio, where it is stated.
+    pub(crate) sample_aspect: Option<(u32, u32)>,
+    /// Flip and turn for display, where it is stated.
+    pub(crate) orientation: Option<Orientation>,
 }

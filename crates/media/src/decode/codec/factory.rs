@@ -3,8 +3,9 @@
 #[cfg(feature = "av1")]
 use super::av1;
 use super::decoder::{BitstreamInfo, VideoDecoder};
-use super::parameter_sets::ParameterSets;
-use super::{h264, hevc, vp9};
+use super::{h264, hevc, raw, vp9};
+use crate::container::nal::parameter_sets::ParameterSets;
+use crate::container::nal::units::units;
 use crate::container::track::{Codec, VideoTrack};
 use crate::error::{MediaError, unsupported};
 use crate::options::OpenOptions;
@@ -13,10 +14,29 @@ use crate::options::OpenOptions;
 #[derive(Clone, Debug)]
 pub(crate) struct DecoderFactory {
     codec: Codec,
+    /// Width and height that the container states.
+    size: (u32, u32),
     parameters: ParameterSets,
     options: OpenOptions,
     #[cfg(feature = "av1")]
     processes: av1::ProcessPool,
+}
+
+/// Name of the first decoder for a codec; `None` when there is none in this build.
+pub(crate) fn decoder_of(codec: &Codec) -> Option<&'static str> {
+    if *codec == Codec::Av1 && !cfg!(feature = "av1") { None } else { decoders_of(codec).first().copied() }
+}
+
+/// Names of the decoders for a codec, in the order they are tried.
+fn decoders_of(codec: &Codec) -> &'static [&'static str] {
+    match codec {
+        Codec::H264 => &["rusty_h264", "rust_h264"],
+        Codec::Hevc => &["rusty_h265", "rust_h265"],
+        Codec::Vp9 => &["rusty_vp9"],
+        Codec::Av1 => &["rav1d"],
+        Codec::Raw(_) => &["raw"],
+        _ => &[],
+    }
 }
 
 impl DecoderFactory {
@@ -28,13 +48,14 @@ impl DecoderFactory {
         let parameters = match track.codec {
             Codec::H264 => ParameterSets::from_avcc(&track.extradata, track.length_prefixed)?,
             Codec::Hevc => ParameterSets::from_hvcc(&track.extradata, track.length_prefixed)?,
-            Codec::Vp9 => ParameterSets::default(),
+            Codec::Vp9 | Codec::Raw(_) => ParameterSets::default(),
             #[cfg(feature = "av1")]
             Codec::Av1 => ParameterSets::default(),
             _ => return Err(unsupported(format!("video codec {}", track.codec.name()))),
         };
         Ok(DecoderFactory {
             codec: track.codec.clone(),
+            size: (track.width, track.height),
             parameters,
             options: options.clone(),
             #[cfg(feature = "av1")]
@@ -44,13 +65,7 @@ impl DecoderFactory {
 
     /// Names of the decoders for this codec, in the order they are tried.
     pub(crate) fn names(&self) -> &'static [&'static str] {
-        match self.codec {
-            Codec::H264 => &["rusty_h264", "rust_h264"],
-            Codec::Hevc => &["rusty_h265", "rust_h265"],
-            Codec::Vp9 => &["rusty_vp9"],
-            Codec::Av1 => &["rav1d"],
-            _ => &[],
-        }
+        decoders_of(&self.codec)
     }
 
     /// A fresh decoder. `decoder_index` is a position in [`DecoderFactory::names`].
@@ -65,6 +80,7 @@ impl DecoderFactory {
             (Codec::Hevc, 0) => Box::new(hevc::rusty_h265::RustyH265::new(parameters, limits)?),
             (Codec::Hevc, 1) => Box::new(hevc::rust_h265::RustH265::new(parameters, limits)?),
             (Codec::Vp9, 0) => Box::new(vp9::RustyVp9::new(limits)),
+            (Codec::Raw(format), 0) => Box::new(raw::RawVideo::new(*format, self.size.0, self.size.1)),
             #[cfg(feature = "av1")]
             (Codec::Av1, 0) => Box::new(av1::Av1Client::new(&self.options, &self.processes)?),
             _ => return Err(MediaError::Bug(format!("no decoder {decoder_index} for {}", self.codec.name()))),
@@ -79,6 +95,20 @@ impl DecoderFactory {
             Codec::Vp9 => vp9::bitstream_info(keyframe),
             _ => BitstreamInfo::default(),
         }
+    }
+
+    /// Cropped sizes that the headers of a keyframe state: of each of its sequence parameter sets (H.264, HEVC), or its
+    /// own (VP9). Sizes over the limit are left out; their frames are refused.
+    pub(crate) fn keyframe_sizes(&self, keyframe: &[u8]) -> Vec<(u32, u32)> {
+        let in_band = || units(keyframe, self.parameters.length_size);
+        let mut sizes: Vec<(u32, u32)> = match self.codec {
+            Codec::H264 => in_band().into_iter().filter_map(h264::sps::size).collect(),
+            Codec::Hevc => in_band().into_iter().filter_map(hevc::sps::size).collect(),
+            Codec::Vp9 => vp9::size(keyframe).into_iter().collect(),
+            _ => Vec::new(),
+        };
+        sizes.retain(|&(w, h)| w > 0 && h > 0 && self.options.limits.check_pixels(w.into(), h.into()).is_ok());
+        sizes
     }
 
     /// Whether sample `data` is an HEVC picture that cannot be shown when decoding starts at the keyframe before it

@@ -9,9 +9,9 @@ pub(crate) mod factory;
 mod av1;
 mod h264;
 mod hevc;
-mod nal;
 mod non_reference;
-mod parameter_sets;
+mod raw;
+mod sei;
 #[cfg(test)]
 mod tests;
 mod vp9;

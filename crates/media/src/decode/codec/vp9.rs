@@ -97,6 +97,13 @@ fn coded_frames(data: &[u8]) -> Vec<&[u8]> {
     if out.is_empty() { whole } else { out }
 }
 
+/// Width and height of a keyframe; `None` for other frames.
+pub(super) fn size(sample: &[u8]) -> Option<(u32, u32)> {
+    let frame = coded_frames(sample).into_iter().next()?;
+    let header = parse_uncompressed_header(&mut BitReader::new(frame), &[(0, 0); 8]).ok()?;
+    header.key_frame.then_some((header.width, header.height))
+}
+
 /// Profile and color from the header of the first keyframe.
 pub(super) fn bitstream_info(keyframe: &[u8]) -> BitstreamInfo {
     let frame = coded_frames(keyframe).into_iter().next().unwrap_or_default();
@@ -111,8 +118,10 @@ pub(super) fn bitstream_info(keyframe: &[u8]) -> BitstreamInfo {
     let start = 8 + 24 + usize::from(header.profile == 3) + usize::from(header.profile >= 2);
     let bit = |at: usize| frame.get(at / 8).map(|b| (b >> (7 - at % 8)) & 1);
     let matrix = [None, Some(5), Some(1), Some(6), Some(7), Some(9), None, Some(0)][header.color_space as usize & 7];
-    let color = Color { matrix, full_range: bit(start + 3).map(|b| b == 1), ..Color::default() };
-    BitstreamInfo { profile: format!("Profile {}", header.profile), color }
+    // RGB has full range and no bit for it.
+    let full_range = if matrix == Some(0) { Some(true) } else { bit(start + 3).map(|b| b == 1) };
+    let color = Color { matrix, full_range, ..Color::default() };
+    BitstreamInfo { profile: format!("Profile {}", header.profile), color, ..BitstreamInfo::default() }
 }
 
 fn explain(error: Error) -> MediaError {
@@ -120,5 +129,32 @@ fn explain(error: Error) -> MediaError {
         Error::Unsupported(what) => unsupported(format!("VP9 coding tool ({what})")),
         Error::Unimplemented(what) => unsupported(format!("VP9 coding tool ({what})")),
         error => malformed("VP9 stream", error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Joins `(value, bits)` from the top of each byte, followed by zeros.
+    fn header(fields: &[(u32, u32)]) -> Vec<u8> {
+        let bits = fields.iter().flat_map(|&(value, count)| (0..count).rev().map(move |bit| value >> bit & 1 == 1));
+        let mut bytes = vec![0u8; 64];
+        bits.enumerate().filter(|(_, bit)| *bit).for_each(|(at, _)| bytes[at / 8] |= 0x80 >> (at % 8));
+        bytes
+    }
+
+    #[test]
+    fn planes_of_rgb_have_full_range() {
+        // Frame marker, profile 1, key frame that is shown, sync code, color space 7 (RGB) and its reserved bit, size.
+        let rgb = [(2, 2), (2, 2), (0, 1), (0, 1), (1, 1), (0, 1), (0x49_8342, 24), (7, 3), (0, 1), (63, 16), (47, 16)];
+        let info = bitstream_info(&header(&rgb));
+        assert_eq!((info.color.matrix, info.color.full_range), (Some(0), Some(true)));
+        assert_eq!(size(&header(&rgb)), Some((64, 48)));
+        // Color space 2 (BT.709) with limited range and its two bits of subsampling.
+        let mut luma = rgb.to_vec();
+        luma.splice(7..9, [(2, 3), (0, 1), (0, 2), (0, 1)]);
+        let info = bitstream_info(&header(&luma));
+        assert_eq!((info.color.matrix, info.color.full_range), (Some(1), Some(false)));
     }
 }

@@ -58,12 +58,13 @@ pub(super) fn plan(
 ) -> ModelResult<Vec<MediaPlan>> {
     let mut chosen = Vec::with_capacity(new.len());
     for media in new {
-        if media.width == 0 || media.height == 0 {
-            let text = format!("a picture of {}x{} pixels has nothing to show", media.width, media.height);
+        let (width, height) = media.size();
+        if width == 0 || height == 0 {
+            let text = format!("a picture of {width}x{height} pixels has nothing to show");
             return Err(ModelError::Caller(text));
         }
         let (frames, merge) = match media.kind {
-            MediaKind::Image => (frame_sampling::still(), c.image_merge),
+            MediaKind::Image => (frame_sampling::still(media), c.image_merge),
             MediaKind::Video => (frame_sampling::frames(c, media, options)?, c.video_merge),
         };
         chosen.push((media, frames, options.settings.integer(MERGE).unwrap_or(merge)));
@@ -78,9 +79,10 @@ pub(super) fn plan(
 }
 
 fn size_request(media: &MediaMetadata, frames: usize, factor: usize) -> SizeRequest {
+    let (width, height) = media.size();
     SizeRequest {
-        height: media.height as usize,
-        width: media.width as usize,
+        height: height as usize,
+        width: width as usize,
         frames,
         factor,
         video: media.kind == MediaKind::Video,
@@ -95,7 +97,7 @@ fn one_plan(
     patch: usize,
     prune: bool,
 ) -> MediaPlan {
-    let source = (media.width, media.height);
+    let source = media.size();
     let prune = prune && media.kind == MediaKind::Video && frames.len() > 1;
     MediaPlan {
         kind: media.kind,

@@ -68,10 +68,9 @@ impl Processor for VideoLlama3Processor {
         let mut pixels = vec![0.0f32; frames.len() * per_frame];
         // A band is a row of blocks; the kernel's order of patches is `vision::block_order`.
         let write = |rows: &[u8], out: &mut [f32]| patchify(rows, cols, patch, merge, &tables, out);
-        pixels
-            .par_chunks_mut(per_frame)
-            .zip(frames)
-            .try_for_each(|(out, frame)| write_view_patches(view, &frame.image, how, merge * patch, out, write))?;
+        pixels.par_chunks_mut(per_frame).zip(frames).try_for_each(|(out, frame)| {
+            write_view_patches(view, plan.source, &frame.image, how, merge * patch, out, write)
+        })?;
         let grid = [1, rows, cols];
         let units = match planning::prunes(plan) {
             true => keep_mask(&pixels, per_frame, merge * merge * per_patch, state)
@@ -85,7 +84,7 @@ impl Processor for VideoLlama3Processor {
     }
 
     fn view_image(&self, plan: &MediaPlan, view: usize, frame: &Frame) -> ModelResult<Rgb> {
-        view_image(&plan.views[view], &frame.image, self.resample(plan.kind))
+        view_image(&plan.views[view], plan.source, &frame.image, self.resample(plan.kind))
     }
 
     fn visual_spans(&self, plan: &MediaPlan, kept: Option<&[usize]>) -> Vec<VisualSpan> {

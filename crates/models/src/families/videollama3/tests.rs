@@ -136,14 +136,10 @@ fn frames_of(raw: &Tensor) -> Vec<Frame> {
 fn given(raw: &Tensor, kind: MediaKind, prompt_times: Vec<f64>) -> Given {
     let frames = frames_of(raw);
     let image = &frames[0].image;
-    let times = (0..frames.len()).map(|i| Time::new(i as i64, 1)).collect();
-    let metadata = MediaMetadata {
-        kind,
-        width: image.width,
-        height: image.height,
-        times,
-        end: frames.len() as f64,
-        captions: Vec::new(),
+    let times: Vec<Time> = (0..frames.len()).map(|i| Time::new(i as i64, 1)).collect();
+    let metadata = match kind {
+        MediaKind::Image => MediaMetadata::picture((image.width, image.height)),
+        MediaKind::Video => MediaMetadata::video((image.width, image.height), times, frames.len() as f64),
     };
     Given { metadata, frames, times: prompt_times }
 }
@@ -207,7 +203,8 @@ fn run(model: &VideoLlama3, case: &Value) -> Run {
     let mut plans = model.processor.plan(&[], &metadata, &options).unwrap();
     for (plan, given) in plans.iter_mut().zip(&media) {
         assert_eq!(plan.frames.len(), given.frames.len());
-        let frame = |(index, time): (usize, &f64)| PlannedFrame { index, time: *time, prompt_time: *time };
+        let frame =
+            |(index, time): (usize, &f64)| PlannedFrame { index, time: *time, source_time: *time, prompt_time: *time };
         plan.frames = given.times.iter().enumerate().map(frame).collect();
     }
     let (mut patches, mut visual, mut spans) = (Vec::new(), Vec::new(), Vec::new());

@@ -12,4 +12,6 @@ mod names;
 mod prompts;
 mod sequences;
 mod settings;
+mod shapes;
+mod times;
 mod units;

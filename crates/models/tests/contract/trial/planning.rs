@@ -77,12 +77,12 @@ pub(super) fn plan(
 
 /// Media with all views and frames that it may have.
 fn one(c: &Config, media: &MediaMetadata, options: &PlanOptions, merge: usize) -> ModelResult<MediaPlan> {
-    let source = (media.width, media.height);
+    let source = media.size();
     if source.0 == 0 || source.1 == 0 {
         return Err(ModelError::Caller(format!("a picture of {}x{} pixels has nothing to show", source.0, source.1)));
     }
     let (frames, views) = match media.kind {
-        MediaKind::Image => (vec![PlannedFrame { index: 0, time: 0.0, prompt_time: 0.0 }], tiled_views(c, source)),
+        MediaKind::Image => (vec![media.planned_frame(0, 0.0)], tiled_views(c, source)),
         MediaKind::Video => (frames(c, media, options)?, vec![padded_view(c, source)]),
     };
     let shown = |start: f64, end: f64| {
@@ -101,10 +101,9 @@ fn one(c: &Config, media: &MediaMetadata, options: &PlanOptions, merge: usize) -
 fn frames(c: &Config, media: &MediaMetadata, options: &PlanOptions) -> ModelResult<Vec<PlannedFrame>> {
     let fps = options.fps.unwrap_or(DEFAULT_FPS);
     let most = options.max_frames.unwrap_or(c.vision.max_frames).min(c.vision.max_frames);
-    let first = media.times.first().map_or(0.0, |time| time.seconds());
-    let start = options.start.map_or(first, |start| start.max(first));
-    let end = options.end.map_or(media.end, |end| end.min(media.end));
-    if !(fps > 0.0 && fps.is_finite()) || most == 0 || start >= end || media.times.is_empty() {
+    let range = media.range(options)?;
+    let (start, end) = (range.start, range.end);
+    if !(fps > 0.0 && fps.is_finite()) || most == 0 {
         let text = format!("cannot sample {fps} frames per second, at most {most}, from {start} s to {end} s");
         return Err(ModelError::Caller(text));
     }
@@ -112,8 +111,7 @@ fn frames(c: &Config, media: &MediaMetadata, options: &PlanOptions) -> ModelResu
     let taken = steps.min(most);
     let frame = |n: usize| {
         let time = start + (n * steps / taken) as f64 / fps;
-        let index = media.times.partition_point(|own| own.seconds() <= time).saturating_sub(1);
-        PlannedFrame { index, time: media.times[index].seconds(), prompt_time: time }
+        media.planned_frame(media.timeline.on_screen(time), time)
     };
     let mut frames: Vec<PlannedFrame> = (0..taken).map(frame).collect();
     frames.dedup_by_key(|frame| frame.index);

@@ -38,12 +38,12 @@ impl TrialProcessor {
     }
 
     /// Normalized patches `[n, P]` of one view of a frame, at the end of `pixels`.
-    fn add_view(&self, view: &View, frame: &Frame, pixels: &mut Vec<f32>) -> ModelResult<()> {
+    fn add_view(&self, plan: &MediaPlan, view: &View, frame: &Frame, pixels: &mut Vec<f32>) -> ModelResult<()> {
         let (start, patch) = (pixels.len(), self.config.vision.patch);
         pixels.resize(start + view.patches() * self.config.vision.patch_values(), 0.0);
         let levels: [f32; 256] = std::array::from_fn(|level| level as f32 / 127.5 - 1.0);
         let write = |rows: &[u8], out: &mut [f32]| patchify(rows, view.grid.1, patch, 1, &[levels; 3], out);
-        write_view_patches(view, &frame.image, RESAMPLE, patch, &mut pixels[start..], write)
+        write_view_patches(view, plan.source, &frame.image, RESAMPLE, patch, &mut pixels[start..], write)
     }
 }
 
@@ -68,7 +68,7 @@ impl Processor for TrialProcessor {
             for view in &plan.views {
                 units.push(Unit { grid: [in_unit, view.grid.0, view.grid.1], keep: None });
                 for frame in frames {
-                    self.add_view(view, frame, &mut pixels)?;
+                    self.add_view(plan, view, frame, &mut pixels)?;
                 }
             }
         }
@@ -78,7 +78,7 @@ impl Processor for TrialProcessor {
     }
 
     fn view_image(&self, plan: &MediaPlan, view: usize, frame: &Frame) -> ModelResult<Rgb> {
-        view_image(&plan.views[view], &frame.image, RESAMPLE)
+        view_image(&plan.views[view], plan.source, &frame.image, RESAMPLE)
     }
 
     fn visual_spans(&self, plan: &MediaPlan, _: Option<&[usize]>) -> Vec<VisualSpan> {

@@ -1,12 +1,12 @@
 //! Color descriptions of a sample entry: `colr`, and the color fields of `vpcC`.
 
-use super::super::super::cursor::Cursor;
+use super::super::super::byte_source::cursor::Cursor;
 use super::super::boxes::full_box;
 use crate::color::description::Color;
 use crate::error::MediaError;
 
 /// Reads `colr`: the coded forms `nclx` and QuickTime's `nclc`; `None` for ICC profiles.
-pub(super) fn colr(body: &[u8]) -> Option<Color> {
+pub(in super::super) fn colr(body: &[u8]) -> Option<Color> {
     let mut c = Cursor::new(body, "colr box");
     let color_type = c.fourcc().ok()?;
     if !matches!(&color_type, b"nclx" | b"nclc") {

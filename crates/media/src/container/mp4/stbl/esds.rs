@@ -1,6 +1,6 @@
 //! `esds`, the MPEG-4 elementary stream descriptor: codec and decoder configuration.
 
-use super::super::super::cursor::Cursor;
+use super::super::super::byte_source::cursor::Cursor;
 use super::super::super::track::Codec;
 use super::super::boxes::full_box;
 use crate::error::{MediaError, malformed};

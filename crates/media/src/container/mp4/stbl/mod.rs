@@ -1,8 +1,9 @@
 //! `stbl`, the sample table: its run-length tables expanded to one entry per frame. One file per box.
 
+pub(super) mod colr;
 pub(super) mod stsd;
 
-mod colr;
+mod clap;
 mod ctts;
 mod esds;
 mod run_length;
@@ -20,6 +21,11 @@ use stco::ChunkOffsets;
 use stsc::SamplesPerChunk;
 use stsz::SampleSizes;
 use stts::SampleDurations;
+
+/// Number of samples in `stbl`; 0 when it cannot be read.
+pub(super) fn count(stbl: &[u8]) -> u64 {
+    SampleSizes::read(stbl, &Limits::default(), &mut Vec::new()).map_or(0, |sizes| sizes.count as u64)
+}
 
 /// Expands the tables of `stbl` to its samples in decoding order. Fragmented files give an empty list.
 pub(super) fn read(
@@ -42,7 +48,8 @@ pub(super) fn read(
     let mut dts = 0i64;
     'chunks: for chunk in 0..chunks.count() {
         let mut offset = chunks.offset(chunk);
-        for _ in 0..per_chunk.samples_in(chunk) {
+        let (count, description) = per_chunk.samples_in(chunk);
+        for _ in 0..count {
             let i = out.len();
             if i >= sizes.count {
                 break 'chunks;
@@ -50,7 +57,8 @@ pub(super) fn read(
             let size = sizes.get(i);
             let duration = durations.next_duration();
             let composition_offset = composition.next_offset();
-            out.push(UneditedSample { offset, size, dts, composition_offset, duration, keyframe: false });
+            let keyframe = false;
+            out.push(UneditedSample { offset, size, dts, composition_offset, duration, keyframe, description });
             offset = offset.saturating_add(u64::from(size));
             dts += i64::from(duration);
         }

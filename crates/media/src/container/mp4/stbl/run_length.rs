@@ -1,6 +1,6 @@
 //! Run-length tables of (count, value) pairs, the form of `stts` and `ctts`.
 
-use super::super::super::cursor::Cursor;
+use super::super::super::byte_source::cursor::Cursor;
 use super::super::boxes::{find, full_box, table, word};
 use crate::error::MediaError;
 

@@ -28,12 +28,13 @@ impl<'a> SamplesPerChunk<'a> {
         self.runs.is_empty()
     }
 
-    /// Samples in chunk number `chunk` (from 0). Calls must be in rising order.
-    pub(super) fn samples_in(&mut self, chunk: usize) -> u32 {
+    /// Samples in chunk number `chunk` (from 0), and the number of their description (from 0). Calls must be in rising
+    /// order.
+    pub(super) fn samples_in(&mut self, chunk: usize) -> (u32, u32) {
         let runs = self.runs.len() / ENTRY_BYTES;
         while self.at + 1 < runs && word(self.runs, 3 * (self.at + 1)) as usize <= chunk + 1 {
             self.at += 1;
         }
-        word(self.runs, 3 * self.at + 1)
+        (word(self.runs, 3 * self.at + 1), word(self.runs, 3 * self.at + 2).saturating_sub(1))
     }
 }

@@ -1,15 +1,15 @@
 //! `stsd`, the sample description: codec, size, configuration, color and sample aspect ratio.
 
-use super::super::super::cursor::Cursor;
-use super::super::super::fourcc::{codec_of_fourcc, fourcc_text};
-use super::super::super::ratio::reduced_ratio;
-use super::super::super::track::Codec;
-use super::super::boxes::{children, find, find_path, full_box};
-use super::{colr, esds};
+use super::super::super::byte_source::cursor::Cursor;
+use super::super::super::track::ratio::reduced_ratio;
+use super::super::super::track::{Codec, Crop};
+use super::super::super::track::{codec_of_fourcc, fourcc_text};
+use super::super::boxes::{BoxSlice, children, find, find_path, full_box};
+use super::{clap, colr, esds};
 use crate::color::description::Color;
 use crate::error::{MediaError, malformed};
 
-/// What the first video sample entry says.
+/// What a video sample entry says.
 pub(in super::super) struct VideoSampleEntry {
     pub(in super::super) codec: Codec,
     pub(in super::super) extradata: Vec<u8>,
@@ -18,20 +18,32 @@ pub(in super::super) struct VideoSampleEntry {
     pub(in super::super) height: u32,
     pub(in super::super) sar: Option<(u32, u32)>,
     pub(in super::super) color: Color,
-    /// Number of entries in `stsd`.
-    pub(in super::super) entries: u32,
+    /// The clean aperture.
+    pub(in super::super) crop: Crop,
+    /// Why the clean aperture is not applied.
+    pub(in super::super) crop_warning: Option<String>,
 }
 
-/// Reads the first entry of `stsd`.
+/// Entries of `stsd` that are read.
+const MOST_ENTRIES: usize = 256;
+
+/// Reads the entries of `stsd`, at least one. Later entries that cannot be read are left out with all after them.
 ///
 /// # Errors
-/// `Malformed` entries, `Unsupported` for an encrypted track.
-pub(in super::super) fn read(body: &[u8]) -> Result<VideoSampleEntry, MediaError> {
+/// A `Malformed` first entry, `Unsupported` for an encrypted track.
+pub(in super::super) fn read(body: &[u8]) -> Result<Vec<VideoSampleEntry>, MediaError> {
     let (_, _, mut c) = full_box(body, "stsd box")?;
-    let entries = c.u32()?;
-    let Some(first) = children(c.rest()).next() else {
+    c.u32()?;
+    let mut boxes = children(c.rest()).take(MOST_ENTRIES);
+    let Some(first) = boxes.next() else {
         return Err(malformed("stsd box", "it describes no sample"));
     };
+    let mut entries = vec![read_entry(&first)?];
+    entries.extend(boxes.map_while(|other| read_entry(&other).ok()));
+    Ok(entries)
+}
+
+fn read_entry(first: &BoxSlice<'_>) -> Result<VideoSampleEntry, MediaError> {
     if matches!(&first.fourcc, b"encv" | b"drmi") {
         return Err(encrypted(first.body));
     }
@@ -49,7 +61,8 @@ pub(in super::super) fn read(body: &[u8]) -> Result<VideoSampleEntry, MediaError
         height,
         sar: None,
         color: Color::default(),
-        entries,
+        crop: Crop::default(),
+        crop_warning: None,
     };
     read_configuration(&mut entry, boxes);
     if let Some(pasp) = find(boxes, b"pasp") {
@@ -60,6 +73,11 @@ pub(in super::super) fn read(body: &[u8]) -> Result<VideoSampleEntry, MediaError
         {
             entry.sar = Some(reduced_ratio(u64::from(h), u64::from(v)));
         }
+    }
+    match find(boxes, b"clap").map(|body| clap::read(body, (width, height))) {
+        Some(Ok(crop)) => entry.crop = crop,
+        Some(Err(warning)) => entry.crop_warning = Some(warning),
+        None => {}
     }
     if let Some(color) = children(boxes).filter(|b| b.fourcc == *b"colr").find_map(|b| colr::colr(b.body)) {
         entry.color = color;

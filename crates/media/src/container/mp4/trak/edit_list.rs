@@ -24,7 +24,8 @@ pub(in super::super) struct Clocks {
 /// - Every other edit starts at the last keyframe not after its media time. Frames outside it are kept for decoding.
 /// - The first shown frame lands on the end of the leading empty edits.
 /// - In a fragmented file, the edit list only moves the clock.
-/// - Negative composition offsets raise all presentation times alike.
+/// - Negative composition offsets lower all decoding times alike; in a fragmented file they raise the presentation
+///   times.
 ///
 /// # Errors
 /// `Limit` when the edits repeat more samples than `limits` allows.
@@ -40,7 +41,9 @@ pub(in super::super) fn apply(
     let delay = delay.min(i64::MAX / 8);
     if edits.is_empty() || clocks.fragmented {
         let start = edits.first().map_or(0, |e| e.media_time.clamp(0, i64::MAX / 8));
-        return Ok(move_clock(unedited, shift, delay - start));
+        // Fragments raise the presentation times; a sample table lowers the decoding times instead.
+        let (raise, lower) = if clocks.fragmented { (shift, 0) } else { (0, shift) };
+        return Ok(move_clock(unedited, delay - start + raise, delay - start - lower));
     }
     let mut timeline = Timeline::new(unedited, limits);
     let mut base = delay;
@@ -61,19 +64,19 @@ fn to_media_ticks(duration: u64, clocks: &Clocks) -> i64 {
     i64::try_from(ticks).unwrap_or(i64::MAX).min(i64::MAX / 8)
 }
 
-/// How far negative composition offsets raise all presentation times. As in FFmpeg, absurd offsets do not count.
+/// The lowest composition offset below zero, as a positive number. As in FFmpeg, absurd offsets do not count.
 fn pts_shift(unedited: &[UneditedSample]) -> i64 {
     let low = unedited.iter().map(|s| s.composition_offset).filter(|&o| o < 0 && o > -(1 << 28)).min();
     -i64::from(low.unwrap_or(0))
 }
 
-/// All samples shown, with the clock moved by `by`.
-fn move_clock(unedited: &[UneditedSample], shift: i64, by: i64) -> (Vec<Sample>, i64) {
+/// All samples shown, with their presentation times moved by `pts_by` and their decoding times by `dts_by`.
+fn move_clock(unedited: &[UneditedSample], pts_by: i64, dts_by: i64) -> (Vec<Sample>, i64) {
     let mut end = i64::MIN;
     let sample = |s: &UneditedSample| {
-        let pts = s.composition_time() + shift + by;
+        let pts = s.composition_time() + pts_by;
         end = end.max(pts + i64::from(s.duration));
-        Sample { offset: s.offset, size: s.size, pts, dts: s.dts + by, keyframe: s.keyframe, shown: true }
+        Sample { offset: s.offset, size: s.size, pts, dts: s.dts + dts_by, keyframe: s.keyframe, shown: true }
     };
     (unedited.iter().map(sample).collect(), end)
 }

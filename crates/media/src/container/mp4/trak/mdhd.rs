@@ -1,15 +1,19 @@
-//! `mdhd`, the media header: the media clock.
+//! `mdhd`, the media header: the media clock and the length of the track.
 
 use super::super::boxes::{find_path, full_box};
 use crate::error::MediaError;
 
-/// Ticks per second of the media clock of `trak`; 0 when missing.
-pub(in super::super) fn timescale(trak: &[u8]) -> u32 {
-    let read = || -> Result<u32, MediaError> {
+/// Ticks per second of the media clock of `trak`, and its length in ticks; zeros when missing.
+pub(in super::super) fn clock(trak: &[u8]) -> (u32, u64) {
+    let read = || -> Result<(u32, u64), MediaError> {
         let body = find_path(trak, &[b"mdia", b"mdhd"]).unwrap_or(&[]);
         let (version, _, mut c) = full_box(body, "mdhd box")?;
         c.skip(if version == 1 { 16 } else { 8 })?;
-        c.u32()
+        let timescale = c.u32()?;
+        let duration = if version == 1 { c.u64() } else { c.u32().map(u64::from) };
+        // All ones mean unknown.
+        let known = |&d: &u64| d != u64::MAX && d != u64::from(u32::MAX);
+        Ok((timescale, duration.ok().filter(known).unwrap_or(0)))
     };
-    read().unwrap_or(0)
+    read().unwrap_or((0, 0))
 }

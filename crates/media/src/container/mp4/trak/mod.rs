@@ -1,8 +1,8 @@
-//! `trak`: the boxes of one track besides its sample table, and the choice of the video track.
+//! `trak`: the boxes of one track besides its sample table.
 
-pub(super) mod choose;
 pub(super) mod edit_list;
 pub(super) mod elst;
+pub(super) mod list;
 pub(super) mod tkhd;
 
 mod hdlr;

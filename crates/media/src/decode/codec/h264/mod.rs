@@ -4,4 +4,6 @@ pub(super) mod rust_h264;
 pub(super) mod rusty_h264;
 pub(super) mod sps;
 
-mod field_coding;
+mod sps_syntax;
+#[cfg(test)]
+mod tests;

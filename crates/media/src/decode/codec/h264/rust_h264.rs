@@ -4,12 +4,12 @@ use rust_h264::decoder::{ChromaFormat, Decoder, Frame};
 use rust_h264::nal::NalUnitType;
 
 use super::super::decoder::{DecodedFrame, VideoDecoder};
-use super::super::nal::units;
 use super::super::non_reference;
-use super::super::parameter_sets::ParameterSets;
-use super::field_coding::FieldCoding;
 use super::sps::{check_size, explain, is_sps, parse_unit};
+use super::sps_syntax::SpsSyntax;
 use crate::color::yuv::{Plane, YuvImage};
+use crate::container::nal::parameter_sets::ParameterSets;
+use crate::container::nal::units::units;
 use crate::error::{MediaError, malformed};
 use crate::limits::Limits;
 
@@ -20,7 +20,7 @@ pub(in super::super) struct RustH264 {
     limits: Limits,
     /// Sample of the picture that the decoder holds. It gives the picture out when the next one starts.
     held: Option<usize>,
-    field_coding: FieldCoding,
+    syntax: SpsSyntax,
     /// Whether the held picture consists of two fields.
     interlaced: bool,
 }
@@ -33,26 +33,26 @@ impl RustH264 {
             length_size: parameters.length_size,
             limits: limits.clone(),
             held: None,
-            field_coding: FieldCoding::default(),
+            syntax: SpsSyntax::default(),
             interlaced: false,
         };
         for set in &parameters.sets {
             check_size(set, limits)?;
-            new.read_field_coding(set);
+            new.read_syntax(set);
             new.decoder.decode_nal(&parse_unit(set)).map_err(explain)?;
         }
         Ok(new)
     }
 
-    fn read_field_coding(&mut self, unit: &[u8]) {
+    fn read_syntax(&mut self, unit: &[u8]) {
         if is_sps(unit) {
-            self.field_coding = FieldCoding::from_sps(unit).unwrap_or(self.field_coding);
+            self.syntax = SpsSyntax::from_sps(unit).unwrap_or(self.syntax);
         }
     }
 
     fn push_unit(&mut self, sample: usize, unit: &[u8], out: &mut Vec<DecodedFrame>) -> Result<(), MediaError> {
         check_size(unit, &self.limits)?;
-        self.read_field_coding(unit);
+        self.read_syntax(unit);
         let parsed = parse_unit(unit);
         let slice = matches!(parsed.nal_unit_type, NalUnitType::Slice | NalUnitType::SliceIdr);
         let result = self.decoder.decode_nal(&parsed);
@@ -63,7 +63,7 @@ impl RustH264 {
         }
         if slice {
             self.held = Some(sample);
-            self.interlaced = self.field_coding.is_interlaced(unit);
+            self.interlaced = self.syntax.is_interlaced(unit);
         }
         result.map(|_| ()).map_err(explain)
     }

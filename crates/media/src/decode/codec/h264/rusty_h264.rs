@@ -3,11 +3,12 @@
 use rusty_h264_decoder::{DecodeError, Decoder};
 
 use super::super::decoder::{DecodedFrame, VideoDecoder};
-use super::super::nal::units;
 use super::super::non_reference;
-use super::super::parameter_sets::ParameterSets;
-use super::sps::check_size;
+use super::sps::{check_size, is_sps};
+use super::sps_syntax::SpsSyntax;
 use crate::color::yuv::{Plane, YuvImage};
+use crate::container::nal::parameter_sets::ParameterSets;
+use crate::container::nal::units::units;
 use crate::error::{MediaError, malformed, unsupported};
 use crate::limits::Limits;
 
@@ -17,13 +18,16 @@ pub(in super::super) struct RustyH264 {
     length_size: usize,
     limits: Limits,
     annex_b: Vec<u8>,
+    /// Sequence parameter sets that crop on the left or at the top, which the decoder does not do. One per id.
+    cropped: Vec<SpsSyntax>,
 }
 
 impl RustyH264 {
     /// Feeds the parameter sets after checking their sizes.
     pub(in super::super) fn new(parameters: &ParameterSets, limits: &Limits) -> Result<Self, MediaError> {
         let (decoder, length_size) = (Decoder::new(), parameters.length_size);
-        let mut new = RustyH264 { decoder, length_size, limits: limits.clone(), annex_b: Vec::new() };
+        let mut new =
+            RustyH264 { decoder, length_size, limits: limits.clone(), annex_b: Vec::new(), cropped: Vec::new() };
         let sets: Vec<&[u8]> = parameters.sets.iter().map(Vec::as_slice).collect();
         new.feed(&sets)?;
         Ok(new)
@@ -33,11 +37,13 @@ impl RustyH264 {
         self.annex_b.clear();
         for unit in units {
             check_size(unit, &self.limits)?;
+            self.note_crop(unit);
             self.annex_b.extend_from_slice(&[0, 0, 1]);
             self.annex_b.extend_from_slice(unit);
         }
         let frame = self.decoder.decode(&self.annex_b).map_err(explain)?;
-        Ok(frame.map(|f| YuvImage {
+        let Some(f) = frame else { return Ok(None) };
+        let mut yuv = YuvImage {
             width: f.width,
             height: f.height,
             bit_depth: 8,
@@ -46,7 +52,21 @@ impl RustyH264 {
             interlaced: false,
             left_sited_chroma: true,
             planes: [f.y, f.u, f.v].map(Plane::U8),
-        }))
+        };
+        if let Some(sps) = self.cropped.iter().rev().find(|sps| sps.size_to_end == [yuv.width, yuv.height]) {
+            yuv.check().map_err(|what| malformed("H.264 picture", what))?;
+            yuv.drop_start(sps.crop_start);
+        }
+        Ok(Some(yuv))
+    }
+
+    /// Keeps the crop of a sequence parameter set, in place of an older one of the same id. Other units pass.
+    fn note_crop(&mut self, unit: &[u8]) {
+        let Some(sps) = is_sps(unit).then(|| SpsSyntax::from_sps(unit)).flatten() else { return };
+        self.cropped.retain(|old| old.id != sps.id);
+        if sps.crop_start != [0, 0] {
+            self.cropped.push(sps);
+        }
     }
 }
 

@@ -6,9 +6,11 @@ use rust_h264::error::DecodeError;
 use rust_h264::nal::{NalUnit, NalUnitType, SpsInfo, parse_sps_info};
 
 use super::super::decoder::BitstreamInfo;
-use super::super::nal::{unescape, units};
-use super::super::parameter_sets::ParameterSets;
+use super::super::sei;
+use super::sps_syntax::SpsSyntax;
 use crate::color::description::Color;
+use crate::container::nal::parameter_sets::ParameterSets;
+use crate::container::nal::units::{unescape, units};
 use crate::error::{MediaError, malformed, unsupported};
 use crate::limits::Limits;
 
@@ -45,24 +47,35 @@ pub(super) fn check_size(unit: &[u8], limits: &Limits) -> Result<(), MediaError>
     }
 }
 
-/// Profile and color from the first sequence parameter set of the first keyframe or of the configuration.
+/// Cropped width and height of pictures under a sequence parameter set; `None` for other units.
+pub(in super::super) fn size(unit: &[u8]) -> Option<(u32, u32)> {
+    let sps = is_sps(unit).then(|| parse_sps_info(&parse_unit(unit)))?.ok()?;
+    Some((sps.width, sps.height))
+}
+
+/// What the first sequence parameter set of the first keyframe or of the configuration says, and the keyframe's display
+/// orientation.
 pub(in super::super) fn bitstream_info(parameters: &ParameterSets, keyframe: &[u8]) -> BitstreamInfo {
     let in_band = units(keyframe, parameters.length_size);
+    let sei = |unit: &&[u8]| (unit[0] & 0x1f == 6).then(|| sei::display_orientation(&unit[1..])).flatten();
+    let orientation = in_band.iter().find_map(sei);
     let mut all = in_band.into_iter().chain(parameters.sets.iter().map(Vec::as_slice));
-    let Some(unit) = all.find(|unit| is_sps(unit)) else { return BitstreamInfo::default() };
-    let constraints = unit.get(2).copied().unwrap_or(0);
-    match parse_sps_info(&parse_unit(unit)) {
-        Ok(sps) => BitstreamInfo { profile: profile(&sps, constraints), color: color(&sps) },
-        Err(_) => BitstreamInfo::default(),
+    let mut info = BitstreamInfo { orientation, ..BitstreamInfo::default() };
+    let Some(unit) = all.find(|unit| is_sps(unit)) else { return info };
+    if let Ok(sps) = parse_sps_info(&parse_unit(unit)) {
+        (info.profile, info.color) = (profile(&sps, unit.get(2).copied().unwrap_or(0)), color(&sps));
+        info.sample_aspect = SpsSyntax::from_sps(unit).and_then(|syntax| syntax.sample_aspect);
     }
+    info
 }
 
 fn color(sps: &SpsInfo) -> Color {
-    // Code 2 means unspecified. Code 0 is reserved; as a matrix it means RGB, which no decoder here gives.
+    // Code 2 means unspecified, code 0 is reserved. As a matrix, 0 means planes of RGB; its range is then stated too.
     let specified = |code: u8| (code != 2 && code != 0).then_some(code);
+    let rgb = sps.matrix == 0 && sps.chroma_format == 3;
     Color {
-        matrix: specified(sps.matrix),
-        full_range: sps.full_range.then_some(true),
+        matrix: if rgb { Some(0) } else { specified(sps.matrix) },
+        full_range: (sps.full_range || rgb).then_some(sps.full_range),
         primaries: specified(sps.primaries),
         transfer: specified(sps.transfer),
     }

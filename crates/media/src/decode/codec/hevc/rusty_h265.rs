@@ -3,11 +3,11 @@
 use rusty_h265::{Decoder, Error, Frame};
 
 use super::super::decoder::{DecodedFrame, VideoDecoder};
-use super::super::nal::units;
 use super::super::non_reference;
-use super::super::parameter_sets::ParameterSets;
 use super::sps::check_size;
 use crate::color::yuv::{Plane, YuvImage};
+use crate::container::nal::parameter_sets::ParameterSets;
+use crate::container::nal::units::units;
 use crate::error::{MediaError, malformed, unsupported};
 use crate::limits::Limits;
 

@@ -1,11 +1,12 @@
 //! The HEVC sequence parameter set: frame size, profile and color description. Also the RASL test of a sample.
 
-use rusty_h265::ps::{Sps, parse_sps};
+use rusty_h265::ps::{Sps, Vui, parse_sps};
 
 use super::super::decoder::BitstreamInfo;
-use super::super::nal::{unescape, units};
-use super::super::parameter_sets::ParameterSets;
+use super::super::sei;
 use crate::color::description::Color;
+use crate::container::nal::parameter_sets::ParameterSets;
+use crate::container::nal::units::{unescape, units};
 use crate::error::MediaError;
 use crate::limits::Limits;
 
@@ -22,6 +23,11 @@ pub(super) fn check_size(unit: &[u8], limits: &Limits) -> Result<(), MediaError>
     }
 }
 
+/// Cropped width and height of pictures under a sequence parameter set; `None` for other units.
+pub(in super::super) fn size(unit: &[u8]) -> Option<(u32, u32)> {
+    sps_of(unit)?.ok().map(|sps| sps.output_size())
+}
+
 /// Whether a sample is a random access skipped leading (RASL) picture.
 pub(in super::super) fn is_rasl(data: &[u8], length_size: usize) -> bool {
     let units = units(data, length_size);
@@ -29,24 +35,41 @@ pub(in super::super) fn is_rasl(data: &[u8], length_size: usize) -> bool {
     slices.peek().is_some() && slices.all(|unit_type| matches!(unit_type, 8 | 9))
 }
 
-/// Profile and color from the first sequence parameter set of the first keyframe or of the configuration.
+/// What the first sequence parameter set of the first keyframe or of the configuration says, and the keyframe's display
+/// orientation.
 pub(in super::super) fn bitstream_info(parameters: &ParameterSets, keyframe: &[u8]) -> BitstreamInfo {
     let in_band = units(keyframe, parameters.length_size);
+    let prefix_sei = |unit: &&[u8]| unit.len() > 2 && unit[0] >> 1 & 0x3f == 39;
+    let sei = |unit: &&[u8]| prefix_sei(unit).then(|| sei::display_orientation(&unit[2..])).flatten();
+    let orientation = in_band.iter().find_map(sei);
     let mut all = in_band.into_iter().chain(parameters.sets.iter().map(Vec::as_slice));
-    let Some(Ok(sps)) = all.find_map(sps_of) else { return BitstreamInfo::default() };
+    let mut info = BitstreamInfo { orientation, ..BitstreamInfo::default() };
+    let Some(Ok(sps)) = all.find_map(sps_of) else { return info };
     let subsampling = ["4:0:0", "4:2:0", "4:2:2", "4:4:4"][usize::from(sps.chroma_format_idc.min(3))];
-    let profile = match (sps.chroma_format_idc, sps.bit_depth_luma) {
+    info.profile = match (sps.chroma_format_idc, sps.bit_depth_luma) {
         (1, 8) => "Main".into(),
         (1, 10) => "Main 10".into(),
         (_, depth) => format!("{subsampling}, {depth} bits"),
     };
-    let Some(vui) = &sps.vui else { return BitstreamInfo { profile, color: Color::default() } };
-    // Code 2 means unspecified. Code 0 means RGB, which no decoder here gives.
+    if let Some(vui) = &sps.vui {
+        info.color = color(vui, sps.chroma_format_idc == 3);
+        // The parser keeps a ratio that is written out, and none of the codes for common ones.
+        let aspect = (u32::from(vui.sar_width), u32::from(vui.sar_height));
+        info.sample_aspect = (aspect.0 > 0 && aspect.1 > 0).then_some(aspect);
+    }
+    info
+}
+
+fn color(vui: &Vui, full_chroma: bool) -> Color {
+    // Code 2 means unspecified. All codes are 0 here where none is stated; primaries that are stated are never 0.
+    // Matrix 0 beside stated primaries means planes of RGB, and the range is then stated too.
     let specified = |code: u8| (code != 2 && code != 0).then_some(code);
-    let color = Color {
-        matrix: specified(vui.matrix_coeffs),
-        full_range: vui.video_full_range_flag.then_some(true),
-        ..Color::default()
-    };
-    BitstreamInfo { profile, color }
+    let rgb = vui.matrix_coeffs == 0 && vui.colour_primaries != 0 && full_chroma;
+    let full = vui.video_full_range_flag;
+    Color {
+        matrix: if rgb { Some(0) } else { specified(vui.matrix_coeffs) },
+        full_range: (full || rgb).then_some(full),
+        primaries: specified(vui.colour_primaries),
+        transfer: specified(vui.transfer_characteristics),
+    }
 }

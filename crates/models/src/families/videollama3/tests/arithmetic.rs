@@ -62,12 +62,11 @@ fn shared_budget_matches_the_authors_rule() {
 }
 
 fn video(times: Vec<Time>, end: f64) -> MediaMetadata {
-    let times = times.into();
-    MediaMetadata { kind: MediaKind::Video, width: 64, height: 64, times, end, captions: Vec::new() }
+    MediaMetadata::video((64, 64), times, end)
 }
 
 fn picture(width: u32, height: u32) -> MediaMetadata {
-    MediaMetadata { kind: MediaKind::Image, width, height, ..video(vec![Time::new(0, 1)], 0.0) }
+    MediaMetadata::picture((width, height))
 }
 
 fn regular(total: usize, fps: f64) -> MediaMetadata {
@@ -123,7 +122,8 @@ fn sampling_matches_ffmpeg() {
             end: start.zip(length).map(|(start, length)| start + length),
             ..PlanOptions::default()
         };
-        let frames = frame_sampling::frames(&c, &clip(row), &options).unwrap();
+        let source = clip(row);
+        let frames = frame_sampling::frames(&c, &source, &options).unwrap();
         let theirs = integers(&row["indices"]);
         if theirs.is_empty() {
             // The authors' code crashes on a clip shorter than one slot; here its middle frame is taken.
@@ -131,8 +131,11 @@ fn sampling_matches_ffmpeg() {
             continue;
         }
         assert_eq!(frames.iter().map(|f| f.index).collect::<Vec<_>>(), theirs, "{row}");
+        // The reference's stamps are on the file's clock; here they count from the first frame.
+        let first = source.timeline.source_time(0);
         for (frame, stamp) in frames.iter().zip(floats(&row["stamps"])) {
-            assert!((frame.prompt_time - stamp).abs() < 1e-6, "{row}: time {} {stamp}", frame.prompt_time);
+            let told = frame.prompt_time + first;
+            assert!((told - stamp).abs() < 1e-6, "{row}: time {told} {stamp}");
         }
     }
 }
@@ -156,10 +159,92 @@ fn windows_without_frames_are_errors_with_the_numbers() {
     let source = video((0..50).map(|i| Time::new(i, 10)).collect(), 5.0);
     let cut = |start, end| PlanOptions { start: Some(start), end: Some(end), ..PlanOptions::default() };
     let error = frame_sampling::frames(&c, &source, &cut(7.0, 9.0)).unwrap_err().to_string();
-    assert_eq!(error, "no frame between 7 s and 9 s; the video's frames run from 0 s to 4.9 s");
+    assert_eq!(error, "no frame between 7 s and 9 s; the video lasts 5 s, counted from its first frame");
     assert!(frame_sampling::frames(&c, &source, &cut(3.0, 3.0)).is_err());
     let stuck = PlanOptions { fps: Some(0.0), ..PlanOptions::default() };
     assert!(frame_sampling::frames(&c, &source, &stuck).is_err());
+}
+
+/// 50 frames in 2 s, then 10 frames of 6 s each, on a clock that starts at `first` milliseconds.
+fn burst_then_still(first: i64) -> MediaMetadata {
+    let ticks = (0..50).map(|n| 40 * n).chain((0..10).map(|n| 2000 + 6000 * n));
+    video(ticks.map(|tick| Time::new(first + tick, 1000)).collect(), (first + 62_000) as f64 / 1000.0)
+}
+
+#[test]
+fn frames_of_a_variable_rate_are_spread_over_time() {
+    for convention in [Convention::Original, Convention::Transformers] {
+        let c = processor(convention);
+        let options = PlanOptions { max_frames: Some(16), ..PlanOptions::default() };
+        let frames = frame_sampling::frames(&c, &burst_then_still(0), &options).unwrap();
+        assert_eq!(frames.len(), 16, "{convention:?}");
+        assert!(frames.iter().filter(|frame| frame.time < 2.0).count() <= 2, "{convention:?}: {frames:?}");
+        assert!(frames.windows(2).all(|pair| pair[0].prompt_time < pair[1].prompt_time), "{convention:?}: {frames:?}");
+        // The frame on screen at 61 s, if that is where the last one was asked for.
+        assert_eq!(frames[15].index, 59, "{convention:?}");
+        for first in [36_001_400, -1_200, 1_700_000_000_000] {
+            let later = frame_sampling::frames(&c, &burst_then_still(first), &options).unwrap();
+            for (frame, later) in frames.iter().zip(&later) {
+                let (ours, theirs) = (frame.prompt_time, later.prompt_time);
+                assert!(
+                    frame.index == later.index && (ours - theirs).abs() < 1e-6,
+                    "{convention:?} {first}: {later:?}"
+                );
+                assert!((later.source_time - later.time - first as f64 / 1000.0).abs() < 1e-6);
+            }
+        }
+    }
+}
+
+/// A clock of whole milliseconds at 30 frames per second, as Matroska has it, and one frame that is missing.
+#[test]
+fn the_reference_rule_holds_within_the_rounding_of_the_clock() {
+    let c = processor(Convention::Transformers);
+    let indices = |media: &MediaMetadata| {
+        let frames = frame_sampling::frames(&c, media, &PlanOptions::default()).unwrap();
+        frames.iter().map(|frame| frame.index).collect::<Vec<_>>()
+    };
+    let exact: Vec<Time> = (0..300).map(|n| Time::new(n, 30)).collect();
+    let rounded: Vec<Time> = (0..300).map(|n| Time::new((n * 1000 + 15) / 30, 1000)).collect();
+    let gap: Vec<Time> = rounded.iter().enumerate().filter(|(n, _)| *n != 90).map(|(_, time)| *time).collect();
+    let by_number: Vec<usize> = (0..10).map(|n| 30 * n).collect();
+    assert_eq!(indices(&video(exact, 10.0)), by_number);
+    assert_eq!(indices(&video(rounded, 10.0)), by_number);
+    // From the gap on, what was frame n is n - 1, and at 3 s the one before the gap stays on screen.
+    assert_eq!(indices(&video(gap, 10.0)), [0, 30, 60, 89, 119, 149, 179, 209, 239, 269]);
+}
+
+#[test]
+fn a_part_begins_with_what_is_on_screen() {
+    let slides: Vec<Time> = (0..8).map(|n| Time::new(30 * n, 1)).collect();
+    let media = video(slides, 240.0);
+    for convention in [Convention::Original, Convention::Transformers] {
+        let c = processor(convention);
+        let shown = |start, end| {
+            let options = PlanOptions { start: Some(start), end, ..PlanOptions::default() };
+            let mut frames = frame_sampling::frames(&c, &media, &options).unwrap();
+            assert!(frames.iter().all(|frame| frame.prompt_time >= start), "{frames:?}");
+            frames.dedup_by_key(|frame| frame.index);
+            frames.iter().map(|frame| frame.index).collect::<Vec<_>>()
+        };
+        assert_eq!(shown(40.0, Some(50.0)), [1], "{convention:?}");
+        assert_eq!(shown(225.0, None), [7], "{convention:?}");
+        assert_eq!(shown(100.0, Some(130.0)), [3, 4], "{convention:?}");
+        // A still video: one frame for a minute.
+        let still = video(vec![Time::new(5, 1)], 65.0);
+        let frames = frame_sampling::frames(&c, &still, &PlanOptions::default()).unwrap();
+        assert!(frames.iter().all(|frame| frame.index == 0), "{convention:?}");
+        assert_eq!((frames[0].time, frames[0].source_time, frames[0].prompt_time), (0.0, 5.0, 0.0));
+    }
+}
+
+/// A rate beyond reason takes no more memory than the frames that are kept.
+#[test]
+fn absurd_rates_are_thinned_before_they_are_listed() {
+    let c = processor(Convention::Original);
+    let options = PlanOptions { fps: Some(1e300), max_frames: Some(3), ..PlanOptions::default() };
+    let frames = frame_sampling::frames(&c, &regular(50, 10.0), &options).unwrap();
+    assert_eq!(frames.len(), 3);
 }
 
 /// Part C of the model sheet: pictures (width, height, merge) and 10 s clips at 30 frames per second.
@@ -186,8 +271,7 @@ fn worked_numbers_of_pictures_and_clips() {
         assert_eq!((view.resized, view.grid, got), (resized, grid, tokens), "{width}x{height} merge {merge}");
     }
     let clip = |frames: usize| MediaMetadata {
-        width: 1280,
-        height: 720,
+        sizes: vec![(1280, 720)],
         ..video((0..30 * frames).map(|i| Time::new(i as i64, 30)).collect(), frames as f64)
     };
     let rows = [

@@ -63,7 +63,12 @@ fn conversation(row: &Value) -> Conversation {
                 Some(stamps) => stamps.iter().map(|s| s.as_f64().unwrap()).collect(),
                 None => vec![0.0],
             };
-            let frame = |(index, time): (usize, &f64)| PlannedFrame { index, time: *time, prompt_time: *time };
+            let frame = |(index, time): (usize, &f64)| PlannedFrame {
+                index,
+                time: *time,
+                source_time: *time,
+                prompt_time: *time,
+            };
             parts.push(MessagePart::Media(plans.len()));
             spans.push((0..stamps.len()).map(|frame| VisualSpan { frames: frame..frame + 1, tokens: 1 }).collect());
             plans.push(MediaPlan {

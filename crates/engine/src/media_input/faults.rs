@@ -1,0 +1,60 @@
+//! Planned frames that the model could not see as they were meant.
+
+use std::ops::AddAssign;
+
+use serde::Serialize;
+
+/// How many planned frames of one picture or video were not shown as planned.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct FrameFaults {
+    /// Frames that could not be decoded and were left out.
+    pub undecodable: usize,
+    /// Frames that show a neighbor's image, because their own could not be decoded.
+    pub repeated: usize,
+    /// Frames of another shape than most, which are shown with bars.
+    pub with_bars: usize,
+}
+
+impl AddAssign for FrameFaults {
+    fn add_assign(&mut self, other: Self) {
+        self.undecodable += other.undecodable;
+        self.repeated += other.repeated;
+        self.with_bars += other.with_bars;
+    }
+}
+
+impl FrameFaults {
+    /// Whether every frame was shown as planned.
+    pub fn is_none(&self) -> bool {
+        *self == FrameFaults::default()
+    }
+
+    /// In words, of `planned` frames: "2 of 16 frames could not be decoded; 1 is shown twice". Empty without faults.
+    pub fn words(&self, planned: usize) -> String {
+        let of_frames = [
+            (self.undecodable, "could not be decoded", "could not be decoded"),
+            (self.repeated, "is shown twice", "are shown twice"),
+            (self.with_bars, "has another shape and is shown with bars", "have another shape and are shown with bars"),
+        ];
+        let found = of_frames.iter().filter(|(n, ..)| *n > 0).enumerate();
+        let words = found.map(|(place, (n, one, many))| {
+            let of = if place == 0 { format!(" of {planned} frames") } else { String::new() };
+            format!("{n}{of} {}", if *n == 1 { one } else { many })
+        });
+        words.collect::<Vec<_>>().join("; ")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn faults_are_told_in_words() {
+        let words = |undecodable, repeated, with_bars| FrameFaults { undecodable, repeated, with_bars }.words(16);
+        assert_eq!(words(2, 1, 0), "2 of 16 frames could not be decoded; 1 is shown twice");
+        assert_eq!(words(0, 3, 0), "3 of 16 frames are shown twice");
+        assert_eq!(words(0, 1, 2), "1 of 16 frames is shown twice; 2 have another shape and are shown with bars");
+        assert_eq!(words(0, 0, 0), "");
+    }
+}

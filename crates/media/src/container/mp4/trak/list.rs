@@ -1,0 +1,61 @@
+//! The tracks of a movie: its video tracks, and how many there are of other kinds.
+
+use super::super::boxes::children;
+use super::tkhd::TrackHeader;
+use super::{hdlr, tkhd, tref};
+use crate::error::{MediaError, malformed};
+
+/// A video track as `moov` holds it.
+pub(in super::super) struct VideoTrak<'a> {
+    /// Contents of its `trak` box.
+    pub(in super::super) trak: &'a [u8],
+    pub(in super::super) header: TrackHeader,
+    /// Whether it holds the pictures of chapters.
+    pub(in super::super) chapters: bool,
+}
+
+/// The tracks of a movie.
+pub(in super::super) struct TrackList<'a> {
+    /// Video tracks in the order of the file, at least one.
+    pub(in super::super) videos: Vec<VideoTrak<'a>>,
+    pub(in super::super) audio: usize,
+    pub(in super::super) subtitles: usize,
+    /// Whether they are an image sequence whose alpha channel is another track, which is not read.
+    pub(in super::super) without_alpha: bool,
+}
+
+/// Lists the tracks of `moov`. Image sequences (animated AVIF) count when there is no video.
+///
+/// # Errors
+/// `Malformed` without a video track.
+pub(in super::super) fn read(moov: &[u8]) -> Result<TrackList<'_>, MediaError> {
+    let chapter_tracks = tref::chapter_tracks(moov);
+    let mut list = TrackList { videos: Vec::new(), audio: 0, subtitles: 0, without_alpha: false };
+    let (mut sequences, mut auxiliary) = (Vec::new(), false);
+    for trak in children(moov).filter(|c| c.fourcc == *b"trak") {
+        match &hdlr::handler_type(trak.body) {
+            b"soun" => list.audio += 1,
+            b"text" | b"sbtl" | b"subt" | b"clcp" | b"subp" => list.subtitles += 1,
+            b"auxv" => auxiliary = true,
+            handler @ (b"vide" | b"pict") => {
+                let Ok(header) = tkhd::read(trak.body) else { continue };
+                let chapters = chapter_tracks.contains(&header.id);
+                let own = if handler == b"vide" { &mut list.videos } else { &mut sequences };
+                own.push(VideoTrak { trak: trak.body, header, chapters });
+            }
+            _ => {}
+        }
+        if trak.truncated {
+            break;
+        }
+    }
+    if list.videos.is_empty() && !sequences.is_empty() {
+        list.videos = sequences;
+        list.without_alpha = auxiliary;
+    }
+    if list.videos.is_empty() {
+        let text = format!("no video track ({} audio, {} text)", list.audio, list.subtitles);
+        return Err(malformed("moov box", text));
+    }
+    Ok(list)
+}

@@ -1,0 +1,73 @@
+//! NAL units: splitting a sample into its units, and removing emulation prevention.
+
+/// The NAL units of a sample. `length_size` is the number of bytes of the length in front of each; 0 means start codes.
+///
+/// A length that runs over the end gives the bytes that are there and ends the list.
+pub(crate) fn units(sample: &[u8], length_size: usize) -> Vec<&[u8]> {
+    if length_size == 0 {
+        return split_start_codes(sample).collect();
+    }
+    let mut units = Vec::new();
+    let mut rest = sample;
+    while rest.len() > length_size {
+        let length = rest[..length_size].iter().fold(0usize, |n, &b| (n << 8) | usize::from(b));
+        let end = (length_size.saturating_add(length)).min(rest.len());
+        if end > length_size {
+            units.push(&rest[length_size..end]);
+        }
+        rest = &rest[end..];
+    }
+    units
+}
+
+/// NAL units between start codes (Annex B), trailing zeros removed.
+pub(crate) fn split_start_codes(data: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut at = next_start_code(data, 0).map(|p| p + 3);
+    std::iter::from_fn(move || {
+        let start = at?;
+        let next = next_start_code(data, start);
+        at = next.map(|p| p + 3);
+        let mut unit = &data[start..next.unwrap_or(data.len())];
+        while let [head @ .., 0] = unit {
+            unit = head;
+        }
+        Some(unit)
+    })
+    .filter(|unit| !unit.is_empty())
+}
+
+fn next_start_code(data: &[u8], from: usize) -> Option<usize> {
+    data.get(from..)?.windows(3).position(|w| w == [0, 0, 1]).map(|p| p + from)
+}
+
+/// Payload without emulation prevention bytes.
+pub(crate) fn unescape(payload: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(payload.len());
+    let mut zeros = 0;
+    for &byte in payload {
+        if zeros >= 2 && byte == 3 {
+            zeros = 0;
+            continue;
+        }
+        zeros = if byte == 0 { zeros + 1 } else { 0 };
+        out.push(byte);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn samples_split_by_length_and_by_start_code() {
+        assert_eq!(units(&[0, 2, 7, 8, 0, 9, 5], 2), [&[7u8, 8][..], &[5]]);
+        assert_eq!(units(&[0, 0, 0, 1, 7, 8, 0, 0, 1, 5, 0, 0], 0), [&[7u8, 8][..], &[5]]);
+        assert!(units(&[], 4).is_empty() && units(&[0, 0, 1], 0).is_empty());
+    }
+
+    #[test]
+    fn emulation_prevention_is_removed() {
+        assert_eq!(unescape(&[1, 0, 0, 3, 1, 0, 0, 3]), [1, 0, 0, 1, 0, 0]);
+    }
+}

@@ -1,0 +1,74 @@
+//! What FFmpeg reads: one file, and nothing that a file may name.
+//!
+//! From FFmpeg 6.0 on it gets the open file as its standard input and may use no protocol but `fd`, so a playlist
+//! inside a file opens nothing. Older programs get an absolute name and may use `file`. Both can seek, which most
+//! formats need.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::sync::Arc;
+
+use super::process::Features;
+use crate::error::MediaError;
+
+/// Where the bytes for FFmpeg are.
+pub(crate) enum FfmpegInput {
+    /// A file by its path.
+    File(PathBuf),
+    /// Bytes. They go through a temporary file, because most formats need seeking.
+    Bytes(Arc<[u8]>),
+    /// A temporary file that holds them already.
+    Temporary(Arc<tempfile::NamedTempFile>),
+}
+
+/// A file that FFmpeg can be started on, any number of times.
+pub(super) struct InputFile {
+    path: PathBuf,
+    by_descriptor: bool,
+    /// Removed with the clip.
+    _temporary: Option<Arc<tempfile::NamedTempFile>>,
+}
+
+impl InputFile {
+    /// Writes bytes to a temporary file, and makes a path absolute.
+    ///
+    /// # Errors
+    /// `Io` when the temporary file cannot be written.
+    pub(super) fn new(input: FfmpegInput, features: Features) -> Result<Self, MediaError> {
+        let (path, temporary) = match input {
+            FfmpegInput::File(path) => (std::path::absolute(path)?, None),
+            FfmpegInput::Bytes(bytes) => {
+                let mut file = tempfile::NamedTempFile::new()?;
+                std::io::Write::write_all(&mut file, &bytes)?;
+                (file.path().to_path_buf(), Some(Arc::new(file)))
+            }
+            FfmpegInput::Temporary(file) => (file.path().to_path_buf(), Some(file)),
+        };
+        Ok(InputFile { path, by_descriptor: features.descriptor_input, _temporary: temporary })
+    }
+
+    /// Standard input for one run. Every run opens the file anew, because a descriptor's copies share one position.
+    ///
+    /// # Errors
+    /// `Io` when the file cannot be opened any more.
+    pub(super) fn standard_input(&self) -> Result<Stdio, MediaError> {
+        Ok(if self.by_descriptor { File::open(&self.path)?.into() } else { Stdio::null() })
+    }
+
+    /// The protocol that FFmpeg may use.
+    pub(super) fn protocol(&self) -> &'static str {
+        if self.by_descriptor { "fd" } else { "file" }
+    }
+
+    /// The name after `-i`. The prefix keeps FFmpeg from reading options or protocols out of a file's name.
+    pub(super) fn name(&self) -> OsString {
+        if self.by_descriptor {
+            return "fd:".into();
+        }
+        let mut name = OsString::from("file:");
+        name.push(&self.path);
+        name
+    }
+}
