@@ -5,7 +5,7 @@ use zoetrope_kernels::gemm::{PackedMatrix, WeightType, relative_error};
 use zoetrope_models::error::ModelError;
 use zoetrope_models::weights::Weights;
 
-use super::speed::{Speed, median};
+use super::speed::{Speed, median, median_of_runs};
 use crate::error::LabError;
 
 /// Rows, columns and outputs of the 2B encoder's first MLP layer.
@@ -63,20 +63,4 @@ fn device_product(
     let y = x.matmul(&w)?;
     let seconds = median_of_runs(device, repeats, || Ok(x.matmul(&w)?))?;
     Ok((y.to_dtype(DType::F32)?.flatten_all()?.to_vec1()?, seconds))
-}
-
-/// Seconds of one run of `work` on an accelerator, where starting it takes a share that many runs hide.
-pub(super) fn median_of_runs(
-    device: &Device,
-    repeats: usize,
-    work: impl Fn() -> Result<Tensor, LabError>,
-) -> Result<f64, LabError> {
-    const RUNS: usize = 10;
-    work()?;
-    device.synchronize()?;
-    let seconds = median(repeats, || {
-        (0..RUNS).try_for_each(|_| work().map(drop))?;
-        Ok(device.synchronize()?)
-    })?;
-    Ok(seconds / RUNS as f64)
 }

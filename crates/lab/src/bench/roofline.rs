@@ -5,8 +5,7 @@ use zoetrope_kernels::gemm::WeightType;
 use zoetrope_kernels::roofline as kernel;
 use zoetrope_models::weights::Weights;
 
-use super::matmul::median_of_runs;
-use super::speed::Speed;
+use super::speed::{Speed, median_of_runs};
 use crate::error::LabError;
 
 /// What the machine allows at most.

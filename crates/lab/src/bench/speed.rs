@@ -2,6 +2,8 @@
 
 use std::time::Instant;
 
+use candle_core::{Device, Tensor};
+
 use crate::error::LabError;
 
 /// How much is measured.
@@ -47,4 +49,20 @@ pub(super) fn median(repeats: usize, mut work: impl FnMut() -> Result<(), LabErr
     }
     seconds.sort_by(f64::total_cmp);
     Ok(seconds[seconds.len() / 2])
+}
+
+/// Seconds of one run of `work` on an accelerator, where starting it takes a share that many runs hide.
+pub(super) fn median_of_runs(
+    device: &Device,
+    repeats: usize,
+    work: impl Fn() -> Result<Tensor, LabError>,
+) -> Result<f64, LabError> {
+    const RUNS: usize = 10;
+    work()?;
+    device.synchronize()?;
+    let seconds = median(repeats, || {
+        (0..RUNS).try_for_each(|_| work().map(drop))?;
+        Ok(device.synchronize()?)
+    })?;
+    Ok(seconds / RUNS as f64)
 }
