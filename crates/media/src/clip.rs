@@ -12,6 +12,7 @@ use crate::frame::{Frame, Time};
 use crate::image::file::ImageFile;
 use crate::image::frames::ImageFrames;
 use crate::info::MediaInfo;
+use crate::info::track::{TrackInfo, TrackKind};
 
 /// An opened file: a video, an animation or a still image. Cheap to clone; usable from several threads.
 #[derive(Clone)]
@@ -19,6 +20,8 @@ pub struct Clip {
     pub(crate) info: MediaInfo,
     pub(crate) times: Arc<[Time]>,
     pub(crate) end: f64,
+    /// The video tracks of its container; none where it is no file of several.
+    pub(crate) tracks: Arc<[TrackInfo]>,
     pub(crate) still: bool,
     pub(crate) threads: usize,
     pub(crate) backend: Backend,
@@ -45,6 +48,26 @@ impl Clip {
     /// What the file is.
     pub fn info(&self) -> &MediaInfo {
         &self.info
+    }
+
+    /// The video tracks of the file in its own order. A picture, and a format that only FFmpeg reads, is one track.
+    pub fn tracks(&self) -> Vec<TrackInfo> {
+        if !self.tracks.is_empty() {
+            return self.tracks.to_vec();
+        }
+        let info = &self.info;
+        vec![TrackInfo {
+            number: 0,
+            codec: info.codec.clone(),
+            width: info.coded_width,
+            height: info.coded_height,
+            frames: Some(info.frames as u64),
+            duration: Some(info.duration),
+            default: true,
+            kind: if self.still { TrackKind::Picture } else { TrackKind::Video },
+            used: true,
+            decoder: info.decoder.clone(),
+        }]
     }
 
     /// Whether it is one image. An animation with more than one frame is a video, and so is a video of one frame.

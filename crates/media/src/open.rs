@@ -27,7 +27,7 @@ use crate::ffmpeg::input::FfmpegInput;
 use crate::frame::Time;
 use crate::image::file::ImageFile;
 use crate::image::format;
-use crate::info::track::{TrackInfo, TrackKind};
+use crate::info::track::TrackInfo;
 use crate::info::{MediaInfo, average_fps, display_size};
 use crate::limits::check_limit;
 use crate::options::{DecoderChoice, HighDynamicRange, OpenOptions, SampleAspect};
@@ -63,9 +63,13 @@ pub fn open_bytes(name: &str, bytes: Vec<u8>, options: &OpenOptions) -> Result<C
 pub fn tracks(path: &Path, options: &OpenOptions) -> Result<Vec<TrackInfo>, MediaError> {
     let (source, input) = input_of(path, options)?;
     let Some(container) = container::sniff(&source) else {
-        return Ok(vec![only_track(&open_source(&source, input, options)?)]);
+        return Ok(open_source(&source, input, options)?.tracks());
     };
-    let movie = read_track(&source, container, options)?;
+    Ok(track_list(&read_track(&source, container, options)?, options))
+}
+
+/// The video tracks of a container file.
+fn track_list(movie: &Movie, options: &OpenOptions) -> Vec<TrackInfo> {
     let decoder = |codec: &Codec| match options.decoder {
         DecoderChoice::Ffmpeg => "ffmpeg",
         _ => decoder_of(codec).unwrap_or("ffmpeg"),
@@ -78,24 +82,7 @@ pub fn tracks(path: &Path, options: &OpenOptions) -> Result<Vec<TrackInfo>, Medi
         }
         info
     };
-    Ok(movie.tracks.iter().enumerate().map(info).collect())
-}
-
-/// The track of a clip that is no file of several.
-fn only_track(clip: &Clip) -> TrackInfo {
-    let info = clip.info();
-    TrackInfo {
-        number: 0,
-        codec: info.codec.clone(),
-        width: info.coded_width,
-        height: info.coded_height,
-        frames: Some(info.frames as u64),
-        duration: Some(info.duration),
-        default: true,
-        kind: if clip.is_still() { TrackKind::Picture } else { TrackKind::Video },
-        used: true,
-        decoder: info.decoder.clone(),
-    }
+    movie.tracks.iter().enumerate().map(info).collect()
 }
 
 /// The bytes of `path`, for the readers here and for FFmpeg.
@@ -133,12 +120,13 @@ fn open_source(source: &ByteSource, input: FfmpegInput, options: &OpenOptions) -
         Ok(movie) => movie,
         Err(refused) => return hand_over::open(refused, input, by_number, options),
     };
-    let wanted = wanted_stream(&movie);
+    let (wanted, tracks) = (wanted_stream(&movie), track_list(&movie, options));
     let embedded = match options.decoder {
         DecoderChoice::Ffmpeg => Err(unsupported("decoding by anything but FFmpeg".into())),
         _ => track_clip(source, movie, options),
     };
-    embedded.or_else(|refused| hand_over::open(refused, input, Some(wanted), options))
+    let clip = embedded.or_else(|refused| hand_over::open(refused, input, Some(wanted), options))?;
+    Ok(Clip { tracks: tracks.into(), ..clip })
 }
 
 /// The picture that the file is; `None` when it is another kind of file.
@@ -200,6 +188,7 @@ fn image_clip(file: ImageFile, options: &OpenOptions) -> Clip {
         info,
         times: file.times.clone().into(),
         end: duration,
+        tracks: Arc::default(),
         still: frames == 1,
         threads: options.threads,
         backend: Backend::Image(Arc::new(file)),
@@ -243,6 +232,7 @@ fn track_clip(source: &ByteSource, movie: Movie, options: &OpenOptions) -> Resul
         info,
         times: times.into(),
         end,
+        tracks: Arc::default(),
         still: false,
         threads: options.threads,
         backend: Backend::Track(Arc::new(track)),

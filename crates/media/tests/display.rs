@@ -1,4 +1,5 @@
-//! Display: crop, sample aspect ratio, mirrored and turned pictures, and sizes that change, as the container states them.
+//! Display: crop, sample aspect ratio, mirrored and turned pictures, and sizes that change, as the container states
+//! them.
 #![allow(clippy::unwrap_used, reason = "a test may stop at what it did not expect")]
 
 use std::path::Path;

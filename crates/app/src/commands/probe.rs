@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use serde::Serialize;
 use zoetrope_engine::EngineError;
-use zoetrope_media::{MediaInfo, OpenOptions, TrackInfo, TrackKind, open, tracks};
+use zoetrope_media::{MediaInfo, OpenOptions, TrackInfo, TrackKind, open};
 
 use super::request::limits;
 use crate::cli::{Common, ProbeArgs};
@@ -25,10 +25,10 @@ pub(crate) fn run(args: &ProbeArgs, common: &Common) -> Result<(), Failure> {
     let options = OpenOptions { track: args.track, ..limits(common).files };
     let files = args.files.iter().map(|file| {
         let name = file.display().to_string();
-        let failed = |error| EngineError::Media { name: name.clone(), error };
-        let tracks = tracks(file, &options).map_err(failed)?;
-        let info = open(file, &options).map_err(failed)?.info().clone();
-        Ok(ProbedFile { file: name, info, tracks })
+        match open(file, &options) {
+            Ok(clip) => Ok(ProbedFile { file: name, info: clip.info().clone(), tracks: clip.tracks() }),
+            Err(error) => Err(EngineError::Media { name, error }),
+        }
     });
     let files = files.collect::<Result<Vec<_>, EngineError>>()?;
     if common.json {

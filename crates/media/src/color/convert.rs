@@ -170,7 +170,8 @@ mod tests {
         let [mapped, kept, plain] = [(pq, true), (pq, false), (color(9, false), true)]
             .map(|(color, tone_map)| to_rgb(&yuv420(2, 2, 10, planes()), color, tone_map).data);
         assert_eq!(kept, plain);
-        // Half of the PQ signal is 92 cd/m2: the signal itself is 127, on a display with a white of 203 cd/m2 it is 184.
+        // Half of the PQ signal is 92 cd/m2: the signal itself is 127, on a display with a white of 203 cd/m2 it is
+        // 184.
         assert!(kept[0].abs_diff(127) <= 2 && mapped[0].abs_diff(184) <= 2, "{} {}", kept[0], mapped[0]);
     }
 

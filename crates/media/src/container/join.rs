@@ -30,8 +30,9 @@ pub(super) fn append(file: &mut ParsedFile, next: ParsedFile, limits: &Limits) -
         // Other codecs repeat their configuration in every keyframe.
         Vec::new()
     };
-    let layout = SampleLayout::joined(&file.layout, next.layout, first.samples.len(), sets)
-        .ok_or("its frames are packed in another way")?;
+    let at = second.samples.iter().map(|sample| sample.offset).min().unwrap_or(u64::MAX);
+    let layout =
+        SampleLayout::joined(&file.layout, next.layout, at, sets).ok_or("its frames are packed in another way")?;
     let samples = moved(first, second).ok_or("its times are out of range")?;
     file.layout = layout;
     let track = &mut file.track;

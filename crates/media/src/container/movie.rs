@@ -57,7 +57,7 @@ impl Movie {
 
     /// Whether the parameter sets that the container states change within the track.
     pub(crate) fn changes_parameter_sets(&self) -> bool {
-        matches!(self.layout, SampleLayout::Described(_) | SampleLayout::Joined(_))
+        matches!(self.layout, SampleLayout::WithParameterSets(_))
     }
 
     /// The coded bytes of sample `index` (decoding order).

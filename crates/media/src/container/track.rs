@@ -223,6 +223,26 @@ pub struct VideoTrack {
     pub duration: Option<i64>,
 }
 
+impl VideoTrack {
+    /// A track of which the container states nothing but the codec; its clock ticks once a second.
+    pub(crate) fn new(codec: Codec) -> Self {
+        VideoTrack {
+            codec,
+            extradata: Vec::new(),
+            length_prefixed: false,
+            width: 0,
+            height: 0,
+            crop: Crop::default(),
+            orientation: Orientation::default(),
+            sar: None,
+            color: Color::default(),
+            timescale: 1,
+            samples: Vec::new(),
+            duration: None,
+        }
+    }
+}
+
 /// The codec that a FourCC names in QuickTime, MP4, AVI and Video for Windows.
 pub(super) fn codec_of_fourcc(code: [u8; 4]) -> Codec {
     let upper = code.map(|b| b.to_ascii_uppercase());

@@ -89,6 +89,7 @@ fn ffmpeg_clip(clip: FfmpegClip, options: &OpenOptions) -> Clip {
         info: clip.info.clone(),
         times: clip.times.clone().into(),
         end: clip.end,
+        tracks: Arc::default(),
         still: clip.times.len() == 1 && is_picture_format(&clip.info.container),
         threads: options.threads,
         backend: Backend::Ffmpeg(Arc::new(clip)),

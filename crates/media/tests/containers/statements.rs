@@ -1,4 +1,5 @@
-//! What a container states wrongly of its frames is corrected from the frames themselves: real files, their tables changed.
+//! What a container states wrongly of its frames is corrected from the frames themselves: real files, their tables
+//! changed.
 
 use std::path::Path;
 

@@ -1,12 +1,13 @@
-//! Keyframes found in the payloads, for files whose index names none.
+//! Keyframes found in the payloads, for files whose index names none and codecs that the index pass does not know.
 
+use super::super::bitstream::headers::Headers;
 use super::super::byte_source::{ByteSource, PeekReader};
 use super::super::track::{Codec, Sample};
 use crate::error::MediaError;
 
-/// Marks the keyframes by the first 256 bytes of each sample, unless the index has named some.
+/// Marks the keyframes by the first 256 bytes of each sample, unless the index has named some or the index pass will.
 pub(super) fn mark(source: &ByteSource, codec: &Codec, samples: &mut [Sample]) -> Result<(), MediaError> {
-    if samples.iter().any(|s| s.keyframe) {
+    if samples.iter().any(|s| s.keyframe) || Headers::new(codec).is_some() {
         return Ok(());
     }
     let mut reader = PeekReader::new(source, 256);
@@ -17,8 +18,6 @@ pub(super) fn mark(source: &ByteSource, codec: &Codec, samples: &mut [Sample]) -
         };
         sample.keyframe = match codec {
             Codec::Mjpeg => true,
-            Codec::H264 => unit_headers(head).any(|u| matches!(u & 31, 5 | 7)),
-            Codec::Hevc => unit_headers(head).any(|u| matches!(u >> 1 & 63, 16..=23 | 32)),
             Codec::Mpeg4 => head.windows(5).any(|w| w[..4] == [0, 0, 1, 0xb6] && w[4] >> 6 == 0),
             Codec::Mpeg2 => head.windows(4).any(|w| *w == [0, 0, 1, 0xb3]),
             _ => false,
@@ -26,9 +25,4 @@ pub(super) fn mark(source: &ByteSource, codec: &Codec, samples: &mut [Sample]) -
     }
     samples[0].keyframe = true;
     Ok(())
-}
-
-/// First bytes of the NAL units after start codes.
-fn unit_headers(data: &[u8]) -> impl Iterator<Item = u8> + '_ {
-    data.windows(4).filter(|w| w[..3] == [0, 0, 1]).map(|w| w[3])
 }

@@ -18,8 +18,7 @@ use super::movie::ParsedFile;
 use super::sample::layout::SampleLayout;
 use super::track::codec_of_fourcc;
 use super::track::ratio::reduced_ratio;
-use super::track::{Crop, Orientation, Sample, TrackSummary, VideoTrack};
-use crate::color::description::Color;
+use super::track::{Sample, TrackSummary, VideoTrack};
 use crate::error::{MediaError, malformed};
 use crate::limits::{Limits, check_limit};
 use chunk_ref::ChunkRef;
@@ -65,18 +64,13 @@ pub(super) fn read(source: &ByteSource, limits: &Limits, choice: &TrackChoice<'_
         warnings.push("frames are shown in another order than stored, their times could not be told".into());
     }
     let track = VideoTrack {
-        codec,
         extradata: stream.extradata.clone(),
-        length_prefixed: false,
         width: stream.width,
         height: stream.height,
-        crop: Crop::default(),
-        orientation: Orientation::default(),
-        sar: None,
-        color: Color::default(),
         timescale,
         samples,
         duration: Some((chunks.len() as i64).saturating_mul(tick)),
+        ..VideoTrack::new(codec)
     };
     let (audio_tracks, sub_tracks) = (header.audio, header.subtitles);
     Ok(ParsedFile { track, tracks, chosen, warnings, audio_tracks, sub_tracks, layout: SampleLayout::Ranges })

@@ -72,7 +72,7 @@ impl<'a> HeaderReader<'a> {
     /// `None` when nothing is known of the codec or samples lie in packets.
     pub(super) fn of_track(source: &'a ByteSource, layout: &'a SampleLayout, track: &VideoTrack) -> Option<Self> {
         let prefix = match layout {
-            SampleLayout::Ranges | SampleLayout::Described(_) | SampleLayout::Joined(_) => &[][..],
+            SampleLayout::Ranges | SampleLayout::WithParameterSets(_) => &[][..],
             SampleLayout::Prefixed(prefix) => prefix,
             SampleLayout::Zlib(_) | SampleLayout::Packets(_) => return None,
         };
@@ -87,13 +87,8 @@ impl<'a> HeaderReader<'a> {
         (extradata, length_prefixed): (&[u8], bool),
     ) -> Option<Self> {
         Headers::new(codec)?;
-        let parameters = match codec {
-            Codec::H264 => ParameterSets::from_avcc(extradata, length_prefixed),
-            Codec::Hevc => ParameterSets::from_hvcc(extradata, length_prefixed),
-            _ => Ok(ParameterSets::default()),
-        };
         // The decoder tells what is wrong with a damaged configuration.
-        let parameters = parameters.ok()?;
+        let parameters = ParameterSets::read(codec, extradata, length_prefixed).ok()?;
         let peek = PeekReader::new(source, HEAD);
         Some(HeaderReader { source, peek, prefix, codec: codec.clone(), parameters })
     }

@@ -1,10 +1,7 @@
 //! Several sample descriptions of one track: parameter sets change at a sample of the file.
 
-use std::collections::BTreeMap;
-
 use super::super::nal::parameter_sets::ParameterSets;
-use super::super::sample::layout::{KeyframePrefixes, SampleLayout};
-use super::super::track::Codec;
+use super::super::sample::layout::SampleLayout;
 use super::stbl::stsd::VideoSampleEntry;
 use super::unedited_sample::UneditedSample;
 
@@ -34,37 +31,32 @@ pub(super) fn apply(
         warnings.push(format!("{left_out} frames are {other_codec}, the others {codec}: they are left out"));
     }
     let prefixes: Vec<Vec<u8>> = entries.iter().map(|entry| prefix(first, entry)).collect();
-    let changed = samples.iter().filter(|s| prefixes.get(s.description as usize).is_some_and(|own| !own.is_empty()));
-    let of_offset: BTreeMap<u64, usize> = changed.map(|s| (s.offset, s.description as usize)).collect();
-    match of_offset.is_empty() {
+    // Chunks follow one description each, so these change at few places of the file.
+    let mut places: Vec<(u64, u32)> = samples.iter().map(|sample| (sample.offset, sample.description)).collect();
+    places.sort_unstable();
+    places.dedup_by_key(|place| place.1);
+    let sets = |description: u32| prefixes.get(description as usize).cloned().unwrap_or_default();
+    let changes: Vec<_> = places.into_iter().map(|(offset, description)| (offset, sets(description))).collect();
+    match changes.iter().all(|(_, sets)| sets.is_empty()) {
         true => SampleLayout::Ranges,
-        false => SampleLayout::Described(KeyframePrefixes { prefixes, of_offset }),
+        false => SampleLayout::WithParameterSets(changes),
     }
 }
 
 /// The parameter sets of `entry` as NAL units with lengths as in the samples; empty when they are those of `first`.
 fn prefix(first: &VideoSampleEntry, entry: &VideoSampleEntry) -> Vec<u8> {
-    let read = |entry: &VideoSampleEntry| match entry.codec {
-        Codec::H264 => ParameterSets::from_avcc(&entry.extradata, entry.length_prefixed).ok(),
-        Codec::Hevc => ParameterSets::from_hvcc(&entry.extradata, entry.length_prefixed).ok(),
-        _ => None,
+    let read = |entry: &VideoSampleEntry| {
+        ParameterSets::read(&entry.codec, &entry.extradata, entry.length_prefixed).unwrap_or_default()
     };
-    let (Some(own), Some(before)) = (read(entry), read(first)) else { return Vec::new() };
-    if own.sets == before.sets {
-        return Vec::new();
-    }
-    let framed = |set: &Vec<u8>| match before.length_size {
-        0 => [&[0, 0, 0, 1][..], set].concat(),
-        bytes => [&(set.len() as u32).to_be_bytes()[4 - bytes..], set].concat(),
-    };
-    own.sets.iter().flat_map(framed).collect()
+    let (own, before) = (read(entry), read(first));
+    if own.sets == before.sets { Vec::new() } else { own.framed(before.length_size) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::color::description::Color;
-    use crate::container::track::Crop;
+    use crate::container::track::{Codec, Crop};
 
     fn entry(codec: Codec, picture_set: u8) -> VideoSampleEntry {
         // One sequence parameter set of two bytes and one picture parameter set of one, lengths of 4 bytes.
@@ -99,10 +91,10 @@ mod tests {
     fn keyframes_of_another_description_begin_with_its_parameter_sets() {
         let entries = [entry(Codec::H264, 0x68), entry(Codec::H264, 0x69)];
         let (mut all, mut warnings) = (samples(&[0, 0, 1, 1]), Vec::new());
-        let SampleLayout::Described(described) = apply(&entries, &mut all, &mut warnings) else { panic!("ranges") };
+        let layout = apply(&entries, &mut all, &mut warnings);
+        let SampleLayout::WithParameterSets(changes) = layout else { panic!("{layout:?}") };
         assert_eq!((all.len(), warnings.len()), (4, 0));
-        assert_eq!(described.of_offset.keys().copied().collect::<Vec<_>>(), [200, 300]);
-        assert_eq!(described.prefixes[1], [0, 0, 0, 2, 0x67, 1, 0, 0, 0, 1, 0x69]);
+        assert_eq!(changes, [(0, vec![]), (200, vec![0, 0, 0, 2, 0x67, 1, 0, 0, 0, 1, 0x69])]);
         let same = [entry(Codec::H264, 0x68), entry(Codec::H264, 0x68)];
         assert!(matches!(apply(&same, &mut all, &mut warnings), SampleLayout::Ranges));
     }

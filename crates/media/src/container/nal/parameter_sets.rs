@@ -1,5 +1,6 @@
 //! Parameter sets (VPS, SPS, PPS) from the `avcC` and `hvcC` configuration records.
 
+use super::super::track::Codec;
 use super::units::split_start_codes;
 use crate::error::{MediaError, malformed};
 
@@ -15,11 +16,32 @@ pub(crate) struct ParameterSets {
 }
 
 impl ParameterSets {
+    /// Reads the configuration of a track: `avcC` of H.264, `hvcC` of HEVC; other codecs have none.
+    ///
+    /// # Errors
+    /// `Malformed` when a set lies outside the record.
+    pub(crate) fn read(codec: &Codec, extradata: &[u8], length_prefixed: bool) -> Result<Self, MediaError> {
+        match codec {
+            Codec::H264 => Self::from_avcc(extradata, length_prefixed),
+            Codec::Hevc => Self::from_hvcc(extradata, length_prefixed),
+            _ => Ok(Self::default()),
+        }
+    }
+
+    /// The sets as NAL units of a stream with lengths of `length_size` bytes; 0 means start codes.
+    pub(crate) fn framed(&self, length_size: usize) -> Vec<u8> {
+        let framed = |set: &Vec<u8>| match length_size {
+            0 => [&[0, 0, 0, 1][..], set].concat(),
+            bytes => [&(set.len() as u32).to_be_bytes()[4 - bytes..], set].concat(),
+        };
+        self.sets.iter().flat_map(framed).collect()
+    }
+
     /// Reads the contents of `avcC`. Data that starts with a start code is taken as parameter sets in Annex B form.
     ///
     /// # Errors
     /// `Malformed` when a set lies outside the record.
-    pub(crate) fn from_avcc(extradata: &[u8], length_prefixed: bool) -> Result<Self, MediaError> {
+    fn from_avcc(extradata: &[u8], length_prefixed: bool) -> Result<Self, MediaError> {
         if !length_prefixed || extradata.first() != Some(&1) {
             return Ok(Self::from_annex_b(extradata));
         }
@@ -42,7 +64,7 @@ impl ParameterSets {
     ///
     /// # Errors
     /// `Malformed` when a set lies outside the record.
-    pub(crate) fn from_hvcc(extradata: &[u8], length_prefixed: bool) -> Result<Self, MediaError> {
+    fn from_hvcc(extradata: &[u8], length_prefixed: bool) -> Result<Self, MediaError> {
         let start_code = extradata.starts_with(&[0, 0, 0, 1]) || extradata.starts_with(&[0, 0, 1]);
         if !length_prefixed || extradata.len() < 23 || start_code {
             return Ok(Self::from_annex_b(extradata));

@@ -1,5 +1,7 @@
 //! NAL units: splitting a sample into its units, and removing emulation prevention.
 
+use super::start_code;
+
 /// The NAL units of a sample. `length_size` is the number of bytes of the length in front of each; 0 means start codes.
 ///
 /// A length that runs over the end gives the bytes that are there and ends the list.
@@ -22,22 +24,16 @@ pub(crate) fn units(sample: &[u8], length_size: usize) -> Vec<&[u8]> {
 
 /// NAL units between start codes (Annex B), trailing zeros removed.
 pub(crate) fn split_start_codes(data: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let mut at = next_start_code(data, 0).map(|p| p + 3);
+    let mut codes = start_code::units(data).peekable();
     std::iter::from_fn(move || {
-        let start = at?;
-        let next = next_start_code(data, start);
-        at = next.map(|p| p + 3);
-        let mut unit = &data[start..next.unwrap_or(data.len())];
+        let (_, first) = codes.next()?;
+        let mut unit = &data[first..codes.peek().map_or(data.len(), |next| next.0)];
         while let [head @ .., 0] = unit {
             unit = head;
         }
         Some(unit)
     })
     .filter(|unit| !unit.is_empty())
-}
-
-fn next_start_code(data: &[u8], from: usize) -> Option<usize> {
-    data.get(from..)?.windows(3).position(|w| w == [0, 0, 1]).map(|p| p + from)
 }
 
 /// Payload without emulation prevention bytes.

@@ -8,8 +8,7 @@ use super::super::movie::ParsedFile;
 use super::super::nal::configuration;
 use super::super::sample::layout::SampleLayout;
 use super::super::track::codec_of_fourcc;
-use super::super::track::{Codec, Crop, Orientation, Sample, TrackSummary, VideoTrack};
-use crate::color::description::Color;
+use super::super::track::{Codec, Sample, TrackSummary, VideoTrack};
 use crate::error::{MediaError, malformed};
 use crate::limits::{Limits, check_limit};
 
@@ -226,29 +225,23 @@ impl<'a> FlvFile<'a> {
         let chosen = choose(&tracks, choice)?;
         let mut track = VideoTrack {
             length_prefixed: matches!(codec, Codec::H264 | Codec::Hevc) && !self.extradata.is_empty(),
-            codec,
             extradata: self.extradata,
-            width: 0,
-            height: 0,
-            crop: Crop::default(),
-            orientation: Orientation::default(),
-            sar: None,
-            color: Color::default(),
             timescale: 1000,
-            samples: Vec::new(),
-            duration: None,
+            ..VideoTrack::new(codec)
         };
         let mut layout = SampleLayout::Ranges;
         if track.length_prefixed && !self.changes.is_empty() {
             let mut sets = Vec::new();
             for (first, record) in self.changes {
                 let changed = VideoTrack { extradata: record, ..track.clone() };
+                // A configuration that no frame follows changes nothing.
+                let at = self.samples.get(first).map_or(u64::MAX, |sample| sample.offset);
                 match configuration::in_band(&changed, &track) {
-                    Some(bytes) => sets.push((first, bytes)),
+                    Some(bytes) => sets.push((at, bytes)),
                     None => self.warnings.push(format!("the configuration before frame {first} is not used")),
                 }
             }
-            layout = SampleLayout::Joined(sets);
+            layout = SampleLayout::WithParameterSets(sets);
         }
         track.samples = self.samples;
         let (warnings, audio_tracks) = (self.warnings, usize::from(self.audio));

@@ -7,8 +7,7 @@ use super::super::choice::{TrackChoice, choose};
 use super::super::movie::ParsedFile;
 use super::super::sample::layout::SampleLayout;
 use super::super::track::codec_of_fourcc;
-use super::super::track::{Crop, Orientation, Sample, TrackSummary, VideoTrack};
-use crate::color::description::Color;
+use super::super::track::{Sample, TrackSummary, VideoTrack};
 use crate::error::{MediaError, malformed};
 use crate::limits::{Limits, check_limit};
 
@@ -70,19 +69,6 @@ pub(in super::super) fn read(
         TrackSummary { codec: codec.clone(), width, height, frames: Some(samples.len() as u64), ..Default::default() };
     let tracks = vec![summary];
     let chosen = choose(&tracks, choice)?;
-    let track = VideoTrack {
-        codec,
-        extradata: Vec::new(),
-        length_prefixed: false,
-        width,
-        height,
-        crop: Crop::default(),
-        orientation: Orientation::default(),
-        sar: None,
-        color: Color::default(),
-        timescale: rate,
-        samples,
-        duration: None,
-    };
+    let track = VideoTrack { width, height, timescale: rate, samples, ..VideoTrack::new(codec) };
     Ok(ParsedFile { track, tracks, chosen, warnings, audio_tracks: 0, sub_tracks: 0, layout: SampleLayout::Ranges })
 }

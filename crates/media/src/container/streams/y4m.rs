@@ -5,7 +5,7 @@ use super::super::choice::{TrackChoice, choose};
 use super::super::movie::ParsedFile;
 use super::super::sample::layout::SampleLayout;
 use super::super::track::ratio::reduced_ratio;
-use super::super::track::{Codec, Crop, Orientation, RawFormat, Sample, TrackSummary, VideoTrack};
+use super::super::track::{Codec, RawFormat, Sample, TrackSummary, VideoTrack};
 use crate::color::description::Color;
 use crate::error::{MediaError, malformed, unsupported};
 use crate::limits::{Limits, check_limit};
@@ -64,18 +64,14 @@ pub(in super::super) fn read(
     let tracks = vec![summary];
     let chosen = choose(&tracks, choice)?;
     let track = VideoTrack {
-        codec,
-        extradata: Vec::new(),
-        length_prefixed: false,
         width: header.width,
         height: header.height,
-        crop: Crop::default(),
-        orientation: Orientation::default(),
         sar: Some(header.sar),
         color: Color { full_range: header.full_range, ..Color::default() },
         timescale: header.rate.0,
         duration: Some(frames as i64 * i64::from(header.rate.1)),
         samples,
+        ..VideoTrack::new(codec)
     };
     Ok(ParsedFile { track, tracks, chosen, warnings, audio_tracks: 0, sub_tracks: 0, layout: SampleLayout::Ranges })
 }

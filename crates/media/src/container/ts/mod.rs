@@ -14,8 +14,7 @@ use super::choice::{TrackChoice, choose};
 use super::movie::ParsedFile;
 use super::sample::facts::SampleFacts;
 use super::sample::layout::SampleLayout;
-use super::track::{Codec, Crop, Orientation, Sample, TrackSummary, VideoTrack};
-use crate::color::description::Color;
+use super::track::{Codec, Sample, TrackSummary, VideoTrack};
 use crate::error::{MediaError, malformed};
 use crate::limits::{Limits, check_limit};
 use access_units::{AccessUnit, AccessUnits, PesPacket};
@@ -59,20 +58,7 @@ pub(super) fn read(source: &ByteSource, limits: &Limits, choice: &TrackChoice<'_
     correct_samples(&mut samples, &list, &mut warnings);
     let skips = if list.iter().any(|u| u.skip > 0) { list.iter().map(|u| u.skip).collect() } else { Vec::new() };
     let (width, height) = units.sps.map_or((0, 0), |s| (s.width, s.height));
-    let track = VideoTrack {
-        codec,
-        extradata: Vec::new(),
-        length_prefixed: false,
-        width,
-        height,
-        crop: Crop::default(),
-        orientation: Orientation::default(),
-        sar: None,
-        color: Color::default(),
-        timescale: 90_000,
-        samples,
-        duration: None,
-    };
+    let track = VideoTrack { width, height, timescale: 90_000, samples, ..VideoTrack::new(codec) };
     let layout = SampleLayout::Packets(PacketPayload { pid, packet_size: format.size, skips });
     Ok(ParsedFile {
         track,

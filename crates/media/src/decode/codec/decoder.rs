@@ -35,6 +35,24 @@ pub(crate) trait VideoDecoder: Send {
     fn finish(&mut self, out: &mut Vec<DecodedFrame>) -> Result<(), MediaError>;
 }
 
+/// Pushes the units of a sample one by one and goes on after a damaged one, whose error is the inner result.
+///
+/// # Errors
+/// `Limit` and `Unsupported`, which end the sample.
+pub(super) fn push_units(
+    units: Vec<&[u8]>,
+    mut push: impl FnMut(&[u8]) -> Result<(), MediaError>,
+) -> Result<Result<(), MediaError>, MediaError> {
+    let mut first_error = Ok(());
+    for unit in units {
+        match push(unit) {
+            Err(error @ (MediaError::Limit { .. } | MediaError::Unsupported { .. })) => return Err(error),
+            result => first_error = first_error.and(result),
+        }
+    }
+    Ok(first_error)
+}
+
 /// What the headers of a bitstream say.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct BitstreamInfo {

@@ -45,14 +45,10 @@ impl DecoderFactory {
     /// # Errors
     /// `Malformed` configuration; `Unsupported` for a codec without a decoder here.
     pub(crate) fn new(track: &VideoTrack, options: &OpenOptions) -> Result<Self, MediaError> {
-        let parameters = match track.codec {
-            Codec::H264 => ParameterSets::from_avcc(&track.extradata, track.length_prefixed)?,
-            Codec::Hevc => ParameterSets::from_hvcc(&track.extradata, track.length_prefixed)?,
-            Codec::Vp9 | Codec::Raw(_) => ParameterSets::default(),
-            #[cfg(feature = "av1")]
-            Codec::Av1 => ParameterSets::default(),
-            _ => return Err(unsupported(format!("video codec {}", track.codec.name()))),
-        };
+        if decoder_of(&track.codec).is_none() {
+            return Err(unsupported(format!("video codec {}", track.codec.name())));
+        }
+        let parameters = ParameterSets::read(&track.codec, &track.extradata, track.length_prefixed)?;
         Ok(DecoderFactory {
             codec: track.codec.clone(),
             size: (track.width, track.height),

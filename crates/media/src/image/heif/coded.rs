@@ -6,7 +6,7 @@ use super::source::HeifSource;
 use crate::color::convert::to_rgb;
 use crate::color::description::Color;
 use crate::container::items::property::Property;
-use crate::container::track::{Codec, Crop, Orientation, VideoTrack};
+use crate::container::track::{Codec, VideoTrack};
 use crate::decode::codec::decoder::DecodedFrame;
 use crate::decode::codec::factory::DecoderFactory;
 use crate::decode::decoder_panic::catch_decoder_panic;
@@ -73,18 +73,12 @@ impl CodedPicture {
         let (width, height) = (u64::from(self.size.0), u64::from(self.size.1));
         options.limits.pixels = (width + CODED_MARGIN) * (height + CODED_MARGIN);
         let track = VideoTrack {
-            codec: self.codec.clone(),
             extradata: self.configuration.to_vec(),
             length_prefixed: true,
             width: self.size.0,
             height: self.size.1,
-            crop: Crop::default(),
-            orientation: Orientation::default(),
-            sar: None,
             color: self.color,
-            timescale: 1,
-            samples: Vec::new(),
-            duration: None,
+            ..VideoTrack::new(self.codec.clone())
         };
         DecoderFactory::new(&track, &options)
     }

@@ -1,4 +1,5 @@
-//! Which frames of a video are shown: those on screen, wherever the clock of the file begins and however long each stays.
+//! Which frames of a video are shown: those on screen, wherever the clock of the file begins and however long each
+//! stays.
 
 use zoetrope_models::contract::media_plan::{MediaKind, MediaMetadata, MediaPlan, PlanOptions};
 

@@ -43,18 +43,18 @@ pub(in super::super) fn read(body: &[u8]) -> Result<Vec<VideoSampleEntry>, Media
     Ok(entries)
 }
 
-fn read_entry(first: &BoxSlice<'_>) -> Result<VideoSampleEntry, MediaError> {
-    if matches!(&first.fourcc, b"encv" | b"drmi") {
-        return Err(encrypted(first.body));
+fn read_entry(entry_box: &BoxSlice<'_>) -> Result<VideoSampleEntry, MediaError> {
+    if matches!(&entry_box.fourcc, b"encv" | b"drmi") {
+        return Err(encrypted(entry_box.body));
     }
-    let mut c = Cursor::new(first.body, "video sample entry");
+    let mut c = Cursor::new(entry_box.body, "video sample entry");
     c.skip(24)?;
     let width = u32::from(c.u16()?);
     let height = u32::from(c.u16()?);
     c.skip(50)?;
     let boxes = c.rest();
     let mut entry = VideoSampleEntry {
-        codec: codec_of_fourcc(first.fourcc),
+        codec: codec_of_fourcc(entry_box.fourcc),
         extradata: Vec::new(),
         length_prefixed: false,
         width,

@@ -3,7 +3,7 @@
 use rust_h264::decoder::{ChromaFormat, Decoder, Frame};
 use rust_h264::nal::NalUnitType;
 
-use super::super::decoder::{DecodedFrame, VideoDecoder};
+use super::super::decoder::{DecodedFrame, VideoDecoder, push_units};
 use super::super::non_reference;
 use super::sps::{check_size, explain, is_sps, parse_unit};
 use super::sps_syntax::SpsSyntax;
@@ -81,15 +81,7 @@ impl VideoDecoder for RustH264 {
         if !requested && non_reference::h264(&units) {
             return Ok(());
         }
-        let mut first_error = Ok(());
-        for unit in units {
-            let result = self.push_unit(sample, unit, out);
-            if matches!(result, Err(MediaError::Limit { .. } | MediaError::Unsupported { .. })) {
-                return result;
-            }
-            first_error = first_error.and(result);
-        }
-        first_error
+        push_units(units, |unit| self.push_unit(sample, unit, out))?
     }
 
     fn finish(&mut self, out: &mut Vec<DecodedFrame>) -> Result<(), MediaError> {

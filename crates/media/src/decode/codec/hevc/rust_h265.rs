@@ -2,7 +2,7 @@
 
 use rust_h265::{DecodeError, DecodeLimits, Decoder, Frame, PixelData, parse_nal};
 
-use super::super::decoder::{DecodedFrame, VideoDecoder};
+use super::super::decoder::{DecodedFrame, VideoDecoder, push_units};
 use super::super::non_reference;
 use super::sps::check_size;
 use crate::color::yuv::{Plane, YuvImage};
@@ -62,14 +62,7 @@ impl VideoDecoder for RustH265 {
         if !requested && non_reference::hevc(&units, self.temporal_layers) {
             return Ok(());
         }
-        let mut first_error = Ok(());
-        for unit in units {
-            let result = self.push_unit(sample, unit, out);
-            if matches!(result, Err(MediaError::Limit { .. } | MediaError::Unsupported { .. })) {
-                return result;
-            }
-            first_error = first_error.and(result);
-        }
+        let first_error = push_units(units, |unit| self.push_unit(sample, unit, out))?;
         first_error.and(self.push_unit(sample, &DELIMITER, out))
     }
 
