@@ -13,8 +13,8 @@
 //! Every header is checked against [`Limits`] before anything of its size is allocated. Malformed, unsupported and
 //! over-limit are three different errors.
 //!
-//! Imports `system` (the AV1 decoder). Deliberately absent: resizing and normalization for a model (kernels and models
-//! do that), sound, network access, encoders, and any decoder in C.
+//! Imports `system` (the AV1 decoder) and `kernels` (rows of YUV to RGB). Deliberately absent: resizing and
+//! normalization for a model (kernels and models do that), sound, network access, encoders, and any decoder in C.
 #![forbid(unsafe_code)]
 
 pub mod container;

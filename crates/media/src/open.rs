@@ -6,7 +6,7 @@ mod unrecognized;
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use crate::clip::{Backend, Clip};
 use crate::color::description::Color;
@@ -217,7 +217,9 @@ fn track_clip(source: &ByteSource, movie: Movie, options: &OpenOptions) -> Resul
     let geometry = Geometry { crop: movie.track.crop, stretch, orientation };
     let tone_map = options.high_dynamic_range == HighDynamicRange::ToneMap;
     let source = source.clone();
-    let mut track = DecodableTrack { source, movie, index, factory, color, tone_map, geometry, decoder_index };
+    let one_thread = AtomicBool::new(false);
+    let mut track =
+        DecodableTrack { source, movie, index, factory, color, tone_map, geometry, decoder_index, one_thread };
     let first = probe(&track)?;
     if let Some(own) = first.color {
         track.color = own.or(track.movie.track.color);

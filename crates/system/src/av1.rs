@@ -48,30 +48,32 @@ impl Av1Error {
     }
 }
 
-/// An AV1 decoder on the calling thread.
+/// An AV1 decoder. On several threads it works on that many frames at a time, so frames come out later.
 pub struct Av1Decoder {
     context: Option<Dav1dContext>,
+    threads: i32,
 }
 
 impl Av1Decoder {
-    /// A decoder that refuses frames of more than `pixels` pixels (0: no limit).
+    /// A decoder on `threads` threads (at least 1) that refuses frames of more than `pixels` pixels (0: no limit).
     ///
     /// # Errors
     /// When the decoder cannot be opened.
-    pub fn new(pixels: u32) -> Result<Self, Av1Error> {
+    pub fn new(pixels: u32, threads: u32) -> Result<Self, Av1Error> {
         let mut settings = MaybeUninit::<Dav1dSettings>::uninit();
         // SAFETY: the pointer is valid for writes; the call initializes what it points to.
         let mut settings = unsafe {
             dav1d_default_settings(NonNull::from(&mut settings).cast());
             settings.assume_init()
         };
-        settings.n_threads = 1;
-        settings.max_frame_delay = 1;
+        // The library's own limit is 256.
+        let threads = threads.clamp(1, 256) as i32;
+        (settings.n_threads, settings.max_frame_delay) = (threads, threads);
         settings.frame_size_limit = pixels;
         let mut context = None;
         // SAFETY: both pointers come from live references.
         check(unsafe { dav1d_open(Some(NonNull::from(&mut context)), Some(NonNull::from(&mut settings))) }.0)?;
-        Ok(Av1Decoder { context })
+        Ok(Av1Decoder { context, threads })
     }
 
     /// Decodes one temporal unit and hands every frame that comes out to `take`.
@@ -101,32 +103,31 @@ impl Av1Decoder {
         while unit.sz > 0 {
             // SAFETY: the context is open until drop; the pointer comes from a live reference.
             let sent = check(unsafe { dav1d_send_data(self.context, Some(NonNull::from(&mut *unit))) }.0);
-            let got = self.drain(take);
+            let got = self.next(take);
             match sent {
                 Err(error) if !error.again() => return Err(error),
                 // Without consumed data and without a frame this loop would never end.
-                Err(error) if got? == 0 => return Err(error),
+                Err(error) if !got? => return Err(error),
                 _ => {}
             }
         }
-        self.drain(take).map(|_| ())
+        if self.threads == 1 { self.finish(take) } else { self.next(take).map(|_| ()) }
     }
 
-    /// Hands every finished frame to `take`; returns their number.
-    fn drain(&mut self, take: &mut impl FnMut(Av1Frame)) -> Result<usize, Av1Error> {
-        let mut count = 0;
-        loop {
-            let mut picture = Dav1dPicture::default();
-            // SAFETY: the context is open until drop; the pointer comes from a live reference.
-            match check(unsafe { dav1d_get_picture(self.context, Some(NonNull::from(&mut picture))) }.0) {
-                Ok(()) => take(copy(&picture)),
-                Err(error) if error.again() => return Ok(count),
-                Err(error) => return Err(error),
-            }
-            // SAFETY: the pointer comes from a live reference to a picture that the decoder filled.
-            unsafe { dav1d_picture_unref(Some(NonNull::from(&mut picture))) };
-            count += 1;
+    /// Hands the next finished frame to `take`; false when there is none.
+    ///
+    /// On several threads the second call without data in between waits for the frames being decoded.
+    fn next(&mut self, take: &mut impl FnMut(Av1Frame)) -> Result<bool, Av1Error> {
+        let mut picture = Dav1dPicture::default();
+        // SAFETY: the context is open until drop; the pointer comes from a live reference.
+        match check(unsafe { dav1d_get_picture(self.context, Some(NonNull::from(&mut picture))) }.0) {
+            Ok(()) => take(copy(&picture)),
+            Err(error) if error.again() => return Ok(false),
+            Err(error) => return Err(error),
         }
+        // SAFETY: the pointer comes from a live reference to a picture that the decoder filled.
+        unsafe { dav1d_picture_unref(Some(NonNull::from(&mut picture))) };
+        Ok(true)
     }
 
     /// Hands the frames that the decoder still holds to `take`; call it after the last unit.
@@ -134,7 +135,8 @@ impl Av1Decoder {
     /// # Errors
     /// The decoder's error.
     pub fn finish(&mut self, mut take: impl FnMut(Av1Frame)) -> Result<(), Av1Error> {
-        self.drain(&mut take).map(|_| ())
+        while self.next(&mut take)? {}
+        Ok(())
     }
 }
 

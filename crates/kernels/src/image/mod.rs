@@ -1,4 +1,6 @@
-//! Image preprocessing for vision encoders: antialiased resize ([`resize`]) and patches ([`patchify`]).
+//! Image preprocessing for vision encoders: YUV to RGB ([`yuv`]), antialiased resize ([`resize`]) and patches
+//! ([`patchify`]).
 
 pub mod patchify;
 pub mod resize;
+pub mod yuv;

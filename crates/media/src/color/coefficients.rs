@@ -1,34 +1,23 @@
 //! Coefficients of the conversion from YUV to RGB, in the fixed-point formats of FFmpeg's scaler.
 
+use zoetrope_kernels::image::yuv::Coefficients;
+
 use super::description::Color;
 
-/// The coefficients of one matrix and range, in 3.13 fixed point.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Coefficients {
-    pub(super) luma: i32,
-    /// Black level of luma times 8.
-    pub(super) luma_offset: i32,
-    pub(super) red_v: i32,
-    pub(super) green_u: i32,
-    pub(super) green_v: i32,
-    pub(super) blue_u: i32,
-}
-
-impl Coefficients {
-    /// Coefficients for a color description. Like FFmpeg, takes an untagged stream as BT.601 limited range.
-    pub(super) fn new(color: Color) -> Self {
-        let [rv, bu, gu, gv] = chroma_factors(color);
-        let full = color.full_range == Some(true);
-        let round = |x: i64| ((x * (1 << 13) + (1 << 15)) >> 16) as i32;
-        let chroma = |x: i64| round(if full { x * 224 / 255 } else { x });
-        Coefficients {
-            luma: round(if full { 1 << 16 } else { (1 << 16) * 255 / 219 }),
-            luma_offset: if full { 0 } else { 128 },
-            red_v: chroma(rv),
-            green_u: chroma(-gu),
-            green_v: chroma(-gv),
-            blue_u: chroma(bu),
-        }
+/// Coefficients for a color description. Like FFmpeg, takes an untagged stream as BT.601 limited range.
+pub(super) fn coefficients(color: Color) -> Coefficients {
+    let [rv, bu, gu, gv] = chroma_factors(color);
+    let full = color.full_range == Some(true);
+    // At most 140,363 / 8: it fits.
+    let round = |x: i64| ((x * (1 << 13) + (1 << 15)) >> 16) as i16;
+    let chroma = |x: i64| round(if full { x * 224 / 255 } else { x });
+    Coefficients {
+        luma: round(if full { 1 << 16 } else { (1 << 16) * 255 / 219 }),
+        luma_offset: if full { 0 } else { 128 },
+        red_v: chroma(rv),
+        green_u: chroma(-gu),
+        green_v: chroma(-gv),
+        blue_u: chroma(bu),
     }
 }
 
@@ -50,10 +39,10 @@ mod tests {
 
     #[test]
     fn coefficients_are_the_published_ones() {
-        let c = Coefficients::new(Color::default());
+        let c = coefficients(Color::default());
         assert_eq!((c.luma, c.luma_offset), (9539, 128));
         assert_eq!((c.red_v, c.blue_u, c.green_v, c.green_u), (13_075, 16_525, -6660, -3209));
-        let c = Coefficients::new(Color { matrix: Some(1), full_range: Some(false), ..Color::default() });
+        let c = coefficients(Color { matrix: Some(1), full_range: Some(false), ..Color::default() });
         assert_eq!((c.red_v, c.blue_u, c.green_v, c.green_u), (14_686, 17_305, -4366, -1747));
     }
 }

@@ -8,21 +8,15 @@
 //! The last two are byte-identical to FFmpeg 8, except for frames of odd width and odd height, and for interlaced
 //! frames on the general path.
 
-use super::coefficients::Coefficients;
+use zoetrope_kernels::image::yuv::{Coefficients, nearest_row};
+
+use super::coefficients::coefficients;
 use super::description::Color;
 use super::general;
 use super::hdr::{ToneMap, Transfer};
 use super::matrix::{Affine, Matrix, to_byte};
 use super::yuv::{Plane, YuvImage};
 use crate::frame::Rgb;
-
-/// What one chroma value adds to red, green and blue.
-#[derive(Clone, Copy, Default)]
-struct ChromaTerms {
-    red: i32,
-    green: i32,
-    blue: i32,
-}
 
 /// Converts `yuv` to 8-bit RGB. `tone_map` says whether high dynamic range is shown as standard dynamic range;
 /// otherwise its signal is converted as if it were.
@@ -36,7 +30,7 @@ pub(crate) fn to_rgb(yuv: &YuvImage, color: Color, tone_map: bool) -> Rgb {
     } else if let Matrix::Luma { .. } = matrix {
         match &yuv.planes {
             [Plane::U8(y), Plane::U8(u), Plane::U8(v)] if yuv.half_width_chroma && yuv.height.is_multiple_of(2) => {
-                short_path(yuv, Coefficients::new(color), [y, u, v], &mut data);
+                short_path(yuv, coefficients(color), [y, u, v], &mut data);
             }
             _ => general::convert(yuv, color, &mut data),
         }
@@ -50,43 +44,17 @@ pub(crate) fn to_rgb(yuv: &YuvImage, color: Color, tone_map: bool) -> Rgb {
 fn short_path(yuv: &YuvImage, c: Coefficients, planes: [&[u8]; 3], data: &mut [u8]) {
     let [luma, u, v] = planes;
     let (width, columns) = (yuv.width, yuv.chroma_width());
-    let mut terms = vec![ChromaTerms::default(); columns];
-    let mut row_of_terms = usize::MAX;
+    let neutral = vec![128; if u.is_empty() { columns } else { 0 }];
     for (row, (out, luma)) in data.chunks_exact_mut(width * 3).zip(luma.chunks_exact(width)).enumerate() {
         let chroma_row = match (yuv.half_height_chroma, yuv.interlaced && yuv.height.is_multiple_of(4)) {
             (true, true) => row / 4 * 2 + row % 2,
             (true, false) => row / 2,
             (false, _) => row,
         };
-        if !u.is_empty() && row_of_terms != chroma_row {
-            let range = chroma_row * columns..(chroma_row + 1) * columns;
-            chroma_terms(c, &u[range.clone()], &v[range], &mut terms);
-            row_of_terms = chroma_row;
-        }
-        for ((out, luma), terms) in out.chunks_mut(6).zip(luma.chunks(2)).zip(&terms) {
-            for (out, &y) in out.chunks_exact_mut(3).zip(luma) {
-                write_pixel(c, y.into(), *terms, out);
-            }
-        }
+        let chroma = chroma_row * columns..(chroma_row + 1) * columns;
+        let [u, v] = if u.is_empty() { [&neutral[..]; 2] } else { [&u[chroma.clone()], &v[chroma]] };
+        nearest_row(luma, u, v, &c, out);
     }
-}
-
-/// The terms of a row of chroma.
-fn chroma_terms(c: Coefficients, u: &[u8], v: &[u8], terms: &mut [ChromaTerms]) {
-    for ((terms, &u), &v) in terms.iter_mut().zip(u).zip(v) {
-        let (u, v) = ((i32::from(u) << 3) - 1024, (i32::from(v) << 3) - 1024);
-        terms.red = (v * c.red_v) >> 16;
-        terms.green = ((u * c.green_u) >> 16) + ((v * c.green_v) >> 16);
-        terms.blue = (u * c.blue_u) >> 16;
-    }
-}
-
-#[inline(always)]
-fn write_pixel(c: Coefficients, y: i32, terms: ChromaTerms, out: &mut [u8]) {
-    let y = (((y << 3) - c.luma_offset) * c.luma) >> 16;
-    out[0] = (y + terms.red).clamp(0, 255) as u8;
-    out[1] = (y + terms.green).clamp(0, 255) as u8;
-    out[2] = (y + terms.blue).clamp(0, 255) as u8;
 }
 
 #[cfg(test)]

@@ -7,7 +7,11 @@
 //! - Full-resolution chroma takes the direct formula with 13-bit coefficients and rounding.
 //! - Where the width is odd as well, chroma comes from the nearest column instead of being interpolated.
 
-use super::coefficients::{Coefficients, chroma_factors};
+use std::ops::Range;
+
+use zoetrope_kernels::image::yuv::{Coefficients, Levels, blend_rows, filter_row, table_row};
+
+use super::coefficients::{chroma_factors, coefficients};
 use super::description::Color;
 use super::yuv::{Plane, YuvImage};
 
@@ -17,11 +21,11 @@ type Tap = (usize, [i32; 3]);
 /// Converts `yuv` to RGB by the general path, into rows of `data` without padding.
 pub(super) fn convert(yuv: &YuvImage, color: Color, data: &mut [u8]) {
     if nearest_column(yuv) {
-        let direct = Direct { c: Coefficients::new(color) };
+        let direct = Direct { c: coefficients(color) };
         map_pixels(yuv, data, |y, u, v| direct.pixel(y, u, v));
     } else {
-        let tables = Tables::new(color);
-        map_pixels(yuv, data, |y, u, v| tables.pixel(y, u, v));
+        let levels = levels(color);
+        map_rows(yuv, data, |luma, u, v, out| table_row(luma, u, v, &levels, out));
     }
 }
 
@@ -33,13 +37,26 @@ fn nearest_column(yuv: &YuvImage) -> bool {
 /// Calls `pixel` with luma and interpolated chroma of every pixel on the 15-bit scale, and writes the RGB that it gives
 /// into rows of `data` without padding.
 pub(super) fn map_pixels(yuv: &YuvImage, data: &mut [u8], pixel: impl Fn(i32, i32, i32) -> [u8; 3]) {
+    let each = if yuv.half_width_chroma { 2 } else { 1 };
+    map_rows(yuv, data, |luma, u, v, out| {
+        for ((out, luma), (&u, &v)) in out.chunks_mut(3 * each).zip(luma.chunks(each)).zip(u.iter().zip(v)) {
+            for (out, &y) in out.chunks_exact_mut(3).zip(luma) {
+                out.copy_from_slice(&pixel(y, u, v));
+            }
+        }
+    });
+}
+
+/// Calls `convert` for every row with luma, U and V on the 15-bit scale (chroma interpolated between rows, in its own
+/// number of columns) and the row's RGB in `data`.
+fn map_rows(yuv: &YuvImage, data: &mut [u8], convert: impl Fn(&[i32], &[i32], &[i32], &mut [u8])) {
     let rows = if yuv.half_height_chroma { row_taps(yuv.chroma_height(), yuv.height) } else { identity(yuv.height) };
     let (width, columns) = (yuv.width, yuv.chroma_width());
     let shift = 15 - i32::from(yuv.bit_depth.clamp(8, 15));
     let mono = yuv.planes[1].len() == 0;
     let shifted = yuv.left_sited_chroma && yuv.half_width_chroma && !nearest_column(yuv);
-    let column_shift = shifted.then(|| column_taps(columns));
-    let mut lines = [1, 2].map(|plane| ChromaLines::new(&yuv.planes[plane], columns, shift, column_shift.as_deref()));
+    let column_shift = shifted.then(|| ColumnTaps::new(columns));
+    let mut lines = [1, 2].map(|plane| ChromaLines::new(&yuv.planes[plane], columns, shift, column_shift.as_ref()));
     let mut chroma = [vec![1 << 14; columns], vec![1 << 14; columns]];
     let mut luma = vec![0; width];
     for (row, out) in data.chunks_exact_mut(width * 3).enumerate() {
@@ -47,13 +64,7 @@ pub(super) fn map_pixels(yuv: &YuvImage, data: &mut [u8], pixel: impl Fn(i32, i3
         if !mono {
             lines.iter_mut().zip(&mut chroma).for_each(|(lines, out)| lines.blend(&rows[row], out));
         }
-        let each = if yuv.half_width_chroma { 2 } else { 1 };
-        let chroma = chroma[0].iter().zip(&chroma[1]);
-        for ((out, luma), (&u, &v)) in out.chunks_mut(3 * each).zip(luma.chunks(each)).zip(chroma) {
-            for (out, &y) in out.chunks_exact_mut(3).zip(luma) {
-                out.copy_from_slice(&pixel(y, u, v));
-            }
-        }
+        convert(&luma, &chroma[0], &chroma[1], out);
     }
 }
 
@@ -70,20 +81,20 @@ struct ChromaLines<'a> {
     plane: &'a Plane,
     shift: i32,
     /// Taps that move chroma to the middle of its column pairs; `None` where it is there already.
-    columns: Option<&'a [Tap]>,
+    columns: Option<&'a ColumnTaps>,
     /// The latest rows after the move, by row number modulo their count.
     latest: [(usize, Vec<i32>); 3],
     raw: Vec<i32>,
 }
 
 impl<'a> ChromaLines<'a> {
-    fn new(plane: &'a Plane, columns: usize, shift: i32, taps: Option<&'a [Tap]>) -> Self {
+    fn new(plane: &'a Plane, columns: usize, shift: i32, taps: Option<&'a ColumnTaps>) -> Self {
         let latest = std::array::from_fn(|_| (usize::MAX, vec![0; columns]));
         ChromaLines { plane, shift, columns: taps, latest, raw: vec![0; columns + 2] }
     }
 
-    /// Row `row` on the 15-bit scale. Kept, because up to four rows of luma need it.
-    fn row(&mut self, row: usize) -> &[i32] {
+    /// Reads row `row` onto the 15-bit scale. Kept, because up to four rows of luma need it.
+    fn row(&mut self, row: usize) {
         let (number, line) = &mut self.latest[row % 3];
         if *number != row {
             *number = row;
@@ -94,27 +105,52 @@ impl<'a> ChromaLines<'a> {
                     // Two more values than columns, so that every tap has three; those beyond the end weigh nothing.
                     let columns = line.len();
                     widen(self.plane, start, 0, &mut self.raw[..columns]);
-                    for (out, &(first, [a, b, c])) in line.iter_mut().zip(taps) {
-                        let values = &self.raw[first..first + 3];
-                        let sum = i64::from(values[0]) * i64::from(a)
-                            + i64::from(values[1]) * i64::from(b)
-                            + i64::from(values[2]) * i64::from(c);
-                        *out = ((sum << self.shift) >> 14).min(32_767) as i32;
-                    }
+                    taps.filter(&self.raw, self.shift, line);
                 }
             }
         }
-        line
     }
 
-    /// A weighted sum of rows.
-    fn blend(&mut self, (first, weights): &Tap, out: &mut [i32]) {
-        out.fill(0);
-        for (j, &weight) in weights.iter().enumerate().filter(|(_, w)| **w != 0) {
-            let line = self.row(first + j);
-            out.iter_mut().zip(line).for_each(|(out, value)| *out += value * weight);
+    /// A weighted sum of two rows that follow each other: one of the outer weights is always zero.
+    fn blend(&mut self, &(first, [a, b, c]): &Tap, out: &mut [i32]) {
+        let (first, a, b) = if a == 0 { (first + 1, b, c) } else { (first, a, b) };
+        let second = if b == 0 { first } else { first + 1 };
+        self.row(first);
+        self.row(second);
+        let line = |row: usize| &self.latest[row % 3].1[..];
+        blend_rows(line(first), a, line(second), b, out);
+    }
+}
+
+/// Taps that move chroma from the left of its column pair to the middle. Between the edges they are all alike.
+struct ColumnTaps {
+    taps: Vec<Tap>,
+    /// Columns whose taps have the same weights, one value further each.
+    alike: Range<usize>,
+}
+
+impl ColumnTaps {
+    fn new(columns: usize) -> Self {
+        let taps = taps(columns, columns, 1 << 16, 1 << 15, 16_384);
+        let follows = |pair: &[Tap]| pair[1] == (pair[0].0 + 1, pair[0].1);
+        let start = taps.windows(2).position(follows).unwrap_or(columns);
+        let length = taps[start..].windows(2).take_while(|pair| follows(pair)).count();
+        let alike = start..(start + length + 1).min(columns);
+        ColumnTaps { taps, alike }
+    }
+
+    /// Filters a row of `raw` values, two longer than `line`, onto the 15-bit scale.
+    fn filter(&self, raw: &[i32], shift: i32, line: &mut [i32]) {
+        let alike = self.alike.clone();
+        for (out, (first, weights)) in line.iter_mut().zip(&self.taps).take(alike.start) {
+            filter_row(&raw[*first..first + 3], weights, shift as u32, std::slice::from_mut(out));
         }
-        out.iter_mut().for_each(|out| *out >>= 12);
+        if let Some((first, weights)) = self.taps.get(alike.start) {
+            filter_row(&raw[*first..first + alike.len() + 2], weights, shift as u32, &mut line[alike.clone()]);
+        }
+        for (out, (first, weights)) in line.iter_mut().zip(&self.taps).skip(alike.end) {
+            filter_row(&raw[*first..first + 3], weights, shift as u32, std::slice::from_mut(out));
+        }
     }
 }
 
@@ -126,11 +162,6 @@ fn identity(rows: usize) -> Vec<Tap> {
 fn row_taps(from: usize, to: usize) -> Vec<Tap> {
     let step = (((from as i64) << 16) + (to as i64 >> 1)) / to as i64;
     taps(from, to, step, step - (1 << 16), 4096)
-}
-
-/// Taps that move chroma from the left of its column pair to the middle. Weights sum to 16384.
-fn column_taps(columns: usize) -> Vec<Tap> {
-    taps(columns, columns, 1 << 16, 1 << 15, 16_384)
 }
 
 /// Bilinear taps whose weights sum to `sum`, in FFmpeg's arithmetic (`initFilter` in libswscale).
@@ -162,39 +193,17 @@ fn taps(from: usize, to: usize, step: i64, mut position: i64, sum: i64) -> Vec<T
     taps
 }
 
-/// The table formula for subsampled chroma: chroma shifts the index of luma in a table of 8-bit levels.
-struct Tables {
-    luma: i64,
-    start: i64,
-    red_v: i64,
-    green_u: i64,
-    green_v: i64,
-    blue_u: i64,
-}
-
-impl Tables {
-    fn new(color: Color) -> Self {
-        let full = color.full_range == Some(true);
-        let luma = if full { 1 << 16 } else { (1 << 16) * 255 / 219 };
-        let [rv, bu, gu, gv] = chroma_factors(color);
-        let factor = |x: i64| ((if full { x * 224 / 255 } else { x }) * (1 << 16) + 0x8000) / luma;
-        let (first, offset) = if full { (384, 0) } else { (326, 16 << 16) };
-        let start = first * luma - (384 << 16) - offset + 0x8000;
-        Tables { luma, start, red_v: factor(rv), green_u: factor(-gu), green_v: factor(-gv), blue_u: factor(bu) }
-    }
-
-    /// `y`, `u`, `v` on the 15-bit scale.
-    fn pixel(&self, y: i32, u: i32, v: i32) -> [u8; 3] {
-        let eight = |x: i32| i64::from((x + 64) >> 7);
-        let (y, u, v) = (eight(y), eight(u).clamp(0, 255), eight(v).clamp(0, 255));
-        let shift = |chroma: i64, factor: i64| ((chroma * factor) >> 16) - (factor >> 9);
-        let level = |index: i64| ((self.start + index * self.luma) >> 16).clamp(0, 255) as u8;
-        [
-            level(y + shift(v, self.red_v)),
-            level(y + shift(u, self.green_u) + shift(v, self.green_v)),
-            level(y + shift(u, self.blue_u)),
-        ]
-    }
+/// The table formula for subsampled chroma.
+fn levels(color: Color) -> Levels {
+    let full = color.full_range == Some(true);
+    let luma = if full { 1 << 16 } else { (1 << 16) * 255 / 219 };
+    let [rv, bu, gu, gv] = chroma_factors(color);
+    // At most twice 16.16: everything fits into 31 bits.
+    let factor = |x: i64| (((if full { x * 224 / 255 } else { x }) * (1 << 16) + 0x8000) / luma) as i32;
+    let (first, offset) = if full { (384, 0) } else { (326, 16 << 16) };
+    let start = (first * luma - (384 << 16) - offset + 0x8000) as i32;
+    let (green_u, green_v) = (factor(-gu), factor(-gv));
+    Levels { start, step: luma as i32, red_v: factor(rv), green_u, green_v, blue_u: factor(bu) }
 }
 
 /// The direct formula for full-resolution chroma.
@@ -206,10 +215,10 @@ impl Direct {
     /// `y`, `u`, `v` on the 15-bit scale. Sums beyond 31 bits wrap around, as they do in FFmpeg.
     fn pixel(&self, y: i32, u: i32, v: i32) -> [u8; 3] {
         let c = self.c;
-        let y = (y * 4 - (c.luma_offset << 6)).wrapping_mul(c.luma).wrapping_add(1 << 21);
+        let y = (y * 4 - (i32::from(c.luma_offset) << 6)).wrapping_mul(c.luma.into()).wrapping_add(1 << 21);
         let (u, v) = ((u - (128 << 7)) * 4, (v - (128 << 7)) * 4);
         let cut = |x: i32| if x < 0 { 0 } else { (x >> 22).min(255) as u8 };
-        let add = |a: i32, factor: i32| factor.wrapping_mul(a);
+        let add = |a: i32, factor: i16| i32::from(factor).wrapping_mul(a);
         [
             cut(y.wrapping_add(add(v, c.red_v))),
             cut(y.wrapping_add(add(v, c.green_v)).wrapping_add(add(u, c.green_u))),
@@ -241,6 +250,7 @@ mod tests {
             let from = to.div_ceil(2);
             for (first, weights) in row_taps(from, to) {
                 assert_eq!(weights.iter().sum::<i32>(), 4096, "{from} to {to}");
+                assert!(weights[0] == 0 || weights[2] == 0, "{from} to {to}");
                 let used = (0..3).filter(|&j| weights[j] != 0).max().unwrap_or(0);
                 assert!(first + used < from, "{from} to {to}");
             }

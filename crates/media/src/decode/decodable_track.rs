@@ -1,6 +1,6 @@
 //! A video track with everything that decoding it needs.
 
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 
 use super::codec::decoder::DecodedFrame;
 use super::codec::factory::DecoderFactory;
@@ -28,6 +28,8 @@ pub(crate) struct DecodableTrack {
     /// The decoder to start with, as a position in [`DecoderFactory::names`]. Raised when one refuses the stream as
     /// unsupported.
     pub(crate) decoder_index: AtomicUsize,
+    /// Whether decoders that share their work among threads have refused the stream.
+    pub(crate) one_thread: AtomicBool,
 }
 
 impl DecodableTrack {

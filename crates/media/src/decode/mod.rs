@@ -15,5 +15,6 @@ pub(crate) mod seek;
 pub(crate) mod stretch;
 pub(crate) mod track_frames;
 
+mod frame_queue;
 mod reorder;
 mod worker;

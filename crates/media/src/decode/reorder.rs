@@ -4,10 +4,10 @@
 //! player would leave on the screen. Without one, the nearest later frame is taken.
 
 use std::collections::BTreeMap;
-use std::sync::mpsc::SyncSender;
 
 use super::codec::decoder::DecodedFrame;
 use super::decodable_track::DecodableTrack;
+use super::frame_queue::{FrameSender, WorkerMessage};
 use super::seek::RequestedFrame;
 use crate::error::MediaError;
 use crate::frame::Frame;
@@ -15,27 +15,10 @@ use crate::frame::Frame;
 /// A requested frame is taken for lost after this many more samples, because no codec reorders further.
 const LOST_AFTER: usize = 24;
 
-/// What a worker says about its run.
-pub(super) enum WorkerMessage {
-    /// A frame, how often it was requested, and whether it stands in for a lost one.
-    Frame {
-        /// The frame.
-        frame: Frame,
-        /// How often it was requested.
-        copies: usize,
-        /// Whether it is concealed with a neighbor's image.
-        repeated: bool,
-    },
-    /// Number of frames of the run that have no image at all.
-    Lost(usize),
-    /// The run cannot be decoded.
-    Failed(MediaError),
-}
-
 /// Turns decoded frames into requested frames in presentation order, and sends them.
 pub(super) struct ReorderBuffer<'a> {
     track: &'a DecodableTrack,
-    answers: &'a SyncSender<WorkerMessage>,
+    answers: &'a FrameSender,
     requested: &'a [RequestedFrame],
     /// Position in `requested` by sample.
     position: BTreeMap<usize, usize>,
@@ -50,11 +33,7 @@ pub(super) struct ReorderBuffer<'a> {
 }
 
 impl<'a> ReorderBuffer<'a> {
-    pub(super) fn new(
-        track: &'a DecodableTrack,
-        requested: &'a [RequestedFrame],
-        answers: &'a SyncSender<WorkerMessage>,
-    ) -> Self {
+    pub(super) fn new(track: &'a DecodableTrack, requested: &'a [RequestedFrame], answers: &'a FrameSender) -> Self {
         let position = requested.iter().enumerate().map(|(i, frame)| (frame.sample, i)).collect();
         let (ready, earlier) = (BTreeMap::new(), None);
         ReorderBuffer { track, answers, requested, position, next: 0, ready, earlier, conceal: false }

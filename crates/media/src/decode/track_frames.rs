@@ -1,23 +1,22 @@
 //! Frames of a video track as an iterator: runs are decoded side by side, frames handed over in presentation order.
 //!
-//! A run (`seek.rs`) is one job of one worker thread. Every run in flight has its own short queue. Memory is therefore
-//! bounded by threads times queue length plus the decoders' own reference pictures, however many frames are requested.
+//! A run (`seek.rs`) is one job of one worker thread. Where there are fewer runs than threads, decoders that can share
+//! their work get the rest. Every run in flight has its own queue, and all queues together a budget of bytes. Memory is
+//! therefore bounded by that budget plus the decoders' own reference pictures, however many frames are requested.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel, sync_channel};
+use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
 use super::decodable_track::DecodableTrack;
-use super::reorder::WorkerMessage;
+use super::frame_queue::{FrameReceiver, ReadyFrames, WorkerMessage};
 use super::seek::DecodeRun;
 use super::worker::{DecodeJob, work};
 use crate::error::{MediaError, malformed};
 use crate::frame::Frame;
 
-/// Frames a run may have ready before its worker waits.
-const QUEUE_FRAMES: usize = 2;
 /// Bytes a decoder takes per pixel of the frame: up to 16 reference pictures of 1.5 bytes, and working space.
 const BYTES_PER_PIXEL: u64 = 40;
 /// Bytes that all decoders of a clip may take together before fewer threads are used.
@@ -28,7 +27,8 @@ pub(crate) struct TrackFrames {
     runs: std::vec::IntoIter<DecodeRun>,
     jobs: Option<Sender<DecodeJob>>,
     /// The queues of the runs in flight, in presentation order.
-    in_flight: VecDeque<Receiver<WorkerMessage>>,
+    in_flight: VecDeque<FrameReceiver>,
+    ready: ReadyFrames,
     workers: Vec<JoinHandle<()>>,
     stop: Arc<AtomicBool>,
     copies: VecDeque<Frame>,
@@ -54,6 +54,7 @@ impl TrackFrames {
             workers: Vec::new(),
             jobs: Some(jobs),
             in_flight: VecDeque::new(),
+            ready: ReadyFrames::default(),
             stop: stop.clone(),
             copies: VecDeque::new(),
             failed: false,
@@ -65,9 +66,11 @@ impl TrackFrames {
         let (width, height) = (track.movie.track.width, track.movie.track.height);
         let decoder_bytes = (u64::from(width) * u64::from(height) * BYTES_PER_PIXEL).max(1);
         let threads = threads.min((MAX_DECODER_BYTES / decoder_bytes) as usize).max(1);
+        // With a few runs of unequal length each gets more than its share, so that the last one is not left alone.
+        let threads_per_run = (2 * threads).div_ceil(runs.len().max(1)).min(threads);
         for _ in 0..threads.min(runs.len()) {
             let (track, queue, stop) = (track.clone(), queue.clone(), stop.clone());
-            let work = move || work(&track, &queue, &stop);
+            let work = move || work(&track, threads_per_run, &queue, &stop);
             frames.workers.push(std::thread::Builder::new().name("decode".into()).spawn(work)?);
         }
         frames.runs = runs.into_iter();
@@ -78,7 +81,7 @@ impl TrackFrames {
     fn refill(&mut self) {
         while self.in_flight.len() <= self.workers.len() {
             let (Some(jobs), Some(run)) = (&self.jobs, self.runs.next()) else { return };
-            let (answers, receiver) = sync_channel(QUEUE_FRAMES);
+            let (answers, receiver) = self.ready.queue();
             if jobs.send(DecodeJob { run, answers }).is_err() {
                 return;
             }
@@ -133,6 +136,7 @@ impl Drop for TrackFrames {
         self.stop.store(true, Ordering::Relaxed);
         self.jobs = None;
         self.in_flight.clear();
+        self.ready.close();
         for worker in self.workers.drain(..) {
             // A worker that panicked has already closed its queue; there is nothing left to tell.
             let _ = worker.join();

@@ -1,34 +1,35 @@
 //! The worker threads: each decodes one run at a time, with the next decoder when the first one fails.
 //!
 //! A run whose decoder refuses it or meets an error is decoded again from its keyframe by the next one. The last
-//! decoder goes on after errors.
+//! decoder goes on after errors. With threads to spare, a decoder that shares its work among threads comes first.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender};
+use std::sync::mpsc::Receiver;
 
 use super::codec::decoder::{DecodedFrame, VideoDecoder};
 use super::decodable_track::DecodableTrack;
 use super::decoder_panic::catch_decoder_panic;
-use super::reorder::{ReorderBuffer, WorkerMessage};
+use super::frame_queue::FrameSender;
+use super::reorder::ReorderBuffer;
 use super::seek::DecodeRun;
 use crate::error::{MediaError, malformed};
 
 /// One run to decode and where its frames go.
 pub(super) struct DecodeJob {
     pub(super) run: DecodeRun,
-    pub(super) answers: SyncSender<WorkerMessage>,
+    pub(super) answers: FrameSender,
 }
 
-/// Decodes jobs of `queue` until it is closed. `stop` ends the job at hand.
-pub(super) fn work(track: &DecodableTrack, queue: &Mutex<Receiver<DecodeJob>>, stop: &AtomicBool) {
+/// Decodes jobs of `queue` until it is closed, each on up to `threads` threads. `stop` ends the job at hand.
+pub(super) fn work(track: &DecodableTrack, threads: usize, queue: &Mutex<Receiver<DecodeJob>>, stop: &AtomicBool) {
     loop {
         let job = match queue.lock() {
             Ok(queue) => queue.recv(),
             Err(_) => return,
         };
         let Ok(job) = job else { return };
-        decode_job(track, &job, stop);
+        decode_job(track, threads, &job, stop);
     }
 }
 
@@ -40,16 +41,25 @@ enum Outcome {
     Failed(MediaError),
 }
 
-fn decode_job(track: &DecodableTrack, job: &DecodeJob, stop: &AtomicBool) {
+fn decode_job(track: &DecodableTrack, threads: usize, job: &DecodeJob, stop: &AtomicBool) {
     let decoders = track.factory.names().len();
     let mut buffer = ReorderBuffer::new(track, &job.run.requested, &job.answers);
     let mut decoder_index = track.decoder_index.load(Ordering::Relaxed).min(decoders.saturating_sub(1));
+    let mut threads = if track.one_thread.load(Ordering::Relaxed) { 1 } else { threads };
     loop {
-        let last = decoder_index + 1 >= decoders;
-        match decode_run(track, &job.run, decoder_index, last, &mut buffer, stop) {
+        let threaded = threads > 1 && track.factory.has_threads(decoder_index);
+        let last = !threaded && decoder_index + 1 >= decoders;
+        let make = || track.factory.make_with_threads(decoder_index, if threaded { threads } else { 1 });
+        match decode_run(track, &job.run, make, last, &mut buffer, stop) {
             Outcome::Done => return,
             Outcome::Failed(error @ MediaError::Limit { .. }) => return buffer.fail(error),
             Outcome::Failed(error) if last => return buffer.fail(error),
+            Outcome::Failed(error) if threaded => {
+                let refused = matches!(error, MediaError::Unsupported { .. });
+                track.one_thread.fetch_or(refused, Ordering::Relaxed);
+                tracing::debug!("{} threads on the run at {}: {error}", threads, job.run.start);
+                threads = 1;
+            }
             Outcome::Failed(MediaError::Unsupported { .. }) => {
                 decoder_index += 1;
                 track.decoder_index.fetch_max(decoder_index, Ordering::Relaxed);
@@ -66,12 +76,12 @@ fn decode_job(track: &DecodableTrack, job: &DecodeJob, stop: &AtomicBool) {
 fn decode_run(
     track: &DecodableTrack,
     run: &DecodeRun,
-    decoder_index: usize,
+    make: impl Fn() -> Result<Box<dyn VideoDecoder>, MediaError>,
     last_decoder: bool,
     buffer: &mut ReorderBuffer,
     stop: &AtomicBool,
 ) -> Outcome {
-    let mut decoder = match catch_decoder_panic("video stream", || track.factory.make(decoder_index)) {
+    let mut decoder = match catch_decoder_panic("video stream", make) {
         Ok(decoder) => decoder,
         Err(error) => return Outcome::Failed(error),
     };

@@ -2,6 +2,7 @@
 //! count. Nothing is decoded.
 
 pub(crate) mod parameter_sets;
+pub(crate) mod picture_order;
 pub(crate) mod sei;
 pub(crate) mod units;
 

@@ -10,7 +10,9 @@ use std::time::Duration;
 
 use super::super::decoder_process::ARGUMENT;
 use super::super::decoder_process::limited_command::limited_command;
-use super::super::decoder_process::wire::{HELLO, WireFrame, read_answers, request_decode, request_reset};
+use super::super::decoder_process::wire::{
+    HELLO, WireFrame, read_answers, request_decode, request_finish, request_reset,
+};
 use super::decoder::{DecodedFrame, VideoDecoder};
 use crate::color::description::Color;
 use crate::color::yuv::{Plane, YuvImage};
@@ -39,15 +41,16 @@ pub(super) struct Av1Client {
 }
 
 impl Av1Client {
-    /// Takes an idle process or starts one.
-    pub(super) fn new(options: &OpenOptions, pool: &ProcessPool) -> Result<Self, MediaError> {
+    /// Takes an idle process or starts one, which decodes on `threads` threads.
+    pub(super) fn new(options: &OpenOptions, pool: &ProcessPool, threads: usize) -> Result<Self, MediaError> {
         let idle = pool.0.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let mut process = match idle {
             Some(process) => process,
             None => DecoderProcess::start(options)?,
         };
         let max_pixels = options.limits.pixels;
-        let (_, error) = process.ask(max_pixels, |input| request_reset(input, max_pixels)).map_err(failed)?;
+        let (_, error) =
+            process.ask(max_pixels, |input| request_reset(input, max_pixels, threads as u32)).map_err(failed)?;
         match error {
             Some(text) => Err(MediaError::Bug(text)),
             None => Ok(Av1Client { process: Some(process), pool: pool.clone(), max_pixels }),
@@ -63,9 +66,23 @@ impl VideoDecoder for Av1Client {
         _requested: bool,
         out: &mut Vec<DecodedFrame>,
     ) -> Result<(), MediaError> {
+        self.ask(out, |input| request_decode(input, sample as u64, data))
+    }
+
+    fn finish(&mut self, out: &mut Vec<DecodedFrame>) -> Result<(), MediaError> {
+        self.ask(out, request_finish)
+    }
+}
+
+impl Av1Client {
+    /// Sends one request to the process and takes the frames of its answer.
+    fn ask(
+        &mut self,
+        out: &mut Vec<DecodedFrame>,
+        request: impl FnOnce(&mut ChildStdin) -> io::Result<()>,
+    ) -> Result<(), MediaError> {
         let Some(process) = &mut self.process else { return Err(failed("it has ended")) };
-        let result = process.ask(self.max_pixels, |input| request_decode(input, sample as u64, data));
-        let (frames, error) = match result {
+        let (frames, error) = match process.ask(self.max_pixels, request) {
             Ok(answer) => answer,
             Err(error) => {
                 self.process = None;
@@ -76,11 +93,6 @@ impl VideoDecoder for Av1Client {
             out.push(decoded_frame(frame)?);
         }
         error.map_or(Ok(()), |text| Err(malformed("AV1 stream", text)))
-    }
-
-    fn finish(&mut self, _out: &mut Vec<DecodedFrame>) -> Result<(), MediaError> {
-        // The decoder has one thread and no frame delay: every sample's frame has come with the sample.
-        Ok(())
     }
 }
 

@@ -39,6 +39,11 @@ fn decoders_of(codec: &Codec) -> &'static [&'static str] {
     }
 }
 
+/// Pictures decoded at a time on `threads` threads: each waits for rows of others about half the time.
+fn pictures(threads: usize) -> usize {
+    (2 * threads).min(16)
+}
+
 impl DecoderFactory {
     /// Reads the decoder configuration of `track`.
     ///
@@ -64,7 +69,38 @@ impl DecoderFactory {
         decoders_of(&self.codec)
     }
 
-    /// A fresh decoder. `decoder_index` is a position in [`DecoderFactory::names`].
+    /// Whether there is a decoder that shares its work among threads for position `decoder_index` in
+    /// [`DecoderFactory::names`]. It gives the same frames.
+    pub(crate) fn has_threads(&self, decoder_index: usize) -> bool {
+        match self.codec {
+            Codec::H264 => decoder_index == 1,
+            Codec::Hevc => decoder_index == 0,
+            Codec::Av1 => true,
+            _ => false,
+        }
+    }
+
+    /// A fresh decoder on up to `threads` threads, where [`DecoderFactory::has_threads`] says so.
+    ///
+    /// # Errors
+    /// Parameter sets the decoder refuses; a decoder process that cannot be started.
+    pub(crate) fn make_with_threads(
+        &self,
+        decoder_index: usize,
+        threads: usize,
+    ) -> Result<Box<dyn VideoDecoder>, MediaError> {
+        let (parameters, limits) = (&self.parameters, &self.options.limits);
+        Ok(match (&self.codec, threads) {
+            (_, 1) => self.make(decoder_index)?,
+            (Codec::H264, _) => Box::new(h264::threads::RustH264Threads::new(parameters, limits, pictures(threads))?),
+            (Codec::Hevc, _) => Box::new(hevc::threads::RustH265Threads::new(parameters, limits, pictures(threads))?),
+            #[cfg(feature = "av1")]
+            (Codec::Av1, _) => Box::new(av1::Av1Client::new(&self.options, &self.processes, threads)?),
+            _ => self.make(decoder_index)?,
+        })
+    }
+
+    /// A fresh decoder on one thread. `decoder_index` is a position in [`DecoderFactory::names`].
     ///
     /// # Errors
     /// Parameter sets the decoder refuses; a decoder process that cannot be started.
@@ -78,7 +114,7 @@ impl DecoderFactory {
             (Codec::Vp9, 0) => Box::new(vp9::RustyVp9::new(limits)),
             (Codec::Raw(format), 0) => Box::new(raw::RawVideo::new(*format, self.size.0, self.size.1)),
             #[cfg(feature = "av1")]
-            (Codec::Av1, 0) => Box::new(av1::Av1Client::new(&self.options, &self.processes)?),
+            (Codec::Av1, 0) => Box::new(av1::Av1Client::new(&self.options, &self.processes, 1)?),
             _ => return Err(MediaError::Bug(format!("no decoder {decoder_index} for {}", self.codec.name()))),
         })
     }

@@ -27,9 +27,19 @@ fn decode(
     requested: bool,
     damage: impl Fn(usize, &mut Vec<u8>),
 ) -> (Vec<DecodedFrame>, usize) {
+    decode_with_threads(name, (decoder_index, 1), requested, damage)
+}
+
+/// [`decode`] by a decoder on a number of threads.
+fn decode_with_threads(
+    name: &str,
+    (decoder_index, threads): (usize, usize),
+    requested: bool,
+    damage: impl Fn(usize, &mut Vec<u8>),
+) -> (Vec<DecodedFrame>, usize) {
     let (source, movie, factory) = movie(name);
     // A decoder may refuse a stream by its parameter sets alone.
-    let Ok(mut decoder) = factory.make(decoder_index) else { return (Vec::new(), 1) };
+    let Ok(mut decoder) = factory.make_with_threads(decoder_index, threads) else { return (Vec::new(), 1) };
     let (mut out, mut errors) = (Vec::new(), 0);
     for sample in 0..movie.track.samples.len() {
         let mut data = movie.read_sample(&source, sample).unwrap();
@@ -74,6 +84,56 @@ fn both_decoders_of_a_codec_give_the_same_planes() {
     }
 }
 
+/// Frames on several threads are those of one thread, for the same samples, whether all of them are requested or not.
+#[test]
+fn threads_change_no_frame() {
+    let clips = [
+        ("h264-high.mp4", 1),
+        ("h264-open.mp4", 1),
+        ("h264-slices.mkv", 1),
+        ("h264-10bit.mp4", 1),
+        ("hevc-main.mp4", 0),
+        ("hevc-10bit.mkv", 0),
+    ];
+    for (name, decoder) in clips {
+        for requested in [true, false] {
+            let (one, errors) = decode(name, decoder, requested, |_, _| {});
+            assert_eq!(errors, 0, "{name}");
+            for threads in [2, 5] {
+                let (several, errors) = decode_with_threads(name, (decoder, threads), requested, |_, _| {});
+                assert_eq!((several.len(), errors), (one.len(), 0), "{name} on {threads} threads");
+                assert!(same_frames(&one, &several), "{name} on {threads} threads");
+            }
+        }
+    }
+}
+
+fn same_frames(one: &[DecodedFrame], other: &[DecodedFrame]) -> bool {
+    let planes = |frame: &DecodedFrame| frame.yuv.planes.iter().map(values).collect::<Vec<_>>();
+    let same = |(a, b): (&DecodedFrame, &DecodedFrame)| a.sample == b.sample && planes(a) == planes(b);
+    one.len() == other.len() && one.iter().zip(other).all(same)
+}
+
+/// Damage on several threads is told, or the frames are those of one thread. Fields are refused.
+#[test]
+fn threads_hide_no_damage() {
+    for (name, decoder) in [("h264-high.mp4", 1), ("h264-10bit.mp4", 1), ("hevc-main.mp4", 0)] {
+        for seed in 0..12usize {
+            let damage = |sample: usize, data: &mut Vec<u8>| {
+                if sample == 3 + seed / 2 {
+                    let at = data.len() / 2;
+                    if seed % 2 == 0 { data.truncate(at) } else { data[at..].fill(0x5a) }
+                }
+            };
+            // The last decoder is the one that has threads.
+            let (one, of_one) = decode(name, 1, true, damage);
+            let (several, errors) = decode_with_threads(name, (decoder, 3), true, damage);
+            assert!(errors > 0 || of_one == 0 && same_frames(&one, &several), "{name}, damage {seed}");
+        }
+    }
+    assert!(decode_with_threads("h264-interlaced.mp4", (1, 2), true, |_, _| {}).1 > 0);
+}
+
 #[test]
 fn non_reference_pictures_are_dropped_and_the_rest_is_unchanged() {
     for (name, decoder) in [("h264-high.mp4", 0), ("h264-high.mp4", 1), ("hevc-main.mp4", 0), ("hevc-main.mp4", 1)] {
@@ -94,9 +154,10 @@ fn damage_gives_frames_or_errors() {
     let clips = ["h264-high.mp4", "h264-10bit.mp4", "h264-interlaced.mp4", "hevc-main.mp4", "vp9.webm", "vp9-444.mp4"];
     for name in clips {
         let decoders = movie(name).2.names().len();
-        for decoder in 0..decoders {
+        for decoder in 0..2 * decoders {
             for seed in 0..6usize {
-                let (given, _) = decode(name, decoder, true, |sample, data| {
+                let on = (decoder / 2, 1 + decoder % 2);
+                let (given, _) = decode_with_threads(name, on, true, |sample, data| {
                     let at = (sample * 31 + seed * 97 + 9) % data.len();
                     if (sample + seed) % 3 == 0 {
                         data[at] ^= 1 << (seed % 8);

@@ -14,17 +14,23 @@ pub(super) struct Av1Worker {
 
 #[cfg(feature = "av1")]
 impl Av1Worker {
-    /// Starts afresh, with a limit on the pixels of a frame.
-    pub(super) fn reset(&mut self, max_pixels: u64) -> Result<(), String> {
+    /// Starts afresh on `threads` threads, with a limit on the pixels of a frame.
+    pub(super) fn reset(&mut self, max_pixels: u64, threads: u32) -> Result<(), String> {
         let max_pixels = u32::try_from(max_pixels).unwrap_or(u32::MAX);
-        self.decoder = Some(Av1Decoder::new(max_pixels).map_err(|e| e.to_string())?);
+        self.decoder = Some(Av1Decoder::new(max_pixels, threads).map_err(|e| e.to_string())?);
         Ok(())
     }
 
-    /// Decodes one sample and gives its frames to `emit`.
-    pub(super) fn push(&mut self, sample: u64, data: &[u8], mut emit: impl FnMut(WireFrame)) -> Result<(), String> {
+    /// Decodes one sample and gives the frames that are ready to `emit`.
+    pub(super) fn push(&mut self, sample: u64, data: &[u8], emit: &mut dyn FnMut(WireFrame)) -> Result<(), String> {
         let decoder = self.decoder.as_mut().ok_or("no reset before the first sample")?;
         decoder.push(data, sample as i64, |picture| emit(wire_frame(picture))).map_err(|e| e.to_string())
+    }
+
+    /// Gives the frames that the decoder still holds to `emit`.
+    pub(super) fn finish(&mut self, emit: &mut dyn FnMut(WireFrame)) -> Result<(), String> {
+        let decoder = self.decoder.as_mut().ok_or("no reset before the end")?;
+        decoder.finish(|picture| emit(wire_frame(picture))).map_err(|e| e.to_string())
     }
 }
 
@@ -38,12 +44,17 @@ fn wire_frame(picture: Av1Frame) -> WireFrame {
 #[cfg(not(feature = "av1"))]
 impl Av1Worker {
     /// Refuses.
-    pub(super) fn reset(&mut self, _max_pixels: u64) -> Result<(), String> {
+    pub(super) fn reset(&mut self, _: u64, _: u32) -> Result<(), String> {
         Err("this program was built without the av1 feature".into())
     }
 
     /// Refuses.
-    pub(super) fn push(&mut self, _: u64, _: &[u8], _: impl FnMut(WireFrame)) -> Result<(), String> {
+    pub(super) fn push(&mut self, _: u64, _: &[u8], _: &mut dyn FnMut(WireFrame)) -> Result<(), String> {
+        Err("this program was built without the av1 feature".into())
+    }
+
+    /// Refuses.
+    pub(super) fn finish(&mut self, _: &mut dyn FnMut(WireFrame)) -> Result<(), String> {
         Err("this program was built without the av1 feature".into())
     }
 }

@@ -23,7 +23,7 @@ mod av1_worker;
 use std::io::{self, Read, Write};
 
 use av1_worker::Av1Worker;
-use wire::{HELLO, invalid, read_array};
+use wire::{HELLO, WireFrame, invalid, read_array};
 
 /// The command-line argument that turns the program into a decoder.
 pub const ARGUMENT: &str = "decode-child";
@@ -43,22 +43,19 @@ pub fn run(input: impl Read, output: impl Write) -> io::Result<()> {
             return Ok(());
         }
         let result = match &request {
-            b"R" => decoder.reset(u64::from_le_bytes(read_array(&mut input)?)),
+            b"R" => {
+                let max_pixels = u64::from_le_bytes(read_array(&mut input)?);
+                decoder.reset(max_pixels, u32::from_le_bytes(read_array(&mut input)?))
+            }
             b"P" => {
                 let sample = u64::from_le_bytes(read_array(&mut input)?);
                 let length = u32::from_le_bytes(read_array(&mut input)?);
                 let mut data = Vec::new();
                 // Grows with what arrives, not with what is announced.
                 input.by_ref().take(u64::from(length)).read_to_end(&mut data)?;
-                let mut written = Ok(());
-                let result = decoder.push(sample, &data, |frame| {
-                    if written.is_ok() {
-                        written = frame.write(&mut output);
-                    }
-                });
-                written?;
-                result
+                emit(&mut output, |emit| decoder.push(sample, &data, emit))?
             }
+            b"F" => emit(&mut output, |emit| decoder.finish(emit))?,
             [other] => return Err(invalid(format!("request {other:#04x} is unknown"))),
         };
         if let Err(text) = result {
@@ -69,6 +66,20 @@ pub fn run(input: impl Read, output: impl Write) -> io::Result<()> {
         output.write_all(b"d")?;
         output.flush()?;
     }
+}
+
+/// Writes the frames that `decode` gives; what it says in the end is the inner result.
+fn emit(
+    output: &mut impl Write,
+    decode: impl FnOnce(&mut dyn FnMut(WireFrame)) -> Result<(), String>,
+) -> io::Result<Result<(), String>> {
+    let mut written = Ok(());
+    let result = decode(&mut |frame| {
+        if written.is_ok() {
+            written = frame.write(output);
+        }
+    });
+    written.map(|()| result)
 }
 
 #[cfg(test)]

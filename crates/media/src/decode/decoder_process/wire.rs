@@ -1,12 +1,13 @@
 //! The wire format between the parent and a decoder process.
 //!
-//! A message is one request (`R` reset, `P` one sample) and then answers (`p` frame, `e` error text) up to `d` (done).
+//! A message is one request (`R` reset, `P` one sample, `F` the end of the samples) and then answers (`p` frame, `e`
+//! error text) up to `d` (done).
 //! Numbers are little-endian. Before the first request the process says [`HELLO`].
 
 use std::io::{self, Read, Write};
 
 /// What a decoder process says first.
-pub(crate) const HELLO: &[u8; 8] = b"ztchild1";
+pub(crate) const HELLO: &[u8; 8] = b"ztchild2";
 
 /// A decoded frame as it travels.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,10 +69,17 @@ pub(super) fn read_array<const N: usize>(input: &mut impl Read) -> io::Result<[u
     Ok(bytes)
 }
 
-/// Asks the decoder to start afresh and to refuse frames over `max_pixels`.
-pub(crate) fn request_reset(out: &mut impl Write, max_pixels: u64) -> io::Result<()> {
+/// Asks the decoder to start afresh on `threads` threads and to refuse frames over `max_pixels`.
+pub(crate) fn request_reset(out: &mut impl Write, max_pixels: u64, threads: u32) -> io::Result<()> {
     out.write_all(b"R")?;
     out.write_all(&max_pixels.to_le_bytes())?;
+    out.write_all(&threads.to_le_bytes())?;
+    out.flush()
+}
+
+/// Asks the decoder for the frames that it still holds.
+pub(crate) fn request_finish(out: &mut impl Write) -> io::Result<()> {
+    out.write_all(b"F")?;
     out.flush()
 }
 

@@ -92,7 +92,7 @@ impl VideoDecoder for RustH264 {
     }
 }
 
-fn yuv_image(frame: &Frame, interlaced: bool) -> Result<YuvImage, MediaError> {
+pub(super) fn yuv_image(frame: &Frame, interlaced: bool) -> Result<YuvImage, MediaError> {
     let plane = |values: &[u8]| Plane::from_le_bytes(values.to_vec(), frame.bit_depth);
     let yuv = YuvImage {
         width: frame.width as usize,

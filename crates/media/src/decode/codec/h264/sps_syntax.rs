@@ -30,7 +30,7 @@ pub(super) struct SpsSyntax {
     separate_planes: bool,
     frame_num_bits: u32,
     /// Whether all pictures are frames (`frame_mbs_only_flag`).
-    frames_only: bool,
+    pub(super) frames_only: bool,
     /// Whether the choice is made macroblock by macroblock (`mb_adaptive_frame_field_flag`).
     adaptive: bool,
     /// `seq_parameter_set_id`.

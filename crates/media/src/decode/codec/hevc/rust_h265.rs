@@ -71,7 +71,7 @@ impl VideoDecoder for RustH265 {
     }
 }
 
-fn yuv_image(frame: Frame) -> Result<YuvImage, MediaError> {
+pub(super) fn yuv_image(frame: Frame) -> Result<YuvImage, MediaError> {
     let yuv = YuvImage {
         width: frame.width as usize,
         height: frame.height as usize,
@@ -89,7 +89,7 @@ fn yuv_image(frame: Frame) -> Result<YuvImage, MediaError> {
     Ok(yuv)
 }
 
-fn explain(error: DecodeError) -> MediaError {
+pub(super) fn explain(error: DecodeError) -> MediaError {
     match error {
         DecodeError::Unsupported(what) => unsupported(format!("HEVC coding tool ({what})")),
         error => malformed("HEVC stream", error.to_string()),
