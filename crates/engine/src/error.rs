@@ -2,6 +2,7 @@
 
 use zoetrope_media::MediaError;
 use zoetrope_models::error::ModelError;
+use zoetrope_models::weights::Weights;
 use zoetrope_text::TextError;
 
 /// Why a request failed. Texts name the part and the number.
@@ -29,6 +30,9 @@ pub enum EngineError {
         /// What the `media` crate says.
         error: MediaError,
     },
+    /// The model computes what is no number: the fault of its weights.
+    #[error("the model computes values that are not numbers: {0}")]
+    NotANumber(String),
     /// The `models` crate.
     #[error(transparent)]
     Model(#[from] ModelError),
@@ -47,6 +51,16 @@ pub enum EngineError {
 }
 
 impl EngineError {
+    /// The error for logits that are not numbers, with what is wrong with `weights`.
+    pub(crate) fn not_a_number(weights: &Weights) -> Self {
+        EngineError::NotANumber(match weights.not_finite() {
+            Some((name, value)) => {
+                format!("{value} in the weight {name}; training has diverged, or 16 bits overflowed")
+            }
+            None => "its weights are numbers, but too large for the type that they are held as".to_string(),
+        })
+    }
+
     /// A caller's error of this text.
     pub(crate) fn caller(text: impl Into<String>) -> Self {
         EngineError::Caller(text.into())

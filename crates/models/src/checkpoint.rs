@@ -17,6 +17,9 @@ const JSON_BYTES: u64 = 64 << 20;
 /// Endings of the small files that travel with weights: configuration, tokenizer, templates, the card.
 const SMALL_FILES: [&str; 5] = ["json", "jinja", "txt", "md", "model"];
 
+/// Endings of weight files.
+pub(crate) const WEIGHT_FILES: [&str; 5] = [".safetensors", ".bin", ".gguf", ".pt", ".pth"];
+
 /// A checkpoint.
 #[derive(Clone, Debug)]
 pub enum Checkpoint {
@@ -113,27 +116,37 @@ impl Checkpoint {
         Ok(names)
     }
 
-    /// Copies everything but weights to `folder`: what `convert` and training write beside their own weights. The index
-    /// of shards stays behind.
+    /// The weight files: all of the file formats that are read here. None of an embedded checkpoint.
     ///
     /// # Errors
-    /// [`ModelError::File`] for the file that could not be read or written.
-    pub fn copy_small_files(&self, folder: &Path) -> ModelResult<()> {
+    /// [`ModelError::File`] when the folder cannot be read.
+    pub fn weight_files(&self) -> ModelResult<Vec<PathBuf>> {
+        let Checkpoint::Folder(folder) = self else { return Ok(Vec::new()) };
+        let is_weights = |name: &String| WEIGHT_FILES.iter().any(|ending| name.ends_with(ending));
+        Ok(self.names()?.into_iter().filter(is_weights).map(|name| folder.join(name)).collect())
+    }
+
+    /// Names and contents of everything but weights and the index of shards: what travels with a model that is written
+    /// from this one.
+    ///
+    /// # Errors
+    /// [`ModelError::File`] for the file that could not be read or is too large to be one of these.
+    pub fn small_files(&self) -> ModelResult<Vec<(String, Cow<'static, [u8]>)>> {
+        let mut all = Vec::new();
         for name in self.names()? {
             let ending = Path::new(&name).extension().and_then(|ending| ending.to_str()).unwrap_or_default();
-            let to = folder.join(&name);
-            if !SMALL_FILES.contains(&ending) || name.ends_with(".index.json") || to == self.path(&name) {
+            if !SMALL_FILES.contains(&ending) || name.ends_with(".index.json") {
                 continue;
             }
-            let bytes: Cow<'_, [u8]> = match self {
-                Checkpoint::Folder(_) => std::fs::read(self.path(&name)).map_err(|e| self.error(&name, e))?.into(),
+            let bytes = match self {
+                Checkpoint::Folder(_) => self.read(&name, JSON_BYTES, "bytes of a small file")?.map(Cow::Owned),
                 Checkpoint::Embedded { files, .. } => {
-                    files.iter().find(|file| file.0 == name).map_or(&[][..], |file| file.1).into()
+                    files.iter().find(|file| file.0 == name).map(|file| Cow::Borrowed(file.1))
                 }
             };
-            std::fs::write(&to, bytes).map_err(|error| ModelError::File { file: to, what: error.to_string() })?;
+            all.extend(bytes.map(|bytes| (name, bytes)));
         }
-        Ok(())
+        Ok(all)
     }
 }
 

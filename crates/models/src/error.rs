@@ -17,6 +17,14 @@ pub enum ModelError {
         /// What is wrong with it.
         what: String,
     },
+    /// A file or folder cannot be written.
+    #[error("{}: {what}", file.display())]
+    Output {
+        /// The file or folder.
+        file: PathBuf,
+        /// Why not.
+        what: String,
+    },
     /// A limit would be exceeded.
     #[error("{what}: {number} is more than the limit of {limit}")]
     Limit {

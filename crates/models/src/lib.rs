@@ -14,6 +14,7 @@ pub mod family;
 pub mod kv;
 pub mod layers;
 pub mod loading;
+pub mod model_folder;
 pub mod ops;
 pub mod processing;
 pub mod weights;

@@ -10,6 +10,7 @@ use crate::contract::{Processor, VideoLanguageModel};
 use crate::error::{ModelError, ModelResult};
 use crate::families;
 use crate::family::Family;
+use crate::model_folder::{self, ModelFolder};
 use crate::weights::{Archive, ConversionPlan, LoadOptions, Weights};
 
 /// The family of a checkpoint.
@@ -84,19 +85,15 @@ pub fn open_headers(checkpoint: &Checkpoint, options: LoadOptions) -> ModelResul
 /// weights are read from it. One tensor at a time is in memory.
 ///
 /// # Errors
-/// When `out` holds a model already, and when a tensor is missing, has another shape or type than the configuration
-/// asks for, or is cut off; all of that is checked before anything is written.
+/// When `out` is neither new nor an empty folder, and when a tensor is missing, has another shape or type than the
+/// configuration asks for, or is cut off; all of that is checked before anything is written.
 pub fn convert(
     checkpoint: &Checkpoint,
     out: &Path,
     weight_type: WeightType,
     language: Option<&Path>,
 ) -> ModelResult<()> {
-    let file = out.join("model.safetensors");
-    if file.exists() {
-        let what = "exists already; name another folder, or remove it first".to_string();
-        return Err(ModelError::File { file, what });
-    }
+    model_folder::check_place(checkpoint, out)?;
     let family = family(checkpoint)?;
     let tables = (family.tables)(checkpoint)?;
     let mut archives = Vec::new();
@@ -107,7 +104,7 @@ pub fn convert(
     let weights = Weights::survey(archives, weight_type)?;
     (family.model)(checkpoint, weights.clone())?;
     let plan = ConversionPlan::new(&weights)?;
-    std::fs::create_dir_all(out).map_err(|error| ModelError::File { file: out.into(), what: error.to_string() })?;
-    checkpoint.copy_small_files(out)?;
-    plan.write(&file)
+    let folder = ModelFolder::begin(checkpoint, out)?;
+    plan.write(&folder.path().join("model.safetensors"))?;
+    folder.finish()
 }

@@ -1,6 +1,6 @@
 //! Safe interfaces to what only `unsafe` code can reach: memory-mapped files ([`mmap`]), the settings of the C
 //! library's allocator ([`malloc`]), the process's environment ([`mod@env`]) and, with the feature `av1`, the AV1
-//! decoder (`av1`).
+//! decoder (`av1`). Also files that change as a whole ([`files`]).
 //!
 //! Beside `kernels` the only crate that may say `unsafe`. Imports nothing of ours. Deliberately absent: arithmetic,
 //! file formats, frames, threads.
@@ -8,5 +8,6 @@
 #[cfg(feature = "av1")]
 pub mod av1;
 pub mod env;
+pub mod files;
 pub mod malloc;
 pub mod mmap;

@@ -271,7 +271,7 @@ impl Engine {
             if range.end == states[number].total
                 && let Some(logits) = logits.next()
             {
-                take_token(sequence, logits, outputs);
+                take_token(sequence, logits, model, outputs);
             }
         }
         self.finish_ended(outputs)
@@ -312,7 +312,7 @@ enum Reserved {
 }
 
 /// Chooses a sequence's next token.
-fn take_token(sequence: &mut Sequence, logits: Vec<f32>, outputs: &mut Vec<JobOutput>) {
+fn take_token(sequence: &mut Sequence, logits: Vec<f32>, model: &dyn VideoLanguageModel, outputs: &mut Vec<JobOutput>) {
     let job = sequence.id;
     let taken = sequence.take(&logits);
     let mut tell = |event: JobEvent| outputs.push(JobOutput { job, event });
@@ -326,6 +326,7 @@ fn take_token(sequence: &mut Sequence, logits: Vec<f32>, outputs: &mut Vec<JobOu
                 tell(JobEvent::Text(text));
             }
         }
+        Err(EngineError::NotANumber(_)) => tell(JobEvent::Failed(EngineError::not_a_number(model.weights()))),
         Err(error) => tell(JobEvent::Failed(error)),
     }
 }

@@ -88,7 +88,7 @@ impl Sampler {
             return Err(EngineError::Bug("the model gave no logits".into()));
         }
         if let Some(at) = logits.iter().position(|value| value.is_nan()) {
-            return Err(EngineError::Bug(format!("logit {at} of {} is not a number", logits.len())));
+            return Err(EngineError::NotANumber(format!("logit {at} of {}", logits.len())));
         }
         let scores = self.penalized(logits);
         let id = if self.sampling.is_greedy() {

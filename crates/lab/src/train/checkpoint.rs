@@ -1,12 +1,19 @@
-//! Checkpoints: weights, optimizer moments and progress in one folder, replaced as a whole.
+//! Checkpoints: weights, optimizer moments, progress and the run they belong to in one folder, replaced as a whole.
+//!
+//! A new checkpoint is written beside the old one, which makes room and goes last. A process that is killed in between
+//! leaves the old one under either of two names, or the new one whole.
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::Path;
+use std::io::Write;
+use std::path::{Path, PathBuf};
 
 use candle_core::{Device, Tensor};
 use serde::{Deserialize, Serialize};
+use zoetrope_system::files::{remove, sync_folder, write_whole};
 
+use super::export::write_tensors;
 use super::optimizer::{Moments, Trained};
+use super::run_identity::RunIdentity;
 use crate::error::LabError;
 
 /// How far a run has come.
@@ -30,19 +37,30 @@ pub struct Checkpoint {
     pub moments: BTreeMap<String, Moments>,
     /// How far the run has come.
     pub progress: TrainProgress,
+    /// The run; `None` in checkpoints of version 0.1.
+    pub run: Option<RunIdentity>,
 }
 
 const WEIGHTS: &str = "weights.safetensors";
 const MOMENTS: &str = "moments.safetensors";
 const PROGRESS: &str = "progress.json";
+const RUN: &str = "run.json";
 
 impl Checkpoint {
-    /// The checkpoint in `folder`, if there is one.
+    /// The checkpoint in `folder`, if there is one. A write that was cut short is undone.
+    ///
+    /// # Errors
+    /// When a file is missing or wrong: a folder that is there is a checkpoint.
     pub fn read(folder: &Path) -> Result<Option<Self>, LabError> {
-        let file = folder.join(PROGRESS);
-        if !file.exists() {
-            return Ok(None);
+        let [_, old] = beside(folder);
+        if !folder.exists() {
+            if !old.exists() {
+                return Ok(None);
+            }
+            std::fs::rename(&old, folder)
+                .map_err(|error| LabError::File { file: old.clone(), what: error.to_string() })?;
         }
+        let file = folder.join(PROGRESS);
         let wrong = |what: String| LabError::File { file: file.clone(), what };
         let text = std::fs::read_to_string(&file).map_err(|error| wrong(error.to_string()))?;
         let progress = serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?;
@@ -61,42 +79,115 @@ impl Checkpoint {
                 _ => return Err(wrong(format!("{MOMENTS} has an unknown tensor {name}"))),
             }
         }
-        Ok(Some(Checkpoint { weights, moments, progress }))
+        let run = RunIdentity::read(&folder.join(RUN))?;
+        Ok(Some(Checkpoint { weights, moments, progress, run }))
     }
 
     /// Writes a checkpoint beside `folder`, then moves it there: an interrupted write leaves the old one intact.
+    ///
+    /// # Errors
+    /// [`LabError::File`] for what could not be written.
     pub fn write(
         folder: &Path,
+        run: &RunIdentity,
         trained: &BTreeMap<String, Trained>,
         moments: &BTreeMap<String, Moments>,
         progress: &TrainProgress,
     ) -> Result<(), LabError> {
         let wrong = |error: std::io::Error| LabError::File { file: folder.to_path_buf(), what: error.to_string() };
-        let (new, old) = (folder.with_extension("new"), folder.with_extension("old"));
-        for stale in [&new, &old] {
-            if stale.exists() {
-                std::fs::remove_dir_all(stale).map_err(wrong)?;
-            }
-        }
+        let [new, old] = beside(folder);
+        remove(&new).map_err(wrong)?;
         std::fs::create_dir_all(&new).map_err(wrong)?;
-        let weights: HashMap<String, Tensor> =
-            trained.iter().map(|(name, t)| (name.clone(), t.variable.as_tensor().clone())).collect();
-        candle_core::safetensors::save(&weights, new.join(WEIGHTS))?;
-        let mut state = HashMap::new();
-        for (name, m) in moments {
-            state.insert(format!("first:{name}"), Tensor::new(m.first.as_slice(), &Device::Cpu)?);
-            state.insert(format!("second:{name}"), Tensor::new(m.second.as_slice(), &Device::Cpu)?);
+        let written = write_files(&new, run, trained, moments, progress);
+        if written.is_err() {
+            // The disk may be full: what is half written goes.
+            let _ = remove(&new);
         }
-        candle_core::safetensors::save(&state, new.join(MOMENTS))?;
-        let text = serde_json::to_string_pretty(progress).map_err(|e| wrong(std::io::Error::other(e)))?;
-        std::fs::write(new.join(PROGRESS), text).map_err(wrong)?;
+        written?;
         if folder.exists() {
+            remove(&old).map_err(wrong)?;
             std::fs::rename(folder, &old).map_err(wrong)?;
         }
         std::fs::rename(&new, folder).map_err(wrong)?;
-        if old.exists() {
-            std::fs::remove_dir_all(&old).map_err(wrong)?;
-        }
-        Ok(())
+        folder.parent().map_or(Ok(()), sync_folder).map_err(wrong)?;
+        remove(&old).map_err(wrong)
+    }
+}
+
+/// The names of a checkpoint while it is written, and of the one before it.
+fn beside(folder: &Path) -> [PathBuf; 2] {
+    ["new", "old"].map(|ending| folder.with_extension(ending))
+}
+
+fn write_files(
+    folder: &Path,
+    run: &RunIdentity,
+    trained: &BTreeMap<String, Trained>,
+    moments: &BTreeMap<String, Moments>,
+    progress: &TrainProgress,
+) -> Result<(), LabError> {
+    let wrong = |file: PathBuf| move |error: std::io::Error| LabError::File { file, what: error.to_string() };
+    let weights: HashMap<String, Tensor> =
+        trained.iter().map(|(name, t)| (name.clone(), t.variable.as_tensor().clone())).collect();
+    write_tensors(&folder.join(WEIGHTS), &weights, None)?;
+    let mut state = HashMap::new();
+    for (name, m) in moments {
+        state.insert(format!("first:{name}"), Tensor::new(m.first.as_slice(), &Device::Cpu)?);
+        state.insert(format!("second:{name}"), Tensor::new(m.second.as_slice(), &Device::Cpu)?);
+    }
+    write_tensors(&folder.join(MOMENTS), &state, None)?;
+    run.write(&folder.join(RUN))?;
+    let file = folder.join(PROGRESS);
+    let text = serde_json::to_vec_pretty(progress).map_err(|e| wrong(file.clone())(e.into()))?;
+    write_whole(&file, |out| out.write_all(&text)).map_err(wrong(file))?;
+    sync_folder(folder).map_err(wrong(folder.to_path_buf()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn write(folder: &Path, step: usize) {
+        let run: RunIdentity =
+            serde_json::from_str(r#"{"recipe": {}, "from_scratch": true, "model": "ab"}"#).expect("valid");
+        let progress = TrainProgress { step, ..TrainProgress::default() };
+        Checkpoint::write(folder, &run, &BTreeMap::new(), &BTreeMap::new(), &progress).expect("written");
+    }
+
+    fn step(folder: &Path) -> Option<usize> {
+        Checkpoint::read(folder).expect("read").map(|found| found.progress.step)
+    }
+
+    /// Every state that a killed write can leave.
+    #[test]
+    fn a_write_that_is_cut_short_leaves_the_old_or_the_new_one() {
+        let place = tempfile::tempdir().expect("a folder");
+        let folder = place.path().join("checkpoint");
+        let [new, old] = beside(&folder);
+        assert_eq!(step(&folder), None);
+        std::fs::create_dir_all(&new).expect("made");
+        std::fs::write(new.join(WEIGHTS), "half").expect("written");
+        assert_eq!(step(&folder), None, "half a first checkpoint is none");
+        write(&folder, 4);
+        assert_eq!((step(&folder), new.exists(), old.exists()), (Some(4), false, false));
+        // Between the two renames: the new one is whole, the old one has made room.
+        write(&place.path().join("next"), 5);
+        std::fs::rename(place.path().join("next"), &new).expect("renamed");
+        std::fs::rename(&folder, &old).expect("renamed");
+        assert_eq!(step(&folder), Some(4));
+        // After them: the old one is still there.
+        std::fs::create_dir_all(&old).expect("made");
+        write(&folder, 6);
+        assert_eq!((step(&folder), old.exists()), (Some(6), false));
+    }
+
+    #[test]
+    fn a_folder_that_is_there_and_no_checkpoint_is_an_error() {
+        let place = tempfile::tempdir().expect("a folder");
+        let folder = place.path().join("checkpoint");
+        write(&folder, 4);
+        std::fs::remove_file(folder.join(PROGRESS)).expect("removed");
+        let text = Checkpoint::read(&folder).err().expect("refused").to_string();
+        assert!(text.contains(PROGRESS), "{text}");
     }
 }

@@ -10,6 +10,7 @@ mod optimizer;
 mod pack;
 mod probe_heads;
 mod recipe;
+mod run_identity;
 mod threads;
 mod trainer;
 
@@ -19,5 +20,6 @@ pub use optimizer::{Moments, Optimizer};
 pub use pack::{Pack, loss};
 pub use probe_heads::ProbeHeads;
 pub use recipe::{MixEntry, Recipe, Stage};
+pub use run_identity::RunIdentity;
 pub use threads::limit_library_threads;
 pub use trainer::{StepReport, Trainer};

@@ -10,6 +10,11 @@ use super::optimizer::Optimizer;
 use crate::error::LabError;
 use crate::synth::{Difficulty, QuestionKind};
 
+/// Most samples of a step, most steps of a run and most turns about a scene: beyond them is a slip of the hand.
+const MAX_BATCH: usize = 1 << 16;
+const MAX_STEPS: usize = 1 << 32;
+const MAX_TURNS: usize = 1 << 10;
+
 /// A training run.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -86,25 +91,34 @@ impl Recipe {
         let wrong = |what: String| LabError::File { file: file.to_path_buf(), what };
         let text = std::fs::read_to_string(file).map_err(|error| wrong(error.to_string()))?;
         let recipe: Recipe = serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?;
-        recipe.check()?;
+        recipe.check().map_err(wrong)?;
         Ok(recipe)
     }
 
-    fn check(&self) -> Result<(), LabError> {
-        if self.batch == 0 || self.pack == 0 || self.save_every == 0 || self.stages.is_empty() {
-            return Err(LabError::Caller("batch, pack, save_every and stages must not be empty".to_string()));
+    /// What is wrong with the first value that makes no sense, by its field.
+    fn check(&self) -> Result<(), String> {
+        count("batch", self.batch, MAX_BATCH)?;
+        count("pack", self.pack, MAX_BATCH)?;
+        count("save_every", self.save_every, MAX_STEPS)?;
+        let above_zero = |value: f64| value > 0.0;
+        number("lr", self.lr, above_zero, "above 0")?;
+        if let Some(muon) = self.muon {
+            number("muon", muon, above_zero, "above 0")?;
         }
-        for stage in &self.stages {
-            if stage.mix.is_empty()
-                || stage.mix.iter().any(|entry| entry.share <= 0.0)
-                || stage.turns == 0 && stage.token_loss_weight == 0.0
-            {
-                let text = format!("stage {} has an empty mix, or neither turns nor token_loss_weight", stage.name);
-                return Err(LabError::Caller(text));
-            }
-            for entry in &stage.mix {
-                entry.difficulty()?;
-            }
+        number("min_lr_ratio", self.min_lr_ratio, |value| (0.0..=1.0).contains(&value), "from 0 to 1")?;
+        number("weight_decay", self.weight_decay, |value| value >= 0.0, "0 or above")?;
+        number("beta2", self.beta2, |value| value > 0.0 && value < 1.0, "above 0 and below 1")?;
+        number("clip", self.clip, above_zero, "above 0")?;
+        if self.stages.is_empty() {
+            return Err("stages: there is none".to_string());
+        }
+        for (index, stage) in self.stages.iter().enumerate() {
+            stage.check().map_err(|what| format!("stages[{index}] ({:?}): {what}", stage.name))?;
+        }
+        let steps = self.stages.iter().try_fold(0usize, |sum, stage| sum.checked_add(stage.steps));
+        let steps = steps.filter(|&steps| steps <= MAX_STEPS).ok_or(format!("stages: more than {MAX_STEPS} steps"))?;
+        if self.warmup > steps {
+            return Err(format!("warmup: {} of the {steps} steps", self.warmup));
         }
         Ok(())
     }
@@ -146,6 +160,26 @@ impl Recipe {
 }
 
 impl Stage {
+    fn check(&self) -> Result<(), String> {
+        count("steps", self.steps, MAX_STEPS)?;
+        if self.turns > MAX_TURNS {
+            return Err(format!("turns: {} is more than the limit of {MAX_TURNS}", self.turns));
+        }
+        number("token_loss_weight", self.token_loss_weight, |value| value >= 0.0, "0 or above")?;
+        if self.turns == 0 && self.token_loss_weight == 0.0 {
+            return Err("turns and token_loss_weight: both are 0, so nothing is learned".to_string());
+        }
+        if self.mix.is_empty() {
+            return Err("mix: there is none".to_string());
+        }
+        for (index, entry) in self.mix.iter().enumerate() {
+            let wrong = |what: String| format!("mix[{index}]: {what}");
+            number("share", entry.share, |value| value > 0.0, "above 0").map_err(wrong)?;
+            entry.difficulty().map_err(|error| wrong(error.to_string()))?;
+        }
+        Ok(())
+    }
+
     /// The settings of the model's family.
     pub fn settings(&self) -> Settings {
         match self.prune {
@@ -178,9 +212,64 @@ impl MixEntry {
     }
 }
 
+fn count(field: &str, value: usize, limit: usize) -> Result<(), String> {
+    match value {
+        0 => Err(format!("{field}: must be at least 1")),
+        value if value > limit => Err(format!("{field}: {value} is more than the limit of {limit}")),
+        _ => Ok(()),
+    }
+}
+
+fn number(field: &str, value: f64, holds: impl Fn(f64) -> bool, words: &str) -> Result<(), String> {
+    if value.is_finite() && holds(value) { Ok(()) } else { Err(format!("{field}: {value} is not {words}")) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn recipe() -> Recipe {
+        let stage = r#"{"name": "one", "steps": 6, "turns": 2, "mix": [{"drawn": "clips", "share": 1}]}"#;
+        let text = format!(
+            r#"{{"seed": 1, "batch": 2, "pack": 1, "lr": 0.5, "warmup": 1, "min_lr_ratio": 0.1, "weight_decay": 0.0,
+                "beta2": 0.98, "clip": 1.0, "save_every": 1, "stages": [{stage}]}}"#
+        );
+        serde_json::from_str(&text).unwrap()
+    }
+
+    #[test]
+    fn values_out_of_range_are_refused_by_name() {
+        type Change = fn(&mut Recipe);
+        let wrong: [(&str, Change); 20] = [
+            ("lr: -1", |r| r.lr = -1.0),
+            ("lr: NaN", |r| r.lr = f64::NAN),
+            ("lr: inf", |r| r.lr = f64::INFINITY),
+            ("muon: 0", |r| r.muon = Some(0.0)),
+            ("warmup: 7 of the 6 steps", |r| r.warmup = 7),
+            ("min_lr_ratio: 1.5", |r| r.min_lr_ratio = 1.5),
+            ("weight_decay: -0.1", |r| r.weight_decay = -0.1),
+            ("beta2: 1 is", |r| r.beta2 = 1.0),
+            ("clip: 0", |r| r.clip = 0.0),
+            ("batch: must", |r| r.batch = 0),
+            ("batch: 1000000", |r| r.batch = 1_000_000),
+            ("pack: must", |r| r.pack = 0),
+            ("save_every: must", |r| r.save_every = 0),
+            ("stages: there", |r| r.stages.clear()),
+            (r#"stages[0] ("one"): steps: must"#, |r| r.stages[0].steps = 0),
+            (r#"stages[0] ("one"): turns and"#, |r| r.stages[0].turns = 0),
+            (r#"stages[0] ("one"): turns: 5000"#, |r| r.stages[0].turns = 5000),
+            (r#"stages[0] ("one"): mix: there"#, |r| r.stages[0].mix.clear()),
+            (r#"stages[0] ("one"): mix[0]: share: NaN"#, |r| r.stages[0].mix[0].share = f64::NAN),
+            (r#"stages[0] ("one"): mix[0]: "#, |r| r.stages[0].mix[0].difficulty = "hard".into()),
+        ];
+        recipe().check().unwrap();
+        for (expected, change) in wrong {
+            let mut recipe = recipe();
+            change(&mut recipe);
+            let text = recipe.check().unwrap_err();
+            assert!(text.starts_with(expected), "{text}");
+        }
+    }
 
     /// A recipe with the field names of version 0.1.
     #[test]

@@ -1,6 +1,7 @@
 //! The training loop: samples, forward, loss, gradients, update, checkpoint.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use zoetrope_models::contract::VideoLanguageModel;
 use zoetrope_models::contract::media_plan::PlanOptions;
 use zoetrope_models::loading;
 use zoetrope_models::weights::{Archive, LoadOptions, RandomFor};
+use zoetrope_system::files::{is_same, lock};
 
 use super::checkpoint::{Checkpoint, TrainProgress};
 use super::export::export;
@@ -20,6 +22,7 @@ use super::optimizer::{Gradients, Moments, Optimizer, Trained};
 use super::pack::{Pack, compute_loss};
 use super::probe_heads::ProbeHeads;
 use super::recipe::Recipe;
+use super::run_identity::RunIdentity;
 use crate::error::LabError;
 use crate::sample::Sample;
 use crate::synth::SynthRng;
@@ -55,6 +58,9 @@ pub struct Trainer {
     progress: TrainProgress,
     template: ModelCheckpoint,
     folder: PathBuf,
+    run: RunIdentity,
+    /// Held while the run is open, so that no two processes train in one folder.
+    _lock: File,
     opened: Instant,
     /// Seconds of training before the run was opened.
     earlier_seconds: f64,
@@ -74,12 +80,24 @@ impl Trainer {
     /// folder `template`, or from random weights if `from_scratch`. Configuration and tokenizer are the template's.
     ///
     /// # Errors
-    /// When a file is missing or wrong, and when the checkpoint does not fit the template's configuration.
+    /// When a file is missing or wrong; when `folder` holds another run, or one that has ended and a new one is asked
+    /// for; when another process trains in it; when `template` lies where the run writes.
     pub fn open(template: &Path, folder: &Path, recipe: Recipe, from_scratch: bool) -> Result<Self, LabError> {
-        std::fs::create_dir_all(folder)
-            .map_err(|error| LabError::File { file: folder.to_path_buf(), what: error.to_string() })?;
-        let checkpoint = Checkpoint::read(&folder.join(CHECKPOINT))?;
+        let failed = |error: std::io::Error| LabError::File { file: folder.to_path_buf(), what: error.to_string() };
+        let refused = |what: String| LabError::File { file: folder.to_path_buf(), what };
+        if [folder, &folder.join(EXPORTED), &folder.join(CHECKPOINT)].into_iter().any(|own| is_same(template, own)) {
+            let what = "the model that is read lies where the run writes; name another folder for the run";
+            return Err(refused(what.to_string()));
+        }
         let template = ModelCheckpoint::from(template);
+        let run = RunIdentity::new(&recipe, &template, from_scratch)?;
+        std::fs::create_dir_all(folder).map_err(failed)?;
+        let lock = lock(&folder.join(LOCK)).map_err(failed)?;
+        let lock = lock.ok_or_else(|| refused("another process trains here".to_string()))?;
+        let checkpoint = Checkpoint::read(&folder.join(CHECKPOINT))?;
+        if let Some(found) = &checkpoint {
+            check_same_run(&run, found, &recipe, folder)?;
+        }
         let over = |archive| loading::open_with(&template, vec![archive], LoadOptions::training());
         let model = match &checkpoint {
             Some(checkpoint) => over(Archive::memory(checkpoint.weights.clone()))?,
@@ -103,6 +121,8 @@ impl Trainer {
             progress,
             template,
             folder: folder.to_path_buf(),
+            run,
+            _lock: lock,
             opened: Instant::now(),
             earlier_seconds: progress.seconds,
         })
@@ -165,7 +185,7 @@ impl Trainer {
 
     /// Writes everything that continuing the run needs.
     pub fn save_checkpoint(&self) -> Result<(), LabError> {
-        Checkpoint::write(&self.folder.join(CHECKPOINT), &self.trained, &self.moments, &self.progress)
+        Checkpoint::write(&self.folder.join(CHECKPOINT), &self.run, &self.trained, &self.moments, &self.progress)
     }
 
     /// Writes the model, without the probe heads, as f32; gives its folder.
@@ -216,6 +236,24 @@ impl Trainer {
 /// Folders inside the folder of a run.
 const CHECKPOINT: &str = "checkpoint";
 const EXPORTED: &str = "model";
+const LOCK: &str = ".lock";
+
+/// Refuses a checkpoint of another run, and a run that has ended when a new one is asked for.
+fn check_same_run(run: &RunIdentity, found: &Checkpoint, recipe: &Recipe, folder: &Path) -> Result<(), LabError> {
+    let step = found.progress.step;
+    let differs = match &found.run {
+        Some(other) => run.difference(other),
+        None => None,
+    };
+    let ended = step >= recipe.steps() && run.is_from_scratch();
+    let why = match differs {
+        Some(differs) => format!("holds another training of {step} steps: {differs}"),
+        None if ended => format!("holds this training, ended after {step} steps"),
+        None => return Ok(()),
+    };
+    let what = format!("{why}; name another folder for the run, or remove this one");
+    Err(LabError::File { file: folder.to_path_buf(), what })
+}
 
 impl Accumulated {
     fn add(&mut self, other: Accumulated) {

@@ -248,6 +248,28 @@ impl Archive {
         }
     }
 
+    /// A stored tensor with a value that is no finite number, and the first such value. Packed matrices are not read.
+    pub(super) fn not_finite(&self) -> Option<(String, f32)> {
+        const VALUES: usize = 1 << 20;
+        let tensors = self.store.tensors()?;
+        let mut values = Vec::new();
+        for name in tensors.names() {
+            let Some(shape) = tensors.shape(name) else { continue };
+            let (rows, cols) = matrix_dims(shape);
+            let Ok(segment) = tensors.rows(name, shape) else { continue };
+            let (source, step) = (RowSource { cols, segments: vec![segment] }, (VALUES / cols.max(1)).max(1));
+            for first in (0..rows).step_by(step) {
+                let range = first..rows.min(first + step);
+                values.resize(range.len() * cols, 0.0);
+                let odd = source.read(range, &mut values).ok().and_then(|()| values.iter().find(|v| !v.is_finite()));
+                if let Some(&value) = odd {
+                    return Some((name.to_string(), value));
+                }
+            }
+        }
+        None
+    }
+
     /// As many rows of a vocabulary as there are, `shape[0]` at most.
     fn vocabulary_rows(&self, name: &str, shape: &[usize]) -> ModelResult<Vec<Segment>> {
         let rows = self.stored_rows(name, shape[0]);

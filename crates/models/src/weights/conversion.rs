@@ -67,19 +67,17 @@ impl ConversionPlan {
         Ok(ConversionPlan(all))
     }
 
-    /// Writes the tensors to `file`, under a temporary name first.
+    /// Writes the tensors to the new file `file`, and waits for the disk.
     pub(crate) fn write(&self, file: &Path) -> ModelResult<()> {
-        let wrong = |error: std::io::Error| ModelError::File { file: file.to_path_buf(), what: error.to_string() };
-        let part = file.with_extension("safetensors.part");
-        let mut out = BufWriter::new(std::fs::File::create(&part).map_err(wrong)?);
+        let wrong = |error: std::io::Error| ModelError::Output { file: file.to_path_buf(), what: error.to_string() };
+        let mut out = BufWriter::new(std::fs::File::create_new(file).map_err(wrong)?);
         let header = self.header();
         out.write_all(&(header.len() as u64).to_le_bytes()).map_err(wrong)?;
         out.write_all(header.as_bytes()).map_err(wrong)?;
         for tensor in &self.0 {
             tensor.transform.pieces(|bytes| out.write_all(bytes).map_err(wrong))?;
         }
-        out.into_inner().map_err(|error| wrong(error.into_error()))?.sync_all().map_err(wrong)?;
-        std::fs::rename(&part, file).map_err(wrong)
+        out.into_inner().map_err(|error| wrong(error.into_error()))?.sync_all().map_err(wrong)
     }
 
     /// The header, padded with spaces so that the first tensor is aligned.

@@ -290,6 +290,12 @@ impl Weights {
         with_files.map(Archive::layout).collect()
     }
 
+    /// A tensor in the archives with a value that is no finite number, and the first such value: looked for when a
+    /// model computes what is not a number. Packed matrices are not read.
+    pub fn not_finite(&self) -> Option<(String, f32)> {
+        self.shared.archives.iter().find_map(Archive::not_finite)
+    }
+
     /// Tensors in the archives that the model never asked for.
     pub fn unused(&self) -> Vec<String> {
         self.shared.archives.iter().flat_map(Archive::unused).collect()

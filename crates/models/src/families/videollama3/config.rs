@@ -225,6 +225,25 @@ fn processor(checkpoint: &Checkpoint, convention: Convention, config: &Value) ->
     let whole = read("processor_config.json")?;
     let flat_image = read("preprocessor_config.json")?;
     let flat_video = read("video_preprocessor_config.json")?;
+    let missing = match convention {
+        Convention::Original => [(&flat_image, "preprocessor_config.json"), (&whole, "processor_config.json")],
+        Convention::Transformers => [
+            (if whole.is_null() { &flat_image } else { &whole }, "preprocessor_config.json or processor_config.json"),
+            (
+                if whole["video_processor"].is_object() { &whole } else { &flat_video },
+                "video_preprocessor_config.json or processor_config.json",
+            ),
+        ],
+    };
+    // Trainers do not save them. The values of the published checkpoints are the best guess.
+    for (_, name) in missing.iter().filter(|(value, _)| value.is_null()) {
+        let folder = checkpoint.path("");
+        tracing::warn!(
+            "{}: no {name}; sizes and frames are those of the published models, which may not be what this one was \
+             trained with. Copy the file from the model that it was made of",
+            folder.display()
+        );
+    }
     let (image, video) = match convention {
         Convention::Original => (&flat_image, &whole),
         Convention::Transformers => (

@@ -41,7 +41,9 @@ pub(crate) const NAMES_KEY: &str = "names";
 pub(crate) const OUR_NAMES: &str = "zoetrope";
 
 impl SafetensorsFiles {
-    /// Opens `model.safetensors` or the shards that its index names; `None` when there is neither.
+    /// Opens `model.safetensors`, or else the shards that its index names; `None` when there is neither.
+    ///
+    /// Where there are both, the index is of an earlier model that was saved in shards (as transformers reads them).
     ///
     /// # Errors
     /// When a shard is missing or a file is damaged.
@@ -52,10 +54,24 @@ impl SafetensorsFiles {
             entries: HashMap::new(),
             our_names: false,
         };
-        let names = match checkpoint.json(INDEX)? {
-            Some(index) => shard_names(&index).map_err(|what| checkpoint.error(INDEX, what))?,
-            None if checkpoint.has(FILE) => vec![FILE.to_string()],
-            None => return Ok(None),
+        let names = if checkpoint.has(FILE) {
+            if checkpoint.has(INDEX) {
+                tracing::warn!("{}: not used, because {FILE} is there", checkpoint.path(INDEX).display());
+            }
+            vec![FILE.to_string()]
+        } else {
+            let Some(index) = checkpoint.json(INDEX)? else { return Ok(None) };
+            let names = shard_names(&index).map_err(|what| checkpoint.error(INDEX, what))?;
+            let missing: Vec<&String> = names.iter().filter(|name| !checkpoint.has(name)).collect();
+            if let Some(first) = missing.first() {
+                let what = format!(
+                    "{} of the {} weight files that it names are missing, such as {first}",
+                    missing.len(),
+                    names.len()
+                );
+                return Err(checkpoint.error(INDEX, what));
+            }
+            names
         };
         for name in names {
             all.add(name)?;

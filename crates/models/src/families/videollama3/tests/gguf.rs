@@ -73,8 +73,8 @@ fn folder(tensors: &Tensors, tied: bool) -> tempfile::TempDir {
 
 /// The weights that converting gives.
 fn converted(folder: &Path, kind: WeightType, language: Option<&Language>) -> Vec<u8> {
-    let out = tempfile::tempdir().unwrap();
-    let file = out.path().join("language.gguf");
+    let (out, place) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let file = place.path().join("language.gguf");
     if let Some(language) = language {
         language.write(&file, "qwen2");
     }

@@ -146,7 +146,7 @@ fn broken_folders_say_what_is_wrong() {
     std::fs::remove_file(folder.path().join("model-00002-of-00003.safetensors")).unwrap();
     let error = open(&folder).err().unwrap().to_string();
     assert!(
-        error.ends_with("model-00002-of-00003.safetensors: weight file is missing from the model folder"),
+        error.ends_with("1 of the 3 weight files that it names are missing, such as model-00002-of-00003.safetensors"),
         "{error}"
     );
 

@@ -49,7 +49,7 @@ fn a_converted_folder_is_complete_and_answers_as_the_model_that_was_packed_in_me
         assert_eq!(values(&converted), values(&packed(kind)));
         assert_eq!(numbers(&logits(&converted, "mixed")), numbers(&logits(&packed(kind), "mixed")), "{kind:?}");
         let text = loading::convert(&checkpoint("toy-hf"), folder.path(), kind, None).err().unwrap().to_string();
-        assert!(text.contains("exists already"), "{text}");
+        assert!(text.contains("holds a model already"), "{text}");
         let text = open_as(&out, LoadOptions::cpu(DType::F64)).err().unwrap().to_string();
         assert!(text.contains(&format!("as {kind:?} only")), "{text}");
         for small in ["config.json", "tokenizer.json", "chat_template.jinja", "processor_config.json"] {

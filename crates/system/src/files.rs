@@ -1,0 +1,98 @@
+//! Files and folders that change as a whole or not at all, whenever the process is killed.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io;
+use std::path::Path;
+
+/// Writes a file under a temporary name beside its place; it has its own name when its bytes are on disk.
+///
+/// # Errors
+/// When `write` or the file system fails; the file is unchanged then.
+pub fn write_whole(file: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
+    let mut name = file.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_os_string();
+    name.push(".zoetrope-part");
+    let part = file.with_file_name(name);
+    // The file at the temporary name may be a link to one that is not ours.
+    remove(&part)?;
+    let mut out = OpenOptions::new().write(true).create_new(true).open(&part)?;
+    let written = write(&mut out).and_then(|()| out.sync_all()).and_then(|()| std::fs::rename(&part, file));
+    if written.is_err() {
+        let _ = std::fs::remove_file(&part);
+    }
+    written
+}
+
+/// Whether two paths name the same existing file or folder.
+pub fn is_same(one: &Path, other: &Path) -> bool {
+    matches!((one.canonicalize(), other.canonicalize()), (Ok(one), Ok(other)) if one == other)
+}
+
+/// Brings the names in a folder to disk. Systems where folders cannot be opened do so themselves.
+///
+/// # Errors
+/// When the disk fails.
+pub fn sync_folder(folder: &Path) -> io::Result<()> {
+    if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
+}
+
+/// Takes the lock that the file `file` stands for, until the result is dropped; `None` when another process has it.
+/// Where the file system has no locks, everyone gets it.
+///
+/// # Errors
+/// When the file cannot be made.
+pub fn lock(file: &Path) -> io::Result<Option<File>> {
+    let lock = OpenOptions::new().create(true).truncate(false).write(true).open(file)?;
+    match lock.try_lock() {
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Ok(()) | Err(TryLockError::Error(_)) => Ok(Some(lock)),
+    }
+}
+
+/// Removes a file, a link or a whole folder; nothing is there afterwards.
+///
+/// # Errors
+/// When it cannot be removed.
+pub fn remove(path: &Path) -> io::Result<()> {
+    let removed = match path.symlink_metadata() {
+        Ok(found) if found.is_dir() => std::fs::remove_dir_all(path),
+        Ok(_) => std::fs::remove_file(path),
+        Err(error) => Err(error),
+    };
+    match removed {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    #[test]
+    fn a_file_is_replaced_as_a_whole_or_not_at_all() {
+        let place = tempfile::tempdir().unwrap();
+        let folder = place.path().join("models");
+        std::fs::create_dir(&folder).unwrap();
+        let file = folder.join("a.json");
+        write_whole(&file, |out| out.write_all(b"one")).unwrap();
+        let failed =
+            write_whole(&file, |out| out.write_all(b"tw").and_then(|()| Err(io::ErrorKind::StorageFull.into())));
+        assert_eq!(failed.unwrap_err().kind(), io::ErrorKind::StorageFull);
+        assert_eq!(std::fs::read(&file).unwrap(), b"one");
+        assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 1, "nothing is left");
+        let (first, second) = (lock(&folder.join("lock")).unwrap(), lock(&folder.join("lock")).unwrap());
+        assert!(first.is_some() && second.is_none());
+        drop(first);
+        assert!(lock(&folder.join("lock")).unwrap().is_some());
+        #[cfg(unix)]
+        {
+            std::os::unix::fs::symlink(&folder, folder.join("link")).unwrap();
+            assert!(is_same(&folder, &folder.join("link/.")) && !is_same(&folder, &file));
+            remove(&folder.join("link")).unwrap();
+        }
+        remove(&folder).unwrap();
+        assert!(remove(&folder).is_ok() && !folder.exists());
+    }
+}
