@@ -31,8 +31,12 @@ def read(options, case, path, truth):
     """Reads a file in all ways. Returns the verdict and why."""
     reader = judge.Reader(case, max(number for _, number in truth) + 1)
     environment = dict(os.environ, ZOETROPE_FFMPEG=make.FFMPEG if options.ffmpeg else "/nowhere")
-    answer = judge.ours(options.program, path, 1, environment)
     witness, errors = judge.ffmpeg(path, reader, case["turn"])
+    if not case["damage"] and any(away > judge.INTACT for _, _, away in witness):
+        raise make.EncodingFailed("the encoder breaks pictures: FFmpeg shows them broken as well")
+    if not case["damage"] and not witness and case["container"] not in ("h264", "hevc"):
+        raise make.EncodingFailed("the muxer leaves out parameter sets: FFmpeg shows no frame")
+    answer = judge.ours(options.program, path, 1, environment)
     if isinstance(answer, str):
         return judge.verdict(case, truth, answer, None, witness, errors)
     mine = judge.shown(answer, reader)
@@ -50,7 +54,9 @@ def sampled(program, case, path, answer, environment):
     step = 2 + int(case["inner"] * 9)
     some = judge.ours(program, path, step, environment)
     if isinstance(some, str):
-        return f"every {step}th frame: {some}"
+        # Of a damaged file, the frames that are wanted may be the lost ones.
+        told = case["damage"] and judge.refusal(case, some)[0] == "refused"
+        return "" if told else f"every {step}th frame: {some}"
     excused = answer["repeated"] + answer["lost"] + some["repeated"] + some["lost"]
     if excused:
         return ""
@@ -68,10 +74,10 @@ def one(options, number, folder):
     case = recipe.draw(options.seed, number)
     try:
         path, truth = make.make(case, folder)
+        result, why = read(options, case, path, truth)
     except make.EncodingFailed as error:
         print(f"{number}: not made: {str(error).splitlines()[-1] if str(error) else error}", flush=True)
         return None
-    result, why = read(options, case, path, truth)
     print(f"{number}: {result}: {words(case)}{': ' + why if why else ''}", flush=True)
     if options.keep:
         os.makedirs(options.keep, exist_ok=True)

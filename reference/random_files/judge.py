@@ -11,7 +11,7 @@ import numpy as np
 from .make import drawing, size_of
 
 GRID = 20  # blocks a side
-INTACT = 60  # largest difference of a block's mean from the drawing
+INTACT = 85  # largest difference of a block's mean from the drawing
 SAME = 0.0025  # seconds
 LIMIT = 120  # seconds a run may take
 # Sentences about what was corrected; they excuse no loss.
@@ -129,7 +129,7 @@ def verdict(case, truth, answer, mine, witness, errors):
         return refusal(case, answer)
     bad = [number for _, number, away in mine if away > INTACT]
     if not bad and not case["damage"] and same(relative(mine), relative(truth)):
-        return "right", ""
+        return "right", start_words(mine, witness)
     if not bad and same(relative(mine), relative(witness)):
         return "right", "" if case["damage"] else "as FFmpeg, not as drawn"
     faults = differences(truth, mine, witness, bad)
@@ -144,6 +144,13 @@ def verdict(case, truth, answer, mine, witness, errors):
     why = f"{'; '.join(faults)} | FFmpeg: {len(witness)} frames, {len(errors)} complaints"
     only_pictures = bad and len(mine) >= len(witness) and all("times" not in fault for fault in faults)
     return "unnoticed" if case["damage"] and only_pictures else "wrong", why
+
+
+def start_words(mine, witness):
+    """How far the first frame's time is from FFmpeg's, where it is."""
+    starts = [frames[0][0] for frames in (mine, witness) if frames and frames[0][0] is not None]
+    away = starts[0] - starts[1] if len(starts) == 2 else 0.0
+    return f"starts {away:.3f} s from FFmpeg's start" if abs(away) > SAME else ""
 
 
 def refusal(case, text):

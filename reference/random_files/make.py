@@ -105,13 +105,9 @@ def encode(case, path, first, start, size):
         arguments += ["-colorspace", "bt709", "-color_range", "tv"]
     if not any("bitrate=" in str(a) for a in arguments) and case["codec"] in ("h264", "hevc", "vp9", "av1"):
         arguments += ["-crf", case["quality"]]
-    arguments += {"fmp4": ["-f", "mp4", "-movflags", "empty_moov+default_base_moof+frag_keyframe"
-                           + ("+cmaf" if case["inner"] < 0.2 else ""), "-frag_duration", 400000],
-                  "m2ts": ["-f", "mpegts", "-mpegts_m2ts_mode", 1], "h264": ["-f", "h264"],
-                  "ts": ["-f", "mpegts"] + (["-mpegts_flags", "resend_headers"] if case["inner"] < 0.3 else []),
-                  "mp4": ["-movflags", "faststart"] if case["inner"] < 0.4 and not case["edits"] else [],
-                  "hevc": ["-f", "hevc"], "webm": ["-live", 1] if case["inner"] < 0.2 and case["codec"] != "av1" else [],
-                  "mkv": ["-cluster_time_limit", 300] if case["inner"] < 0.4 else []}.get(case["container"], [])
+    arguments += {"m2ts": ["-f", "mpegts", "-mpegts_m2ts_mode", 1], "h264": ["-f", "h264"], "hevc": ["-f", "hevc"],
+                  "fmp4": ["-f", "mp4"], "ts": ["-f", "mpegts"]}.get(case["container"], [])
+    arguments += case["muxer"]
     if start:
         arguments += ["-output_ts_offset", start]
     run([*arguments, path], frames)

@@ -58,11 +58,36 @@ def draw(seed, number):
         case["frames"] = min(case["frames"], 60)
     if container in ("mp4", "mov") and rng.random() < 0.15:
         case["turn"] = rng.choice((90, 180, 270, "mirror"))
+    case["muxer"] = muxer(rng, container, case)
     if rng.random() < 0.35:
         kinds = ["cut", "cut", "zeros", "noise", "noise"]
         kinds += ["hole", "behead"] if container in ("ts", "m2ts") else []
         case["damage"] = (rng.choice(kinds), rng.random(), rng.choice((1, 16, 188, 700, 3000)), rng.random())
     return case
+
+
+def muxer(rng, container, case):
+    """Options of the muxer."""
+    if container == "fmp4":
+        kinds = ("frag_keyframe", "frag_keyframe+cmaf", "frag_every_frame", "frag_keyframe+separate_moof", "dash",
+                 "frag_keyframe+negative_cts_offsets", "frag_keyframe+delay_moov")
+        return ["-movflags", "+empty_moov+default_base_moof+" + rng.choice(kinds),
+                "-frag_duration", rng.choice((100000, 400000, 3000000))]
+    if container in ("mp4", "mov"):
+        if case["edits"]:
+            return []
+        return rng.choice(([], [], ["-movflags", "+faststart"], ["-movflags", "+negative_cts_offsets"],
+                           ["-use_editlist", 0], ["-movflags", "+rtphint+disable_chpl"], ["-video_track_timescale", 1000]))
+    if container in ("ts", "m2ts"):
+        return rng.choice(([], [], ["-mpegts_flags", "resend_headers"], ["-omit_video_pes_length", 0],
+                           ["-pat_period", 0.1], ["-muxdelay", 0, "-muxpreload", 0], ["-mpegts_start_pid", 800]))
+    if container in ("mkv", "webm"):
+        kinds = [[], [], ["-cluster_time_limit", 300], ["-cluster_size_limit", 4000], ["-reserve_index_space", 4000],
+                 ["-cues_to_front", 1]]
+        return rng.choice(kinds + ([] if case["codec"] == "av1" else [["-live", 1]]))
+    if container == "flv":
+        return rng.choice(([], ["-flvflags", "no_duration_filesize"], ["-flvflags", "add_keyframe_index"]))
+    return []
 
 
 def encoder(rng, codec):
@@ -75,7 +100,6 @@ def encoder(rng, codec):
                f"open-gop={rng.randint(0, 1)}", f"repeat-headers={rng.randint(0, 1)}", "log-level=none", "pools=1",
                f"rc-lookahead={rng.choice((5, 10))}", "min-keyint=1", f"scenecut={rng.choice((0, 40))}"]
         own += ["aud=1"] if rng.random() < 0.2 else []
-        own += [f"slices={rng.randint(2, 3)}"] if rng.random() < 0.2 else []
         own += ["temporal-layers=2"] if rng.random() < 0.1 else []
         return ["-c:v", "libx265", "-preset", rng.choice(("ultrafast", "superfast", "faster")), "-pix_fmt", layout,
                 "-x265-params", ":".join(own)]

@@ -229,10 +229,12 @@ fn scrambled_streams_are_unsupported_and_big_frames_refused() {
     let clear = mux.out.clone();
     mux.out[at..].chunks_mut(188).for_each(|packet| packet[3] |= 0x80);
     assert!(matches!(read(&mux.out), Err(MediaError::Unsupported { .. })));
-    // One packet is damage, not protection.
+    // One packet is damage, not protection: its bytes are missing, and those of the others are still found.
     let mut damaged = clear;
     damaged[at + 5 * 188 + 3] |= 0x80;
+    damaged[at + 5 * 188 + 1] |= 0x40;
     let movie = read(&damaged).unwrap();
+    assert_eq!(payloads(&damaged)[0].len(), unit(5, 0xaa, 5000).len() - 184);
     assert!(movie.warnings.iter().any(|text| text.starts_with("1 of 28 video packets are scrambled")));
 }
 

@@ -122,16 +122,13 @@ fn collect(
         if packet.pid() != pid {
             continue;
         }
-        if packet.damaged() {
-            damaged += 1;
-            continue;
-        }
+        damaged += usize::from(packet.damaged());
+        scrambled += usize::from(packet.scrambled() && !packet.damaged());
         // Damage sets these bits as well. A stream is scrambled when most of it is.
-        if packet.scrambled() {
-            scrambled += 1;
-            if scrambled > MANY_PACKETS.max(clear) {
-                return Err(scrambled_stream());
-            }
+        if scrambled > MANY_PACKETS.max(clear) {
+            return Err(scrambled_stream());
+        }
+        if !packet.is_readable() {
             continue;
         }
         clear += 1;

@@ -55,6 +55,11 @@ impl Packet {
         self.bytes[3] & 0xc0 != 0
     }
 
+    /// Whether its payload counts: what lists the frames and what gathers their bytes must agree on that.
+    pub(super) fn is_readable(&self) -> bool {
+        !self.damaged() && !self.scrambled()
+    }
+
     /// The continuity counter, 0 to 15.
     pub(super) fn counter(&self) -> u8 {
         self.bytes[3] & 15
