@@ -52,7 +52,10 @@ impl PlannedFrames {
     }
 
     /// The planned place of a frame that was decoded.
-    fn place(&mut self, SourceFrame { frame, repeated, damaged }: SourceFrame) -> Result<(PlannedFrame, Frame), EngineError> {
+    fn place(
+        &mut self,
+        SourceFrame { frame, repeated, damaged }: SourceFrame,
+    ) -> Result<(PlannedFrame, Frame), EngineError> {
         let Some(planned) = self.left.find(|planned| planned.index == frame.index) else {
             return Err(EngineError::Bug(format!("{}: frame {} came out of turn", self.name, frame.index)));
         };

@@ -46,7 +46,8 @@ pub(super) fn index_agrees(
         }
     }
     if wrong > 0 {
-        warnings.push(format!("{wrong} of {COMPARED} compared chunks are not what the index says, the file is damaged"));
+        warnings
+            .push(format!("{wrong} of {COMPARED} compared chunks are not what the index says, the file is damaged"));
     }
     Ok(true)
 }

@@ -159,7 +159,10 @@ fn collect(
         warnings.push(format!("{scrambled} of {} video packets are scrambled and left out", scrambled + clear));
     }
     if packets.cut > 0 {
-        warnings.push(format!("the file is cut: it ends {} bytes into a packet, its last frame may be damaged", packets.cut));
+        warnings.push(format!(
+            "the file is cut: it ends {} bytes into a packet, its last frame may be damaged",
+            packets.cut
+        ));
     }
     if packets.skipped > 0 {
         warnings.push(format!("{} bytes between packets were passed over", packets.skipped));

@@ -68,7 +68,8 @@ impl<'a> Tags<'a> {
 
     /// What was odd, in sentences.
     pub(super) fn warnings(self) -> Vec<String> {
-        let passed = self.passed.map(|(at, n)| format!("no tag at byte {at}, {n} bytes were passed over to find the next"));
+        let passed =
+            self.passed.map(|(at, n)| format!("no tag at byte {at}, {n} bytes were passed over to find the next"));
         passed.into_iter().chain(self.cut).collect()
     }
 
