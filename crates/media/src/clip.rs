@@ -149,7 +149,7 @@ impl Frames {
         }
     }
 
-    /// Frames given so far that may show damage: an error was met in decoding them, or in a frame that they may refer to.
+    /// Frames given so far that may show damage: an error was met in decoding them, or a frame that they may refer to.
     pub fn damaged(&self) -> usize {
         if let BackendFrames::Track(frames) = &self.0 { frames.damaged } else { 0 }
     }

@@ -50,8 +50,8 @@ fn fragmented() -> (Vec<u8>, Vec<usize>) {
 #[test]
 fn fragments_are_found_again_after_damage_between_them() {
     let (whole, starts) = fragmented();
-    // The header of the second fragment: zeros, no name, longer than the file, longer than itself.
-    for header in [[0; 8], [0xff; 8], *b"\x7f\0\0\0moof", *b"\0\0\0\xb0moof"] {
+    // The header of the second fragment: zeros, no name, longer than the file.
+    for header in [[0; 8], [0xff; 8], *b"\x7f\0\0\0moof"] {
         let mut damaged = whole.clone();
         damaged[starts[1]..starts[1] + 8].copy_from_slice(&header);
         let movie = read(&damaged).unwrap();

@@ -75,13 +75,7 @@ pub(super) fn read_segment<'a>(
             warnings.push(format!("an element of unknown size at byte {at}, the rest is not read"));
             break;
         };
-        let end = child.body.saturating_add(size);
-        // Only clusters are long; what claims to reach past the end of the file may have a damaged size.
-        let found = if end > source.len() { reader.find_cluster(child.body)? } else { None };
-        if found.is_some() {
-            warnings.push(format!("the element at byte {at} is longer than the file, the next cluster was searched"));
-        }
-        at = found.unwrap_or(end);
+        at = end_of(reader, (child.body, size), at, &mut warnings)?;
     }
     if at > source.len() {
         warnings.push(format!("the file is cut: {} bytes are missing", at - source.len()));
@@ -96,6 +90,22 @@ pub(super) fn read_segment<'a>(
     };
     warnings.append(&mut scan.warnings);
     Ok((SegmentContents { info: info.unwrap_or_default(), tracks, scan, warnings }, next))
+}
+
+/// Where the element at `at` with this body and size ends. Only clusters are long: one that claims to reach past the end
+/// of the file may have a damaged size, and the next cluster goes on.
+fn end_of(
+    reader: &mut SegmentReader<'_>,
+    (body, size): (u64, u64),
+    at: u64,
+    warnings: &mut Vec<String>,
+) -> Result<u64, MediaError> {
+    let end = body.saturating_add(size);
+    let found = if end > reader.reader.len() { reader.find_cluster(body)? } else { None };
+    if found.is_some() {
+        warnings.push(format!("the element at byte {at} is longer than the file, the next cluster was searched"));
+    }
+    Ok(found.unwrap_or(end))
 }
 
 /// Where to go on when there is no element at `at`: the next cluster, or the end of the file.
