@@ -92,7 +92,7 @@ pub(super) fn read_segment<'a>(
     Ok((SegmentContents { info: info.unwrap_or_default(), tracks, scan, warnings }, next))
 }
 
-/// Where the element at `at` with this body and size ends. Only clusters are long: one that claims to reach past the end
+/// Where the element at `at` with this body and size ends. Only clusters are long: what claims to reach past the end
 /// of the file may have a damaged size, and the next cluster goes on.
 fn end_of(
     reader: &mut SegmentReader<'_>,
