@@ -155,6 +155,12 @@ install:
     command -v nasm >/dev/null || apt-get install -y --no-install-recommends nasm
     cargo install --path crates/app --locked --features av1-asm
 
+# Needs an `ffmpeg` program to encode with, or FFMPEG=PATH. ARGS: --seed S, --files N, --only K, --keep FOLDER, --out TABLE.md.
+# Random files of every codec, container, lie and damage, read here and by FFmpeg: right, warned, refused, wrong.
+media-random *ARGS: venv
+    cargo build -p zoetrope-media --example compare
+    {{python}} reference/random_media.py "${CARGO_TARGET_DIR:-target}/debug/examples/compare" {{ARGS}}
+
 # 180 frames spread over an hour of 720p H.264: wall time and peak memory, ours and PyAV's with seeking.
 hour-clip clip="target/hour.mp4": venv
     test -f {{clip}} || {{python}} reference/hour_clip.py make {{clip}}

@@ -54,6 +54,7 @@ fn media_words(media: &[MediaUsage]) -> String {
     let frames: usize = of(MediaKind::Video).map(|item| item.frames.len()).sum();
     let lost: usize = media.iter().map(|item| item.faults.undecodable).sum();
     let repeated: usize = media.iter().map(|item| item.faults.repeated).sum();
+    let damaged: usize = media.iter().map(|item| item.faults.damaged).sum();
     let mut words = Vec::new();
     if frames > 0 {
         words.push(format!("{} of {}", count(frames, "frame"), count(of(MediaKind::Video).count(), "video")));
@@ -66,6 +67,9 @@ fn media_words(media: &[MediaUsage]) -> String {
     }
     if repeated > 0 {
         words.push(format!("{} shown twice", count(repeated, "frame")));
+    }
+    if damaged > 0 {
+        words.push(format!("{} with damage", count(damaged, "frame")));
     }
     words.join(", ")
 }

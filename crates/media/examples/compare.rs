@@ -45,7 +45,7 @@ fn dump(file: &str, info: &str, raw: &str, step: usize) -> Result<(), MediaError
     let times: Vec<_> = clip.times().iter().map(|t| (t.ticks, t.scale)).collect();
     let text = serde_json::json!({
         "info": clip.info(), "times": times, "end": clip.end(), "given": given,
-        "repeated": frames.repeated(), "lost": frames.lost(),
+        "repeated": frames.repeated(), "lost": frames.lost(), "damaged": frames.damaged(),
     });
     std::fs::write(info, text.to_string())?;
     Ok(())

@@ -149,6 +149,11 @@ impl Frames {
         }
     }
 
+    /// Frames given so far that may show damage: an error was met in decoding them, or a frame that they may refer to.
+    pub fn damaged(&self) -> usize {
+        if let BackendFrames::Track(frames) = &self.0 { frames.damaged } else { 0 }
+    }
+
     /// Frames left out so far because nothing near them could be decoded.
     pub fn lost(&self) -> usize {
         if let BackendFrames::Track(frames) = &self.0 { frames.lost } else { 0 }

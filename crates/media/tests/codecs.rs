@@ -5,7 +5,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use zoetrope_media::{Clip, DecoderChoice, MediaError, OpenOptions, Time, open, open_bytes};
+use zoetrope_media::container::{self, byte_source::ByteSource};
+use zoetrope_media::{Clip, DecoderChoice, Limits, MediaError, OpenOptions, Time, open, open_bytes};
 
 const CLIPS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/codec");
 
@@ -165,6 +166,39 @@ fn any_selection_gives_the_frames_of_a_full_decode() {
                 assert_eq!(crc32(&frame.image.data), golden[index].crc, "{name}, frame {index} from {start}");
             }
         }
+    }
+}
+
+/// The bytes of a clip whose sample `number` is overwritten behind its first bytes, and its place in presentation order.
+fn overwritten(name: &str, number: usize) -> (Vec<u8>, usize) {
+    let mut bytes = std::fs::read(Path::new(CLIPS).join(name)).unwrap();
+    let source = ByteSource::from_bytes(bytes.clone());
+    let kind = container::sniff(&source).unwrap();
+    let samples = container::read(&source, kind, &Limits::default()).unwrap().track.samples;
+    let (from, size) = (samples[number].offset as usize, samples[number].size as usize);
+    bytes[from + 6..from + size].fill(0);
+    (bytes, samples.iter().filter(|sample| sample.pts < samples[number].pts).count())
+}
+
+#[test]
+fn frames_after_an_error_are_told() {
+    for name in ["h264-baseline.mp4", "h264-high.mp4", "hevc-main.mp4"] {
+        let (bytes, place) = overwritten(name, 5);
+        let clip = open_bytes(name, bytes, &options()).unwrap();
+        let indices: Vec<usize> = (0..clip.times().len()).collect();
+        let golden = &goldens()[name];
+        let mut frames = clip.frames(&indices).unwrap();
+        let (mut odd, mut told) = (Vec::new(), 0);
+        while let Some(frame) = frames.next() {
+            let frame = frame.unwrap();
+            let now = frames.damaged() + frames.repeated();
+            if now == told && crc32(&frame.image.data) != golden[frame.index].crc {
+                odd.push(frame.index);
+            }
+            told = now;
+        }
+        assert_eq!(odd, [0; 0], "{name}: other pictures than before the damage, and nothing is told");
+        assert!(told > 0 && told <= indices.len(), "{name}: frame {place} was overwritten");
     }
 }
 

@@ -11,6 +11,8 @@ pub struct FrameFaults {
     pub undecodable: usize,
     /// Frames that show a neighbor's image, because their own could not be decoded.
     pub repeated: usize,
+    /// Frames that may show damage, because decoding met an error in them or in a frame before them.
+    pub damaged: usize,
     /// Frames of another shape than most, which are shown with bars.
     pub with_bars: usize,
 }
@@ -19,6 +21,7 @@ impl AddAssign for FrameFaults {
     fn add_assign(&mut self, other: Self) {
         self.undecodable += other.undecodable;
         self.repeated += other.repeated;
+        self.damaged += other.damaged;
         self.with_bars += other.with_bars;
     }
 }
@@ -34,6 +37,7 @@ impl FrameFaults {
         let of_frames = [
             (self.undecodable, "could not be decoded", "could not be decoded"),
             (self.repeated, "is shown twice", "are shown twice"),
+            (self.damaged, "may show damage", "may show damage"),
             (self.with_bars, "has another shape and is shown with bars", "have another shape and are shown with bars"),
         ];
         let found = of_frames.iter().filter(|(n, ..)| *n > 0).enumerate();
@@ -51,10 +55,14 @@ mod tests {
 
     #[test]
     fn faults_are_told_in_words() {
-        let words = |undecodable, repeated, with_bars| FrameFaults { undecodable, repeated, with_bars }.words(16);
+        let words = |undecodable, repeated, with_bars| {
+            FrameFaults { undecodable, repeated, with_bars, ..FrameFaults::default() }.words(16)
+        };
         assert_eq!(words(2, 1, 0), "2 of 16 frames could not be decoded; 1 is shown twice");
         assert_eq!(words(0, 3, 0), "3 of 16 frames are shown twice");
         assert_eq!(words(0, 1, 2), "1 of 16 frames is shown twice; 2 have another shape and are shown with bars");
         assert_eq!(words(0, 0, 0), "");
+        let damaged = FrameFaults { damaged: 4, ..FrameFaults::default() };
+        assert_eq!(damaged.words(16), "4 of 16 frames may show damage");
     }
 }

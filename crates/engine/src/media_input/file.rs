@@ -38,17 +38,21 @@ impl MediaSource for Clip {
 
     fn frames<'s>(&'s self, indices: &[usize]) -> FrameIter<'s> {
         match Clip::frames(self, indices) {
-            Ok(frames) => Box::new(tell_repeated(frames)),
+            Ok(frames) => Box::new(tell_faults(frames)),
             Err(error) => Box::new(std::iter::once(Err(error))),
         }
     }
 }
 
-/// Each frame with whether the count of repeated ones rose with it.
-fn tell_repeated(mut frames: Frames) -> impl Iterator<Item = Result<SourceFrame, MediaError>> {
+/// Each frame with whether the counts of repeated and of damaged ones rose with it.
+fn tell_faults(mut frames: Frames) -> impl Iterator<Item = Result<SourceFrame, MediaError>> {
     std::iter::from_fn(move || {
-        let before = frames.repeated();
+        let (repeated, damaged) = (frames.repeated(), frames.damaged());
         let next = frames.next()?;
-        Some(next.map(|frame| SourceFrame { frame, repeated: frames.repeated() > before }))
+        Some(next.map(|frame| SourceFrame {
+            frame,
+            repeated: frames.repeated() > repeated,
+            damaged: frames.damaged() > damaged,
+        }))
     })
 }

@@ -52,12 +52,16 @@ impl PlannedFrames {
     }
 
     /// The planned place of a frame that was decoded.
-    fn place(&mut self, SourceFrame { frame, repeated }: SourceFrame) -> Result<(PlannedFrame, Frame), EngineError> {
+    fn place(
+        &mut self,
+        SourceFrame { frame, repeated, damaged }: SourceFrame,
+    ) -> Result<(PlannedFrame, Frame), EngineError> {
         let Some(planned) = self.left.find(|planned| planned.index == frame.index) else {
             return Err(EngineError::Bug(format!("{}: frame {} came out of turn", self.name, frame.index)));
         };
         self.given += 1;
         self.faults.repeated += usize::from(repeated);
+        self.faults.damaged += usize::from(damaged);
         self.faults.with_bars += usize::from(self.plan.shows_with_bars((frame.image.width, frame.image.height)));
         Ok((planned, frame))
     }

@@ -16,12 +16,14 @@ pub struct SourceFrame {
     pub frame: Frame,
     /// Whether it shows a neighbor's image, because its own could not be decoded.
     pub repeated: bool,
+    /// Whether it may show damage: decoding met an error in it or in a frame before it.
+    pub damaged: bool,
 }
 
 impl From<Frame> for SourceFrame {
     /// A frame with its own image.
     fn from(frame: Frame) -> Self {
-        SourceFrame { frame, repeated: false }
+        SourceFrame { frame, repeated: false, damaged: false }
     }
 }
 

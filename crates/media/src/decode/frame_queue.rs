@@ -17,6 +17,8 @@ pub(super) enum WorkerMessage {
         copies: usize,
         /// Whether it is concealed with a neighbor's image.
         repeated: bool,
+        /// Whether its image may show damage.
+        damaged: bool,
     },
     /// Number of frames of the run that have no image at all.
     Lost(usize),
@@ -136,7 +138,12 @@ mod tests {
     /// A frame of a third of the budget.
     fn message(index: usize) -> WorkerMessage {
         let image = Rgb { width: 1, height: 1, data: vec![0; MAX_READY_BYTES / 3] };
-        WorkerMessage::Frame { frame: Frame { index, time: Time::new(0, 1), image }, copies: 1, repeated: false }
+        WorkerMessage::Frame {
+            frame: Frame { index, time: Time::new(0, 1), image },
+            copies: 1,
+            repeated: false,
+            damaged: false,
+        }
     }
 
     #[test]

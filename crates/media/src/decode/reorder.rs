@@ -30,19 +30,28 @@ pub(super) struct ReorderBuffer<'a> {
     earlier: Option<DecodedFrame>,
     /// Whether lost frames are concealed (the last decoder is at work).
     conceal: bool,
+    /// The sample at which the decoder met its first error. What is decoded from there on may refer to it.
+    damaged_from: Option<usize>,
 }
 
 impl<'a> ReorderBuffer<'a> {
     pub(super) fn new(track: &'a DecodableTrack, requested: &'a [RequestedFrame], answers: &'a FrameSender) -> Self {
         let position = requested.iter().enumerate().map(|(i, frame)| (frame.sample, i)).collect();
         let (ready, earlier) = (BTreeMap::new(), None);
-        ReorderBuffer { track, answers, requested, position, next: 0, ready, earlier, conceal: false }
+        let (conceal, damaged_from) = (false, None);
+        ReorderBuffer { track, answers, requested, position, next: 0, ready, earlier, conceal, damaged_from }
     }
 
     /// Prepares for a new decoder that starts from the keyframe. Frames already sent stay sent.
     pub(super) fn restart(&mut self, last_decoder: bool) {
         self.conceal = last_decoder;
+        self.damaged_from = None;
         self.ready.clear();
+    }
+
+    /// Notes that the decoder met an error in `sample` and goes on.
+    pub(super) fn note_damage(&mut self, sample: usize) {
+        self.damaged_from.get_or_insert(sample);
     }
 
     /// Whether the frame of `sample` is requested.
@@ -125,8 +134,9 @@ impl<'a> ReorderBuffer<'a> {
         let request = &self.requested[self.next];
         self.next += 1;
         let image = self.track.to_image(frame);
+        let damaged = self.damaged_from.is_some_and(|first| first <= frame.sample);
         let frame = Frame { index: request.index, time: self.track.time(request.sample), image };
-        self.answers.send(WorkerMessage::Frame { frame, copies: request.copies, repeated }).is_ok()
+        self.answers.send(WorkerMessage::Frame { frame, copies: request.copies, repeated, damaged }).is_ok()
     }
 
     /// Reports that the run cannot be decoded.

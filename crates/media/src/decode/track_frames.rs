@@ -36,6 +36,8 @@ pub(crate) struct TrackFrames {
     given: usize,
     /// Frames given with the image of a neighbor.
     pub(crate) repeated: usize,
+    /// Frames given that may show damage.
+    pub(crate) damaged: usize,
     /// Frames not given at all.
     pub(crate) lost: usize,
 }
@@ -60,6 +62,7 @@ impl TrackFrames {
             failed: false,
             given: 0,
             repeated: 0,
+            damaged: 0,
             lost: 0,
             runs: Vec::new().into_iter(),
         };
@@ -111,9 +114,10 @@ impl Iterator for TrackFrames {
             self.refill();
             let Some(receiver) = self.in_flight.front() else { return self.end() };
             match receiver.recv() {
-                Ok(WorkerMessage::Frame { frame, copies, repeated }) => {
+                Ok(WorkerMessage::Frame { frame, copies, repeated, damaged }) => {
                     self.given += 1;
                     self.repeated += usize::from(repeated);
+                    self.damaged += usize::from(damaged && !repeated);
                     self.copies.extend((1..copies).map(|_| frame.clone()));
                     return Some(Ok(frame));
                 }

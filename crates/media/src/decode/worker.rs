@@ -95,6 +95,9 @@ fn decode_run(
             continue;
         }
         let result = feed(track, decoder.as_mut(), sample, buffer.is_requested(sample), &mut frames);
+        if result.is_err() {
+            buffer.note_damage(sample);
+        }
         if buffer.take(&mut frames, sample) {
             return Outcome::Done;
         }

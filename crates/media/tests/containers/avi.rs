@@ -77,6 +77,26 @@ fn without_an_index_the_chunks_are_scanned() {
 }
 
 #[test]
+fn an_index_is_used_where_damage_hit_a_few_chunks() {
+    let frames: Vec<Vec<u8>> = (0..17u8).map(|n| chunk(b"01dc", &[&[n; 4]])).collect();
+    let movi = chunk(b"LIST", &[b"movi", &frames.concat()]);
+    let entries: Vec<u8> = (0..17).flat_map(|n| cat(&[b"01dc", &words_le(&[0x10, 4 + 12 * n, 4])])).collect();
+    let bytes = riff(&[&header(b"MJPG", (25, 1), &[]), &movi, &chunk(b"idx1", &[&entries])]);
+    let first = bytes.windows(4).position(|w| w == b"01dc").unwrap();
+    // The headers of chunks 4 and 6 are compared; their contents are still where the index says.
+    let damaged = |chunks: &[usize]| {
+        let mut bytes = bytes.clone();
+        chunks.iter().for_each(|n| bytes[first + 12 * n..first + 12 * n + 8].fill(0xff));
+        read(&bytes).unwrap()
+    };
+    assert_eq!((damaged(&[]).track.samples.len(), damaged(&[]).warnings.len()), (17, 0));
+    let movie = damaged(&[4, 6]);
+    assert_eq!(movie.track.samples.len(), 17);
+    assert!(movie.warnings[0].starts_with("2 of 9 compared chunks are not"), "{:?}", movie.warnings);
+    assert!(damaged(&[4, 6, 8]).warnings[0].contains("scanned"));
+}
+
+#[test]
 fn scanned_keyframes_are_read_from_the_frames() {
     let frames = [chunk(b"01dc", &[&[0, 0, 1, 0xb6, 0x10]]), chunk(b"01dc", &[&[0, 0, 1, 0xb6, 0x50]])];
     let movi = chunk(b"LIST", &[b"movi", &frames[0], &frames[1], &frames[0], &frames[1]]);

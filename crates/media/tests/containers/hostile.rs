@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use crate::bytes::{atom, cat, element, open_element, words};
+use crate::bytes::{atom, cat, element, open_element, read, times, words};
+use crate::mp4::{fragmented_head, moof};
 use zoetrope_media::container;
 use zoetrope_media::container::byte_source::ByteSource;
 use zoetrope_media::container::track::Container;
@@ -33,6 +34,34 @@ fn check(bytes: &[u8], kind: Container) -> Option<MediaError> {
         Err(MediaError::Bug(text)) => panic!("{text}"),
         Err(error) => Some(error),
     }
+}
+
+/// A fragmented MP4 of five fragments of one frame, and where each starts.
+fn fragmented() -> (Vec<u8>, Vec<usize>) {
+    let (mut bytes, mut starts) = (fragmented_head([512, 0, 0]), Vec::new());
+    for n in 0..5u8 {
+        let fragment = |at| moof(0x2_0000, &[], Some(u64::from(n) * 512), &[(512, 40, 0x0200_0000, 0)], at);
+        starts.push(bytes.len());
+        bytes.extend(cat(&[&fragment(fragment(0).len() as u32 + 8), &atom(b"mdat", &[&[n; 40]])]));
+    }
+    (bytes, starts)
+}
+
+#[test]
+fn fragments_are_found_again_after_damage_between_them() {
+    let (whole, starts) = fragmented();
+    // The header of the second fragment: zeros, no name, longer than the file.
+    for header in [[0; 8], [0xff; 8], *b"\x7f\0\0\0moof"] {
+        let mut damaged = whole.clone();
+        damaged[starts[1]..starts[1] + 8].copy_from_slice(&header);
+        let movie = read(&damaged).unwrap();
+        assert!(times(&movie).ends_with(&[1024, 1536, 2048]), "{header:?}: {:?}", times(&movie));
+        assert!(movie.warnings.iter().any(|text| text.contains("were passed over to the next fragment")), "{header:?}");
+    }
+    // A file that is cut is searched too, to no avail.
+    let movie = read(&whole[..whole.len() - 20]).unwrap();
+    assert_eq!(times(&movie), [0, 512, 1024, 1536]);
+    assert!(movie.warnings[0].starts_with("the file is cut"), "{:?}", movie.warnings);
 }
 
 fn files() -> Vec<(Vec<u8>, Container)> {

@@ -1,6 +1,6 @@
 //! Matroska files laid out in unusual ways.
 
-use crate::bytes::{cat, element, read, read_with, times};
+use crate::bytes::{cat, element, open_element, read, read_with, times};
 use crate::mkv::{self, CLUSTER, SEGMENT, TRACKS, cluster, head, info, payloads, simple, track};
 use zoetrope_media::{Limits, MediaError};
 
@@ -38,6 +38,19 @@ fn a_segment_size_that_cannot_be_is_unknown() {
         assert_eq!((times(&movie), movie.warnings.len()), (vec![0, 9], 0), "{size}: {:?}", movie.warnings);
     }
     assert!(u32::from_be_bytes(bytes[size_at - 4..size_at].try_into().unwrap()) == SEGMENT);
+}
+
+#[test]
+fn clusters_are_found_again_after_damage_between_them() {
+    let cluster = |time: u8| cluster(time, &[&simple(0, true, b"a"), &simple(1, false, b"b")]);
+    // Bytes that are no element, and an element whose size was overwritten.
+    let longer_than_the_file = [0xec, 0x01, 0, 0, 0, 0, 0x7f, 0xff, 0xff, 0, 0];
+    for (damage, words) in [(&[0; 40][..], "no element at byte"), (&longer_than_the_file, "longer than the file")] {
+        let parts = [head(), open_element(SEGMENT, &[&info(1_000_000), &track(&[]), &cluster(0), damage, &cluster(9)])];
+        let movie = read(&parts.concat()).unwrap();
+        assert_eq!(times(&movie), [0, 1, 9, 10]);
+        assert!(movie.warnings.iter().any(|text| text.contains(words)), "{:?}", movie.warnings);
+    }
 }
 
 #[test]

@@ -121,6 +121,30 @@ fn flv_configurations_that_change_go_before_their_keyframes() {
 }
 
 #[test]
+fn flv_tags_are_found_again_after_damage() {
+    let frame = |time: u32, fill: u8| tag(9, time, &cat(&[&[0x17, 1, 0, 0, 0], &[fill; 40]]));
+    let tags: Vec<Vec<u8>> = (0..5).map(|n| frame(40 * n, n as u8)).collect();
+    let whole = flv(&tags);
+    let second = whole.len() - 4 * tags[0].len();
+    // A type that does not exist, a size that ends in the next tag, and one that is longer than the file.
+    for (at, bytes) in [(0, &[0x77][..]), (1, &[0, 0, 60]), (1, &[0xff, 0xff, 0xff]), (0, &[0; 30])] {
+        let mut damaged = whole.clone();
+        damaged[second + at..second + at + bytes.len()].copy_from_slice(bytes);
+        let movie = read(&damaged).unwrap();
+        assert_eq!(times(&movie), [0, 80, 120, 160], "{bytes:?}");
+        let words = format!("no tag at byte {second}, {} bytes were passed over", tags[0].len());
+        assert!(movie.warnings[0].starts_with(&words), "{:?}", movie.warnings);
+    }
+    // A writer that leaves out the sizes behind its tags is read as well.
+    let mut bare = whole.clone();
+    for n in 1..=5 {
+        let end = second + (n - 1) * tags[0].len();
+        bare[end - 4..end].copy_from_slice(&[0; 4]);
+    }
+    assert_eq!((times(&read(&bare).unwrap()).len(), read(&bare).unwrap().warnings.len()), (5, 0));
+}
+
+#[test]
 fn flv_codecs_without_a_decoder_are_named() {
     let movie = read(&flv(&[tag(9, 0, &[0x12, 0, 1, 2])])).unwrap();
     assert_eq!(movie.track.codec, Codec::Other("Sorenson H.263".into()));

@@ -226,6 +226,26 @@ fn scrambled_streams_are_unsupported_and_big_frames_refused() {
     mux.pes(Some((3600, 3600)), &unit(5, 0xaa, 5000), false);
     let limits = Limits { sample_bytes: 4000, ..Limits::default() };
     assert!(matches!(read_with(&mux.out, &limits), Err(MediaError::Limit { limit: 4000, .. })));
-    mux.out[at + 3] |= 0x80;
+    let clear = mux.out.clone();
+    mux.out[at..].chunks_mut(188).for_each(|packet| packet[3] |= 0x80);
     assert!(matches!(read(&mux.out), Err(MediaError::Unsupported { .. })));
+    // One packet is damage, not protection: its bytes are missing, and those of the others are still found.
+    let mut damaged = clear;
+    damaged[at + 5 * 188 + 3] |= 0x80;
+    damaged[at + 5 * 188 + 1] |= 0x40;
+    let movie = read(&damaged).unwrap();
+    assert_eq!(payloads(&damaged)[0].len(), unit(5, 0xaa, 5000).len() - 184);
+    assert!(movie.warnings.iter().any(|text| text.starts_with("1 of 28 video packets are scrambled")));
+}
+
+#[test]
+fn a_stream_that_ends_inside_a_packet_is_cut() {
+    let mut mux = Mux::default();
+    mux.tables(0x1b, &[]);
+    mux.pes(Some((3600, 3600)), &unit(5, 1, 400), true);
+    mux.pes(Some((7200, 7200)), &unit(1, 2, 400), false);
+    assert_eq!(read(&mux.out).unwrap().warnings.len(), 0);
+    let movie = read(&mux.out[..mux.out.len() - 60]).unwrap();
+    assert_eq!((movie.track.samples.len(), movie.warnings.len()), (2, 1), "{:?}", movie.warnings);
+    assert!(movie.warnings[0].contains("the file is cut: it ends 128 bytes into a packet"), "{:?}", movie.warnings);
 }

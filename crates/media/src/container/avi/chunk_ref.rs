@@ -15,19 +15,39 @@ pub(super) struct ChunkRef {
     pub(super) keyframe: Option<bool>,
 }
 
-/// Whether nine entries, first and last among them, point at chunks of stream `number` with the listed size.
-pub(super) fn index_agrees(source: &ByteSource, chunks: &[ChunkRef], number: usize) -> Result<bool, MediaError> {
+/// Entries of an index that are compared with the chunks, first and last among them.
+const COMPARED: usize = 9;
+/// Compared entries that may disagree: damage hits the chunks, an index that is wrong is so everywhere.
+const DISAGREEING: usize = 2;
+
+/// Whether compared entries point at chunks of stream `number` with the listed size. Notes where a few do not.
+pub(super) fn index_agrees(
+    source: &ByteSource,
+    chunks: &[ChunkRef],
+    number: usize,
+    warnings: &mut Vec<String>,
+) -> Result<bool, MediaError> {
     if chunks.is_empty() {
         return Ok(false);
     }
     let mut reader = PeekReader::new(source, 8);
-    for k in 0..=8 {
-        let chunk = chunks[(chunks.len() - 1) * k / 8];
-        let Some(at) = chunk.offset.checked_sub(8) else { return Ok(false) };
-        match chunk_at(&mut reader, at)? {
-            Some(c) if is_video_chunk(c.fourcc, number) && c.size == chunk.size => {}
-            _ => return Ok(false),
+    let mut wrong = 0;
+    for k in 0..COMPARED {
+        let chunk = chunks[(chunks.len() - 1) * k / (COMPARED - 1)];
+        let found = match chunk.offset.checked_sub(8) {
+            Some(at) => chunk_at(&mut reader, at)?,
+            None => None,
+        };
+        let agrees = found.is_some_and(|c| is_video_chunk(c.fourcc, number) && c.size == chunk.size);
+        wrong += usize::from(!agrees);
+        // The first chunk tells what offsets count from.
+        if (k == 0 && !agrees) || wrong > DISAGREEING {
+            return Ok(false);
         }
+    }
+    if wrong > 0 {
+        warnings
+            .push(format!("{wrong} of {COMPARED} compared chunks are not what the index says, the file is damaged"));
     }
     Ok(true)
 }

@@ -17,6 +17,7 @@ pub(super) fn read(
     stream: &StreamHeader,
     limits: &Limits,
     budget: &mut u64,
+    warnings: &mut Vec<String>,
 ) -> Result<Option<Vec<ChunkRef>>, MediaError> {
     let (Some((from, to)), Some(&(movi, _))) = (layout.idx1, layout.movi.first()) else { return Ok(None) };
     check_limit("bytes of headers", to - from, *budget)?;
@@ -34,9 +35,9 @@ pub(super) fn read(
     // From the word `movi` (the rule), or from the start of the file.
     let start = movi - 4;
     out.iter_mut().for_each(|c| c.offset += start);
-    if index_agrees(source, &out, stream.number)? {
+    if index_agrees(source, &out, stream.number, warnings)? {
         return Ok(Some(out));
     }
     out.iter_mut().for_each(|c| c.offset -= start);
-    Ok(if index_agrees(source, &out, stream.number)? { Some(out) } else { None })
+    Ok(if index_agrees(source, &out, stream.number, warnings)? { Some(out) } else { None })
 }

@@ -14,10 +14,11 @@ pub(super) fn read(
     layout: &AviLayout,
     stream: &StreamHeader,
     limits: &Limits,
+    warnings: &mut Vec<String>,
 ) -> Result<Option<Vec<ChunkRef>>, MediaError> {
     let mut budget = limits.header_bytes;
     if let Some(chunks) = opendml::read(source, stream, limits, &mut budget)?
-        && index_agrees(source, &chunks, stream.number)?
+        && index_agrees(source, &chunks, stream.number, warnings)?
     {
         return Ok(Some(chunks));
     }
@@ -25,7 +26,7 @@ pub(super) fn read(
     if layout.movi.len() != 1 {
         return Ok(None);
     }
-    idx1::read(source, layout, stream, limits, &mut budget)
+    idx1::read(source, layout, stream, limits, &mut budget, warnings)
 }
 
 /// Scans the headers of all chunks, also inside `rec ` lists.

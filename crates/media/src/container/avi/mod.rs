@@ -41,7 +41,7 @@ pub(super) fn read(source: &ByteSource, limits: &Limits, choice: &TrackChoice<'_
     let tracks: Vec<TrackSummary> = header.videos.iter().map(summary).collect();
     let chosen = choose(&tracks, choice)?;
     let stream = &header.videos[chosen];
-    let chunks = match index::read(source, &layout, stream, limits)? {
+    let chunks = match index::read(source, &layout, stream, limits, &mut warnings)? {
         Some(chunks) => chunks,
         None => {
             warnings.push("the index is missing or wrong, the chunks were scanned".into());

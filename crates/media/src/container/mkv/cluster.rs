@@ -6,6 +6,7 @@ use super::super::byte_source::PeekReader;
 use super::super::track::Sample;
 use super::content_encoding::encrypted;
 use super::ebml::{Element, element, uint, vint};
+use super::segment::find_cluster;
 use super::{ids, lacing};
 use crate::error::MediaError;
 use crate::limits::{Limits, check_limit};
@@ -130,20 +131,7 @@ impl<'a> ClusterScan<'a> {
 
     /// Searches for the id of the next cluster, after damage.
     fn next_cluster(&mut self, from: u64) -> Result<u64, MediaError> {
-        // Small steps first, so that many ids in a row cost no more than they are long.
-        let (mut at, mut step) = (from, 256);
-        let pattern = ids::CLUSTER.to_be_bytes();
-        loop {
-            let data = self.reader.peek(at, step)?;
-            step = (step * 2).min(1 << 16);
-            if data.len() < 4 {
-                return Ok(self.reader.len());
-            }
-            if let Some(found) = data.windows(4).position(|w| w == pattern) {
-                return Ok(at + found as u64);
-            }
-            at += data.len() as u64 - 3;
-        }
+        Ok(find_cluster(&mut self.reader, from)?.unwrap_or(self.reader.len()))
     }
 
     /// Reads a block group: its block, and whether it refers to other blocks.

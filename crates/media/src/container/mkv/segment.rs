@@ -70,6 +70,11 @@ impl<'a> SegmentReader<'a> {
         Ok(None)
     }
 
+    /// The first byte at or after `from` where the id of a cluster stands.
+    pub(super) fn find_cluster(&mut self, from: u64) -> Result<Option<u64>, MediaError> {
+        find_cluster(&mut self.reader, from)
+    }
+
     /// The contents of an element, cut at the end of the file.
     ///
     /// # Errors
@@ -83,6 +88,24 @@ impl<'a> SegmentReader<'a> {
         check_limit("bytes of headers", size, self.budget)?;
         self.budget -= size;
         self.source.read_vec(element.body, size as usize)
+    }
+}
+
+/// The first byte at or after `from` where the id of a cluster stands.
+pub(super) fn find_cluster(reader: &mut PeekReader<'_>, from: u64) -> Result<Option<u64>, MediaError> {
+    // Small steps first, so that many ids in a row cost no more than they are long.
+    let (mut at, mut step) = (from, 256);
+    let pattern = ids::CLUSTER.to_be_bytes();
+    loop {
+        let data = reader.peek(at, step)?;
+        step = (step * 2).min(1 << 16);
+        if data.len() < 4 {
+            return Ok(None);
+        }
+        if let Some(found) = data.windows(4).position(|w| w == pattern) {
+            return Ok(Some(at + found as u64));
+        }
+        at += data.len() as u64 - 3;
     }
 }
 

@@ -40,8 +40,8 @@ pub(super) fn read_segment<'a>(
             break;
         }
         let Some(child) = child else {
-            warnings.push(format!("no element at byte {at}, the rest is not read"));
-            break;
+            at = after_damage(reader, at, &mut warnings)?;
+            continue;
         };
         match child.id {
             ids::SEEK_HEAD => seeks.extend(seek_head(&reader.load(child)?)),
@@ -75,7 +75,7 @@ pub(super) fn read_segment<'a>(
             warnings.push(format!("an element of unknown size at byte {at}, the rest is not read"));
             break;
         };
-        at = child.body.saturating_add(size);
+        at = end_of(reader, (child.body, size), at, &mut warnings)?;
     }
     if at > source.len() {
         warnings.push(format!("the file is cut: {} bytes are missing", at - source.len()));
@@ -90,6 +90,32 @@ pub(super) fn read_segment<'a>(
     };
     warnings.append(&mut scan.warnings);
     Ok((SegmentContents { info: info.unwrap_or_default(), tracks, scan, warnings }, next))
+}
+
+/// Where the element at `at` with this body and size ends. Only clusters are long: what claims to reach past the end
+/// of the file may have a damaged size, and the next cluster goes on.
+fn end_of(
+    reader: &mut SegmentReader<'_>,
+    (body, size): (u64, u64),
+    at: u64,
+    warnings: &mut Vec<String>,
+) -> Result<u64, MediaError> {
+    let end = body.saturating_add(size);
+    let found = if end > reader.reader.len() { reader.find_cluster(body)? } else { None };
+    if found.is_some() {
+        warnings.push(format!("the element at byte {at} is longer than the file, the next cluster was searched"));
+    }
+    Ok(found.unwrap_or(end))
+}
+
+/// Where to go on when there is no element at `at`: the next cluster, or the end of the file.
+fn after_damage(reader: &mut SegmentReader<'_>, at: u64, warnings: &mut Vec<String>) -> Result<u64, MediaError> {
+    let found = reader.find_cluster(at + 1)?;
+    warnings.push(match found {
+        Some(found) => format!("no element at byte {at}, {} bytes were passed over to the next cluster", found - at),
+        None => format!("no element at byte {at}, the rest is not read"),
+    });
+    Ok(found.unwrap_or(reader.reader.len()))
 }
 
 fn scan_of<'a>(

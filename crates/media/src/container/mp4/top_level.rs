@@ -78,6 +78,15 @@ pub(super) fn list(
             (1, Some(&[a, b, c, d, e, f, g, h])) => (u64::from_be_bytes([a, b, c, d, e, f, g, h]), 16),
             (n, _) => (u64::from(n), 8),
         };
+        let fits = size >= header && size <= len - at && fourcc.iter().all(|b| matches!(b, 0x20..0x7f | 0xa9));
+        if !fits
+            && boxes.iter().any(|b| b.fourcc == *b"moof")
+            && let Some(next) = next_fragment(source, at + 1)?
+        {
+            warnings.push(format!("no box at byte {at}, {} bytes were passed over to the next fragment", next - at));
+            at = next;
+            continue;
+        }
         if size < header {
             if !boxes.iter().any(|b| b.fourcc == *b"moov") {
                 let text = format!("`{}` at byte {at} says it has {size} bytes", fourcc_text(fourcc));
@@ -98,6 +107,25 @@ pub(super) fn list(
         warnings.push(text);
     }
     Ok(boxes)
+}
+
+/// The first byte at or after `from` where a movie fragment starts: a `moof` whose first box is `mfhd`.
+///
+/// Only fragmented files are searched. There the index is spread over the file, and what lies between is short.
+fn next_fragment(source: &ByteSource, from: u64) -> Result<Option<u64>, MediaError> {
+    /// Bytes from the size of `moof` to the end of the word `mfhd`.
+    const START: usize = 16;
+    let mut window = vec![0; 1 << 16];
+    let mut at = from;
+    while at + START as u64 <= source.len() {
+        let read = source.read_some(at, &mut window)?;
+        let found = window[..read].windows(START).position(|w| w[4..8] == *b"moof" && w[12..] == *b"mfhd");
+        if let Some(found) = found {
+            return Ok(Some(at + found as u64));
+        }
+        at += (read + 1).saturating_sub(START).max(1) as u64;
+    }
+    Ok(None)
 }
 
 /// Reads the contents of a top-level box and takes its size off the header budget.

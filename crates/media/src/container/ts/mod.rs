@@ -22,6 +22,9 @@ use packet::{PacketFormat, PacketReader};
 use payload::PacketPayload;
 use pes::{PesReader, Timestamps};
 
+/// Scrambled packets after which a stream that is scrambled for the most part is given up.
+const MANY_PACKETS: usize = 1000;
+
 /// Whether the first bytes are transport packets.
 pub(super) fn sniff(head: &[u8]) -> bool {
     PacketFormat::detect(head).is_some()
@@ -71,6 +74,13 @@ pub(super) fn read(source: &ByteSource, limits: &Limits, choice: &TrackChoice<'_
     })
 }
 
+fn scrambled_stream() -> MediaError {
+    MediaError::Unsupported {
+        what: "a scrambled transport stream".into(),
+        remedy: "descramble it first; Zoetrope reads no protected media".into(),
+    }
+}
+
 /// Sets keyframes and, where frames carry no time, the order as the headers tell them.
 fn correct_samples(samples: &mut [Sample], list: &[AccessUnit], warnings: &mut Vec<String>) {
     let facts: Vec<Option<SampleFacts>> = list.iter().map(|unit| unit.facts).collect();
@@ -107,21 +117,21 @@ fn collect(
     let mut units = AccessUnits::new(codec);
     let mut open: Option<PesPacket> = None;
     let mut started = (0u64, false);
-    let mut damaged = 0usize;
+    let (mut damaged, mut scrambled, mut clear) = (0usize, 0usize, 0usize);
     while let Some(packet) = packets.next_packet()? {
         if packet.pid() != pid {
             continue;
         }
-        if packet.damaged() {
-            damaged += 1;
+        damaged += usize::from(packet.damaged());
+        scrambled += usize::from(packet.scrambled() && !packet.damaged());
+        // Damage sets these bits as well. A stream is scrambled when most of it is.
+        if scrambled > MANY_PACKETS.max(clear) {
+            return Err(scrambled_stream());
+        }
+        if !packet.is_readable() {
             continue;
         }
-        if packet.scrambled() {
-            return Err(MediaError::Unsupported {
-                what: "a scrambled transport stream".into(),
-                remedy: "descramble it first; Zoetrope reads no protected media".into(),
-            });
-        }
+        clear += 1;
         if packet.unit_start() {
             started = (packet.at, packet.random_access());
         }
@@ -142,6 +152,18 @@ fn collect(
         units.add(&pes, limits.samples)?;
     }
     check_limit("frames of the track", units.list.len() as u64, limits.samples)?;
+    if scrambled > clear {
+        return Err(scrambled_stream());
+    }
+    if scrambled > 0 {
+        warnings.push(format!("{scrambled} of {} video packets are scrambled and left out", scrambled + clear));
+    }
+    if packets.cut > 0 {
+        warnings.push(format!(
+            "the file is cut: it ends {} bytes into a packet, its last frame may be damaged",
+            packets.cut
+        ));
+    }
     if packets.skipped > 0 {
         warnings.push(format!("{} bytes between packets were passed over", packets.skipped));
     }

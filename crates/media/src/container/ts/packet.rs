@@ -55,6 +55,11 @@ impl Packet {
         self.bytes[3] & 0xc0 != 0
     }
 
+    /// Whether its payload counts: what lists the frames and what gathers their bytes must agree on that.
+    pub(super) fn is_readable(&self) -> bool {
+        !self.damaged() && !self.scrambled()
+    }
+
     /// The continuity counter, 0 to 15.
     pub(super) fn counter(&self) -> u8 {
         self.bytes[3] & 15
@@ -81,12 +86,14 @@ pub(super) struct PacketReader<'a> {
     size: usize,
     /// Bytes skipped to find the sync byte again.
     pub(super) skipped: u64,
+    /// Bytes at the end that are less than a packet.
+    pub(super) cut: u64,
 }
 
 impl<'a> PacketReader<'a> {
     /// Starts at the sync byte at offset `at`; fetches `read_ahead` bytes at a time.
     pub(super) fn new(source: &'a ByteSource, size: usize, at: u64, read_ahead: usize) -> Self {
-        PacketReader { reader: PeekReader::new(source, read_ahead), at, size, skipped: 0 }
+        PacketReader { reader: PeekReader::new(source, read_ahead), at, size, skipped: 0, cut: 0 }
     }
 
     /// The next whole packet; `None` at the end.
@@ -95,6 +102,7 @@ impl<'a> PacketReader<'a> {
             // The first byte of the packet after it confirms a sync byte when sync had been lost.
             let data = self.reader.peek(self.at, self.size + 1)?;
             if data.len() < 188 {
+                self.cut = data.len() as u64;
                 return Ok(None);
             }
             if data[0] == 0x47 {

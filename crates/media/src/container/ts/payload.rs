@@ -37,7 +37,7 @@ impl PacketPayload {
                 let text = format!("sample {index} has {} of its {size} bytes", out.len());
                 return Err(malformed("transport stream", text));
             };
-            if packet.pid() != self.pid || packet.damaged() {
+            if packet.pid() != self.pid || !packet.is_readable() {
                 continue;
             }
             let mut data = pes.push(&packet).data;

@@ -35,6 +35,12 @@ pub(crate) trait VideoDecoder: Send {
     fn finish(&mut self, out: &mut Vec<DecodedFrame>) -> Result<(), MediaError>;
 }
 
+/// Whether the words in which a decoder calls something unsupported tell of damage: of values that no stream has, or of
+/// frames that are not there. Only a coding tool can be read by installing another program.
+pub(super) fn tells_damage(refusal: &str) -> bool {
+    ["without reference", "invalid", "out of range", "exceeds"].iter().any(|words| refusal.contains(words))
+}
+
 /// Pushes the units of a sample one by one and goes on after a damaged one, whose error is the inner result.
 ///
 /// # Errors

@@ -9,6 +9,7 @@ use crate::color::yuv::Plane;
 use crate::container;
 use crate::container::byte_source::ByteSource;
 use crate::container::movie::Movie;
+use crate::error::MediaError;
 use crate::options::OpenOptions;
 
 fn movie(name: &str) -> (ByteSource, Movie, DecoderFactory) {
@@ -144,6 +145,20 @@ fn non_reference_pictures_are_dropped_and_the_rest_is_unchanged() {
         for frame in &kept {
             let full = all.iter().find(|p| p.sample == frame.sample).unwrap();
             assert!(values(&full.yuv.planes[0]) == values(&frame.yuv.planes[0]), "{name} {}", frame.sample);
+        }
+    }
+}
+
+/// A stream that begins in the middle is damaged; no other program would know its coding tools better.
+#[test]
+fn a_frame_without_its_reference_is_no_unknown_coding_tool() {
+    for name in ["h264-baseline.mp4", "h264-high.mp4", "hevc-main.mp4"] {
+        for decoder in 0..2 {
+            let (source, movie, factory) = movie(name);
+            let mut decoder = factory.make(decoder).unwrap();
+            let data = movie.read_sample(&source, 1).unwrap();
+            let result = catch_decoder_panic("stream", || decoder.push(1, &data, true, &mut Vec::new()));
+            assert!(!matches!(result, Err(MediaError::Unsupported { .. })), "{name}: {result:?}");
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use rusty_h264_decoder::{DecodeError, Decoder};
 
-use super::super::decoder::{DecodedFrame, VideoDecoder};
+use super::super::decoder::{DecodedFrame, VideoDecoder, tells_damage};
 use super::super::non_reference;
 use super::sps::{check_size, is_sps};
 use super::sps_syntax::SpsSyntax;
@@ -97,6 +97,7 @@ impl VideoDecoder for RustyH264 {
 
 fn explain(error: DecodeError) -> MediaError {
     match error {
+        DecodeError::Unsupported(what) if tells_damage(what) => malformed("H.264 stream", what),
         DecodeError::Unsupported(what) => unsupported(format!("H.264 coding tool ({what})")),
         error => malformed("H.264 stream", error.to_string()),
     }

@@ -2,7 +2,7 @@
 
 use rust_h265::{DecodeError, DecodeLimits, Decoder, Frame, PixelData, parse_nal};
 
-use super::super::decoder::{DecodedFrame, VideoDecoder, push_units};
+use super::super::decoder::{DecodedFrame, VideoDecoder, push_units, tells_damage};
 use super::super::non_reference;
 use super::sps::check_size;
 use crate::color::yuv::{Plane, YuvImage};
@@ -91,6 +91,7 @@ pub(super) fn yuv_image(frame: Frame) -> Result<YuvImage, MediaError> {
 
 pub(super) fn explain(error: DecodeError) -> MediaError {
     match error {
+        DecodeError::Unsupported(what) if tells_damage(what) => malformed("HEVC stream", what),
         DecodeError::Unsupported(what) => unsupported(format!("HEVC coding tool ({what})")),
         error => malformed("HEVC stream", error.to_string()),
     }
