@@ -183,6 +183,13 @@ train-nano out="target/zoetrope-nano":
 eval-nano model="assets/models/zoetrope-nano":
     cargo run --release -- eval --model {{model}} --items 480
 
+# Takes minutes: every point is a fresh folder, a killed run and a check. Needs Linux with ptrace allowed, and Python.
+# Commands that write files, killed at every system call that changes one: old state or new, never half of one.
+kill-points:
+    command -v strace || apt-get install -y --no-install-recommends strace
+    cargo build
+    .ci/kill-points-pull target/debug/zoetrope crates/models/tests/golden/videollama3/toy-hf
+
 # A fresh clone with an empty target folder: the two commands of the README, timed.
 clean-clone:
     bash .ci/clean-clone

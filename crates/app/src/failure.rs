@@ -99,9 +99,20 @@ impl From<ModelError> for Failure {
 
 impl From<HubError> for Failure {
     fn from(error: HubError) -> Self {
+        let error = match error {
+            HubError::Refused(error) => {
+                return error.downcast::<ModelError>().map_or_else(|e| Failure::new(e.to_string()), |e| (*e).into());
+            }
+            error => error,
+        };
         let hint = match &error {
             HubError::Caller(_) => Some("--model takes a folder, or a hub name such as DAMO-NLP-SG/VideoLLaMA3-2B"),
             HubError::Network { .. } => Some("HF_ENDPOINT names another hub; --model also takes a folder"),
+            HubError::Certificate { .. } => {
+                Some("SSL_CERT_FILE names the file with the certificate of your company's authority")
+            }
+            HubError::ReadOnly { .. } => Some("HF_HUB_CACHE names another folder for the cache"),
+            HubError::Space { .. } => Some("HF_HUB_CACHE names a folder on another disk"),
             HubError::Offline { .. } => Some("unset HF_HUB_OFFLINE, or give --model a folder"),
             _ => None,
         };
@@ -118,6 +129,9 @@ impl From<io::Error> for Failure {
 /// An error of the `media` crate about the file `name`.
 pub(crate) fn media(name: &str, error: &MediaError) -> Failure {
     let (text, hint) = match error {
+        MediaError::Io(error) if error.kind() == ErrorKind::NotFound && is_address(name) => {
+            ("an address, and media are not fetched".to_string(), Some("download the file first, and name its path"))
+        }
         MediaError::Io(error) => (io_words(error), io_hint(error)),
         MediaError::Malformed { .. } => {
             (error.to_string(), Some("the file is damaged, incomplete, or not what its name says"))
@@ -129,6 +143,12 @@ pub(crate) fn media(name: &str, error: &MediaError) -> Failure {
         _ => (error.to_string(), None),
     };
     Failure::Error(format!("{name}: {text}"), hint.map(str::to_string))
+}
+
+/// Whether a name of a file begins as an address does.
+fn is_address(name: &str) -> bool {
+    let is_scheme = |scheme: &str| scheme.len() > 1 && scheme.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'+');
+    name.split_once("://").is_some_and(|(scheme, _)| is_scheme(scheme))
 }
 
 fn io_words(error: &io::Error) -> String {

@@ -1,7 +1,7 @@
 //! Progress bars on standard error: frames decoded, frames encoded, prompt read. Gone when the answer begins.
 
-use std::io::IsTerminal;
-use std::time::Duration;
+use std::io::{IsTerminal, Write};
+use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use zoetrope_engine::Event;
@@ -15,16 +15,20 @@ pub(crate) struct Bars {
     encode: Option<ProgressBar>,
     read: Option<ProgressBar>,
     work: Option<ProgressBar>,
+    /// Lines in the place of bars, where standard error is no terminal.
+    lines: Option<DownloadLines>,
 }
 
 impl Bars {
     /// Bars on a terminal; hidden elsewhere, and when asked to be quiet.
     pub(crate) fn new(common: &Common) -> Self {
         let all = MultiProgress::new();
-        if common.quiet || !std::io::stderr().is_terminal() {
+        let is_terminal = std::io::stderr().is_terminal();
+        if common.quiet || !is_terminal {
             all.set_draw_target(ProgressDrawTarget::hidden());
         }
-        Bars { all, decode: None, encode: None, read: None, work: None }
+        let lines = (!common.quiet && !is_terminal).then(DownloadLines::default);
+        Bars { all, decode: None, encode: None, read: None, work: None, lines }
     }
 
     /// A spinner for work of unknown length; the next call or event ends it.
@@ -63,6 +67,9 @@ impl Bars {
     /// Shows how much of a download is there; `file` is the one at work.
     pub(crate) fn bytes(&mut self, file: &str, done: u64, total: u64) {
         self.stop_spinning();
+        if let Some(line) = self.lines.as_mut().and_then(|lines| lines.line(Instant::now(), file, done, total)) {
+            to_stderr(&line);
+        }
         let bar = self.read.get_or_insert_with(|| {
             let bar = self.all.add(ProgressBar::new(total));
             let template = "{bar:32} {bytes}/{total_bytes} {bytes_per_sec} {msg}";
@@ -74,6 +81,16 @@ impl Bars {
         bar.set_length(total);
         bar.set_position(done);
         bar.set_message(file.to_string());
+    }
+
+    /// Writes a line, above the bars where there are some.
+    pub(crate) fn say(&self, line: &str) {
+        if self.lines.is_some() {
+            to_stderr(line);
+        } else {
+            // Hidden ones write nothing.
+            let _ = self.all.println(line);
+        }
     }
 
     /// Takes everything off the screen.
@@ -90,6 +107,43 @@ impl Bars {
         if let Some(spinner) = self.work.take() {
             spinner.finish_and_clear();
         }
+    }
+}
+
+fn to_stderr(line: &str) {
+    // Nobody is left to be told when standard error is closed.
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
+/// How far a download is, a line now and then.
+#[derive(Default)]
+struct DownloadLines {
+    last: Option<Instant>,
+    /// Tenths that have been told.
+    tenths: u64,
+}
+
+impl DownloadLines {
+    /// The line that is due: the first and the last, and between them one for every tenth, a second apart at least and
+    /// ten seconds at most.
+    fn line(&mut self, now: Instant, file: &str, done: u64, total: u64) -> Option<String> {
+        let tenths = done.saturating_mul(10).checked_div(total).unwrap_or(10);
+        let passed = self.last.map(|last| now.saturating_duration_since(last));
+        let due = match passed {
+            None => true,
+            Some(_) if done == total => self.tenths < 10,
+            Some(passed) => {
+                passed >= Duration::from_secs(10) || tenths > self.tenths && passed >= Duration::from_secs(1)
+            }
+        };
+        if !due {
+            return None;
+        }
+        (self.last, self.tenths) = (Some(now), tenths);
+        let megabytes = |bytes: u64| bytes as f64 / 1e6;
+        let percent = done.saturating_mul(100).checked_div(total).unwrap_or(100);
+        let (done, total) = (megabytes(done), megabytes(total));
+        Some(format!("fetching {file}: {done:.1} of {total:.1} MB ({percent} %)"))
     }
 }
 
@@ -114,5 +168,25 @@ fn step(all: &MultiProgress, bar: &mut Option<ProgressBar>, name: &'static str, 
     bar.set_position(done as u64);
     if done >= total {
         bar.abandon();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_download_is_told_in_lines() {
+        let mut lines = DownloadLines::default();
+        let begin = Instant::now();
+        let told = (0..=1000).filter_map(|step| {
+            let now = begin + Duration::from_millis(200 * step);
+            lines.line(now, "model.safetensors", step * 1_000_000, 1_000_000_000)
+        });
+        let told: Vec<String> = told.collect();
+        assert!((10..=22).contains(&told.len()), "{told:#?}");
+        assert_eq!(told[0], "fetching model.safetensors: 0.0 of 1000.0 MB (0 %)");
+        assert_eq!(told[told.len() - 1], "fetching model.safetensors: 1000.0 of 1000.0 MB (100 %)");
+        assert_eq!(lines.line(begin, "x", 10, 10), None, "the end is told once");
     }
 }

@@ -1,263 +1,168 @@
-//! Downloads the files of a model into the cache.
+//! Downloads the files of a model into the cache: the small ones, then, when they are taken, the weights.
 
-use std::fmt::Write as _;
-use std::fs::{self, File, OpenOptions};
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::fs;
 use std::path::{Path, PathBuf};
 
-use sha1::Sha1;
-use sha2::{Digest, Sha256};
-
-use crate::cache::{FORMATS, Repo, WeightFormat, shards};
-use crate::client::{Client, RemoteFile, RequestError};
+use crate::cache::Repo;
+use crate::client::{Client, ListedFile, Listing, RemoteFile};
+use crate::contents::{ADAPTER, CONFIG, Extent, WeightFormat, format_of, shards, small};
 use crate::error::HubError;
+use crate::job::Job;
 use crate::name::{RepoName, is_part};
 use crate::options::HubOptions;
-use crate::progress::DownloadProgress;
+use crate::progress::{DownloadProgress, Watch};
+use crate::space;
 
-/// Bytes between two reports.
-const STEP: usize = 256 << 10;
+/// Bytes that stay free: links, small files, and what others write meanwhile.
+const SPARE: u64 = 16 << 20;
 
 /// Resolves the revision, downloads missing files, then records the revision as present.
 pub(crate) fn download(
     repo: &RepoName,
     cache: &Repo,
+    extent: Extent,
     options: &HubOptions,
-    progress: &mut dyn FnMut(DownloadProgress),
+    watch: &mut dyn Watch,
 ) -> Result<PathBuf, HubError> {
-    let client = Client::new(repo, options);
-    let listing = client.listing()?;
-    let (wanted, format) = wanted(repo, &listing.files)?;
+    let client = Client::new(repo, options)?;
+    let listing = client.listing(watch)?;
+    let files: Vec<&str> = listing.files.iter().map(|file| file.name.as_str()).filter(|file| is_part(file)).collect();
+    if !files.contains(&CONFIG) && !files.contains(&ADAPTER) {
+        return Err(no_weights(repo, &files, "has no config.json"));
+    }
+    let format = format_of(&files);
     let snapshot = cache.snapshot(&listing.commit);
-    let mut missing = Vec::new();
-    let (mut done, mut total) = (0, 0);
-    for file in wanted {
-        // A commit never changes: what its snapshot has is right.
-        if let Ok(there) = fs::metadata(snapshot.join(file)) {
-            (done, total) = (done + there.len(), total + there.len());
-            continue;
-        }
-        let remote = client.metadata(&listing.commit, file)?;
-        total += remote.size;
-        missing.push((file, remote));
+    let mut fetch = Fetch { client, cache, repo, options, listing: &listing, watch, done: 0, total: 0 };
+    fetch.all(&small(&files, format), Room::Unchecked)?;
+    cache.set_absent(&listing.commit, &files);
+    if extent == Extent::Whole {
+        fetch.watch.admit(&snapshot).map_err(HubError::Refused)?;
+        let weights = weights(repo, &snapshot, &files, format)?;
+        fetch.all(&weights.iter().map(String::as_str).collect::<Vec<_>>(), Room::Checked)?;
     }
-    // Small files first: a wrong or unsupported model is found before its weights are downloaded.
-    missing.sort_by_key(|(_, remote)| remote.size);
-    for (file, remote) in &missing {
-        let job = Job { client: &client, cache, repo, options, commit: &listing.commit, file, remote };
-        job.run(&mut |file_done| {
-            let (file, file_total) = (file.to_string(), remote.size);
-            progress(DownloadProgress { file, file_done, file_total, done: done + file_done, total });
-        })?;
-        done += remote.size;
-    }
-    check_shards(repo, &snapshot, format)?;
     cache.set_reference(&repo.revision, &listing.commit)?;
     Ok(snapshot)
 }
 
-/// The files of a model: configuration, tokenizer, templates, tensors of one format; none in subfolders, no code.
-fn wanted<'a>(repo: &RepoName, files: &'a [String]) -> Result<(Vec<&'a str>, &'static WeightFormat), HubError> {
-    let files: Vec<&str> = files.iter().map(String::as_str).filter(|file| is_part(file)).collect();
-    let of = |endings: &[&str]| -> Vec<&'a str> {
-        let ending = |file: &&str| file.rsplit_once('.').is_some_and(|(_, ending)| endings.contains(&ending));
-        files.iter().copied().filter(ending).collect()
+/// The weight files, of which the hub has all.
+fn weights(
+    repo: &RepoName,
+    snapshot: &Path,
+    files: &[&str],
+    format: Option<(&WeightFormat, bool)>,
+) -> Result<Vec<String>, HubError> {
+    let Some((format, sharded)) = format else {
+        return Err(no_weights(repo, files, "has neither model.safetensors nor pytorch_model.bin"));
     };
-    let Some(format) = FORMATS.iter().find(|format| files.iter().any(|file| format.is_file(file))) else {
-        let others = of(&["bin", "pt", "pth", "gguf", "onnx"]).join(", ");
-        let others = if others.is_empty() { "no weights at all".into() } else { others };
-        let text = format!("{repo} has neither .safetensors files nor pytorch_model.bin (it has {others})");
-        return Err(HubError::Unsupported(text));
-    };
-    let others = FORMATS.iter().filter(|other| other.index != format.index);
-    let others: Vec<&str> = others.map(|other| other.index).collect();
-    let mut wanted = of(&["json", "jinja", "txt"]);
-    wanted.retain(|file| !others.contains(file));
-    wanted.extend(files.iter().filter(|file| format.is_file(file)));
-    Ok((wanted, format))
-}
-
-/// Fails when the hub lacks a shard that the index names.
-fn check_shards(repo: &RepoName, snapshot: &Path, format: &WeightFormat) -> Result<(), HubError> {
-    let index_name = format.index;
-    let file = snapshot.join(index_name);
-    let Ok(index) = fs::read(&file) else { return Ok(()) };
-    let shards = shards(&index).ok_or_else(|| HubError::file(&file, "no weight_map of file names"))?;
-    match shards.iter().filter(|shard| !snapshot.join(shard).is_file()).min() {
+    if !sharded {
+        return Ok(vec![format.single.to_string()]);
+    }
+    let file = snapshot.join(format.index);
+    let index = fs::read(&file).map_err(|error| HubError::cache(&file, &error))?;
+    let wrong = || HubError::File { file: file.clone(), what: "no weight_map of file names".into() };
+    let shards: Vec<String> = shards(&index).ok_or_else(wrong)?.into_iter().collect();
+    match shards.iter().find(|shard| !files.contains(&shard.as_str())) {
         Some(shard) => {
-            Err(HubError::Unsupported(format!("{repo}: {index_name} names {shard}, which the hub does not have")))
+            let index = format.index;
+            Err(HubError::Unsupported(format!("{repo}: {index} names {shard}, which the hub does not have")))
         }
-        None => Ok(()),
+        None => Ok(shards),
     }
 }
 
-/// One file to download.
-struct Job<'a> {
-    client: &'a Client<'a>,
+/// The error for a model without weights that are read here; names what it has.
+fn no_weights(repo: &RepoName, files: &[&str], what: &str) -> HubError {
+    let is_tensors = |file: &&&str| {
+        let ending = file.rsplit_once('.').map_or("", |(_, ending)| ending);
+        ["safetensors", "bin", "pt", "pth", "gguf", "onnx"].contains(&ending)
+    };
+    let others: Vec<&str> = files.iter().filter(is_tensors).copied().collect();
+    let gguf = others.iter().any(|file| file.ends_with(".gguf"));
+    let remedy = if gguf { "; a GGUF file holds a language part alone, take the original model" } else { "" };
+    let others = match others[..] {
+        [] => "no weights at all".to_string(),
+        [one, two, three, ref rest @ ..] if !rest.is_empty() => format!("{one}, {two}, {three}, {} more", rest.len()),
+        _ => others.join(", "),
+    };
+    HubError::Unsupported(format!("{repo} {what} (it has {others}){remedy}"))
+}
+
+/// Whether the disk is asked for its free space first.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Room {
+    Checked,
+    Unchecked,
+}
+
+/// A download at work.
+struct Fetch<'a, 'w> {
+    client: Client<'a>,
     cache: &'a Repo,
     repo: &'a RepoName,
     options: &'a HubOptions,
-    commit: &'a str,
-    file: &'a str,
-    remote: &'a RemoteFile,
+    listing: &'a Listing,
+    watch: &'w mut dyn Watch,
+    /// Bytes of all files so far that are there, and that there are.
+    done: u64,
+    total: u64,
 }
 
-impl Job<'_> {
-    fn run(&self, report: &mut dyn FnMut(u64)) -> Result<(), HubError> {
-        let RemoteFile { etag, size } = self.remote;
-        report(0);
-        let _lock = self.cache.lock(etag)?;
-        let blob = self.cache.blob(etag);
-        // Another process, or another file with the same bytes, may have brought it.
-        if fs::metadata(&blob).map(|there| there.len()).ok() != Some(*size) {
-            let part = blob.with_extension("incomplete");
-            self.fill(&part, report)?;
-            fs::rename(&part, &blob).map_err(|error| HubError::file(&blob, error))?;
+impl Fetch<'_, '_> {
+    /// Downloads those of some files that the snapshot lacks, the smallest first.
+    fn all(&mut self, files: &[&str], room: Room) -> Result<(), HubError> {
+        let commit = &self.listing.commit;
+        let snapshot = self.cache.snapshot(commit);
+        let mut missing = Vec::new();
+        for file in files {
+            // A commit never changes: what its snapshot has is right.
+            if let Ok(there) = fs::metadata(snapshot.join(file)) {
+                self.done += there.len();
+                self.total += there.len();
+                continue;
+            }
+            let remote = self.remote(file)?;
+            self.total += remote.size;
+            missing.push((*file, remote));
         }
-        self.cache.link(self.commit, self.file, etag)?;
-        report(*size);
+        missing.sort_by(|(a, x), (b, y)| (x.size, a).cmp(&(y.size, b)));
+        if room == Room::Checked {
+            self.check_room(&missing)?;
+        }
+        for (file, remote) in &missing {
+            let (cache, repo, options) = (self.cache, self.repo, self.options);
+            let job = Job { client: &self.client, cache, repo, options, commit, file, remote };
+            let (done, total) = (self.done, self.total);
+            job.run(self.watch, &|file_done| {
+                let (file, file_total) = (file.to_string(), remote.size);
+                DownloadProgress { file, file_done, file_total, done: done + file_done, total }
+            })?;
+            self.done += remote.size;
+        }
         Ok(())
     }
 
-    /// Downloads the rest of `part` and verifies its checksum.
-    fn fill(&self, part: &Path, report: &mut dyn FnMut(u64)) -> Result<(), HubError> {
-        let failed = |error: std::io::Error| HubError::file(part, error);
-        fs::create_dir_all(part.parent().unwrap_or(Path::new("."))).map_err(failed)?;
-        let mut open = OpenOptions::new();
-        let mut file = open.create(true).truncate(false).read(true).write(true).open(part).map_err(failed)?;
-        let mut sum = Checksum::new(self.remote);
-        let mut have = sum.read(&mut file, self.remote.size).map_err(failed)?;
-        let mut attempt = 0;
-        while have < self.remote.size {
-            report(have);
-            let before = have;
-            match self.receive(part, &mut file, &mut sum, &mut have, report) {
-                Ok(()) => {}
-                Err(RequestError::Permanent(error)) => return Err(error),
-                Err(RequestError::Transient(why)) => {
-                    // Only attempts that brought nothing count.
-                    attempt = if have > before { 0 } else { attempt + 1 };
-                    if attempt > self.options.retries {
-                        let url = self.client.file_url(self.commit, self.file);
-                        let why = format!("{why} ({have} of {} bytes)", self.remote.size);
-                        return Err(self.client.network(&url, why));
-                    }
-                    self.client.wait(attempt);
-                }
+    fn remote(&mut self, file: &str) -> Result<RemoteFile, HubError> {
+        let is_it = |listed: &&ListedFile| listed.name == file;
+        let listed = self.listing.files.iter().find(is_it).and_then(|listed| listed.remote.clone());
+        listed.map_or_else(|| self.client.metadata(&self.listing.commit, file, self.watch), Ok)
+    }
+
+    /// Fails when what is still to be fetched does not fit on the disk.
+    fn check_room(&self, missing: &[(&str, RemoteFile)]) -> Result<(), HubError> {
+        let still = |remote: &RemoteFile| {
+            if fs::metadata(self.cache.blob(&remote.etag)).is_ok_and(|blob| blob.len() == remote.size) {
+                return 0;
             }
-        }
-        file.sync_all().map_err(failed)?;
-        drop(file);
-        match sum.verify(&self.remote.etag) {
-            Ok(()) => Ok(()),
-            Err(found) => {
-                fs::remove_file(part).map_err(failed)?;
-                let (repo, file, expected) = (self.repo.to_string(), self.file.into(), self.remote.etag.clone());
-                Err(HubError::Checksum { repo, file, expected, found })
-            }
-        }
-    }
-
-    /// One request; `have` is updated as bytes arrive.
-    fn receive(
-        &self,
-        part: &Path,
-        file: &mut File,
-        sum: &mut Checksum,
-        have: &mut u64,
-        report: &mut dyn FnMut(u64),
-    ) -> Result<(), RequestError> {
-        let failed = |error: std::io::Error| RequestError::Permanent(HubError::file(part, error));
-        let response = self.client.bytes(self.commit, self.file, *have)?;
-        let status = response.status().as_u16();
-        let range = response.headers().get("content-range").and_then(|range| range.to_str().ok());
-        let goes_on = status == 206 && range.is_none_or(|range| range.starts_with(&format!("bytes {have}-")));
-        if *have > 0 && !goes_on {
-            // The server ignored the range: start over.
-            file.set_len(0).and_then(|()| file.rewind()).map_err(failed)?;
-            (*sum, *have) = (Checksum::new(self.remote), 0);
-            if status != 200 {
-                return Err(RequestError::Transient(format!("status {status} for a part of the file")));
-            }
-        }
-        let mut body = response.into_body().into_with_config().limit(u64::MAX).reader();
-        let mut buffer = vec![0; STEP];
-        while *have < self.remote.size {
-            let most = STEP.min(usize::try_from(self.remote.size - *have).unwrap_or(STEP));
-            let count = match body.read(&mut buffer[..most]) {
-                Ok(0) => return Err(RequestError::Transient("the answer ended early".into())),
-                Ok(count) => count,
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
-                Err(error) => return Err(RequestError::Transient(error.to_string())),
-            };
-            file.write_all(&buffer[..count]).map_err(failed)?;
-            sum.add(&buffer[..count]);
-            *have += count as u64;
-            report(*have);
-        }
-        Ok(())
-    }
-}
-
-/// The checksum that an entity tag stands for.
-enum Checksum {
-    /// Large files: SHA-256 of the bytes.
-    Sha256(Sha256),
-    /// Small files: the git blob hash (SHA-1 of a header with the length, then the bytes).
-    Git(Sha1),
-    /// Another form of tag: only the length is checked.
-    Unknown,
-}
-
-impl Checksum {
-    fn new(remote: &RemoteFile) -> Self {
-        let hexadecimal = remote.etag.bytes().all(|byte| byte.is_ascii_hexdigit());
-        match remote.etag.len() {
-            64 if hexadecimal => Checksum::Sha256(Sha256::new()),
-            40 if hexadecimal => Checksum::Git(Sha1::new().chain_update(format!("blob {}\0", remote.size))),
-            _ => Checksum::Unknown,
-        }
-    }
-
-    fn add(&mut self, bytes: &[u8]) {
-        match self {
-            Checksum::Sha256(sum) => sum.update(bytes),
-            Checksum::Git(sum) => sum.update(bytes),
-            Checksum::Unknown => {}
-        }
-    }
-
-    /// Adds the content of a partial download and seeks to its end. A file longer than `limit` bytes is emptied.
-    fn read(&mut self, file: &mut File, limit: u64) -> std::io::Result<u64> {
-        let length = file.metadata()?.len();
-        // Longer than the file: not a prefix of it.
-        let have = if length > limit { 0 } else { length };
-        file.set_len(have)?;
-        file.seek(SeekFrom::Start(0))?;
-        let mut buffer = vec![0; STEP];
-        loop {
-            match file.read(&mut buffer)? {
-                0 => return Ok(have),
-                count => self.add(&buffer[..count]),
-            }
-        }
-    }
-
-    /// Compares with the entity tag; the error is the computed checksum.
-    fn verify(self, etag: &str) -> Result<(), String> {
-        let found = match self {
-            Checksum::Sha256(sum) => hexadecimal(&sum.finalize()),
-            Checksum::Git(sum) => hexadecimal(&sum.finalize()),
-            Checksum::Unknown => return Ok(()),
+            let part = fs::metadata(self.cache.part(&remote.etag)).map_or(0, |part| part.len());
+            remote.size.saturating_sub(part)
         };
-        if found.eq_ignore_ascii_case(etag) { Ok(()) } else { Err(found) }
+        let needed: u64 = missing.iter().map(|(_, remote)| still(remote)).sum();
+        match space::free(&self.options.cache) {
+            Some(free) if needed > 0 && needed.saturating_add(SPARE) > free => {
+                let (repo, cache) = (self.repo.to_string(), self.options.cache.clone());
+                Err(HubError::Space { repo, cache, needed, free })
+            }
+            _ => Ok(()),
+        }
     }
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }

@@ -11,7 +11,7 @@ use crate::error::{ModelError, ModelResult};
 use crate::families;
 use crate::family::Family;
 use crate::model_folder::{self, ModelFolder};
-use crate::weights::{Archive, ConversionPlan, LoadOptions, Weights};
+use crate::weights::{Archive, ConversionPlan, LoadOptions, RandomFor, Weights};
 
 /// The family of a checkpoint.
 ///
@@ -34,6 +34,46 @@ pub fn family(checkpoint: &Checkpoint) -> ModelResult<&'static Family> {
 /// When a JSON file or the tokenizer is missing or damaged.
 pub fn open_processor(checkpoint: &Checkpoint) -> ModelResult<Arc<dyn Processor>> {
     (family(checkpoint)?.processor)(checkpoint)
+}
+
+/// Whether a checkpoint can be run here, from its small files alone: asked before its weights are fetched.
+///
+/// # Errors
+/// [`ModelError::Unsupported`] for an adapter, for a family that there is not, and for weights that another program has
+/// quantized; what is wrong with `config.json`.
+pub fn check_small_files(checkpoint: &Checkpoint) -> ModelResult<()> {
+    const ADAPTER: &str = "adapter_config.json";
+    if !checkpoint.has("config.json") && checkpoint.has(ADAPTER) {
+        let config = checkpoint.json(ADAPTER)?.unwrap_or_default();
+        let base = config["base_model_name_or_path"].as_str().unwrap_or("another model");
+        let file = checkpoint.path(ADAPTER);
+        let text = format!("{}: an adapter of {base}, not a model; merge it into that first", file.display());
+        return Err(ModelError::Unsupported(text));
+    }
+    family(checkpoint)?;
+    let config = checkpoint.config()?;
+    let quantized = &config["quantization_config"];
+    if quantized.is_object() {
+        let method = quantized["quant_method"].as_str().unwrap_or("another program");
+        let file = checkpoint.path("config.json");
+        let text = format!("{}: weights quantized by {method}; take the original model", file.display());
+        return Err(ModelError::Unsupported(text));
+    }
+    Ok(())
+}
+
+/// A model that says what it is and cannot run: of its weights only the headers are read. Without weight files the
+/// numbers follow from the configuration.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_listed(checkpoint: &Checkpoint, options: LoadOptions) -> ModelResult<Arc<dyn VideoLanguageModel>> {
+    let family = family(checkpoint)?;
+    let archive = match Archive::find(checkpoint, &(family.tables)(checkpoint)?)? {
+        Some(archive) => archive,
+        None => Archive::random(0, RandomFor::Everything),
+    };
+    (family.model)(checkpoint, Weights::listed(vec![archive], options)?)
 }
 
 /// A model with the weights of its checkpoint.

@@ -6,6 +6,7 @@ use serde::Serialize;
 use zoetrope_models::contract::VideoLanguageModel;
 use zoetrope_models::contract::model_info::{GenerationDefaults, ModelInfo};
 use zoetrope_models::contract::settings::Setting;
+use zoetrope_models::loading;
 use zoetrope_models::weights::{LoadOptions, Precision, WeightSummary};
 
 use crate::cli::{Common, InfoArgs};
@@ -32,9 +33,11 @@ struct InfoOutput<'a> {
 
 /// Prints what the model is.
 pub(crate) fn run(args: &InfoArgs, common: &Common) -> Result<(), Failure> {
-    let loaded = model::open(args.model.as_deref(), LoadOptions::cpu(Precision::Auto), &mut Bars::new(common))?;
-    let (summary, info) = (loaded.model.weights().summary(), loaded.model.processor().info());
-    let output = output_of(&loaded.name, loaded.model.as_ref(), &summary, info);
+    let name = model::shown(args.model.as_deref());
+    let preview = model::preview(args.model.as_deref(), &mut Bars::new(common))?;
+    let model = loading::open_listed(&preview.checkpoint, LoadOptions::cpu(Precision::Auto))?;
+    let (summary, info) = (model.weights().summary(), model.processor().info());
+    let output = output_of(&name, model.as_ref(), &summary, info);
     if common.json { output::json(&output) } else { Ok(output::text(&table(&output))?) }
 }
 

@@ -40,9 +40,9 @@ pub(crate) fn run(args: &PlanArgs, common: &Common) -> Result<(), Failure> {
         ..Options::default()
     };
     let mut bars = Bars::new(common);
-    let checkpoint = model::checkpoint(args.model.model.as_deref(), &mut bars)?;
-    let processor = loading::open_processor(&checkpoint)?;
-    let kv_dtype = loading::open_headers(&checkpoint, args.model.load_options()?)?.kv_dtype();
+    let preview = model::preview(args.model.model.as_deref(), &mut bars)?;
+    let processor = loading::open_processor(&preview.checkpoint)?;
+    let kv_dtype = loading::open_headers(&preview.checkpoint, args.model.load_options()?)?.kv_dtype();
     let mut watch = |event: &Event| {
         bars.event(event);
         ControlFlow::Continue(())

@@ -1,7 +1,5 @@
 //! `zoetrope pull NAME`.
 
-use zoetrope_hub::HubOptions;
-
 use crate::cli::{Common, PullArgs};
 use crate::failure::Failure;
 use crate::model;
@@ -10,7 +8,7 @@ use crate::progress::Bars;
 
 /// Downloads a model into the Hugging Face cache, or the newest revision of one that is there; prints its folder.
 pub(crate) fn run(args: &PullArgs, common: &Common) -> Result<(), Failure> {
-    let folder = model::download(&args.name, &HubOptions::from_env(), &mut Bars::new(common))?;
+    let folder = model::download(&args.name, &mut Bars::new(common))?;
     if common.json {
         return output::json(&serde_json::json!({ "model": args.name, "folder": folder }));
     }

@@ -63,17 +63,24 @@ impl Archive {
     /// # Errors
     /// When there are none, or one is missing or damaged.
     pub fn open(checkpoint: &Checkpoint, tables: &[NameTable]) -> ModelResult<Self> {
+        let missing = || checkpoint.error("model.safetensors", "weight file is missing from the model folder");
+        Self::find(checkpoint, tables)?.ok_or_else(missing)
+    }
+
+    /// The same; `None` when there are no weight files.
+    ///
+    /// # Errors
+    /// When one is missing or damaged.
+    pub fn find(checkpoint: &Checkpoint, tables: &[NameTable]) -> ModelResult<Option<Self>> {
         if let Some(files) = SafetensorsFiles::open(checkpoint)? {
             let table = match files.our_names {
                 true => NameTable::ours(),
                 false => choose(tables, &files, || checkpoint.path(""))?,
             };
-            return Ok(Self::new(Store::Safetensors(files), table));
+            return Ok(Some(Self::new(Store::Safetensors(files), table)));
         }
-        match PytorchFiles::open(checkpoint)? {
-            Some(files) => Self::of_pytorch(files, tables, || checkpoint.path("")),
-            None => Err(checkpoint.error("model.safetensors", "weight file is missing from the model folder")),
-        }
+        let files = PytorchFiles::open(checkpoint)?;
+        files.map(|files| Self::of_pytorch(files, tables, || checkpoint.path(""))).transpose()
     }
 
     /// A file of `torch.save` in whichever of the layouts `tables` fits.

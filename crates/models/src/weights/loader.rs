@@ -60,6 +60,12 @@ impl Weights {
         Self::build(archives, LoadOptions::cpu(DType::F32), Some(Survey::new(weight_type)))
     }
 
+    /// A list of what a model asks for, which counts as if it had been read; every tensor is looked for. A model over
+    /// such weights says what it is and cannot run.
+    pub(crate) fn listed(archives: Vec<Archive>, options: LoadOptions) -> ModelResult<Self> {
+        Self::build(archives, options, Some(Survey::checking()))
+    }
+
     fn build(archives: Vec<Archive>, options: LoadOptions, survey: Option<Survey>) -> ModelResult<Self> {
         if options.kv_dtype == Some(KvDtype::Int8) && !options.device.is_cpu() {
             return Err(ModelError::Unsupported("keys and values in int8 on another device than the CPU".to_string()));
@@ -152,6 +158,11 @@ impl Weights {
         let (dtype, device) = (self.held_as().dtype, self.device());
         if let Some(survey) = &self.shared.survey {
             survey.note(&canonical, self.second(name), shape, false);
+            if survey.checks && !lock(&self.shared.parameters).contains_key(&canonical) {
+                self.find(name, shape, role)?;
+                let values = shape.iter().product();
+                self.note(&canonical, role, values, values * dtype.size_in_bytes());
+            }
             return Ok(Tensor::zeros((), dtype, device)?.broadcast_as(shape)?);
         }
         let tensor = match self.find(name, shape, role)? {
@@ -180,6 +191,13 @@ impl Weights {
         let canonical = join(&self.prefix, name);
         if let Some(survey) = &self.shared.survey {
             survey.note(&canonical, self.second(name), shape, true);
+            if let Some(weight_type) = self.held_as().packed.filter(|_| survey.checks) {
+                if self.mapped(name, shape, weight_type)?.is_none() {
+                    self.find(name, shape, role)?;
+                }
+                let (rows, cols) = matrix_dims(shape);
+                self.note(&canonical, role, rows * cols, weight_type.bytes(rows, cols));
+            }
             return Ok(None);
         }
         let Some(weight_type) = self.held_as().packed else { return Ok(None) };
@@ -209,7 +227,8 @@ impl Weights {
             survey.note(&canonical, self.second(name), &shape, false);
         }
         let held = self.held_as();
-        if held.packed.is_none() && self.shared.survey.is_none() {
+        let converts = self.shared.survey.as_ref().is_some_and(|survey| !survey.checks);
+        if held.packed.is_none() && !converts {
             return Ok(None);
         }
         let Found::Rows(source) = self.find(name, &shape, ParameterRole::Embedding)? else { return Ok(None) };

@@ -1,4 +1,4 @@
-//! What a model asks for, listed instead of read, to convert it tensor by tensor.
+//! What a model asks for, listed instead of read: to convert it tensor by tensor, or to say what it amounts to.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard};
@@ -19,14 +19,21 @@ pub(crate) struct TensorRequest {
 
 /// The list, by our names.
 pub(crate) struct Survey {
-    /// What matrices become.
+    /// What matrices become when the model is converted.
     pub(crate) weight_type: WeightType,
+    /// Whether every tensor must be there, in its shape, when it is asked for.
+    pub(crate) checks: bool,
     requests: Mutex<BTreeMap<String, TensorRequest>>,
 }
 
 impl Survey {
     pub(crate) fn new(weight_type: WeightType) -> Self {
-        Survey { weight_type, requests: Mutex::default() }
+        Survey { weight_type, checks: false, requests: Mutex::default() }
+    }
+
+    /// To say what a model amounts to: its tensors are looked for, their values are not read.
+    pub(crate) fn checking() -> Self {
+        Survey { weight_type: WeightType::F32, checks: true, requests: Mutex::default() }
     }
 
     /// Lists a request, for values or for a `packed` matrix. A layer that gets no packed matrix asks for the values
