@@ -87,7 +87,7 @@ impl From<ModelError> for Failure {
             ModelError::File { file, .. } if file.extension().is_some_and(|extension| extension == "gguf") => {
                 Some("--language takes a whole GGUF file of a model like the language part")
             }
-            ModelError::File { .. } => {
+            ModelError::Incomplete { .. } => {
                 Some("the model folder is not complete or not intact; `zoetrope pull NAME` downloads a model again")
             }
             ModelError::Limit { what, .. } => limit_hint(what),

@@ -9,6 +9,7 @@ use zoetrope_system::mmap::MappedFile;
 use zoetrope_text::{TextError, TextFiles};
 
 use crate::error::{ModelError, ModelResult};
+use crate::folder_kind;
 use crate::weights::FileBytes;
 
 /// Largest JSON file of a checkpoint, in bytes.
@@ -54,6 +55,11 @@ impl Checkpoint {
         ModelError::File { file: self.path(name), what: what.to_string() }
     }
 
+    /// An error of the file `name`, which is not there or not whole.
+    pub(crate) fn incomplete(&self, name: &str, what: impl ToString) -> ModelError {
+        ModelError::Incomplete { file: self.path(name), what: what.to_string() }
+    }
+
     /// Whether there is a file `name`.
     pub fn has(&self, name: &str) -> bool {
         match self {
@@ -76,18 +82,17 @@ impl Checkpoint {
     /// # Errors
     /// [`ModelError::File`] when it is missing, with a word about what the folder then is.
     pub fn config(&self) -> ModelResult<Value> {
-        let missing = match self {
-            Checkpoint::Folder(folder) if !folder.is_dir() => "no such folder",
-            _ => "missing; this is not a model folder",
-        };
-        self.json("config.json")?.ok_or_else(|| self.error("config.json", missing))
+        self.json("config.json")?.ok_or_else(|| folder_kind::no_model(self))
     }
 
     /// The bytes of a large file, mapped; `None` when there is none.
     pub(crate) fn open(&self, name: &str) -> ModelResult<Option<FileBytes>> {
         match self {
             Checkpoint::Folder(folder) => match MappedFile::open(&folder.join(name)) {
-                Ok(file) => Ok(Some(FileBytes::Mapped(Arc::new(file)))),
+                Ok(file) => {
+                    folder_kind::check_fetched(&file).map_err(|what| self.error(name, what))?;
+                    Ok(Some(FileBytes::Mapped(Arc::new(file))))
+                }
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
                 Err(error) => Err(self.error(name, error)),
             },
@@ -153,7 +158,12 @@ impl Checkpoint {
 impl TextFiles for Checkpoint {
     fn read(&self, name: &str, limit: u64, what: &'static str) -> Result<Option<Vec<u8>>, TextError> {
         match self {
-            Checkpoint::Folder(folder) => folder.as_path().read(name, limit, what),
+            Checkpoint::Folder(folder) => {
+                let bytes = folder.as_path().read(name, limit, what)?;
+                let fetched = folder_kind::check_fetched(bytes.as_deref().unwrap_or_default());
+                fetched.map_err(|what| TextError::File { file: self.path(name), what: what.to_string() })?;
+                Ok(bytes)
+            }
             Checkpoint::Embedded { files, .. } => {
                 Ok(files.iter().find(|file| file.0 == name).map(|file| file.1.to_vec()))
             }

@@ -17,6 +17,14 @@ pub enum ModelError {
         /// What is wrong with it.
         what: String,
     },
+    /// A file of the checkpoint is not there, or only a part of it: fetching it again helps.
+    #[error("{}: {what}", file.display())]
+    Incomplete {
+        /// The file.
+        file: PathBuf,
+        /// What is missing.
+        what: String,
+    },
     /// A file or folder cannot be written.
     #[error("{}: {what}", file.display())]
     Output {

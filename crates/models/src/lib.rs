@@ -11,6 +11,7 @@ pub mod contract;
 pub mod error;
 pub mod families;
 pub mod family;
+mod folder_kind;
 pub mod kv;
 pub mod layers;
 pub mod loading;

@@ -10,15 +10,18 @@ use crate::contract::{Processor, VideoLanguageModel};
 use crate::error::{ModelError, ModelResult};
 use crate::families;
 use crate::family::Family;
+use crate::folder_kind;
 use crate::model_folder::{self, ModelFolder};
 use crate::weights::{Archive, ConversionPlan, LoadOptions, RandomFor, Weights};
 
 /// The family of a checkpoint.
 ///
 /// # Errors
-/// [`ModelError::Unsupported`] with the families there are.
+/// [`ModelError::Unsupported`] with the families there are, for weights that another program has quantized, and for what
+/// is no model: adapters, caches.
 pub fn family(checkpoint: &Checkpoint) -> ModelResult<&'static Family> {
     let config = checkpoint.config()?;
+    folder_kind::check(checkpoint, &config)?;
     families::ALL.iter().find(|family| (family.matches)(&config)).ok_or_else(|| {
         let model_type = config["model_type"].as_str().unwrap_or("(none)");
         let supported: Vec<&str> = families::ALL.iter().flat_map(|family| family.model_types).copied().collect();
@@ -42,24 +45,7 @@ pub fn open_processor(checkpoint: &Checkpoint) -> ModelResult<Arc<dyn Processor>
 /// [`ModelError::Unsupported`] for an adapter, for a family that there is not, and for weights that another program has
 /// quantized; what is wrong with `config.json`.
 pub fn check_small_files(checkpoint: &Checkpoint) -> ModelResult<()> {
-    const ADAPTER: &str = "adapter_config.json";
-    if !checkpoint.has("config.json") && checkpoint.has(ADAPTER) {
-        let config = checkpoint.json(ADAPTER)?.unwrap_or_default();
-        let base = config["base_model_name_or_path"].as_str().unwrap_or("another model");
-        let file = checkpoint.path(ADAPTER);
-        let text = format!("{}: an adapter of {base}, not a model; merge it into that first", file.display());
-        return Err(ModelError::Unsupported(text));
-    }
-    family(checkpoint)?;
-    let config = checkpoint.config()?;
-    let quantized = &config["quantization_config"];
-    if quantized.is_object() {
-        let method = quantized["quant_method"].as_str().unwrap_or("another program");
-        let file = checkpoint.path("config.json");
-        let text = format!("{}: weights quantized by {method}; take the original model", file.display());
-        return Err(ModelError::Unsupported(text));
-    }
-    Ok(())
+    family(checkpoint).map(|_| ())
 }
 
 /// A model that says what it is and cannot run: of its weights only the headers are read. Without weight files the

@@ -20,6 +20,10 @@ const MAX_FILE_BYTES: u64 = 256 << 20;
 
 /// The vocabulary, and two files that may add tokens to it.
 const MAIN: &str = "tokenizer.json";
+/// What tokenizers written in Python have instead, beside `merges.txt`.
+const SLOW: &str = "vocab.json";
+const NO_MAIN_BUT_SLOW: &str = "no such file, only vocab.json and merges.txt; make it with Python's transformers: \
+                                AutoTokenizer.from_pretrained(FOLDER).save_pretrained(FOLDER)";
 const CONFIG: &str = "tokenizer_config.json";
 const EXTRA: &str = "added_tokens.json";
 
@@ -75,7 +79,10 @@ impl Tokenizer {
     pub fn from_files(files: &(impl TextFiles + ?Sized)) -> Result<Self, TextError> {
         let read = |name: &str| files.read(name, MAX_FILE_BYTES, "bytes of a tokenizer file");
         let in_file = |name: &'static str| move |what: String| TextError::file(files.path(name), what);
-        let bytes = read(MAIN)?.ok_or_else(|| in_file(MAIN)("no such file".to_string()))?;
+        let Some(bytes) = read(MAIN)? else {
+            let slow = read(SLOW)?.is_some();
+            return Err(in_file(MAIN)(if slow { NO_MAIN_BUT_SLOW } else { "no such file" }.to_string()));
+        };
         let (base, mut added) = parse(&bytes).map_err(in_file(MAIN))?;
         if let Some(bytes) = read(CONFIG)? {
             add_from_config(&mut added, &base, &bytes).map_err(in_file(CONFIG))?;

@@ -16,6 +16,7 @@ use super::parameter::{ParameterGroup, ParameterRole};
 use super::precision::ArchiveFacts;
 use crate::checkpoint::Checkpoint;
 use crate::error::{ModelError, ModelResult};
+use crate::folder_kind;
 
 /// What a seed is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,8 +64,7 @@ impl Archive {
     /// # Errors
     /// When there are none, or one is missing or damaged.
     pub fn open(checkpoint: &Checkpoint, tables: &[NameTable]) -> ModelResult<Self> {
-        let missing = || checkpoint.error("model.safetensors", "weight file is missing from the model folder");
-        Self::find(checkpoint, tables)?.ok_or_else(missing)
+        Self::find(checkpoint, tables)?.ok_or_else(|| folder_kind::no_weights(checkpoint))
     }
 
     /// The same; `None` when there are no weight files.
@@ -335,7 +335,10 @@ fn choose(tables: &[NameTable], tensors: &dyn TensorStore, place: impl FnOnce() 
     let names = TensorNames::new(&has, &any);
     let fits = |table: &&NameTable| table.gguf_architecture.is_none() && (table.matches)(&names);
     tables.iter().find(fits).cloned().ok_or_else(|| {
-        let what = "the tensor names are of no layout that this family has".to_string();
+        let mut some: Vec<&str> = tensors.names();
+        some.sort_unstable();
+        some.truncate(3);
+        let what = format!("the tensor names are of no layout that this family has; they are {}, ...", some.join(", "));
         ModelError::File { file: place(), what }
     })
 }

@@ -35,7 +35,7 @@ impl PytorchFiles {
         let mut all = PytorchFiles { files: Vec::new(), places: HashMap::new() };
         for name in names {
             if !checkpoint.has(&name) {
-                return Err(checkpoint.error(&name, "weight file is missing from the model folder"));
+                return Err(checkpoint.incomplete(&name, "weight file is missing from the model folder"));
             }
             all.add(&checkpoint.path(&name))?;
         }

@@ -69,7 +69,7 @@ impl SafetensorsFiles {
                     missing.len(),
                     names.len()
                 );
-                return Err(checkpoint.error(INDEX, what));
+                return Err(checkpoint.incomplete(INDEX, what));
             }
             names
         };
@@ -80,7 +80,7 @@ impl SafetensorsFiles {
     }
 
     fn add(&mut self, name: String) -> ModelResult<()> {
-        let wrong = |what: String| self.checkpoint.error(&name, what);
+        let wrong = |what: String| self.checkpoint.incomplete(&name, what);
         let bytes =
             self.checkpoint.open(&name)?.ok_or_else(|| wrong("weight file is missing from the model folder".into()))?;
         let (header, metadata) = safetensors::SafeTensors::read_metadata(&bytes)
