@@ -118,7 +118,7 @@ fn weights_are_fetched_only_by_what_runs_the_model() {
     let picture = picture(home.path());
     let picture = picture.to_str().expect("path");
     for args in [
-        vec!["plan", picture, "what is it?", "--model", "org/toy"],
+        vec!["plan", picture, "--model", "org/toy"],
         vec!["frames", picture, "--model", "org/toy", "--out", "frames"],
         vec!["info", "org/toy"],
     ] {

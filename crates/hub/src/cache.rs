@@ -72,9 +72,8 @@ impl Repo {
             return Held::Part(missing);
         }
         let is_template = |names: &&[&str]| names.contains(&"chat_template.json");
-        let all = EXPECTED
-            .iter()
-            .all(|names| known(&names) || (is_template(&names) && contents::has_inner_template(&folder)));
+        let all =
+            EXPECTED.iter().all(|names| known(names) || (is_template(names) && contents::has_inner_template(&folder)));
         if all { Held::All(folder) } else { Held::Enough(folder) }
     }
 }

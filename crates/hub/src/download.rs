@@ -14,7 +14,7 @@ use crate::progress::{DownloadProgress, Watch};
 use crate::space;
 
 /// Bytes that stay free: links, small files, and what others write meanwhile.
-const SPARE: u64 = 16 << 20;
+const SPARE: u64 = 1 << 20;
 
 /// Resolves the revision, downloads missing files, then records the revision as present.
 pub(crate) fn download(
