@@ -11,6 +11,7 @@ mod failure;
 mod interrupt;
 mod model;
 mod output;
+mod process_memory;
 mod progress;
 mod report;
 

@@ -13,14 +13,27 @@ use crate::answer::{MediaUsage, TokenCounts};
 use crate::conversation::{ContentPart, Conversation, NewMedia, usage, visual_tokens};
 use crate::error::EngineError;
 use crate::events::{Event, EventHandler};
+use crate::generate::CHUNK_ROWS;
 use crate::limits::Limits;
-use crate::media_input::{FrameFaults, PatchStream, frames_per_run};
+use crate::media_input::{CHUNK_PATCHES, FrameFaults, PatchStream, frames_per_run};
 use crate::request::{Options, RequestContext};
 use crate::session::Session;
 
-/// Bytes that a request takes at its peak beside the weights, by purpose. Activations inside the model are not counted.
+/// Values of a row that the layers hold at once, in widths of the model: states, queries, keys, values and what an MLP
+/// widens to.
+const WORK_WIDTHS: usize = 16;
+/// Bytes that threads, buffers of decoders and the allocator take beside, as measured with a model of 5 MB.
+const WORK_BASE: usize = 6 << 20;
+
+/// Bytes that a request takes at its peak, by purpose.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct MemoryEstimate {
+    /// The process as it is, with processor and tokenizer. Zero where the system does not tell.
+    pub process: usize,
+    /// Weights.
+    pub weights: usize,
+    /// Work space of the layers, about.
+    pub work: usize,
     /// Decoded frames waiting for the encoder.
     pub frames: usize,
     /// Patches of the largest run of frames that is prepared at once.
@@ -44,7 +57,7 @@ pub struct RequestPlan {
     pub pruned: bool,
     /// Tokens of the prompt by modality.
     pub tokens: TokenCounts,
-    /// Bytes of memory beside the weights.
+    /// Bytes of memory.
     pub memory: MemoryEstimate,
 }
 
@@ -58,6 +71,10 @@ pub struct EstimateOptions<'o> {
     pub decode: bool,
     /// What the KV cache would keep.
     pub kv_dtype: KvDtype,
+    /// Bytes of the weights in memory.
+    pub weight_bytes: usize,
+    /// Bytes of the process before a model is loaded.
+    pub process_bytes: usize,
 }
 
 /// What asking `content` of `processor`'s model would take.
@@ -103,7 +120,7 @@ fn next_turn(
     mut conversation: Conversation,
     content: Vec<ContentPart>,
     request: &mut RequestContext<'_, '_>,
-    EstimateOptions { decode, kv_dtype, .. }: EstimateOptions<'_>,
+    options: EstimateOptions<'_>,
 ) -> Result<RequestPlan, EngineError> {
     conversation.push(Role::User, content)?;
     let earlier: Vec<_> = conversation.encoded().map(|media| (media.plan.clone(), media.spans.clone())).collect();
@@ -113,7 +130,7 @@ fn next_turn(
     let (mut new, mut done) = (Vec::new(), 0);
     let mut faults: Vec<FrameFaults> = conversation.encoded().map(|media| media.faults).collect();
     for media in media {
-        new.push(if decode {
+        new.push(if options.decode {
             let (plan, spans, own) = prune(processor, media, request, (&mut done, total))?;
             faults.push(own);
             (plan, spans)
@@ -139,13 +156,13 @@ fn next_turn(
     let positions = prompt.tokens.len() + request.options.max_new_tokens;
     let whole = |plan: &MediaPlan| visual_tokens(&processor.visual_spans(plan, None));
     let visual = plans.iter().map(whole).sum();
-    let memory = memory(&plans, processor.info(), visual, positions, kv_dtype);
+    let memory = memory(&plans, processor.info(), visual, positions, &options);
     let usage = |(((name, plan), spans), faults): (((String, &MediaPlan), &Vec<VisualSpan>), FrameFaults)| MediaUsage {
         faults,
         ..usage(name, plan, spans, &processor.visual_spans(plan, None))
     };
     let media = conversation.names().into_iter().zip(&plans).zip(&spans).zip(faults).map(usage).collect();
-    Ok(RequestPlan { media, plans, pruned: decode, tokens, memory })
+    Ok(RequestPlan { media, plans, pruned: options.decode, tokens, memory })
 }
 
 /// Decodes and prepares media without encoding it: its plan with the frames that could be decoded, and what pruning
@@ -174,15 +191,27 @@ fn prune(
     Ok((plan, spans, stream.faults()))
 }
 
-fn memory(plans: &[MediaPlan], info: &ModelInfo, visual: usize, positions: usize, kv_dtype: KvDtype) -> MemoryEstimate {
-    let (mut frames, mut patches) = (0, 0);
+fn memory(
+    plans: &[MediaPlan],
+    info: &ModelInfo,
+    visual: usize,
+    positions: usize,
+    options: &EstimateOptions<'_>,
+) -> MemoryEstimate {
+    let (mut frames, mut patches, mut rows) = (0, 0, 0);
     for plan in plans {
         let run = frames_per_run(plan).min(plan.frames.len());
         let pixels = plan.source.0 as usize * plan.source.1 as usize;
         frames = frames.max(run * pixels * 3);
+        rows = rows.max(run * plan.patches_per_frame());
         patches = patches.max(run * plan.patches_per_frame() * info.patch_values * size_of::<f32>());
     }
     let visual_tokens = visual * (info.feature_width + info.hidden) * size_of::<f32>();
-    let cache = positions * info.kv.bytes_per_token(kv_dtype);
-    MemoryEstimate { frames, patches, visual_tokens, cache, total: frames + patches + visual_tokens + cache }
+    let cache = positions * info.kv.bytes_per_token(options.kv_dtype);
+    let encoder = rows.min(CHUNK_PATCHES) * info.feature_width;
+    let decoder = positions.min(CHUNK_ROWS) * info.hidden;
+    let work = WORK_BASE + encoder.max(decoder) * WORK_WIDTHS * size_of::<f32>();
+    let (process, weights) = (options.process_bytes, options.weight_bytes);
+    let total = process + weights + work + frames + patches + visual_tokens + cache;
+    MemoryEstimate { process, weights, work, frames, patches, visual_tokens, cache, total }
 }

@@ -390,10 +390,15 @@ fn frames_that_are_not_shown_as_planned_are_told_by_answers_and_plans() {
     assert_eq!(answer.media[0].faults, expected);
     let json = serde_json::to_value(&answer).expect("JSON");
     assert_eq!((&json["media"][0]["undecodable"], &json["media"][0]["repeated"]), (&0.into(), &1.into()));
-    let options = EstimateOptions { request: &short(1), decode: true, kv_dtype: model.weights().kv_dtype() };
+    let request = short(1);
+    let options = estimate(&request, true, &model);
     let session = new_session(&model, Limits::default());
     let plan = session.plan_turn(&Limits::default(), content(), options, &mut ignore).expect("a plan");
     assert_eq!(plan.media[0].faults, expected);
+}
+
+fn estimate<'o>(request: &'o Options, decode: bool, model: &FakeModel) -> EstimateOptions<'o> {
+    EstimateOptions { request, decode, kv_dtype: model.weights().kv_dtype(), weight_bytes: 1000, process_bytes: 500 }
 }
 
 #[test]
@@ -402,7 +407,7 @@ fn a_plan_counts_what_the_request_would_read() {
     let content = || vec![media("clip", video(&[5, 5, 6])), media("photo", picture(5)), text("abc")];
     let plan = |now| {
         let (limits, request) = (Limits::default(), short(3));
-        let options = EstimateOptions { request: &request, decode: now, kv_dtype: model.weights().kv_dtype() };
+        let options = estimate(&request, now, &model);
         plan_request(model.processor(), &limits, None, content(), options, &mut ignore).expect("a plan")
     };
     let (headers, pixels) = (plan(false), plan(true));
@@ -414,7 +419,9 @@ fn a_plan_counts_what_the_request_would_read() {
     // 3 frames of 1x1x3 bytes; 3 x 16 patches of one f32; 16 tokens of 2 + 2 f32; 22 + 3 positions of 16 bytes.
     let memory = headers.memory;
     assert_eq!((memory.frames, memory.patches, memory.visual_tokens, memory.cache), (9, 192, 256, 400));
-    assert_eq!(memory.total, 857);
+    // 48 patches of 16 times 2 f32 are more than 25 rows of the same.
+    assert_eq!((memory.work, memory.weights, memory.process), ((6 << 20) + 6144, 1000, 500));
+    assert_eq!(memory.total, 857 + memory.work + 1500);
 }
 
 #[test]
@@ -427,7 +434,7 @@ fn a_plan_of_a_later_turn_counts_the_whole_conversation() {
     };
     let next = || vec![media("photo", picture(9)), text("two")];
     let (limits, request) = (Limits::default(), short(2));
-    let options = EstimateOptions { request: &request, decode: false, kv_dtype: model.weights().kv_dtype() };
+    let options = estimate(&request, false, &model);
     let plan = talk().plan_turn(&limits, next(), options, &mut ignore).expect("a plan");
     let answer = talk().ask(next(), &short(2), &mut ignore).expect("an answer");
     assert_eq!(plan.tokens, TokenCounts { generated: 0, reused: 0, ..answer.tokens });

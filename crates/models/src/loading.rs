@@ -92,20 +92,6 @@ pub fn open_with(
     (family(checkpoint)?.model)(checkpoint, Weights::open(archives, options)?)
 }
 
-/// The weights of a checkpoint, of which only headers are read: enough to say what they would be held as. A checkpoint
-/// without weights gives what `options.precision` means for no files.
-///
-/// # Errors
-/// When `options` do not fit the device.
-pub fn open_headers(checkpoint: &Checkpoint, options: LoadOptions) -> ModelResult<Weights> {
-    let tables = (family(checkpoint)?.tables)(checkpoint)?;
-    let archives = match Archive::open(checkpoint, &tables) {
-        Ok(archive) => vec![archive],
-        Err(_) => Vec::new(),
-    };
-    Weights::open(archives, options)
-}
-
 /// Quantizes a model: writes that of `checkpoint` to `out` with its matrices packed as `weight_type`, and everything
 /// else that it needs; the new folder loads by mapping. Where a GGUF file is given as `language`, the language part's
 /// weights are read from it. One tensor at a time is in memory.

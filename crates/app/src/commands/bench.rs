@@ -13,6 +13,7 @@ use crate::cli::{BenchArgs, Common};
 use crate::failure::Failure;
 use crate::model;
 use crate::output;
+use crate::process_memory;
 use crate::progress::Bars;
 
 /// Measures and prints.
@@ -40,7 +41,7 @@ pub(crate) fn run(args: &BenchArgs, common: &Common) -> Result<(), Failure> {
     let speeds = measure(model, &workload, &mut bars)?;
     bars.clear();
     let (held_as, kv_cache) = (model.weights().held_as().name(), model.weights().kv_dtype().name());
-    let peak = peak_memory();
+    let peak = process_memory::peak();
     if common.json {
         return output::json(&serde_json::json!({
             "model": loaded.name, "weights": held_as, "kv_cache": kv_cache, "loading_s": loading,
@@ -103,11 +104,4 @@ fn table(text: &mut String, decoded: Option<f64>, speeds: &[Speed], roofline: &R
     if let Some(peak) = peak {
         let _ = writeln!(text, "peak memory {:.2} GB", peak as f64 / 1e9);
     }
-}
-
-/// Most memory this process has held, where the system tells.
-fn peak_memory() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    Some(line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok()? * 1024)
 }

@@ -20,6 +20,7 @@ use crate::failure::Failure;
 use crate::interrupt::Interrupt;
 use crate::model;
 use crate::output;
+use crate::process_memory;
 use crate::progress::Bars;
 
 /// Plans and prints.
@@ -41,13 +42,20 @@ pub(crate) fn run(args: &PlanArgs, common: &Common) -> Result<(), Failure> {
     };
     let mut bars = Bars::new(common);
     let preview = model::preview(args.model.model.as_deref(), &mut bars)?;
-    let processor = loading::open_processor(&preview.checkpoint)?;
-    let kv_dtype = loading::open_headers(&preview.checkpoint, args.model.load_options()?)?.kv_dtype();
+    let model = loading::open_listed(&preview.checkpoint, args.model.load_options()?)?;
+    let (processor, weights) = (Arc::clone(model.processor()), model.weights());
+    let process_bytes = process_memory::now().unwrap_or(0) as usize;
     let mut watch = |event: &Event| {
         bars.event(event);
         ControlFlow::Continue(())
     };
-    let options = EstimateOptions { request: &request, decode: args.prune_now, kv_dtype };
+    let options = EstimateOptions {
+        request: &request,
+        decode: args.prune_now,
+        kv_dtype: weights.kv_dtype(),
+        weight_bytes: weights.summary().resident_bytes,
+        process_bytes,
+    };
     let system = args.system.as_deref();
     let plan = plan_request(&processor, &media_limits(&args.media, common), system, content, options, &mut watch)?;
     drop(bars);

@@ -94,7 +94,7 @@ fn decode_run(
         if track.index.is_skipped(track.samples(), run.start, sample) {
             continue;
         }
-        let result = feed(track, decoder.as_mut(), sample, buffer.is_requested(sample), &mut frames);
+        let result = feed(track, decoder.as_mut(), sample, buffer, &mut frames);
         if result.is_err() {
             buffer.note_damage(sample);
         }
@@ -128,9 +128,12 @@ fn feed(
     track: &DecodableTrack,
     decoder: &mut dyn VideoDecoder,
     sample: usize,
-    requested: bool,
+    buffer: &mut ReorderBuffer,
     out: &mut Vec<DecodedFrame>,
 ) -> Result<(), MediaError> {
-    let data = track.movie.read_sample(&track.source, sample)?;
+    let (data, requested) = (track.movie.read_sample(&track.source, sample)?, buffer.is_requested(sample));
+    if track.factory.is_overwritten(&data) {
+        buffer.note_damage(sample);
+    }
     catch_decoder_panic("video stream", || decoder.push(sample, &data, requested, out))
 }

@@ -18,6 +18,8 @@ pub struct WeightSummary {
     pub decoder_parameters: usize,
     /// Bytes of weights that are read for every generated token.
     pub bytes_per_token: usize,
+    /// Bytes of weights that are in memory while the model works: all but embeddings that are looked up in the file.
+    pub resident_bytes: usize,
 }
 
 impl Weights {
@@ -32,11 +34,17 @@ impl Weights {
         let inner =
             |parameter: &&Parameter| !matches!(parameter.role, ParameterRole::Embedding | ParameterRole::OutputHead);
         let groups = [ParameterGroup::Vision, ParameterGroup::Projector, ParameterGroup::Language];
+        let looked_up = has_head && self.group(ParameterGroup::Language).held_as().packed.is_some();
         WeightSummary {
             layouts: self.layouts(),
             held_as: self.group(ParameterGroup::Language).held_as().name(),
             parameters: groups.map(|group| (group, of(group).map(|parameter| parameter.values).sum())).to_vec(),
             decoder_parameters: language().filter(inner).map(|parameter| parameter.values).sum(),
+            resident_bytes: all
+                .iter()
+                .filter(|p| !(looked_up && p.role == ParameterRole::Embedding))
+                .map(|p| p.bytes)
+                .sum(),
             bytes_per_token: language().filter(read).map(|parameter| parameter.bytes).sum(),
         }
     }

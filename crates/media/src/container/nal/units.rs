@@ -22,6 +22,29 @@ pub(crate) fn units(sample: &[u8], length_size: usize) -> Vec<&[u8]> {
     units
 }
 
+/// Whether a sample was overwritten: a length runs over its end, or a unit holds bytes that no encoder writes, because
+/// they would be taken for a start code (ISO/IEC 14496-10, 7.4.1). Samples with start codes tell nothing.
+pub(crate) fn is_overwritten(sample: &[u8], length_size: usize) -> bool {
+    if length_size == 0 {
+        return false;
+    }
+    let forbidden = |unit: &[u8]| {
+        // Some muxers keep the zeros in front of the next start code.
+        let end = unit.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
+        unit[..end].windows(3).any(|three| three[0] == 0 && three[1] == 0 && three[2] < 3)
+    };
+    let mut rest = sample;
+    while rest.len() > length_size {
+        let length = rest[..length_size].iter().fold(0usize, |n, &b| (n << 8) | usize::from(b));
+        rest = &rest[length_size..];
+        if length > rest.len() || forbidden(&rest[..length]) {
+            return true;
+        }
+        rest = &rest[length..];
+    }
+    false
+}
+
 /// NAL units between start codes (Annex B), trailing zeros removed.
 pub(crate) fn split_start_codes(data: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut codes = start_code::units(data).peekable();
@@ -60,6 +83,17 @@ mod tests {
         assert_eq!(units(&[0, 2, 7, 8, 0, 9, 5], 2), [&[7u8, 8][..], &[5]]);
         assert_eq!(units(&[0, 0, 0, 1, 7, 8, 0, 0, 1, 5, 0, 0], 0), [&[7u8, 8][..], &[5]]);
         assert!(units(&[], 4).is_empty() && units(&[0, 0, 1], 0).is_empty());
+    }
+
+    #[test]
+    fn what_no_encoder_writes_was_overwritten() {
+        let sample = |unit: &[u8]| [&[0, unit.len() as u8], unit, &[0, 1, 9]].concat();
+        assert!(!is_overwritten(&sample(&[5, 0, 0, 3, 1, 7, 0, 0, 3, 0, 0, 0]), 2));
+        for forbidden in [[5, 0, 0, 0, 7], [5, 0, 0, 1, 7], [5, 0, 0, 2, 7]] {
+            assert!(is_overwritten(&sample(&forbidden), 2));
+            assert!(!is_overwritten(&sample(&forbidden), 0));
+        }
+        assert!(is_overwritten(&[0, 3, 7, 8], 2) && !is_overwritten(&[0, 2, 7, 8], 2));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use super::av1;
 use super::decoder::{BitstreamInfo, VideoDecoder};
 use super::{h264, hevc, raw, vp9};
 use crate::container::nal::parameter_sets::ParameterSets;
-use crate::container::nal::units::units;
+use crate::container::nal::units::{is_overwritten, units};
 use crate::container::track::{Codec, VideoTrack};
 use crate::error::{MediaError, unsupported};
 use crate::options::OpenOptions;
@@ -141,6 +141,11 @@ impl DecoderFactory {
         };
         sizes.retain(|&(w, h)| w > 0 && h > 0 && self.options.limits.check_pixels(w.into(), h.into()).is_ok());
         sizes
+    }
+
+    /// Whether sample `data` was overwritten, as its framing tells: decoders do not notice all damage.
+    pub(crate) fn is_overwritten(&self, data: &[u8]) -> bool {
+        matches!(self.codec, Codec::H264 | Codec::Hevc) && is_overwritten(data, self.parameters.length_size)
     }
 
     /// Whether sample `data` is an HEVC picture that cannot be shown when decoding starts at the keyframe before it
