@@ -169,7 +169,8 @@ fn any_selection_gives_the_frames_of_a_full_decode() {
     }
 }
 
-/// The bytes of a clip whose sample `number` is overwritten behind its first bytes, and its place in presentation order.
+/// The bytes of a clip whose sample `number` is overwritten behind its first bytes, and its place in presentation
+/// order.
 fn overwritten(name: &str, number: usize) -> (Vec<u8>, usize) {
     let mut bytes = std::fs::read(Path::new(CLIPS).join(name)).unwrap();
     let source = ByteSource::from_bytes(bytes.clone());

@@ -9,7 +9,7 @@ use zoetrope_system::mmap::MappedFile;
 use zoetrope_text::{TextError, TextFiles};
 
 use crate::error::{ModelError, ModelResult};
-use crate::folder_kind;
+use crate::lfs_pointer;
 use crate::weights::FileBytes;
 
 /// Largest JSON file of a checkpoint, in bytes.
@@ -77,20 +77,12 @@ impl Checkpoint {
         serde_json::from_slice(&bytes).map(Some).map_err(|error| self.error(name, format!("not valid JSON: {error}")))
     }
 
-    /// `config.json`, which every checkpoint has.
-    ///
-    /// # Errors
-    /// [`ModelError::File`] when it is missing, with a word about what the folder then is.
-    pub fn config(&self) -> ModelResult<Value> {
-        self.json("config.json")?.ok_or_else(|| folder_kind::no_model(self))
-    }
-
     /// The bytes of a large file, mapped; `None` when there is none.
     pub(crate) fn open(&self, name: &str) -> ModelResult<Option<FileBytes>> {
         match self {
             Checkpoint::Folder(folder) => match MappedFile::open(&folder.join(name)) {
                 Ok(file) => {
-                    folder_kind::check_fetched(&file).map_err(|what| self.error(name, what))?;
+                    lfs_pointer::check_fetched(&file).map_err(|what| self.error(name, what))?;
                     Ok(Some(FileBytes::Mapped(Arc::new(file))))
                 }
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
@@ -160,7 +152,7 @@ impl TextFiles for Checkpoint {
         match self {
             Checkpoint::Folder(folder) => {
                 let bytes = folder.as_path().read(name, limit, what)?;
-                let fetched = folder_kind::check_fetched(bytes.as_deref().unwrap_or_default());
+                let fetched = lfs_pointer::check_fetched(bytes.as_deref().unwrap_or_default());
                 fetched.map_err(|what| TextError::File { file: self.path(name), what: what.to_string() })?;
                 Ok(bytes)
             }

@@ -10,18 +10,18 @@ use crate::contract::{Processor, VideoLanguageModel};
 use crate::error::{ModelError, ModelResult};
 use crate::families;
 use crate::family::Family;
-use crate::folder_kind;
-use crate::model_folder::{self, ModelFolder};
+use crate::folder::kind;
+use crate::folder::writer::{ModelFolder, check_place};
 use crate::weights::{Archive, ConversionPlan, LoadOptions, RandomFor, Weights};
 
 /// The family of a checkpoint.
 ///
 /// # Errors
-/// [`ModelError::Unsupported`] with the families there are, for weights that another program has quantized, and for what
-/// is no model: adapters, caches.
+/// [`ModelError::Unsupported`] with the families there are, for weights that another program has quantized, and for
+/// what is no model: adapters, caches.
 pub fn family(checkpoint: &Checkpoint) -> ModelResult<&'static Family> {
     let config = checkpoint.config()?;
-    folder_kind::check(checkpoint, &config)?;
+    kind::check(checkpoint, &config)?;
     families::ALL.iter().find(|family| (family.matches)(&config)).ok_or_else(|| {
         let model_type = config["model_type"].as_str().unwrap_or("(none)");
         let supported: Vec<&str> = families::ALL.iter().flat_map(|family| family.model_types).copied().collect();
@@ -105,7 +105,7 @@ pub fn convert(
     weight_type: WeightType,
     language: Option<&Path>,
 ) -> ModelResult<()> {
-    model_folder::check_place(checkpoint, out)?;
+    check_place(checkpoint, out)?;
     let family = family(checkpoint)?;
     let tables = (family.tables)(checkpoint)?;
     let mut archives = Vec::new();

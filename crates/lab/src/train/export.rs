@@ -6,7 +6,7 @@ use std::path::Path;
 
 use candle_core::{DType, Tensor, Var};
 use zoetrope_models::checkpoint::Checkpoint;
-use zoetrope_models::model_folder::copy_small_files;
+use zoetrope_models::folder::writer::copy_small_files;
 use zoetrope_system::files::{remove, sync_folder};
 
 use crate::error::LabError;

@@ -16,7 +16,7 @@ use super::parameter::{ParameterGroup, ParameterRole};
 use super::precision::ArchiveFacts;
 use crate::checkpoint::Checkpoint;
 use crate::error::{ModelError, ModelResult};
-use crate::folder_kind;
+use crate::folder::kind;
 
 /// What a seed is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,7 +64,7 @@ impl Archive {
     /// # Errors
     /// When there are none, or one is missing or damaged.
     pub fn open(checkpoint: &Checkpoint, tables: &[NameTable]) -> ModelResult<Self> {
-        Self::find(checkpoint, tables)?.ok_or_else(|| folder_kind::no_weights(checkpoint))
+        Self::find(checkpoint, tables)?.ok_or_else(|| kind::no_weights(checkpoint))
     }
 
     /// The same; `None` when there are no weight files.

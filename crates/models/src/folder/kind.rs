@@ -2,22 +2,21 @@
 
 use std::path::Path;
 
+use serde_json::Value;
+
 use crate::checkpoint::Checkpoint;
 use crate::error::{ModelError, ModelResult};
 
-/// How a file of Git LFS begins when its content was not fetched.
-const LFS_POINTER: &[u8] = b"version https://git-lfs";
 /// Names that are listed when nothing better can be said.
 const LISTED: usize = 3;
 
-/// Whether a file holds what its name says, or only a pointer to it.
-///
-/// # Errors
-/// The way out, in words.
-pub(crate) fn check_fetched(bytes: &[u8]) -> Result<(), &'static str> {
-    match bytes.starts_with(LFS_POINTER) {
-        true => Err("a pointer of Git LFS, not the file itself; `git lfs pull` in its folder fetches it"),
-        false => Ok(()),
+impl Checkpoint {
+    /// `config.json`, which every checkpoint has.
+    ///
+    /// # Errors
+    /// [`ModelError::File`] when it is missing, with a word about what the folder then is.
+    pub fn config(&self) -> ModelResult<Value> {
+        self.json("config.json")?.ok_or_else(|| no_model(self))
     }
 }
 
@@ -26,7 +25,7 @@ pub(crate) fn check_fetched(bytes: &[u8]) -> Result<(), &'static str> {
 ///
 /// # Errors
 /// [`ModelError::Unsupported`].
-pub(crate) fn check(checkpoint: &Checkpoint, config: &serde_json::Value) -> ModelResult<()> {
+pub(crate) fn check(checkpoint: &Checkpoint, config: &Value) -> ModelResult<()> {
     // Trainers put the configuration of the base beside an adapter; a merged model may keep the adapter's.
     let weights = ["model.safetensors", "pytorch_model.bin"];
     let is_whole = |name: &&str| checkpoint.has(name) || checkpoint.has(&format!("{name}.index.json"));
@@ -59,7 +58,7 @@ fn adapter(checkpoint: &Checkpoint) -> Option<String> {
 }
 
 /// The error for a checkpoint without `config.json`: what it is instead.
-pub(crate) fn no_model(checkpoint: &Checkpoint) -> ModelError {
+fn no_model(checkpoint: &Checkpoint) -> ModelError {
     let place = match checkpoint {
         Checkpoint::Folder(folder) => folder.clone(),
         Checkpoint::Embedded { .. } => checkpoint.path(""),
