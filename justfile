@@ -155,8 +155,8 @@ install:
     command -v nasm >/dev/null || apt-get install -y --no-install-recommends nasm
     cargo install --path crates/app --locked --features av1-asm
 
-# Needs an `ffmpeg` program to encode with, or FFMPEG=PATH. ARGS: --seed S, --files N, --only K, --keep FOLDER, --out TABLE.md.
-# Random files of every codec, container, lie and damage, read here and by FFmpeg: right, warned, refused, wrong.
+# Random files of every codec, container, lie and damage, read here and by FFmpeg: right, warned, refused, wrong. Needs an
+# `ffmpeg` program to encode with, or FFMPEG=PATH. ARGS: --seed S, --files N, --only K, --keep FOLDER, --out TABLE.md.
 media-random *ARGS: venv
     cargo build -p zoetrope-media --example compare
     {{python}} reference/random_media.py "${CARGO_TARGET_DIR:-target}/debug/examples/compare" {{ARGS}}
@@ -183,12 +183,13 @@ train-nano out="target/zoetrope-nano":
 eval-nano model="assets/models/zoetrope-nano":
     cargo run --release -- eval --model {{model}} --items 480
 
-# Takes minutes: every point is a fresh folder, a killed run and a check. Needs Linux with ptrace allowed, and Python.
 # Commands that write files, killed at every system call that changes one: old state or new, never half of one.
+# Takes minutes: every point is a fresh folder, a killed run and a check. Needs Linux with ptrace allowed, and Python.
 kill-points:
     command -v strace || apt-get install -y --no-install-recommends strace
     cargo build
     .ci/kill-points-pull target/debug/zoetrope crates/models/tests/golden/videollama3/toy-hf
+    .ci/kill-points-models target/debug/zoetrope
 
 # A fresh clone with an empty target folder: the two commands of the README, timed.
 clean-clone:
