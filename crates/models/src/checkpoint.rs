@@ -74,7 +74,12 @@ impl Checkpoint {
     /// [`ModelError::File`] when it cannot be read or is no JSON.
     pub fn json(&self, name: &str) -> ModelResult<Option<Value>> {
         let Some(bytes) = self.read(name, JSON_BYTES, "bytes of a JSON file")? else { return Ok(None) };
-        serde_json::from_slice(&bytes).map(Some).map_err(|error| self.error(name, format!("not valid JSON: {error}")))
+        let parsed = serde_json::from_slice(&bytes).or_else(|error| {
+            // Python writes numbers that JSON does not have.
+            let repaired = python_numbers_as_null(&bytes);
+            repaired.and_then(|text| serde_json::from_slice(&text).ok()).ok_or(error)
+        });
+        parsed.map(Some).map_err(|error| self.error(name, format!("not valid JSON: {error}")))
     }
 
     /// The bytes of a large file, mapped; `None` when there is none.
@@ -147,6 +152,27 @@ impl Checkpoint {
     }
 }
 
+/// JSON with `NaN`, `Infinity` and `-Infinity` outside of strings as `null`; `None` when there is none.
+fn python_numbers_as_null(text: &[u8]) -> Option<Vec<u8>> {
+    let (mut out, mut rest, mut in_string, mut found) = (Vec::with_capacity(text.len()), text, false, false);
+    while let Some((&byte, tail)) = rest.split_first() {
+        let word = ["NaN", "Infinity", "-Infinity"].iter().find(|word| !in_string && rest.starts_with(word.as_bytes()));
+        if let Some(word) = word {
+            out.extend_from_slice(b"null");
+            (rest, found) = (&rest[word.len()..], true);
+            continue;
+        }
+        in_string ^= byte == b'"';
+        out.push(byte);
+        rest = tail;
+        if let (b'\\', Some((&escaped, tail))) = (byte, tail.split_first()) {
+            out.push(escaped);
+            rest = tail;
+        }
+    }
+    found.then_some(out)
+}
+
 impl TextFiles for Checkpoint {
     fn read(&self, name: &str, limit: u64, what: &'static str) -> Result<Option<Vec<u8>>, TextError> {
         match self {
@@ -164,5 +190,24 @@ impl TextFiles for Checkpoint {
 
     fn path(&self, name: &str) -> PathBuf {
         Checkpoint::path(self, name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_that_only_python_writes_are_null() {
+        let folder = tempfile::tempdir().unwrap();
+        let json = |text: &str| {
+            std::fs::write(folder.path().join("config.json"), text).unwrap();
+            Checkpoint::from(folder.path()).json("config.json")
+        };
+        let value = json(r#"{"a": Infinity, "b": [-Infinity, NaN, 1], "c": "a NaN \" Infinity"}"#).unwrap().unwrap();
+        assert_eq!(value, serde_json::json!({"a": null, "b": [null, null, 1], "c": "a NaN \" Infinity"}));
+        for broken in ["{\"a\": NaNs}", "{\"a\": inf}", "{"] {
+            assert!(json(broken).unwrap_err().to_string().contains("not valid JSON"), "{broken}");
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! The numbers of a checkpoint, from either published layout's JSON files.
 
-use serde::Deserialize;
+use serde::de::Error;
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use crate::checkpoint::Checkpoint;
@@ -183,6 +184,7 @@ struct RawVision {
     num_hidden_layers: usize,
     num_attention_heads: usize,
     intermediate_size: usize,
+    #[serde(deserialize_with = "square")]
     patch_size: usize,
     #[serde(default = "three")]
     num_channels: usize,
@@ -194,6 +196,21 @@ struct RawVision {
 #[derive(Deserialize)]
 struct RawRope {
     rope_theta: Option<f64>,
+}
+
+/// A side, or the two equal sides of a square.
+fn square<'de, D: Deserializer<'de>>(input: D) -> Result<usize, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Sides {
+        One(usize),
+        Two([usize; 2]),
+    }
+    match Sides::deserialize(input)? {
+        Sides::One(side) => Ok(side),
+        Sides::Two([height, width]) if height == width => Ok(height),
+        Sides::Two(sides) => Err(D::Error::custom(format!("{sides:?} is no square"))),
+    }
 }
 
 fn small() -> f64 {

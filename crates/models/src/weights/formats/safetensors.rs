@@ -11,7 +11,7 @@ use super::encoding::Encoding;
 use super::file_bytes::FileBytes;
 use super::row_source::{Segment, SegmentValues};
 use super::shape::matrix_dims;
-use super::store::TensorStore;
+use super::store::{TensorStore, unwrapped_name};
 use crate::checkpoint::Checkpoint;
 use crate::error::{ModelError, ModelResult};
 
@@ -94,8 +94,10 @@ impl SafetensorsFiles {
                 return Err(wrong(text));
             }
             let (file, shape) = (self.files.len(), info.shape.clone());
-            self.entries
-                .insert(tensor.to_string(), SafetensorsEntry { file, dtype: info.dtype, shape, bytes: start..end });
+            self.entries.insert(
+                unwrapped_name(tensor.as_str()),
+                SafetensorsEntry { file, dtype: info.dtype, shape, bytes: start..end },
+            );
         }
         self.files.push((name, bytes));
         Ok(())

@@ -21,3 +21,22 @@ pub(crate) trait TensorStore {
     /// Bytes of all files.
     fn bytes(&self) -> usize;
 }
+
+/// The name of a tensor without the prefixes of what a model was wrapped in while it was trained: `module.`
+/// (DistributedDataParallel) and `_orig_mod.` (torch.compile).
+pub(crate) fn unwrapped_name(name: &str) -> String {
+    let name = name.replace("_orig_mod.", "");
+    name.strip_prefix("module.").map_or(name.clone(), str::to_string)
+}
+
+#[test]
+fn prefixes_of_wrappers_are_dropped() {
+    for (stored, name) in [
+        ("module.model.norm.weight", "model.norm.weight"),
+        ("_orig_mod.module.model.norm.weight", "model.norm.weight"),
+        ("model._orig_mod.layers.0.weight", "model.layers.0.weight"),
+        ("model.module.weight", "model.module.weight"),
+    ] {
+        assert_eq!(unwrapped_name(stored), name);
+    }
+}

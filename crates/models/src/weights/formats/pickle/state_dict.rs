@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use candle_core::DType;
 
+use super::super::store::unwrapped_name;
 use super::error::{ReadError, check_limit, malformed};
 use super::value::{Heap, Object, Storage, TENSORS, TensorInfo, Value};
 
@@ -45,7 +46,7 @@ pub(super) fn tensors<'a>(
             },
             _ => continue,
         };
-        if all.insert((*name).to_string(), entry).is_some() {
+        if all.insert(unwrapped_name(name), entry).is_some() {
             return malformed(format!("tensor {name} is there twice"));
         }
         // A dict may name one tensor again and again.
