@@ -7,6 +7,8 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use zoetrope_engine::Event;
 
 use crate::cli::Common;
+use crate::heartbeat::Heartbeat;
+use crate::terminal::visible;
 
 /// The bars of one request.
 pub(crate) struct Bars {
@@ -15,21 +17,27 @@ pub(crate) struct Bars {
     encode: Option<ProgressBar>,
     read: Option<ProgressBar>,
     work: Option<ProgressBar>,
+    /// A line now and then, where standard error is no terminal.
+    heartbeat: Option<Heartbeat>,
 }
 
 impl Bars {
     /// Bars on a terminal; hidden elsewhere, and when asked to be quiet.
     pub(crate) fn new(common: &Common) -> Self {
         let all = MultiProgress::new();
-        if common.quiet || !std::io::stderr().is_terminal() {
+        let is_terminal = std::io::stderr().is_terminal();
+        if common.quiet || !is_terminal {
             all.set_draw_target(ProgressDrawTarget::hidden());
         }
-        Bars { all, decode: None, encode: None, read: None, work: None }
+        let heartbeat = if common.quiet || is_terminal { None } else { Heartbeat::start() };
+        Bars { all, decode: None, encode: None, read: None, work: None, heartbeat }
     }
 
     /// A spinner for work of unknown length; the next call or event ends it.
     pub(crate) fn spin(&mut self, message: String) {
         self.stop_spinning();
+        let message = visible(&message).replace('\n', " ");
+        self.tell(|| message.clone());
         let spinner = self.all.add(ProgressBar::new_spinner());
         if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} {elapsed}") {
             spinner.set_style(style);
@@ -44,9 +52,13 @@ impl Bars {
         match *event {
             Event::Planned(_) => self.stop_spinning(),
             Event::Decoding { done, total } => step(&self.all, &mut self.decode, "decode", "frames", done, total),
-            Event::Encoding { done, total } => step(&self.all, &mut self.encode, "encode", "frames", done, total),
+            Event::Encoding { done, total } => {
+                self.tell(|| format!("encode {done}/{total} frames"));
+                step(&self.all, &mut self.encode, "encode", "frames", done, total);
+            }
             Event::Prefill { done, total } => {
                 self.stop_spinning();
+                self.tell(|| format!("read {done}/{total} tokens"));
                 step(&self.all, &mut self.read, "read", "tokens", done, total);
             }
             Event::Token(_) | Event::Text(_) => self.clear(),
@@ -57,6 +69,7 @@ impl Bars {
     /// Shows how far work of another kind is.
     pub(crate) fn count(&mut self, name: &'static str, unit: &str, done: usize, total: usize) {
         self.stop_spinning();
+        self.tell(|| format!("{name} {done}/{total} {unit}"));
         step(&self.all, &mut self.read, name, unit, done, total);
     }
 
@@ -73,12 +86,22 @@ impl Bars {
         });
         bar.set_length(total);
         bar.set_position(done);
-        bar.set_message(file.to_string());
+        bar.set_message(visible(file).into_owned());
+    }
+
+    /// Says what is at work to whoever reads lines.
+    fn tell(&self, words: impl FnOnce() -> String) {
+        if let Some(heartbeat) = &self.heartbeat {
+            heartbeat.set(Some(words()));
+        }
     }
 
     /// Takes everything off the screen.
     pub(crate) fn clear(&mut self) {
         self.stop_spinning();
+        if let Some(heartbeat) = &self.heartbeat {
+            heartbeat.set(None);
+        }
         for bar in [&mut self.decode, &mut self.encode, &mut self.read] {
             if let Some(bar) = bar.take() {
                 bar.finish_and_clear();
