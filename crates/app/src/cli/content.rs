@@ -14,6 +14,8 @@ pub(crate) enum Piece {
     Media(OsString),
     /// Text for sure (`--text`).
     Text(String),
+    /// The question for sure (`--prompt`).
+    Question(String),
 }
 
 /// The pieces in the order they were given.
@@ -27,15 +29,13 @@ impl Args for ContentArgs {
             .num_args(1..)
             .action(ArgAction::Append)
             .value_parser(ValueParser::os_string())
-            .required_unless_present_any(["text"])
+            .required_unless_present_any(["text", "prompt"])
             .help(
                 "Pictures, videos, and folders of frames, then the question in quotes (`-` reads either from standard \
                  input)",
             );
         let text = Arg::new("text")
             .long("text")
-            .short('p')
-            .visible_alias("prompt")
             .value_name("TEXT")
             .action(ArgAction::Append)
             .allow_hyphen_values(true)
@@ -48,7 +48,13 @@ impl Args for ContentArgs {
             .action(ArgAction::Append)
             .value_parser(ValueParser::os_string())
             .hide(true);
-        command.arg(words).arg(text).arg(image)
+        let prompt = Arg::new("prompt")
+            .long("prompt")
+            .short('p')
+            .value_name("QUESTION")
+            .allow_hyphen_values(true)
+            .help("The question, when it is not the last word");
+        command.arg(words).arg(text).arg(image).arg(prompt)
     }
 
     fn augment_args_for_update(command: Command) -> Command {
@@ -65,6 +71,7 @@ impl FromArgMatches for ContentArgs {
         let os = |id: &str| matches.get_many::<OsString>(id).into_iter().flatten().cloned();
         put("words", os("words").map(Piece::Word).collect());
         put("image", os("image").map(Piece::Media).collect());
+        put("prompt", matches.get_one::<String>("prompt").into_iter().cloned().map(Piece::Question).collect());
         put("text", matches.get_many::<String>("text").into_iter().flatten().cloned().map(Piece::Text).collect());
         pieces.sort_by_key(|(index, _)| *index);
         Ok(ContentArgs(pieces.into_iter().map(|(_, piece)| piece).collect()))
@@ -83,12 +90,13 @@ mod tests {
     #[test]
     fn pieces_keep_their_order() {
         let command = ContentArgs::augment_args(Command::new("ask"));
-        let line = ["ask", "a.mp4", "--text", "Then:", "--image", "b.png", "-p", "-5?", "Why?"];
+        let line = ["ask", "a.mp4", "--text", "Then:", "--image", "b.png", "-p", "-5?", "Why"];
         let matches = command.try_get_matches_from(line).expect("a line");
         let word = |text: &str| Piece::Word(text.into());
         let text = |text: &str| Piece::Text(text.into());
         let pieces = ContentArgs::from_arg_matches(&matches).expect("pieces").0;
-        let wanted = [word("a.mp4"), text("Then:"), Piece::Media("b.png".into()), text("-5?"), word("Why?")];
+        let wanted =
+            [word("a.mp4"), text("Then:"), Piece::Media("b.png".into()), Piece::Question("-5?".into()), word("Why")];
         assert_eq!(pieces, wanted);
     }
 }

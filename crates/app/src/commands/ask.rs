@@ -26,7 +26,6 @@ pub(crate) fn run(args: &AskArgs, common: &Common) -> Result<(), Failure> {
     question.check(&limits)?;
     let mut bars = Bars::new(common);
     let loaded = model::load(&args.model, &mut bars)?;
-    introduce(&args.model, common);
     bars.spin("opening".to_string());
 
     let mut session = Session::new(loaded.model, limits)?;
@@ -49,6 +48,7 @@ pub(crate) fn run(args: &AskArgs, common: &Common) -> Result<(), Failure> {
     } else if !answer.text.is_empty() {
         output::text("\n")?;
     }
+    introduce(&args.model, common);
     if !common.quiet && !common.json {
         terminal::note(&closing_line(&answer));
     }

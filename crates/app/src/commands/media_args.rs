@@ -41,11 +41,12 @@ impl Question {
         if piped > 1 {
             return Err(Failure::usage("standard input is named twice", "`-` may be one file, or the question"));
         }
-        if let [stray, _, ..] = others.as_slice() {
+        let has_question = content.0.iter().any(|piece| matches!(piece, Piece::Question(_)));
+        if let ([stray, _, ..], _) | ([stray], true) = (others.as_slice(), has_question) {
             let text = format!("{stray:?} is not a file");
             return Err(Failure::usage(text, "put the question in quotes; --text says more between media"));
         }
-        let has_text = content.0.iter().any(|piece| matches!(piece, Piece::Text(_)));
+        let has_text = has_question || content.0.iter().any(|piece| matches!(piece, Piece::Text(_)));
         // The question where there is no other, and it stands last.
         let asks = others.is_empty() && !has_text && words.last().is_some_and(|word| word == STANDARD_INPUT);
         let mut parts = Vec::new();
@@ -55,6 +56,7 @@ impl Question {
                 Piece::Word(word) if asks && word == STANDARD_INPUT => question = Some(from_standard_input()?),
                 Piece::Word(word) if !is_media(word) && word != STANDARD_INPUT => question = Some(utf8(word)?),
                 Piece::Word(word) | Piece::Media(word) => parts.push(QuestionPart::Media(paths::of_word(word))),
+                Piece::Question(text) => question = Some(text.clone()),
                 Piece::Text(text) => parts.push(QuestionPart::Text(text.clone())),
             }
         }
