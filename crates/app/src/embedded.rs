@@ -8,9 +8,12 @@ macro_rules! nano {
     };
 }
 
+/// What the model is called.
+pub(crate) const EMBEDDED_NAME: &str = "zoetrope-nano";
+
 /// The files of `assets/models/zoetrope-nano`.
 pub(crate) const EMBEDDED: Checkpoint = Checkpoint::Embedded {
-    name: "zoetrope-nano",
+    name: EMBEDDED_NAME,
     files: &[
         nano!("config.json"),
         nano!("generation_config.json"),

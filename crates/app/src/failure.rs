@@ -9,6 +9,8 @@ use zoetrope_lab::LabError;
 use zoetrope_media::MediaError;
 use zoetrope_models::error::ModelError;
 
+use crate::terminal;
+
 /// Why a command did not succeed.
 #[derive(Debug)]
 pub(crate) enum Failure {
@@ -18,6 +20,8 @@ pub(crate) enum Failure {
     Usage(String, Option<String>),
     /// Whoever read our output has closed it; nothing to say. Exit code 0.
     Closed,
+    /// Something went wrong and was told already. Exit code 1.
+    Reported,
     /// Interrupted by Ctrl-C after saying what there was. Exit code 130.
     Interrupted,
 }
@@ -38,21 +42,28 @@ impl Failure {
         Failure::new(format!("{}: {}", path.display(), io_words(error)))
     }
 
+    /// What there is to say: the cause, and what to do about it.
+    pub(crate) fn words(&self) -> Option<(&str, Option<&str>)> {
+        match self {
+            Failure::Error(text, hint) | Failure::Usage(text, hint) => Some((text, hint.as_deref())),
+            Failure::Closed | Failure::Reported | Failure::Interrupted => None,
+        }
+    }
+
     /// Writes it to standard error; the exit code of the process.
     pub(crate) fn report(&self) -> ExitCode {
-        let (text, hint, code) = match self {
-            Failure::Error(text, hint) => (text, hint, 1),
-            Failure::Usage(text, hint) => (text, hint, 2),
-            Failure::Closed => return ExitCode::SUCCESS,
-            Failure::Interrupted => return ExitCode::from(130),
-        };
-        let mut lines = format!("error: {}\n", text.replace('\n', " "));
-        if let Some(hint) = hint {
-            lines.push_str(&format!("  hint: {hint}\n"));
+        if let Some((text, hint)) = self.words() {
+            terminal::note(&format!("error: {}", terminal::one_line(text)));
+            if let Some(hint) = hint {
+                terminal::note(&format!("  hint: {}", terminal::one_line(hint)));
+            }
         }
-        // Nobody is left to be told when standard error is closed too.
-        let _ = io::Write::write_all(&mut io::stderr(), lines.as_bytes());
-        ExitCode::from(code)
+        match self {
+            Failure::Error(..) | Failure::Reported => ExitCode::from(1),
+            Failure::Usage(..) => ExitCode::from(2),
+            Failure::Closed => ExitCode::SUCCESS,
+            Failure::Interrupted => ExitCode::from(130),
+        }
     }
 }
 
@@ -120,12 +131,6 @@ impl From<HubError> for Failure {
     }
 }
 
-impl From<io::Error> for Failure {
-    fn from(error: io::Error) -> Self {
-        if error.kind() == ErrorKind::BrokenPipe { Failure::Closed } else { Failure::new(io_words(&error)) }
-    }
-}
-
 /// An error of the `media` crate about the file `name`.
 pub(crate) fn media(name: &str, error: &MediaError) -> Failure {
     let (text, hint) = match error {
@@ -163,13 +168,16 @@ fn io_words(error: &io::Error) -> String {
 fn io_hint(error: &io::Error) -> Option<&'static str> {
     match error.kind() {
         ErrorKind::NotFound => Some("check the spelling and the folder"),
-        ErrorKind::IsADirectory => Some("name the files one by one"),
+        ErrorKind::IsADirectory => Some("name a file"),
         _ => None,
     }
 }
 
 fn limit_hint(what: &str) -> Option<&'static str> {
     match what {
+        "pictures and videos of a conversation" => {
+            Some("--max-media allows more; a folder of pictures is shown as one video")
+        }
         "characters of a message" => Some("shorten the question"),
         "prompt tokens" => Some("shorten the question, or lower --max-visual-tokens, --max-frames or --fps"),
         "visual tokens" => Some("lower --max-visual-tokens, --max-frames or --fps, or use --start and --end"),

@@ -8,12 +8,15 @@ mod cli;
 mod commands;
 mod embedded;
 mod failure;
+mod heartbeat;
 mod interrupt;
 mod model;
 mod output;
+mod paths;
 mod process_memory;
 mod progress;
 mod report;
+mod terminal;
 
 use std::process::ExitCode;
 
@@ -25,7 +28,10 @@ use failure::Failure;
 
 fn main() -> ExitCode {
     malloc::retain_freed();
-    let cli = Cli::parse();
+    let cli = match command_line() {
+        Ok(cli) => cli,
+        Err(code) => return code,
+    };
     if matches!(cli.command, Command::Train(_)) {
         commands::train::prepare_process();
     }
@@ -35,6 +41,24 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),
     }
+}
+
+/// The command line; else the code to end with, after its help or what is wrong with it was written.
+fn command_line() -> Result<Cli, ExitCode> {
+    if std::env::args_os().len() < 2 {
+        terminal::note(cli::FIRST_STEPS);
+        return Err(ExitCode::from(2));
+    }
+    Cli::try_parse().map(Cli::with_embedded_by_name).map_err(|error| {
+        let text = error.to_string();
+        // A name of a file in the wrong place is shown as it is written.
+        if error.use_stderr() && terminal::visible(&text) != text {
+            terminal::note(text.trim_end());
+        } else if let Err(unwritten) = error.print() {
+            return Failure::from(output::Unwritten(unwritten)).report();
+        }
+        ExitCode::from(error.exit_code() as u8)
+    })
 }
 
 fn run(cli: &Cli) -> Result<(), Failure> {
@@ -53,6 +77,11 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         Command::Eval(args) => commands::eval::run(args, common),
         Command::Bench(args) => commands::bench::run(args, common),
         Command::Synth(args) => commands::synth::run(args, common),
+        Command::Completions(args) => commands::manual::completions(args),
+        Command::Man => commands::manual::man(),
+        Command::List(_) => Err(commands::manual::cache("ls")),
+        Command::Rm(_) => Err(commands::manual::cache("rm")),
+        Command::Serve(_) => Err(commands::manual::server()),
         Command::DecodeChild => commands::decode_child::run(),
     }
 }

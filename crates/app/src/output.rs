@@ -1,40 +1,74 @@
-//! Standard output: text as it comes, or one JSON object. A reader that has closed the pipe is not an error.
+//! Standard output: text as it comes, or JSON; and what a failed write means.
 
-use std::io::{self, IsTerminal, Write};
+use std::borrow::Cow;
+use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::ops::ControlFlow;
 
 use serde::Serialize;
 
 use crate::failure::Failure;
+pub(crate) use crate::terminal::note;
+use crate::terminal::visible;
 
-/// Writes text and makes sure it is seen now.
-pub(crate) fn text(text: &str) -> io::Result<()> {
+/// A write to standard output that failed.
+#[derive(Debug)]
+pub(crate) struct Unwritten(pub(crate) io::Error);
+
+impl From<Unwritten> for Failure {
+    /// A reader that has gone away is no error, all else is.
+    fn from(Unwritten(error): Unwritten) -> Self {
+        match error.kind() {
+            ErrorKind::BrokenPipe => Failure::Closed,
+            ErrorKind::StorageFull => Failure::new("standard output: no space left on the device"),
+            _ => Failure::new(format!("standard output: {error}")),
+        }
+    }
+}
+
+/// Writes text and makes sure it is seen now. On a terminal, control characters are made visible.
+pub(crate) fn text(text: &str) -> Result<(), Unwritten> {
     let mut out = io::stdout().lock();
-    out.write_all(text.as_bytes())?;
-    out.flush()
+    let text = if out.is_terminal() { visible(text) } else { Cow::Borrowed(text) };
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(Unwritten)
 }
 
-/// Writes a piece of an answer. On a terminal, control characters are made visible: a model's words must not steer it.
-pub(crate) fn answer(piece: &str) -> io::Result<()> {
-    if io::stdout().is_terminal() { text(&visible(piece)) } else { text(piece) }
+/// The pieces of an answer on their way to standard output.
+#[derive(Default)]
+pub(crate) struct AnswerStream {
+    failed: Option<Unwritten>,
 }
 
-fn visible(piece: &str) -> String {
-    piece
-        .chars()
-        .map(|c| if c.is_control() && c != '\n' && c != '\t' { char::REPLACEMENT_CHARACTER } else { c })
-        .collect()
+impl AnswerStream {
+    /// Writes a piece; breaks when that is not possible.
+    pub(crate) fn write(&mut self, piece: &str) -> ControlFlow<()> {
+        match text(piece) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(unwritten) => {
+                self.failed = Some(unwritten);
+                ControlFlow::Break(())
+            }
+        }
+    }
+
+    /// Whether all was written.
+    pub(crate) fn finish(self) -> Result<(), Unwritten> {
+        self.failed.map_or(Ok(()), Err)
+    }
 }
 
-/// Writes one JSON object.
+/// Writes one JSON object over several lines, for people as well.
 pub(crate) fn json(value: &impl Serialize) -> Result<(), Failure> {
-    let mut line = serde_json::to_string_pretty(value).map_err(|error| Failure::new(format!("JSON: {error}")))?;
-    line.push('\n');
-    Ok(text(&line)?)
+    write_json(serde_json::to_string_pretty(value))
 }
 
-/// Writes a line to standard error; a closed standard error is ignored.
-pub(crate) fn note(line: &str) {
-    let _ = writeln!(io::stderr(), "{line}");
+/// Writes one JSON object on one line (JSON Lines).
+pub(crate) fn json_line(value: &impl Serialize) -> Result<(), Failure> {
+    write_json(serde_json::to_string(value))
+}
+
+fn write_json(line: serde_json::Result<String>) -> Result<(), Failure> {
+    let line = line.map_err(|error| Failure::new(format!("JSON: {error}")))?;
+    Ok(text(&(line + "\n"))?)
 }
 
 #[cfg(test)]
@@ -42,7 +76,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn control_characters_do_not_reach_a_terminal() {
-        assert_eq!(visible("red\n\tcircle \u{1b}[2J\u{9b}x"), "red\n\tcircle \u{fffd}[2J\u{fffd}x");
+    fn only_a_reader_that_went_away_is_no_error() {
+        assert!(matches!(Failure::from(Unwritten(ErrorKind::BrokenPipe.into())), Failure::Closed));
+        for kind in [ErrorKind::StorageFull, ErrorKind::QuotaExceeded, ErrorKind::Other] {
+            assert!(matches!(Failure::from(Unwritten(kind.into())), Failure::Error(..)), "{kind}");
+        }
     }
 }

@@ -7,6 +7,8 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use zoetrope_engine::Event;
 
 use crate::cli::Common;
+use crate::heartbeat::Heartbeat;
+use crate::terminal::visible;
 
 /// The bars of one request.
 pub(crate) struct Bars {
@@ -17,6 +19,8 @@ pub(crate) struct Bars {
     work: Option<ProgressBar>,
     /// Lines in the place of bars, where standard error is no terminal.
     lines: Option<DownloadLines>,
+    /// A line now and then, where standard error is no terminal.
+    heartbeat: Option<Heartbeat>,
 }
 
 impl Bars {
@@ -28,12 +32,15 @@ impl Bars {
             all.set_draw_target(ProgressDrawTarget::hidden());
         }
         let lines = (!common.quiet && !is_terminal).then(DownloadLines::default);
-        Bars { all, decode: None, encode: None, read: None, work: None, lines }
+        let heartbeat = if common.quiet || is_terminal { None } else { Heartbeat::start() };
+        Bars { all, decode: None, encode: None, read: None, work: None, lines, heartbeat }
     }
 
     /// A spinner for work of unknown length; the next call or event ends it.
     pub(crate) fn spin(&mut self, message: String) {
         self.stop_spinning();
+        let message = visible(&message).replace('\n', " ");
+        self.tell(|| message.clone());
         let spinner = self.all.add(ProgressBar::new_spinner());
         if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} {elapsed}") {
             spinner.set_style(style);
@@ -48,9 +55,13 @@ impl Bars {
         match *event {
             Event::Planned(_) => self.stop_spinning(),
             Event::Decoding { done, total } => step(&self.all, &mut self.decode, "decode", "frames", done, total),
-            Event::Encoding { done, total } => step(&self.all, &mut self.encode, "encode", "frames", done, total),
+            Event::Encoding { done, total } => {
+                self.tell(|| format!("encode {done}/{total} frames"));
+                step(&self.all, &mut self.encode, "encode", "frames", done, total);
+            }
             Event::Prefill { done, total } => {
                 self.stop_spinning();
+                self.tell(|| format!("read {done}/{total} tokens"));
                 step(&self.all, &mut self.read, "read", "tokens", done, total);
             }
             Event::Token(_) | Event::Text(_) => self.clear(),
@@ -61,6 +72,7 @@ impl Bars {
     /// Shows how far work of another kind is.
     pub(crate) fn count(&mut self, name: &'static str, unit: &str, done: usize, total: usize) {
         self.stop_spinning();
+        self.tell(|| format!("{name} {done}/{total} {unit}"));
         step(&self.all, &mut self.read, name, unit, done, total);
     }
 
@@ -80,7 +92,14 @@ impl Bars {
         });
         bar.set_length(total);
         bar.set_position(done);
-        bar.set_message(file.to_string());
+        bar.set_message(visible(file).into_owned());
+    }
+
+    /// Says what is at work to whoever reads lines.
+    fn tell(&self, words: impl FnOnce() -> String) {
+        if let Some(heartbeat) = &self.heartbeat {
+            heartbeat.set(Some(words()));
+        }
     }
 
     /// Writes a line, above the bars where there are some.
@@ -96,6 +115,9 @@ impl Bars {
     /// Takes everything off the screen.
     pub(crate) fn clear(&mut self) {
         self.stop_spinning();
+        if let Some(heartbeat) = &self.heartbeat {
+            heartbeat.set(None);
+        }
         for bar in [&mut self.decode, &mut self.encode, &mut self.read] {
             if let Some(bar) = bar.take() {
                 bar.finish_and_clear();

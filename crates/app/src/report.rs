@@ -4,6 +4,9 @@ use serde::Serialize;
 use zoetrope_engine::{Answer, FinishReason, MediaUsage, Timings, TokenCounts};
 use zoetrope_models::contract::media_plan::MediaKind;
 
+use crate::cli::{Common, ModelArgs};
+use crate::terminal;
+
 /// The object that `--json` prints.
 #[derive(Serialize)]
 pub(crate) struct AnswerOutput<'a> {
@@ -28,6 +31,16 @@ impl<'a> AnswerOutput<'a> {
             tokens: &answer.tokens,
             timings: &answer.timings,
         }
+    }
+}
+
+/// Says once what to expect of the model inside this program, where it was not chosen but answers.
+pub(crate) fn introduce(model: &ModelArgs, common: &Common) {
+    if model.model.is_none() && !common.quiet {
+        terminal::note(
+            "zoetrope-nano, the model inside this program, knows drawn shapes only; for anything else name a model:\n  \
+             --model DAMO-NLP-SG/VideoLLaMA3-2B",
+        );
     }
 }
 

@@ -160,7 +160,7 @@ fn files_that_cannot_be_read_are_named_with_the_reason() {
     ask(&desk.file("text.mp4", b"this is only a text, whatever the name says\n"), &["text.mp4"]);
     ask(&desk.file("cut.mp4", b"\0\0\0\x18ftypisom\0\0\0\0isommp42"), &["cut.mp4"]);
     ask(&desk.file("huge.png", &huge_png()), &["huge.png", "1600000000", "limit"]);
-    ask(&desk.0.path().display().to_string(), &["folder"]);
+    ask(&desk.0.path().display().to_string(), &["folder", "is not a picture"]);
 }
 
 /// A recipe of `steps` steps on pictures of one object, and one more in which only the visual tokens learn.
@@ -614,7 +614,7 @@ fn a_chat_takes_lines_from_a_pipe_and_survives_mistakes() {
     );
     let output = with_input(&["chat", "--model", TOY, "--max-new-tokens", "4"], &input);
     let notes = err(&output);
-    assert_eq!(output.status.code(), Some(0), "{notes}");
+    assert_eq!(output.status.code(), Some(1), "{notes}");
     assert_eq!(out(&output).lines().count(), 2, "two answers: {}", out(&output));
     for part in
         ["/add FILE", "none.png: no such file", "(with the next question)", "kept from before", "no command /bogus"]

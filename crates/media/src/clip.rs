@@ -10,6 +10,7 @@ use crate::ffmpeg::clip::FfmpegClip;
 use crate::ffmpeg::frames::FfmpegFrames;
 use crate::frame::{Frame, Time};
 use crate::image::file::ImageFile;
+use crate::image::folder::{FolderFrames, PictureFolder};
 use crate::image::frames::ImageFrames;
 use crate::info::MediaInfo;
 use crate::info::track::{TrackInfo, TrackKind};
@@ -36,6 +37,8 @@ pub(crate) enum Backend {
     Track(Arc<DecodableTrack>),
     /// The system's FFmpeg program.
     Ffmpeg(Arc<FfmpegClip>),
+    /// Pictures of a folder.
+    Folder(Arc<PictureFolder>),
 }
 
 impl std::fmt::Debug for Clip {
@@ -94,7 +97,7 @@ impl Clip {
         let first = (self.info.width, self.info.height);
         match &self.backend {
             Backend::Track(track) => largest_size(track, first),
-            Backend::Image(_) | Backend::Ffmpeg(_) => first,
+            Backend::Image(_) | Backend::Ffmpeg(_) | Backend::Folder(_) => first,
         }
     }
 
@@ -126,6 +129,9 @@ impl Clip {
             Backend::Image(file) => BackendFrames::Image(ImageFrames::new(file.clone(), indices)),
             Backend::Track(track) => BackendFrames::Track(TrackFrames::new(track, indices, self.threads)?),
             Backend::Ffmpeg(clip) => BackendFrames::Ffmpeg(FfmpegFrames::new(clip, indices)?),
+            Backend::Folder(folder) => {
+                BackendFrames::Folder(FolderFrames::new(folder.clone(), self.times.clone(), indices))
+            }
         }))
     }
 }
@@ -137,6 +143,7 @@ enum BackendFrames {
     Image(ImageFrames),
     Track(TrackFrames),
     Ffmpeg(FfmpegFrames),
+    Folder(FolderFrames),
 }
 
 impl Frames {
@@ -145,7 +152,7 @@ impl Frames {
         match &self.0 {
             BackendFrames::Track(frames) => frames.repeated,
             BackendFrames::Image(frames) => frames.repeated,
-            BackendFrames::Ffmpeg(_) => 0,
+            BackendFrames::Ffmpeg(_) | BackendFrames::Folder(_) => 0,
         }
     }
 
@@ -156,7 +163,11 @@ impl Frames {
 
     /// Frames left out so far because nothing near them could be decoded.
     pub fn lost(&self) -> usize {
-        if let BackendFrames::Track(frames) = &self.0 { frames.lost } else { 0 }
+        match &self.0 {
+            BackendFrames::Track(frames) => frames.lost,
+            BackendFrames::Folder(frames) => frames.lost,
+            BackendFrames::Image(_) | BackendFrames::Ffmpeg(_) => 0,
+        }
     }
 }
 
@@ -168,6 +179,7 @@ impl Iterator for Frames {
             BackendFrames::Image(frames) => frames.next(),
             BackendFrames::Track(frames) => frames.next(),
             BackendFrames::Ffmpeg(frames) => frames.next(),
+            BackendFrames::Folder(frames) => frames.next(),
         }
     }
 }

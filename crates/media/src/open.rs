@@ -1,6 +1,7 @@
 //! Opening a file: the choice of the backend by the first bytes, and the description of what was opened.
 
 mod hand_over;
+mod picture_folder;
 mod spool;
 mod unrecognized;
 
@@ -9,7 +10,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use crate::clip::{Backend, Clip};
-use crate::color::description::Color;
 use crate::container;
 use crate::container::byte_source::ByteSource;
 use crate::container::choice::TrackChoice;
@@ -26,22 +26,28 @@ use crate::error::{MediaError, malformed, unsupported};
 use crate::ffmpeg::input::FfmpegInput;
 use crate::frame::Time;
 use crate::image::file::ImageFile;
-use crate::image::format;
+use crate::image::picture::{image_info, open_picture};
 use crate::info::track::TrackInfo;
 use crate::info::{MediaInfo, average_fps, display_size};
 use crate::limits::check_limit;
 use crate::options::{DecoderChoice, HighDynamicRange, OpenOptions, SampleAspect};
 use hand_over::WantedStream;
 
-/// Opens a file, a pipe, or standard input by the name `-`.
+/// Opens a file, a pipe, standard input by the name `-`, or a folder of pictures, which are the frames of a video.
+///
+/// Pictures of a folder are in natural order of their names (`f2` before `f10`); their times come from
+/// [`OpenOptions::frame_rate`].
 ///
 /// What cannot be read at any place (pipes, devices) is copied to a temporary file first, at most
 /// [`file_bytes`](crate::Limits::file_bytes) of it.
 ///
 /// # Errors
-/// `Io` as the system reports it; `Caller` for folders and URLs; `Malformed`, `Unsupported` (with the remedy) and
-/// `Limit` about the contents.
+/// `Io` as the system reports it; `Caller` for URLs; `Malformed`, `Unsupported` (with the remedy) and `Limit` about the
+/// contents.
 pub fn open(path: &Path, options: &OpenOptions) -> Result<Clip, MediaError> {
+    if path.is_dir() {
+        return picture_folder::open(path, options);
+    }
     let (source, input) = input_of(path, options)?;
     open_source(&source, input, options)
 }
@@ -129,20 +135,6 @@ fn open_source(source: &ByteSource, input: FfmpegInput, options: &OpenOptions) -
     Ok(Clip { tracks: tracks.into(), ..clip })
 }
 
-/// The picture that the file is; `None` when it is another kind of file.
-fn open_picture(source: &ByteSource, head: &[u8], options: &OpenOptions) -> Option<Result<ImageFile, MediaError>> {
-    let limits = &options.limits;
-    let mut tail = [0; 18];
-    let read = source.read_some(source.len().saturating_sub(tail.len() as u64), &mut tail).unwrap_or(0);
-    if let Some(format) = format::sniff(head, &tail[..read]) {
-        let size = check_limit("bytes of a picture file", source.len(), limits.header_bytes);
-        let bytes = size.and_then(|()| source.read_vec(0, source.len() as usize));
-        return Some(bytes.and_then(|bytes| ImageFile::open(bytes.into(), format, options)));
-    }
-    let items = container::picture_items(source, limits).transpose()?;
-    Some(items.and_then(|items| ImageFile::heif(source.clone(), items, options)))
-}
-
 /// Reads the index of the track that `options` wants.
 fn read_track(source: &ByteSource, container: Container, options: &OpenOptions) -> Result<Movie, MediaError> {
     let decodable = |codec: &Codec| options.decoder == DecoderChoice::Ffmpeg || decoder_of(codec).is_some();
@@ -158,36 +150,10 @@ fn wanted_stream(movie: &Movie) -> WantedStream {
 
 fn image_clip(file: ImageFile, options: &OpenOptions) -> Clip {
     let frames = file.times.len();
-    let duration = file.end.seconds();
-    let info = MediaInfo {
-        container: file.format_name.into(),
-        codec: file.format_name.into(),
-        profile: String::new(),
-        coded_width: file.coded_size.0,
-        coded_height: file.coded_size.1,
-        width: file.shown_size.0,
-        height: file.shown_size.1,
-        display_width: file.shown_size.0,
-        display_height: file.shown_size.1,
-        sample_aspect: (1, 1),
-        mirrored: file.mirrored,
-        rotation: file.rotation,
-        sampling: String::new(),
-        depth: 8,
-        color: Color::default(),
-        alpha: file.alpha(),
-        duration,
-        frames,
-        fps: average_fps(frames, duration),
-        start: 0.0,
-        audio_tracks: 0,
-        decoder: "image".into(),
-        warnings: file.warnings.clone(),
-    };
     Clip {
-        info,
+        info: image_info(&file),
         times: file.times.clone().into(),
-        end: duration,
+        end: file.end.seconds(),
         tracks: Arc::default(),
         still: frames == 1,
         threads: options.threads,

@@ -77,6 +77,9 @@ pub struct OpenOptions {
     /// The video track to read, as its position among the video tracks of the file ([`crate::tracks`] lists them); the
     /// choice is free when `None`. Pictures have no tracks.
     pub track: Option<usize>,
+    /// Pictures a second of a folder that is shown as a video. When `None`, times come from names, where all of them
+    /// end in seconds (`frame_00012.50s.png`), and else there is one picture a second.
+    pub frame_rate: Option<f64>,
     /// How long a pipe may be silent before it is given up.
     pub pipe_time: Duration,
     /// The program that answers to `decode-child` (see [`crate::decoder_process`]); the running program when `None`.
@@ -95,6 +98,7 @@ impl Default for OpenOptions {
             high_dynamic_range: HighDynamicRange::ToneMap,
             alpha: Alpha::default(),
             track: None,
+            frame_rate: None,
             pipe_time: Duration::from_secs(10),
             child_program: None,
         }

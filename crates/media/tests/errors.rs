@@ -30,8 +30,9 @@ fn error(name: &str, bytes: &[u8]) -> MediaError {
 fn missing_file() {
     let error = open(Path::new("/nonexistent/clip.mp4"), &options()).unwrap_err();
     assert!(matches!(&error, MediaError::Io(e) if e.kind() == std::io::ErrorKind::NotFound), "{error}");
-    let error = open(&std::env::temp_dir(), &options()).unwrap_err();
-    assert_eq!(error.to_string(), "this is a folder, not a file");
+    let folder = tempfile::tempdir().unwrap();
+    let error = open(folder.path(), &options()).unwrap_err();
+    assert_eq!(error.to_string(), "malformed folder of frames: it holds no picture");
 }
 
 #[test]

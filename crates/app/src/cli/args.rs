@@ -4,18 +4,21 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::content::ContentArgs;
 use super::model::{ModelArgs, PackedDtype};
-use super::numbers::positive;
+use super::numbers::{bench_frames, positive, sequences, side, tokens};
 use super::request::{AnswerArgs, MediaArgs};
 
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  zoetrope ask clip.mp4 \"What happens?\"\n  \
     zoetrope ask before.png after.png \"What changed?\"\n  \
-    zoetrope ask talk.mkv slide.jpg \"When is this slide shown?\" --start 60 --end 300 --json")]
+    zoetrope ask talk.mkv slide.jpg \"When is this slide shown?\" --start 60 --end 300 --json\n  \
+    zoetrope ask --text \"First:\" a.mp4 --text \"Then:\" b.png \"Does the second continue the first?\"\n  \
+    zoetrope ask frames/ \"What happens?\" --frame-rate 3\n\n\
+    A folder that holds nothing but pictures is a video of them, in natural order of their names (f2 before f10).")]
 pub(crate) struct AskArgs {
-    /// Pictures and videos, then the question in quotes (`-` reads it from standard input)
-    #[arg(required = true, value_name = "MEDIA... QUESTION", num_args = 1..)]
-    pub(crate) words: Vec<String>,
+    #[command(flatten)]
+    pub(crate) content: ContentArgs,
     #[command(flatten)]
     pub(crate) model: ModelArgs,
     #[command(flatten)]
@@ -26,7 +29,7 @@ pub(crate) struct AskArgs {
 
 #[derive(Args, Debug)]
 pub(crate) struct ChatArgs {
-    /// Pictures and videos to begin with
+    /// Pictures, videos and folders of frames to begin with
     #[arg(value_name = "MEDIA")]
     pub(crate) files: Vec<PathBuf>,
     #[command(flatten)]
@@ -102,9 +105,8 @@ pub(crate) struct PullArgs {
 
 #[derive(Args, Debug)]
 pub(crate) struct DumpArgs {
-    /// Pictures and videos, then the question in quotes (`-` reads it from standard input)
-    #[arg(required = true, value_name = "MEDIA... QUESTION", num_args = 1..)]
-    pub(crate) words: Vec<String>,
+    #[command(flatten)]
+    pub(crate) content: ContentArgs,
     /// The safetensors file to write
     #[arg(long, short, value_name = "FILE")]
     pub(crate) out: PathBuf,
@@ -185,19 +187,19 @@ pub(crate) struct BenchArgs {
     #[arg(long)]
     pub(crate) random_weights: bool,
     /// Frames to encode
-    #[arg(long, value_name = "N", default_value_t = 2, value_parser = positive)]
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = bench_frames)]
     pub(crate) frames: usize,
     /// Width and height of the frames that are encoded
-    #[arg(long, value_name = "PIXELS", default_value_t = 448, value_parser = positive)]
+    #[arg(long, value_name = "PIXELS", default_value_t = 448, value_parser = side)]
     pub(crate) side: usize,
     /// Tokens of the prompt
-    #[arg(long, value_name = "N", default_value_t = 1024, value_parser = positive)]
+    #[arg(long, value_name = "N", default_value_t = 1024, value_parser = tokens)]
     pub(crate) prompt: usize,
     /// Tokens of the answer
-    #[arg(long, value_name = "N", default_value_t = 32, value_parser = positive)]
+    #[arg(long, value_name = "N", default_value_t = 32, value_parser = tokens)]
     pub(crate) answer: usize,
     /// Also compare this many answers written together with as many written one after the other
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = positive)]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = sequences)]
     pub(crate) sequences: usize,
     /// Repetitions; the median counts
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = positive)]
@@ -215,4 +217,19 @@ pub(crate) struct SynthArgs {
     /// Seed of the set
     #[arg(long, value_name = "N", default_value_t = 7)]
     pub(crate) seed: u64,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct CompletionsArgs {
+    /// The shell
+    #[arg(value_enum)]
+    pub(crate) shell: clap_complete::Shell,
+}
+
+/// What follows a command that is told where to go instead.
+#[derive(Args, Debug)]
+pub(crate) struct PointerArgs {
+    /// Whatever stands there
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    pub(crate) rest: Vec<std::ffi::OsString>,
 }

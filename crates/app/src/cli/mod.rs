@@ -1,28 +1,74 @@
 //! The command line.
 
 mod args;
+mod content;
 mod model;
 mod numbers;
 mod request;
 
+use std::path::Path;
+use std::sync::LazyLock;
+
 use clap::{Args, Parser, Subcommand};
 
 pub(crate) use args::{
-    AskArgs, BenchArgs, ChatArgs, ConvertArgs, DumpArgs, EvalArgs, FramesArgs, InfoArgs, PlanArgs, ProbeArgs, PullArgs,
-    SynthArgs, TrainArgs,
+    AskArgs, BenchArgs, ChatArgs, CompletionsArgs, ConvertArgs, DumpArgs, EvalArgs, FramesArgs, InfoArgs, PlanArgs,
+    PointerArgs, ProbeArgs, PullArgs, SynthArgs, TrainArgs,
 };
+pub(crate) use content::{ContentArgs, Piece};
 pub(crate) use model::ModelArgs;
-use numbers::positive;
+use numbers::threads;
 pub(crate) use request::{AnswerArgs, Background, MediaArgs};
+
+use crate::embedded::EMBEDDED_NAME;
+use crate::terminal::StandardError;
+
+/// Version, commit (where the program was built from a checkout), and the instruction set that it would use here.
+static VERSION: LazyLock<String> = LazyLock::new(|| {
+    let commit = option_env!("ZOETROPE_COMMIT").filter(|commit| !commit.is_empty());
+    let commit = commit.map_or(String::new(), |commit| format!("{commit}, "));
+    format!("{} ({commit}{})", env!("CARGO_PKG_VERSION"), zoetrope_lab::bench::instruction_set())
+});
+
+/// What `zoetrope` alone says.
+pub(crate) const FIRST_STEPS: &str = "\
+Ask about a video or a picture (the model inside this program knows drawn shapes only):
+  zoetrope ask clip.mp4 \"What happens?\" --model DAMO-NLP-SG/VideoLLaMA3-2B
+Talk about it, question after question:
+  zoetrope chat clip.mp4 --model DAMO-NLP-SG/VideoLLaMA3-2B
+See what a file is and what a question would cost:
+  zoetrope plan clip.mp4
+
+All commands: zoetrope --help";
 
 /// Ask questions about images and videos; answers come from a video-language model on this machine.
 #[derive(Debug, Parser)]
-#[command(name = "zoetrope", version, about, max_term_width = 100, disable_help_subcommand = true)]
+#[command(name = "zoetrope", version = VERSION.as_str(), about, max_term_width = 100)]
+#[command(subcommand_required = true)]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) common: Common,
     #[command(subcommand)]
     pub(crate) command: Command,
+}
+
+impl Cli {
+    /// The embedded model by its name is the embedded model, unless a folder is called so.
+    pub(crate) fn with_embedded_by_name(mut self) -> Self {
+        let model = match &mut self.command {
+            Command::Ask(AskArgs { model, .. })
+            | Command::Chat(ChatArgs { model, .. })
+            | Command::Plan(PlanArgs { model, .. })
+            | Command::Frames(FramesArgs { model, .. })
+            | Command::Dump(DumpArgs { model, .. })
+            | Command::Eval(EvalArgs { model, .. })
+            | Command::Bench(BenchArgs { model, .. }) => &mut model.model,
+            Command::Info(InfoArgs { model }) => model,
+            _ => return self,
+        };
+        model.take_if(|name| name == EMBEDDED_NAME && !Path::new(name).exists());
+        self
+    }
 }
 
 /// What the binary can do.
@@ -31,6 +77,7 @@ pub(crate) enum Command {
     /// Ask one question about pictures and videos (or about nothing)
     Ask(AskArgs),
     /// Talk: several questions, media added on the way
+    #[command(alias = "run")]
     Chat(ChatArgs),
     /// Show what a request would cost, without running the model (JSON)
     Plan(PlanArgs),
@@ -39,6 +86,7 @@ pub(crate) enum Command {
     /// Show what a media file is: its tracks, times and what is read of it
     Probe(ProbeArgs),
     /// Show what a model is
+    #[command(alias = "show")]
     Info(InfoArgs),
     /// Download a model into the Hugging Face cache
     Pull(PullArgs),
@@ -55,6 +103,20 @@ pub(crate) enum Command {
     /// Write synthetic scenes with questions as PNG and JSON
     #[command(alias = "draw")]
     Synth(SynthArgs),
+    /// Write the completions of a shell to standard output
+    Completions(CompletionsArgs),
+    /// Write the manual page (roff) to standard output
+    #[command(hide = true)]
+    Man,
+    /// Models are listed by the tools of the hub
+    #[command(hide = true, alias = "ls", alias = "models")]
+    List(PointerArgs),
+    /// Models are removed by the tools of the hub
+    #[command(hide = true)]
+    Rm(PointerArgs),
+    /// There is no server yet
+    #[command(hide = true)]
+    Serve(PointerArgs),
     /// Decode one stream for a parent process (used by zoetrope itself)
     #[command(hide = true)]
     DecodeChild,
@@ -64,7 +126,7 @@ pub(crate) enum Command {
 #[derive(Args, Debug)]
 pub(crate) struct Common {
     /// Threads to compute and decode with [default: all cores]
-    #[arg(long, global = true, value_name = "N", value_parser = positive)]
+    #[arg(long, global = true, value_name = "N", value_parser = threads)]
     pub(crate) threads: Option<usize>,
     /// Print one JSON object on standard output and nothing else there
     #[arg(long, global = true)]
@@ -90,7 +152,7 @@ impl Common {
         };
         tracing_subscriber::fmt()
             .with_max_level(level)
-            .with_writer(std::io::stderr)
+            .with_writer(|| StandardError)
             .with_target(false)
             .without_time()
             .init();

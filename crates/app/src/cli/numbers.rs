@@ -1,4 +1,7 @@
-//! Numbers of the command line and what they may be.
+//! Numbers of the command line and what they may be. Every number has a bound: memory is taken after it was checked.
+
+use std::hash::{BuildHasher, RandomState};
+use std::ops::RangeInclusive;
 
 fn number(text: &str) -> Result<f64, String> {
     text.parse::<f64>().map_err(|_| "not a number".to_string())
@@ -20,10 +23,106 @@ pub(super) fn share(text: &str) -> Result<f64, String> {
     finite(text).and_then(|n| if n > 0.0 && n <= 1.0 { Ok(n) } else { Err("must be above 0 and at most 1".into()) })
 }
 
+/// Frames a second.
+pub(super) fn rate(text: &str) -> Result<f64, String> {
+    const MOST: f64 = 1000.0;
+    positive_number(text).and_then(|n| match n {
+        n if n > MOST => Err(format!("must be at most {MOST} a second")),
+        n if n < 0.001 => Err("must be at least 0.001 a second".into()),
+        n => Ok(n),
+    })
+}
+
+fn whole(text: &str, range: RangeInclusive<usize>) -> Result<usize, String> {
+    let negative = text.strip_prefix('-').is_some_and(|digits| digits.parse::<u128>().is_ok());
+    match text.parse::<u128>() {
+        Ok(n) if n > *range.end() as u128 => Err(format!("must be at most {}", range.end())),
+        Ok(n) if n >= *range.start() as u128 => Ok(n as usize),
+        Err(_) if !negative => Err("not a whole number".into()),
+        _ => Err(format!("must be at least {}", range.start())),
+    }
+}
+
+/// A count of things that take little each.
 pub(super) fn positive(text: &str) -> Result<usize, String> {
-    match text.parse::<usize>() {
-        Ok(0) => Err("must be at least 1".into()),
-        Ok(n) => Ok(n),
-        Err(_) => Err("not a whole number".into()),
+    whole(text, 1..=1_000_000_000)
+}
+
+/// Threads: some systems fail hard when they are asked for very many.
+pub(super) fn threads(text: &str) -> Result<usize, String> {
+    whole(text, 1..=1024)
+}
+
+/// Frames of a video: no more than visual tokens of a conversation.
+pub(super) fn frames(text: &str) -> Result<usize, String> {
+    whole(text, 1..=65_536)
+}
+
+/// Pictures and videos of a conversation.
+pub(super) fn media(text: &str) -> Result<usize, String> {
+    whole(text, 1..=65_536)
+}
+
+/// Visual tokens that are merged in one direction.
+pub(super) fn merge(text: &str) -> Result<usize, String> {
+    whole(text, 1..=32)
+}
+
+/// Pixels of a side of frames that are made up.
+pub(super) fn side(text: &str) -> Result<usize, String> {
+    whole(text, 1..=8192)
+}
+
+/// Frames that are made up and encoded together.
+pub(super) fn bench_frames(text: &str) -> Result<usize, String> {
+    whole(text, 1..=256)
+}
+
+/// Sequences that are written together.
+pub(super) fn sequences(text: &str) -> Result<usize, String> {
+    whole(text, 1..=256)
+}
+
+/// Tokens of a prompt or an answer.
+pub(super) fn tokens(text: &str) -> Result<usize, String> {
+    whole(text, 1..=131_072)
+}
+
+/// How many of the likeliest tokens; 0 is all of them, as elsewhere.
+pub(super) fn top_k(text: &str) -> Result<usize, String> {
+    whole(text, 0..=1_000_000_000)
+}
+
+/// A seed; -1 is another one each time, as elsewhere.
+pub(super) fn seed(text: &str) -> Result<u64, String> {
+    match text {
+        "-1" => Ok(RandomState::new().hash_one(std::time::SystemTime::now())),
+        text => text.parse().map_err(|_| "neither a whole number from 0 nor -1".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whole_numbers_have_bounds() {
+        let at_least_1 = || Err("must be at least 1".to_string());
+        assert_eq!((positive("0"), positive("-3"), positive("7")), (at_least_1(), at_least_1(), Ok(7)));
+        assert_eq!(threads("100000"), Err("must be at most 1024".into()));
+        assert_eq!(threads("1000000000000000000000000000000"), Err("must be at most 1024".into()));
+        for wrong in ["", "x", "-", "1.5", "-x"] {
+            assert_eq!(positive(wrong), Err("not a whole number".into()), "{wrong:?}");
+        }
+        assert_eq!((top_k("0"), merge("1000")), (Ok(0), Err("must be at most 32".into())));
+    }
+
+    #[test]
+    fn rates_and_seeds() {
+        assert_eq!((rate("2.5"), rate("1e8")), (Ok(2.5), Err("must be at most 1000 a second".into())));
+        assert!(rate("0").is_err() && rate("1e-9").is_err() && rate("nan").is_err());
+        assert_eq!(seed("18446744073709551615"), Ok(u64::MAX));
+        assert!(seed("-1").is_ok() && seed("-2").is_err());
+        assert_ne!(seed("-1"), seed("-1"));
     }
 }

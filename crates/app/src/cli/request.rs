@@ -2,7 +2,9 @@
 
 use clap::{Args, ValueEnum};
 
-use super::numbers::{finite, not_negative, positive, positive_number, share};
+use super::numbers::{
+    finite, frames, media, merge, not_negative, positive, positive_number, rate, seed, share, tokens, top_k,
+};
 
 /// What transparent parts of pictures are shown on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -20,14 +22,21 @@ pub(crate) enum Background {
 #[derive(Args, Debug, Default)]
 pub(crate) struct MediaArgs {
     /// Frames a second to look at [default: what the model was trained with]
-    #[arg(long, value_name = "RATE", value_parser = positive_number, help_heading = "Media")]
+    #[arg(long, value_name = "RATE", value_parser = rate, help_heading = "Media")]
     pub(crate) fps: Option<f64>,
+    /// Pictures a second of a folder of frames [default: the seconds that all names end with, as in
+    /// frame_00012.50s.png; else 1]
+    #[arg(long, value_name = "RATE", value_parser = rate, help_heading = "Media")]
+    pub(crate) frame_rate: Option<f64>,
     /// Most frames of a video
-    #[arg(long, value_name = "N", value_parser = positive, help_heading = "Media")]
+    #[arg(long, value_name = "N", value_parser = frames, help_heading = "Media")]
     pub(crate) max_frames: Option<usize>,
     /// Most visual tokens of all media; pictures shrink to fit
     #[arg(long, value_name = "N", value_parser = positive, help_heading = "Media")]
     pub(crate) max_visual_tokens: Option<usize>,
+    /// Most pictures and videos of a conversation [default: 64]
+    #[arg(long, value_name = "N", value_parser = media, help_heading = "Media")]
+    pub(crate) max_media: Option<usize>,
     /// Look at videos from this second on, counted from their first frame
     #[arg(long, value_name = "SECONDS", value_parser = finite, allow_hyphen_values = true, help_heading = "Media")]
     pub(crate) start: Option<f64>,
@@ -50,7 +59,7 @@ pub(crate) struct MediaArgs {
     #[arg(long, value_name = "NAME=VALUE", help_heading = "Media")]
     pub(crate) set: Vec<String>,
     /// `--set merge=N`, as version 0.1 had it
-    #[arg(long, value_name = "N", value_parser = positive, hide = true)]
+    #[arg(long, value_name = "N", value_parser = merge, hide = true)]
     pub(crate) image_merge: Option<usize>,
     /// `--set prune=false`, as version 0.1 had it
     #[arg(long, hide = true)]
@@ -61,7 +70,8 @@ pub(crate) struct MediaArgs {
 #[derive(Args, Debug)]
 pub(crate) struct AnswerArgs {
     /// Most tokens of an answer
-    #[arg(long, value_name = "N", default_value_t = 1024, help_heading = "Answer")]
+    #[arg(long, short = 'n', alias = "n-predict", value_name = "N", default_value_t = 1024, value_parser = tokens,
+        help_heading = "Answer")]
     pub(crate) max_new_tokens: usize,
     /// Sample with this temperature [default: 0, which is greedy: the likeliest token each time]
     #[arg(long, value_name = "T", value_parser = not_negative, help_heading = "Answer")]
@@ -69,14 +79,15 @@ pub(crate) struct AnswerArgs {
     /// Sample from the likeliest tokens that together have this probability (temperature 1 unless given)
     #[arg(long, value_name = "P", value_parser = share, help_heading = "Answer")]
     pub(crate) top_p: Option<f64>,
-    /// Sample from this many likeliest tokens (temperature 1 unless given)
-    #[arg(long, value_name = "K", value_parser = positive, help_heading = "Answer")]
+    /// Sample from this many likeliest tokens (temperature 1 unless given); 0 is all of them
+    #[arg(long, value_name = "K", value_parser = top_k, help_heading = "Answer")]
     pub(crate) top_k: Option<usize>,
     /// Make tokens that were there before less likely; 1 changes nothing
     #[arg(long, value_name = "X", value_parser = positive_number, default_value_t = 1.0, help_heading = "Answer")]
     pub(crate) repetition_penalty: f64,
-    /// Seed of the sampling: the same seed gives the same answer
-    #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Answer")]
+    /// Seed of the sampling: the same seed gives the same answer; -1 is another one each time
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = seed, allow_negative_numbers = true,
+        help_heading = "Answer")]
     pub(crate) seed: u64,
     /// End the answer before this text (may be given several times)
     #[arg(long, value_name = "TEXT", help_heading = "Answer")]

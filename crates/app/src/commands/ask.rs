@@ -5,54 +5,52 @@ use std::ops::ControlFlow;
 use zoetrope_engine::{ContentPart, Event, FinishReason, Session};
 use zoetrope_models::contract::prompt::Role;
 
-use super::media_args;
+use super::media_args::Question;
 use super::request::{media_limits, options};
 use crate::cli::{AskArgs, Common};
 use crate::failure::Failure;
 use crate::interrupt::Interrupt;
 use crate::model;
-use crate::output;
+use crate::output::{self, AnswerStream};
 use crate::progress::Bars;
-use crate::report::{AnswerOutput, closing_line};
+use crate::report::{AnswerOutput, closing_line, introduce};
+use crate::terminal;
 
 /// Answers one question: the answer streams to standard output, a closing line goes to standard error.
 pub(crate) fn run(args: &AskArgs, common: &Common) -> Result<(), Failure> {
-    let (files, question) = media_args::split(&args.words)?;
+    let question = Question::of(&args.content)?;
     let interrupt = Interrupt::install();
     let options = options(&args.media, &args.answer, &interrupt)?;
     options.sampling.check()?;
+    let limits = media_limits(&args.media, common);
+    question.check(&limits)?;
     let mut bars = Bars::new(common);
-    media_args::check(&files, &question, &media_limits(&args.media, common))?;
     let loaded = model::load(&args.model, &mut bars)?;
     bars.spin("opening".to_string());
 
-    let mut session = Session::new(loaded.model, media_limits(&args.media, common))?;
+    let mut session = Session::new(loaded.model, limits)?;
     if let Some(system) = &args.answer.system {
         session.push(Role::System, vec![ContentPart::Text(system.clone())])?;
     }
-    let mut closed = false;
+    let mut stream = AnswerStream::default();
     let mut watch = |event: &Event| {
         bars.event(event);
         match event {
-            Event::Text(piece) if !common.json && output::answer(piece).is_err() => {
-                closed = true;
-                ControlFlow::Break(())
-            }
+            Event::Text(piece) if !common.json => stream.write(piece),
             _ => ControlFlow::Continue(()),
         }
     };
-    let answer = interrupt.while_busy(|| session.ask(media_args::content(&files, &question), &options, &mut watch))?;
+    let answer = interrupt.while_busy(|| session.ask(question.content(), &options, &mut watch))?;
     drop(bars);
-    if closed {
-        return Err(Failure::Closed);
-    }
+    stream.finish()?;
     if common.json {
-        output::json(&AnswerOutput::new(&loaded.name, &question, &answer))?;
+        output::json(&AnswerOutput::new(&loaded.name, &question.text(), &answer))?;
     } else if !answer.text.is_empty() {
         output::text("\n")?;
     }
+    introduce(&args.model, common);
     if !common.quiet && !common.json {
-        output::note(&closing_line(&answer));
+        terminal::note(&closing_line(&answer));
     }
     if answer.finish_reason == FinishReason::Cancelled { Err(Failure::Interrupted) } else { Ok(()) }
 }

@@ -16,6 +16,9 @@ use crate::output;
 use crate::process_memory;
 use crate::progress::Bars;
 
+/// Most pixels of all frames that are encoded.
+const MOST_PIXELS: usize = 100_000_000;
+
 /// Measures and prints.
 pub(crate) fn run(args: &BenchArgs, common: &Common) -> Result<(), Failure> {
     let mut bars = Bars::new(common);
@@ -26,6 +29,16 @@ pub(crate) fn run(args: &BenchArgs, common: &Common) -> Result<(), Failure> {
     };
     let loading = clock.elapsed().as_secs_f64();
     let model = loaded.model.as_ref();
+    let positions = model.processor().info().max_positions;
+    if args.prompt + args.answer > positions {
+        let text = format!("--prompt {} and --answer {} are more than {positions} positions", args.prompt, args.answer);
+        return Err(Failure::usage(text, "lower them, or measure a model with more positions"));
+    }
+    let pixels = args.frames * args.side * args.side;
+    if pixels > MOST_PIXELS {
+        let text = format!("{} frames of --side {} have more than {MOST_PIXELS} pixels", args.frames, args.side);
+        return Err(Failure::usage(text, "lower --frames or --side"));
+    }
     let side = args.side as u32;
     let workload = Workload {
         frames: args.frames,

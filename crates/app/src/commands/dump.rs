@@ -8,7 +8,7 @@ use zoetrope_engine::{ContentPart, Event, Options, Session};
 use zoetrope_models::contract::media_plan::MediaPlan;
 use zoetrope_models::contract::prompt::{PromptToken, Role};
 
-use super::media_args;
+use super::media_args::Question;
 use super::request::{media_limits, plan_options};
 use crate::cli::{Common, DumpArgs};
 use crate::failure::Failure;
@@ -101,7 +101,9 @@ impl Trace {
 
 /// Runs the request greedily and writes its numbers.
 pub(crate) fn run(args: &DumpArgs, common: &Common) -> Result<(), Failure> {
-    let (files, question) = media_args::split(&args.words)?;
+    let question = Question::of(&args.content)?;
+    let limits = media_limits(&args.media, common);
+    question.check(&limits)?;
     let interrupt = Interrupt::install();
     let options = Options {
         plan: plan_options(&args.media)?,
@@ -113,7 +115,7 @@ pub(crate) fn run(args: &DumpArgs, common: &Common) -> Result<(), Failure> {
     let mut bars = Bars::new(common);
     let loaded = model::load(&args.model, &mut bars)?;
     bars.spin("opening".to_string());
-    let mut session = Session::new(loaded.model, media_limits(&args.media, common))?;
+    let mut session = Session::new(loaded.model, limits)?;
     if let Some(system) = &args.system {
         session.push(Role::System, vec![ContentPart::Text(system.clone())])?;
     }
@@ -123,7 +125,7 @@ pub(crate) fn run(args: &DumpArgs, common: &Common) -> Result<(), Failure> {
         trace.note(event);
         ControlFlow::Continue(())
     };
-    let content = media_args::content(&files, &question);
+    let content = question.content();
     let answer = interrupt.while_busy(|| session.ask(content, &options, &mut watch))?;
     drop(bars);
     let failed = |error: candle_core::Error| Failure::new(format!("{}: {error}", args.out.display()));

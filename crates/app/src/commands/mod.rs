@@ -9,6 +9,7 @@ pub(crate) mod dump;
 pub(crate) mod eval;
 pub(crate) mod frames;
 pub(crate) mod info;
+pub(crate) mod manual;
 mod media_args;
 pub(crate) mod plan;
 pub(crate) mod probe;

@@ -48,10 +48,11 @@ fn settings(args: &MediaArgs) -> Result<Settings, Failure> {
 
 /// What the answer options say. Sampling is greedy unless the user asks for chance.
 pub(super) fn sampling(args: &AnswerArgs) -> Sampling {
-    let asks_for_chance = args.top_p.is_some() || args.top_k.is_some();
+    let top_k = args.top_k.filter(|&k| k > 0);
+    let asks_for_chance = args.top_p.is_some() || top_k.is_some();
     Sampling {
         temperature: args.temperature.unwrap_or(if asks_for_chance { 1.0 } else { 0.0 }),
-        top_k: args.top_k,
+        top_k,
         top_p: args.top_p,
         repetition_penalty: args.repetition_penalty,
         seed: args.seed,
@@ -75,6 +76,8 @@ pub(super) fn options(media: &MediaArgs, answer: &AnswerArgs, interrupt: &Interr
 pub(super) fn media_limits(media: &MediaArgs, common: &Common) -> Limits {
     let mut limits = limits(common);
     limits.files.track = media.track;
+    limits.files.frame_rate = media.frame_rate;
+    limits.media = media.max_media.unwrap_or(limits.media);
     limits.files.alpha = match media.background {
         Background::White => Alpha::Over([255; 3]),
         Background::Black => Alpha::Over([0; 3]),

@@ -10,5 +10,5 @@ mod speed;
 pub use encode::encode;
 pub use language::{decode_together, prefill_and_decode};
 pub use matmul::matmul;
-pub use roofline::{Roofline, roofline};
+pub use roofline::{Roofline, instruction_set, roofline};
 pub use speed::{Speed, Workload};

@@ -48,12 +48,16 @@ pub fn roofline(weights: &Weights) -> Result<Roofline, LabError> {
     }
     let weight_type = weights.held_as().packed.unwrap_or(WeightType::F32);
     let threads = rayon::current_num_threads();
-    let isa = format!("{:?}", zoetrope_kernels::isa::isa()).to_lowercase();
     Ok(Roofline {
-        place: format!("{isa}, {threads} threads"),
+        place: format!("{}, {threads} threads", instruction_set()),
         giga_operations: kernel::peak_ops_per_second(weight_type, threads).map(|n| n / 1e9),
         giga_bytes: kernel::read_bytes_per_second(threads, FAR) / 1e9,
     })
+}
+
+/// The instruction set that kernels use on this machine, in lower case.
+pub fn instruction_set() -> String {
+    format!("{:?}", zoetrope_kernels::isa::isa()).to_lowercase()
 }
 
 fn accelerator(device: &Device, dtype: DType) -> Result<Roofline, LabError> {

@@ -5,11 +5,13 @@
 //! background color or shown as stored ([`Alpha`](crate::Alpha)). A stored (EXIF) orientation is applied.
 
 pub(crate) mod file;
-pub(crate) mod format;
+pub(crate) mod folder;
 pub(crate) mod frames;
+pub(crate) mod picture;
 
 mod alpha;
 mod animation;
+mod format;
 mod heif;
 mod ico;
 mod png;
