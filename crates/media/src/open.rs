@@ -67,6 +67,9 @@ pub fn open_bytes(name: &str, bytes: Vec<u8>, options: &OpenOptions) -> Result<C
 /// # Errors
 /// What [`open`] says, as far as it concerns the container.
 pub fn tracks(path: &Path, options: &OpenOptions) -> Result<Vec<TrackInfo>, MediaError> {
+    if path.is_dir() {
+        return Ok(picture_folder::open(path, options)?.tracks());
+    }
     let (source, input) = input_of(path, options)?;
     let Some(container) = container::sniff(&source) else {
         return Ok(open_source(&source, input, options)?.tracks());

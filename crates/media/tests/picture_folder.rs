@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use zoetrope_media::{OpenOptions, Time, open};
+use zoetrope_media::{OpenOptions, Time, open, tracks};
 
 /// A picture of one shade.
 fn write(folder: &Path, name: &str, shade: u8) {
@@ -27,6 +27,7 @@ fn frames_are_in_natural_order_at_the_rate_that_is_asked_for() {
     let options = OpenOptions::default();
     let clip = open(folder.path(), &options).expect("a clip");
     assert!(!clip.is_still());
+    assert_eq!(tracks(folder.path(), &options).expect("tracks")[0].frames, Some(3));
     assert_eq!((clip.width(), clip.height(), clip.info().container.as_str()), (6, 4, "folder"));
     assert_eq!((clip.times(), clip.end()), (&[Time::new(0, 1), Time::new(1, 1), Time::new(2, 1)][..], 3.0));
     assert_eq!(shades(folder.path(), &options, &[0, 1, 1, 2]), [10, 20, 20, 30]);

@@ -30,7 +30,7 @@ pub(crate) struct Question(Vec<QuestionPart>);
 impl Question {
     /// Takes what names a file as media, and the other word as the question, wherever it stands.
     pub(crate) fn of(content: &ContentArgs) -> Result<Self, Failure> {
-        let words = content.0.iter().filter_map(|piece| match piece {
+        let mut words = content.0.iter().filter_map(|piece| match piece {
             Piece::Word(word) => Some(word),
             _ => None,
         });
@@ -48,7 +48,7 @@ impl Question {
         }
         let has_text = has_question || content.0.iter().any(|piece| matches!(piece, Piece::Text(_)));
         // The question where there is no other, and it stands last.
-        let asks = others.is_empty() && !has_text && words.last().is_some_and(|word| word == STANDARD_INPUT);
+        let asks = others.is_empty() && !has_text && words.next_back().is_some_and(|word| word == STANDARD_INPUT);
         let mut parts = Vec::new();
         let mut question = None;
         for piece in &content.0 {

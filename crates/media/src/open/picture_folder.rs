@@ -97,12 +97,13 @@ fn times(names: &mut Vec<OsString>, options: &OpenOptions) -> Result<Vec<Time>, 
 
 /// The last frame is shown as long as the one before it; a single one for a second.
 fn end(times: &[Time]) -> f64 {
-    match times {
-        [.., before, last] => 2.0 * last.seconds() - before.seconds(),
-        [only] if only.scale == NAME_SCALE => only.seconds() + 1.0,
-        [only] => RATE_TICKS as f64 / f64::from(only.scale),
-        [] => 0.0,
-    }
+    let end = match times {
+        [.., before, last] => Time::new(2 * last.ticks - before.ticks, last.scale),
+        [only] if only.scale == NAME_SCALE => Time::new(only.ticks + i64::from(NAME_SCALE), NAME_SCALE),
+        [only] => Time::new(RATE_TICKS, only.scale),
+        [] => Time::new(0, 1),
+    };
+    end.seconds()
 }
 
 /// The seconds that a name ends with, after a `_`, a `-` or a space: 12.5 in `a_00012.50s.png`.
@@ -111,7 +112,7 @@ fn microseconds(name: &OsStr) -> Option<i64> {
     let begin = stem.rfind(['_', '-', ' ']).map_or(0, |at| at + 1);
     let (whole, fraction) = stem[begin..].split_once('.').unwrap_or((&stem[begin..], ""));
     let digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
-    if whole.is_empty() || fraction.len() > 6 || !digits(whole) || !digits(fraction) {
+    if whole.is_empty() || whole.len() > 9 || fraction.len() > 6 || !digits(whole) || !digits(fraction) {
         return None;
     }
     let fraction: i64 = format!("{fraction:0<6}").parse().ok()?;
