@@ -8,7 +8,7 @@ use zoetrope_engine::Event;
 
 use crate::cli::Common;
 use crate::heartbeat::Heartbeat;
-use crate::terminal::visible;
+use crate::terminal::{note, visible};
 
 /// The bars of one request.
 pub(crate) struct Bars {
@@ -80,7 +80,10 @@ impl Bars {
     pub(crate) fn bytes(&mut self, file: &str, done: u64, total: u64) {
         self.stop_spinning();
         if let Some(line) = self.lines.as_mut().and_then(|lines| lines.line(Instant::now(), file, done, total)) {
-            to_stderr(&line);
+            note(&line);
+        }
+        if let Some(heartbeat) = &self.heartbeat {
+            heartbeat.set(None);
         }
         let bar = self.read.get_or_insert_with(|| {
             let bar = self.all.add(ProgressBar::new(total));
@@ -105,10 +108,10 @@ impl Bars {
     /// Writes a line, above the bars where there are some.
     pub(crate) fn say(&self, line: &str) {
         if self.lines.is_some() {
-            to_stderr(line);
+            note(line);
         } else {
             // Hidden ones write nothing.
-            let _ = self.all.println(line);
+            let _ = self.all.println(visible(line));
         }
     }
 
@@ -130,11 +133,6 @@ impl Bars {
             spinner.finish_and_clear();
         }
     }
-}
-
-fn to_stderr(line: &str) {
-    // Nobody is left to be told when standard error is closed.
-    let _ = writeln!(std::io::stderr(), "{line}");
 }
 
 /// How far a download is, a line now and then.
