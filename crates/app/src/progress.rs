@@ -1,6 +1,6 @@
 //! Progress bars on standard error: frames decoded, frames encoded, prompt read. Gone when the answer begins.
 
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};

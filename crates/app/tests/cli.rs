@@ -187,12 +187,23 @@ fn training_starts_from_the_model_or_from_nothing_goes_on_and_gives_a_model_that
         assert_eq!(output.status.code(), Some(0), "{}", err(&output));
         serde_json::from_str::<serde_json::Value>(&out(&output)).expect("one object")
     };
-    let (learned, random) = (out_of("learned", 1, &[]), out_of("random", 1, &["--from-scratch"]));
+    let two = ["--until", "2"];
+    let (learned, random) =
+        (out_of("learned", 3, &two), out_of("random", 3, &[&two[..], &["--from-scratch"]].concat()));
     let loss = |done: &serde_json::Value| done["loss"].as_f64().expect("a number");
     assert!(loss(&learned) < 0.5 * loss(&random), "{learned} {random}");
     let more = out_of("learned", 3, &[]);
     assert_eq!(more["steps"], 4);
     let model = more["model"].as_str().expect("a folder");
+    let again = |steps: usize, template: &str, name: &str, more: &[&str], words: &[&str]| {
+        let (recipe, folder) = (recipe(&desk, steps), desk.path(name));
+        fails(&[&["train", &recipe, "--model", template, "--out", &folder][..], more].concat(), 1, words);
+    };
+    again(5, NANO, "learned", &[], &["learned", "another training of 4 steps", "stages"]);
+    again(3, NANO, "learned", &["--from-scratch"], &["learned", "it began with the weights of a model"]);
+    again(3, model, "learned", &[], &["learned", "the model that is read lies where the run writes"]);
+    out_of("random", 3, &["--from-scratch"]);
+    again(3, NANO, "random", &["--from-scratch"], &["random", "ended after 4 steps"]);
     let output =
         run(&["eval", "--model", model, "--items", "2", "--difficulty", "one_object", "--kinds", "colour", "--json"]);
     assert!(out(&output).contains("\"accuracy\""), "{}", err(&output));
@@ -208,7 +219,7 @@ fn a_converted_model_answers_and_its_speed_is_told() {
     let folder = desk.path("packed");
     let output = run(&["convert", NANO, &folder, "--dtype", "int8"]);
     assert_eq!((out(&output).trim(), output.status.code()), (&folder[..], Some(0)), "{}", err(&output));
-    fails(&["convert", NANO, &folder], 1, &["model.safetensors", "exists already"]);
+    fails(&["convert", NANO, &folder], 1, &["model.safetensors", "holds a model already"]);
     let output = run(&["ask", CLIP, "Which way does the red circle move?", "--model", &folder, "--quiet"]);
     assert_eq!(out(&output).trim(), "down", "{}", err(&output));
     let sizes = ["--side", "112", "--prompt", "8", "--answer", "2", "--repeats", "1"];

@@ -158,7 +158,7 @@ fn models_that_cannot_run_are_refused_before_their_weights() {
     for (name, words) in [
         ("org/other", ["not supported", "of_another_family"]),
         ("org/quantized", ["quantized by awq", "original model"]),
-        ("org/adapter", ["an adapter of some/base", "merge it"]),
+        ("org/adapter", ["an adapter (LoRA) of some/base", "merge it"]),
     ] {
         for args in [vec!["ask", "hi", "--model", name], vec!["pull", name], vec!["info", name]] {
             let output = hub.run(home.path(), &args);

@@ -10,6 +10,9 @@ use crate::error::ModelResult;
 use crate::layers::DecoderConfig;
 use crate::processing::{DecoderDefaults, decoder_config, generation_defaults, token_ids};
 
+/// Largest merge side: frames are padded to multiples of it, so that it decides their size.
+pub(super) const MAX_MERGE: usize = 32;
+
 /// The family's name.
 pub(super) const NAME: &str = "videollama3";
 
@@ -173,6 +176,10 @@ impl Config {
         if p.image_merge == 0 || p.video_merge == 0 || p.max_frames == 0 || p.fps <= 0.0 {
             let text = "merge sizes, frames and frames per second must be positive";
             return Err(text.to_string());
+        }
+        let merge = p.image_merge.max(p.video_merge);
+        if merge > MAX_MERGE {
+            return Err(format!("merge size {merge} is more than the limit of {MAX_MERGE}"));
         }
         Ok(())
     }

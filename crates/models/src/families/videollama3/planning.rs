@@ -1,7 +1,7 @@
 //! Which frames at which size. Times: `frame_sampling`; sizes: `geometry`. Both conventions are kept because
 //! checkpoints were made for one or the other.
 
-use super::config::{Convention, ProcessorConfig};
+use super::config::{Convention, MAX_MERGE, ProcessorConfig};
 use super::frame_sampling;
 use super::geometry::{self, SizeRequest};
 use crate::contract::media_plan::{MediaKind, MediaMetadata, MediaPlan, PlanOptions, PlannedFrame, View};
@@ -56,6 +56,9 @@ pub(super) fn plan(
     new: &[MediaMetadata],
     options: &PlanOptions,
 ) -> ModelResult<Vec<MediaPlan>> {
+    if let Some(merge) = options.settings.integer(MERGE).filter(|merge| *merge > MAX_MERGE) {
+        return Err(ModelError::Limit { what: "patches on a side of a visual token", number: merge, limit: MAX_MERGE });
+    }
     let mut chosen = Vec::with_capacity(new.len());
     for media in new {
         let (width, height) = media.size();

@@ -270,6 +270,9 @@ fn worked_numbers_of_pictures_and_clips() {
         let (view, got) = (&plan.views[0], planning::tokens_per_frame(plan));
         assert_eq!((view.resized, view.grid, got), (resized, grid, tokens), "{width}x{height} merge {merge}");
     }
+    let options = PlanOptions { settings: Settings::default().with("merge", 33), ..PlanOptions::default() };
+    let text = planning::plan(&c, 14, &[], &[picture(32, 32)], &options).unwrap_err().to_string();
+    assert!(text.ends_with("33 is more than the limit of 32"), "{text}");
     let clip = |frames: usize| MediaMetadata {
         sizes: vec![(1280, 720)],
         ..video((0..30 * frames).map(|i| Time::new(i as i64, 30)).collect(), frames as f64)
