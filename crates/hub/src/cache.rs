@@ -146,7 +146,9 @@ impl Repo {
         }
         let path = self.root.join("refs").join(revision);
         let failed = |error: std::io::Error| HubError::cache(&path, &error);
-        let beside = self.root.join("blobs").join(format!("ref-{}.incomplete", std::process::id()));
+        // Two calls that end at once write one file after the other.
+        let _lock = self.lock("reference")?;
+        let beside = self.root.join("blobs").join("reference.incomplete");
         fs::create_dir_all(path.parent().unwrap_or(&self.root)).map_err(failed)?;
         fs::write(&beside, commit).and_then(|()| fs::rename(&beside, &path)).map_err(failed)
     }
