@@ -115,6 +115,7 @@ impl Watch for Watcher<'_> {
     }
 
     fn admit(&mut self, folder: &Path) -> Result<(), Box<dyn Error + Send + Sync>> {
-        Ok(loading::check_small_files(&Checkpoint::from(folder))?)
+        loading::family(&Checkpoint::from(folder))?;
+        Ok(())
     }
 }

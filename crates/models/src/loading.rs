@@ -14,7 +14,7 @@ use crate::folder::kind;
 use crate::folder::writer::{ModelFolder, check_place};
 use crate::weights::{Archive, ConversionPlan, LoadOptions, RandomFor, Weights};
 
-/// The family of a checkpoint.
+/// The family of a checkpoint, from its small files alone: asked before its weights are fetched, too.
 ///
 /// # Errors
 /// [`ModelError::Unsupported`] with the families there are, for weights that another program has quantized, and for
@@ -37,15 +37,6 @@ pub fn family(checkpoint: &Checkpoint) -> ModelResult<&'static Family> {
 /// When a JSON file or the tokenizer is missing or damaged.
 pub fn open_processor(checkpoint: &Checkpoint) -> ModelResult<Arc<dyn Processor>> {
     (family(checkpoint)?.processor)(checkpoint)
-}
-
-/// Whether a checkpoint can be run here, from its small files alone: asked before its weights are fetched.
-///
-/// # Errors
-/// [`ModelError::Unsupported`] for an adapter, for a family that there is not, and for weights that another program has
-/// quantized; what is wrong with `config.json`.
-pub fn check_small_files(checkpoint: &Checkpoint) -> ModelResult<()> {
-    family(checkpoint).map(|_| ())
 }
 
 /// A model that says what it is and cannot run: of its weights only the headers are read. Without weight files the

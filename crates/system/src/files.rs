@@ -9,14 +9,23 @@ use std::path::Path;
 /// # Errors
 /// When `write` or the file system fails; the file is unchanged then.
 pub fn write_whole(file: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
+    replace_whole(file, |part| write(&mut OpenOptions::new().write(true).create_new(true).open(part)?))
+}
+
+/// [`write_whole`] for a library that writes by name: `write` makes the file that it is given.
+///
+/// # Errors
+/// As [`write_whole`].
+pub fn replace_whole(file: &Path, write: impl FnOnce(&Path) -> io::Result<()>) -> io::Result<()> {
     let mut name = file.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_os_string();
     name.push(".zoetrope-part");
     let part = file.with_file_name(name);
     // The file at the temporary name may be a link to one that is not ours.
     remove(&part)?;
-    let mut out = OpenOptions::new().write(true).create_new(true).open(&part)?;
-    let written = write(&mut out).and_then(|()| out.sync_all()).and_then(|()| std::fs::rename(&part, file));
+    let on_disk = |()| OpenOptions::new().write(true).open(&part)?.sync_all();
+    let written = write(&part).and_then(on_disk).and_then(|()| std::fs::rename(&part, file));
     if written.is_err() {
+        // The disk may be full: what is half written goes.
         let _ = std::fs::remove_file(&part);
     }
     written

@@ -126,7 +126,6 @@ fn write_files(
     moments: &BTreeMap<String, Moments>,
     progress: &TrainProgress,
 ) -> Result<(), LabError> {
-    let wrong = |file: PathBuf| move |error: std::io::Error| LabError::File { file, what: error.to_string() };
     let weights: HashMap<String, Tensor> =
         trained.iter().map(|(name, t)| (name.clone(), t.variable.as_tensor().clone())).collect();
     write_tensors(&folder.join(WEIGHTS), &weights, None)?;
@@ -136,11 +135,15 @@ fn write_files(
         state.insert(format!("second:{name}"), Tensor::new(m.second.as_slice(), &Device::Cpu)?);
     }
     write_tensors(&folder.join(MOMENTS), &state, None)?;
-    run.write(&folder.join(RUN))?;
-    let file = folder.join(PROGRESS);
-    let text = serde_json::to_vec_pretty(progress).map_err(|e| wrong(file.clone())(e.into()))?;
-    write_whole(&file, |out| out.write_all(&text)).map_err(wrong(file))?;
-    sync_folder(folder).map_err(wrong(folder.to_path_buf()))
+    write_json(folder.join(RUN), run)?;
+    write_json(folder.join(PROGRESS), progress)?;
+    sync_folder(folder).map_err(|error| LabError::File { file: folder.to_path_buf(), what: error.to_string() })
+}
+
+fn write_json(file: PathBuf, value: &impl Serialize) -> Result<(), LabError> {
+    let text = serde_json::to_vec_pretty(value).map_err(std::io::Error::from);
+    let written = text.and_then(|text| write_whole(&file, |out| out.write_all(&text)));
+    written.map_err(|error| LabError::File { file, what: error.to_string() })
 }
 
 #[cfg(test)]

@@ -1,13 +1,13 @@
 //! A trained model as a folder that this system and transformers load.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fs::File;
+use std::io::Error;
 use std::path::Path;
 
 use candle_core::{DType, Tensor, Var};
 use zoetrope_models::checkpoint::Checkpoint;
 use zoetrope_models::folder::writer::copy_small_files;
-use zoetrope_system::files::{remove, sync_folder};
+use zoetrope_system::files::{replace_whole, sync_folder};
 
 use crate::error::LabError;
 
@@ -43,18 +43,6 @@ pub(super) fn write_tensors(
     tensors: &HashMap<String, Tensor>,
     metadata: Option<HashMap<String, String>>,
 ) -> Result<(), LabError> {
-    let failed = |what: String| LabError::File { file: file.to_path_buf(), what };
-    // The library writes by name only.
-    let part = file.with_extension("safetensors.part");
-    remove(&part).map_err(|error| failed(error.to_string()))?;
-    let written = safetensors::serialize_to_file(tensors.iter(), metadata, &part).map_err(|error| error.to_string());
-    let named = written.and_then(|()| {
-        let on_disk = File::open(&part).and_then(|part| part.sync_all());
-        on_disk.and_then(|()| std::fs::rename(&part, file)).map_err(|error| error.to_string())
-    });
-    named.map_err(|what| {
-        // The disk may be full: what is half written goes.
-        let _ = remove(&part);
-        failed(what)
-    })
+    let write = |part: &Path| safetensors::serialize_to_file(tensors.iter(), metadata, part).map_err(Error::other);
+    replace_whole(file, write).map_err(|error| LabError::File { file: file.to_path_buf(), what: error.to_string() })
 }

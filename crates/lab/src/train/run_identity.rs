@@ -2,14 +2,13 @@
 //! not taken for its continuation.
 
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use zoetrope_models::checkpoint::Checkpoint;
-use zoetrope_system::files::write_whole;
 
 use super::recipe::Recipe;
 use crate::error::LabError;
@@ -65,12 +64,6 @@ impl RunIdentity {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(wrong(error.to_string())),
         }
-    }
-
-    pub(super) fn write(&self, file: &Path) -> Result<(), LabError> {
-        let wrong = |error: std::io::Error| LabError::File { file: file.to_path_buf(), what: error.to_string() };
-        let text = serde_json::to_vec_pretty(self).map_err(|error| wrong(error.into()))?;
-        write_whole(file, |out| out.write_all(&text)).map_err(wrong)
     }
 
     /// What tells this run from the run `other`; `None` when nothing does.

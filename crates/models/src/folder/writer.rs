@@ -14,7 +14,8 @@ use crate::error::{ModelError, ModelResult};
 pub struct ModelFolder {
     out: PathBuf,
     part: PathBuf,
-    /// Held while the folder is written, so that no two processes write it at once.
+    /// The file of the lock, which is held while the folder is written: no two processes write it at once.
+    lock_file: PathBuf,
     _lock: File,
 }
 
@@ -33,12 +34,12 @@ impl ModelFolder {
         };
         std::fs::create_dir_all(parent).map_err(failed)?;
         let hidden = |ending: &str| parent.join(format!(".{}.zoetrope-{ending}", name.to_string_lossy()));
-        let lock = lock(&hidden("lock"), out)?;
-        let part = hidden("part");
+        let (lock_file, part) = (hidden("lock"), hidden("part"));
+        let lock = lock(&lock_file, out)?;
         // What a killed process left.
         remove(&part).map_err(failed)?;
         std::fs::create_dir(&part).map_err(|error| file_error(&part, error))?;
-        let folder = ModelFolder { out: out.clone(), part, _lock: lock };
+        let folder = ModelFolder { out: out.clone(), part, lock_file, _lock: lock };
         copy_small_files(source, &folder.part)?;
         Ok(folder)
     }
@@ -69,9 +70,7 @@ impl Drop for ModelFolder {
     fn drop(&mut self) {
         // What cannot be removed here is removed by the next one.
         let _ = remove(&self.part);
-        if let (Some(parent), Some(name)) = (self.out.parent(), self.out.file_name()) {
-            let _ = std::fs::remove_file(parent.join(format!(".{}.zoetrope-lock", name.to_string_lossy())));
-        }
+        let _ = std::fs::remove_file(&self.lock_file);
     }
 }
 

@@ -9,17 +9,22 @@ pub(crate) fn units(sample: &[u8], length_size: usize) -> Vec<&[u8]> {
     if length_size == 0 {
         return split_start_codes(sample).collect();
     }
-    let mut units = Vec::new();
+    framed(sample, length_size).map(|(_, unit)| unit).filter(|unit| !unit.is_empty()).collect()
+}
+
+/// Units with lengths in front: the length that is stated, and the bytes that are there.
+fn framed(sample: &[u8], length_size: usize) -> impl Iterator<Item = (usize, &[u8])> {
     let mut rest = sample;
-    while rest.len() > length_size {
-        let length = rest[..length_size].iter().fold(0usize, |n, &b| (n << 8) | usize::from(b));
-        let end = (length_size.saturating_add(length)).min(rest.len());
-        if end > length_size {
-            units.push(&rest[length_size..end]);
+    std::iter::from_fn(move || {
+        if rest.len() <= length_size {
+            return None;
         }
-        rest = &rest[end..];
-    }
-    units
+        let (length, after) = rest.split_at(length_size);
+        let stated = length.iter().fold(0usize, |n, &b| (n << 8) | usize::from(b));
+        let unit;
+        (unit, rest) = after.split_at(stated.min(after.len()));
+        Some((stated, unit))
+    })
 }
 
 /// Whether a sample was overwritten: a length runs over its end, or a unit holds bytes that no encoder writes, because
@@ -33,16 +38,7 @@ pub(crate) fn is_overwritten(sample: &[u8], length_size: usize) -> bool {
         let end = unit.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
         unit[..end].windows(3).any(|three| three[0] == 0 && three[1] == 0 && three[2] < 3)
     };
-    let mut rest = sample;
-    while rest.len() > length_size {
-        let length = rest[..length_size].iter().fold(0usize, |n, &b| (n << 8) | usize::from(b));
-        rest = &rest[length_size..];
-        if length > rest.len() || forbidden(&rest[..length]) {
-            return true;
-        }
-        rest = &rest[length..];
-    }
-    false
+    framed(sample, length_size).any(|(stated, unit)| stated > unit.len() || forbidden(unit))
 }
 
 /// NAL units between start codes (Annex B), trailing zeros removed.

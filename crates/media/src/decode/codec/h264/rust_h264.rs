@@ -4,12 +4,11 @@ use rust_h264::decoder::{ChromaFormat, Decoder, Frame};
 use rust_h264::nal::NalUnitType;
 
 use super::super::decoder::{DecodedFrame, VideoDecoder, push_units};
-use super::super::non_reference;
+use super::super::non_reference::needed_h264;
 use super::sps::{check_size, explain, is_sps, parse_unit};
 use super::sps_syntax::SpsSyntax;
 use crate::color::yuv::{Plane, YuvImage};
 use crate::container::nal::parameter_sets::ParameterSets;
-use crate::container::nal::units::units;
 use crate::error::{MediaError, malformed};
 use crate::limits::Limits;
 
@@ -77,10 +76,7 @@ impl VideoDecoder for RustH264 {
         requested: bool,
         out: &mut Vec<DecodedFrame>,
     ) -> Result<(), MediaError> {
-        let units = units(data, self.length_size);
-        if !requested && non_reference::h264(&units) {
-            return Ok(());
-        }
+        let Some(units) = needed_h264(data, self.length_size, requested) else { return Ok(()) };
         push_units(units, |unit| self.push_unit(sample, unit, out))?
     }
 

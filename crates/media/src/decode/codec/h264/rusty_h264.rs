@@ -3,12 +3,11 @@
 use rusty_h264_decoder::{DecodeError, Decoder};
 
 use super::super::decoder::{DecodedFrame, VideoDecoder, tells_damage};
-use super::super::non_reference;
+use super::super::non_reference::needed_h264;
 use super::sps::{check_size, is_sps};
 use super::sps_syntax::SpsSyntax;
 use crate::color::yuv::{Plane, YuvImage};
 use crate::container::nal::parameter_sets::ParameterSets;
-use crate::container::nal::units::units;
 use crate::error::{MediaError, malformed, unsupported};
 use crate::limits::Limits;
 
@@ -78,10 +77,7 @@ impl VideoDecoder for RustyH264 {
         requested: bool,
         out: &mut Vec<DecodedFrame>,
     ) -> Result<(), MediaError> {
-        let units = units(data, self.length_size);
-        if !requested && non_reference::h264(&units) {
-            return Ok(());
-        }
+        let Some(units) = needed_h264(data, self.length_size, requested) else { return Ok(()) };
         match self.feed(&units)? {
             Some(yuv) => out.push(DecodedFrame { sample, yuv, color: None }),
             // Every access unit holds a whole picture here; this decoder does not hold pictures back.

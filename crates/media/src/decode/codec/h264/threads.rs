@@ -4,13 +4,12 @@ use rust_h264::decoder::Frame;
 use rust_h264::threading::ThreadedDecoder;
 
 use super::super::decoder::{DecodedFrame, VideoDecoder};
-use super::super::non_reference;
+use super::super::non_reference::needed_h264;
 use super::rust_h264::yuv_image;
 use super::sps::{check_size, explain, is_sps, parse_unit};
 use super::sps_syntax::SpsSyntax;
 use crate::container::nal::parameter_sets::ParameterSets;
 use crate::container::nal::picture_order::PendingPictures;
-use crate::container::nal::units::units;
 use crate::error::{MediaError, malformed, unsupported};
 use crate::limits::Limits;
 
@@ -68,10 +67,7 @@ impl VideoDecoder for RustH264Threads {
         requested: bool,
         out: &mut Vec<DecodedFrame>,
     ) -> Result<(), MediaError> {
-        let units = units(data, self.length_size);
-        if !requested && non_reference::h264(&units) {
-            return Ok(());
-        }
+        let Some(units) = needed_h264(data, self.length_size, requested) else { return Ok(()) };
         if !self.pending.push(sample, &units) {
             return Err(malformed("H.264 stream", format!("frame {sample} does not tell its order")));
         }

@@ -3,11 +3,10 @@
 use rust_h265::{DecodeError, DecodeLimits, Decoder, Frame, PixelData, parse_nal};
 
 use super::super::decoder::{DecodedFrame, VideoDecoder, push_units, tells_damage};
-use super::super::non_reference;
+use super::super::non_reference::needed_hevc;
 use super::sps::check_size;
 use crate::color::yuv::{Plane, YuvImage};
 use crate::container::nal::parameter_sets::ParameterSets;
-use crate::container::nal::units::units;
 use crate::error::{MediaError, malformed, unsupported};
 use crate::limits::Limits;
 
@@ -58,10 +57,8 @@ impl VideoDecoder for RustH265 {
         requested: bool,
         out: &mut Vec<DecodedFrame>,
     ) -> Result<(), MediaError> {
-        let units = units(data, self.length_size);
-        if !requested && non_reference::hevc(&units, self.temporal_layers) {
-            return Ok(());
-        }
+        let needed = needed_hevc(data, self.length_size, self.temporal_layers, requested);
+        let Some(units) = needed else { return Ok(()) };
         let first_error = push_units(units, |unit| self.push_unit(sample, unit, out))?;
         first_error.and(self.push_unit(sample, &DELIMITER, out))
     }

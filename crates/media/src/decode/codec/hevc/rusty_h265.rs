@@ -3,11 +3,10 @@
 use rusty_h265::{Decoder, Error, Frame};
 
 use super::super::decoder::{DecodedFrame, VideoDecoder};
-use super::super::non_reference;
+use super::super::non_reference::needed_hevc;
 use super::sps::check_size;
 use crate::color::yuv::{Plane, YuvImage};
 use crate::container::nal::parameter_sets::ParameterSets;
-use crate::container::nal::units::units;
 use crate::error::{MediaError, malformed, unsupported};
 use crate::limits::Limits;
 
@@ -50,10 +49,8 @@ impl VideoDecoder for RustyH265 {
         requested: bool,
         out: &mut Vec<DecodedFrame>,
     ) -> Result<(), MediaError> {
-        let units = units(data, self.length_size);
-        if !requested && non_reference::hevc(&units, self.temporal_layers) {
-            return Ok(());
-        }
+        let needed = needed_hevc(data, self.length_size, self.temporal_layers, requested);
+        let Some(units) = needed else { return Ok(()) };
         let mut first_error = Ok(());
         for unit in units {
             check_size(unit, &self.limits)?;

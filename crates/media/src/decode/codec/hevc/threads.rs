@@ -3,12 +3,11 @@
 use rust_h265::{DecodeLimits, Decoder, Frame, parse_nal};
 
 use super::super::decoder::{DecodedFrame, VideoDecoder};
-use super::super::non_reference;
+use super::super::non_reference::needed_hevc;
 use super::rust_h265::{explain, yuv_image};
 use super::sps::check_size;
 use crate::container::nal::parameter_sets::ParameterSets;
 use crate::container::nal::picture_order::PendingPictures;
-use crate::container::nal::units::units;
 use crate::error::{MediaError, malformed, unsupported};
 use crate::limits::Limits;
 
@@ -69,10 +68,8 @@ impl VideoDecoder for RustH265Threads {
         requested: bool,
         out: &mut Vec<DecodedFrame>,
     ) -> Result<(), MediaError> {
-        let units = units(data, self.length_size);
-        if !requested && non_reference::hevc(&units, self.temporal_layers) {
-            return Ok(());
-        }
+        let needed = needed_hevc(data, self.length_size, self.temporal_layers, requested);
+        let Some(units) = needed else { return Ok(()) };
         if !self.pending.push(sample, &units) {
             return Err(malformed("HEVC stream", format!("frame {sample} does not tell its order")));
         }
