@@ -10,7 +10,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use prost::Message;
 use serde_json::{Map, Value, json};
 
-use super::sentencepiece_file::{Normalizer, Piece, PieceType, SentencePieceFile};
+use super::sentencepiece_file::{Normalizer, PieceType, SentencePieceFile, VocabularyPiece};
 
 /// Most pieces of a vocabulary.
 const MAX_PIECES: usize = 2_000_000;
@@ -32,7 +32,7 @@ pub(super) fn tokenizer_json(bytes: &[u8], rules: &Value) -> Result<Value, Strin
     if pieces.is_empty() || pieces.len() > MAX_PIECES {
         return Err(format!("{} pieces; a vocabulary has 1 to {MAX_PIECES}", pieces.len()));
     }
-    let of_type = |piece_type: PieceType| move |piece: &&Piece| piece.r#type() == piece_type;
+    let of_type = |piece_type: PieceType| move |piece: &&VocabularyPiece| piece.r#type() == piece_type;
     let unknown = pieces.iter().position(|piece| piece.r#type() == PieceType::Unknown);
     let has_bytes = pieces.iter().filter(of_type(PieceType::Byte)).count() == 256;
     let normalizer = file.normalizer.clone().unwrap_or_default();
@@ -64,7 +64,7 @@ pub(super) fn tokenizer_json(bytes: &[u8], rules: &Value) -> Result<Value, Strin
 }
 
 /// Ids of all pieces by text.
-fn ids(pieces: &[Piece]) -> Result<Map<String, Value>, String> {
+fn ids(pieces: &[VocabularyPiece]) -> Result<Map<String, Value>, String> {
     let mut ids = Map::new();
     for (id, piece) in pieces.iter().enumerate() {
         if ids.insert(piece.piece().to_string(), id.into()).is_some() {
@@ -75,8 +75,8 @@ fn ids(pieces: &[Piece]) -> Result<Map<String, Value>, String> {
 }
 
 /// Every way in which a piece is made of two others, the best first.
-fn merges(pieces: &[Piece]) -> Result<Vec<[&str; 2]>, String> {
-    let normal = |piece: &&Piece| matches!(piece.r#type(), PieceType::Normal | PieceType::Unused);
+fn merges(pieces: &[VocabularyPiece]) -> Result<Vec<[&str; 2]>, String> {
+    let normal = |piece: &&VocabularyPiece| matches!(piece.r#type(), PieceType::Normal | PieceType::Unused);
     let known: HashMap<&str, usize> =
         pieces.iter().enumerate().filter(|(_, piece)| normal(piece)).map(|(id, piece)| (piece.piece(), id)).collect();
     let mut merges = Vec::new();
@@ -98,7 +98,7 @@ fn merges(pieces: &[Piece]) -> Result<Vec<[&str; 2]>, String> {
 }
 
 /// Pieces that are found in text as they stand, and those that text never makes.
-fn added(pieces: &[Piece]) -> Vec<Value> {
+fn added(pieces: &[VocabularyPiece]) -> Vec<Value> {
     let mut added = Vec::new();
     for (id, piece) in pieces.iter().enumerate() {
         let special = match piece.r#type() {

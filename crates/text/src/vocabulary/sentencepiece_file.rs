@@ -6,7 +6,7 @@ use prost::{Enumeration, Message};
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct SentencePieceFile {
     #[prost(message, repeated, tag = "1")]
-    pub(super) pieces: Vec<Piece>,
+    pub(super) pieces: Vec<VocabularyPiece>,
     #[prost(message, optional, tag = "2")]
     pub(super) trainer: Option<Trainer>,
     #[prost(message, optional, tag = "3")]
@@ -15,7 +15,7 @@ pub(super) struct SentencePieceFile {
 
 /// `SentencePiece`: one entry of the vocabulary; its id is its place.
 #[derive(Clone, PartialEq, Message)]
-pub(super) struct Piece {
+pub(super) struct VocabularyPiece {
     #[prost(string, optional, tag = "1")]
     pub(super) piece: Option<String>,
     #[prost(float, optional, tag = "2")]
