@@ -10,6 +10,7 @@ use crate::contract::{Processor, VideoLanguageModel};
 use crate::error::{ModelError, ModelResult};
 use crate::families;
 use crate::family::Family;
+use crate::folder::archives::{archives, find_archives};
 use crate::folder::kind;
 use crate::folder::writer::{ModelFolder, check_place};
 use crate::weights::{Archive, ConversionPlan, LoadOptions, RandomFor, Weights};
@@ -46,11 +47,11 @@ pub fn open_processor(checkpoint: &Checkpoint) -> ModelResult<Arc<dyn Processor>
 /// As [`open`].
 pub fn open_listed(checkpoint: &Checkpoint, options: LoadOptions) -> ModelResult<Arc<dyn VideoLanguageModel>> {
     let family = family(checkpoint)?;
-    let archive = match Archive::find(checkpoint, &(family.tables)(checkpoint)?)? {
-        Some(archive) => archive,
-        None => Archive::random(0, RandomFor::Everything),
-    };
-    (family.model)(checkpoint, Weights::listed(vec![archive], options)?)
+    let mut archives = find_archives(checkpoint, &(family.tables)(checkpoint)?)?;
+    if archives.is_empty() {
+        archives.push(Archive::random(0, RandomFor::Everything));
+    }
+    (family.model)(checkpoint, Weights::listed(archives, options)?)
 }
 
 /// A model with the weights of its checkpoint.
@@ -59,9 +60,9 @@ pub fn open_listed(checkpoint: &Checkpoint, options: LoadOptions) -> ModelResult
 /// When a file is missing or damaged, or `options` do not fit the weights or the device.
 pub fn open(checkpoint: &Checkpoint, options: LoadOptions) -> ModelResult<Arc<dyn VideoLanguageModel>> {
     let family = family(checkpoint)?;
-    let archive = Archive::open(checkpoint, &(family.tables)(checkpoint)?)?;
-    let weights = Weights::open(vec![archive], options)?;
+    let weights = Weights::open(archives(checkpoint, &(family.tables)(checkpoint)?)?, options)?;
     let model = (family.model)(checkpoint, weights.clone())?;
+    weights.refuse_left_over()?;
     let unused = weights.unused();
     if let Some(first) = unused.first() {
         let folder = checkpoint.path("");
@@ -99,12 +100,12 @@ pub fn convert(
     check_place(checkpoint, out)?;
     let family = family(checkpoint)?;
     let tables = (family.tables)(checkpoint)?;
-    let mut archives = Vec::new();
+    let mut all = Vec::new();
     if let Some(language) = language {
-        archives.push(Archive::gguf(language, &tables)?);
+        all.push(Archive::gguf(language, &tables)?);
     }
-    archives.push(Archive::open(checkpoint, &tables)?);
-    let weights = Weights::survey(archives, weight_type)?;
+    all.extend(archives(checkpoint, &tables)?);
+    let weights = Weights::survey(all, weight_type)?;
     (family.model)(checkpoint, weights.clone())?;
     let plan = ConversionPlan::new(&weights)?;
     let folder = ModelFolder::begin(checkpoint, out)?;

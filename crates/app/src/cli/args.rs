@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::content::ContentArgs;
-use super::model::{ModelArgs, PackedDtype};
+use super::model::{BaseArgs, ModelArgs, PackedDtype};
 use super::numbers::{bench_frames, positive, sequences, side, tokens};
 use super::request::{AnswerArgs, MediaArgs};
 
@@ -95,6 +95,8 @@ pub(crate) struct InfoArgs {
     /// A model folder or a name on the hub [default: the embedded model]
     #[arg(value_name = "FOLDER|NAME")]
     pub(crate) model: Option<String>,
+    #[command(flatten)]
+    pub(crate) base: BaseArgs,
 }
 
 #[derive(Args, Debug)]
@@ -154,6 +156,8 @@ pub(crate) struct ConvertArgs {
     /// A GGUF file to take the language part's weights from; everything else stays the model's
     #[arg(long, value_name = "FILE")]
     pub(crate) language: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) base: BaseArgs,
 }
 
 #[derive(Args, Debug)]

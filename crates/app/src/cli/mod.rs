@@ -16,7 +16,7 @@ pub(crate) use args::{
     PointerArgs, ProbeArgs, PullArgs, SynthArgs, TrainArgs,
 };
 pub(crate) use content::{ContentArgs, Piece};
-pub(crate) use model::ModelArgs;
+pub(crate) use model::{ModelArgs, ModelSource};
 use numbers::threads;
 pub(crate) use request::{AnswerArgs, Background, MediaArgs};
 
@@ -63,7 +63,7 @@ impl Cli {
             | Command::Dump(DumpArgs { model, .. })
             | Command::Eval(EvalArgs { model, .. })
             | Command::Bench(BenchArgs { model, .. }) => &mut model.model,
-            Command::Info(InfoArgs { model }) => model,
+            Command::Info(InfoArgs { model, .. }) => model,
             _ => return self,
         };
         model.take_if(|name| name == EMBEDDED_NAME && !Path::new(name).exists());

@@ -41,7 +41,7 @@ pub(crate) fn run(args: &PlanArgs, common: &Common) -> Result<(), Failure> {
         ..Options::default()
     };
     let mut bars = Bars::new(common);
-    let preview = model::preview(args.model.model.as_deref(), &mut bars)?;
+    let preview = model::preview(args.model.source(), &mut bars)?;
     let model = loading::open_listed(&preview.checkpoint, args.model.load_options()?)?;
     let (processor, weights) = (Arc::clone(model.processor()), model.weights());
     let process_bytes = process_memory::now().unwrap_or(0) as usize;

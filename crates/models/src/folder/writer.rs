@@ -79,11 +79,10 @@ impl Drop for ModelFolder {
 /// # Errors
 /// When `out` is no new or empty folder, or is the folder of `source` under whatever name.
 pub fn check_place(source: &Checkpoint, out: &Path) -> ModelResult<()> {
-    match source {
-        Checkpoint::Folder(folder) if is_same(folder, out) => {
-            Err(refused(out, "is the model's own folder; name another one"))
-        }
-        _ => check_empty(out),
+    let is_own = |part: &&Checkpoint| matches!(part, Checkpoint::Folder(folder) if is_same(folder, out));
+    match source.parts().iter().any(is_own) {
+        true => Err(refused(out, "is the model's own folder; name another one")),
+        false => check_empty(out),
     }
 }
 

@@ -33,6 +33,8 @@ pub enum RandomFor {
 pub struct Archive {
     store: Store,
     table: NameTable,
+    /// The file, when a tensor in it that the model has no place for is an error.
+    strict: Option<PathBuf>,
     /// Names that were asked for.
     used: Mutex<HashSet<String>>,
 }
@@ -91,6 +93,19 @@ impl Archive {
         Self::of_pytorch(PytorchFiles::file(path)?, tables, || path.to_path_buf())
     }
 
+    /// One weight file of `checkpoint` in whichever of the layouts `tables` fits. Of a `strict` one, a tensor that the
+    /// model has no place for is an error when the model is opened.
+    pub(crate) fn file(checkpoint: &Checkpoint, name: &str, tables: &[NameTable], strict: bool) -> ModelResult<Self> {
+        let archive = if name.ends_with(".safetensors") {
+            let files = SafetensorsFiles::file(checkpoint, name)?;
+            let table = choose(tables, &files, || checkpoint.path(name))?;
+            Self::new(Store::Safetensors(files), table)
+        } else {
+            Self::pytorch(&checkpoint.path(name), tables)?
+        };
+        Ok(Archive { strict: strict.then(|| checkpoint.path(name)), ..archive })
+    }
+
     fn of_pytorch(files: PytorchFiles, tables: &[NameTable], place: impl FnOnce() -> PathBuf) -> ModelResult<Self> {
         let table = choose(tables, &files, place)?;
         Ok(Self::new(Store::Pytorch(files), table))
@@ -105,7 +120,7 @@ impl Archive {
         let theirs = file.architecture();
         let ours: Vec<&str> = tables.iter().filter_map(|table| table.gguf_architecture).collect();
         match tables.iter().find(|table| table.gguf_architecture == Some(theirs)) {
-            Some(table) => Ok(Self::new(Store::Gguf(file), table.clone())),
+            Some(table) => Ok(Archive { strict: Some(path.into()), ..Self::new(Store::Gguf(file), table.clone()) }),
             None => {
                 let ours = ours.join(" or ");
                 let text =
@@ -126,7 +141,7 @@ impl Archive {
     }
 
     fn new(store: Store, table: NameTable) -> Self {
-        Archive { store, table, used: Mutex::default() }
+        Archive { store, table, strict: None, used: Mutex::default() }
     }
 
     /// The layout's name.
@@ -165,19 +180,31 @@ impl Archive {
 
     /// Whether it has the tensor of ours called `canonical`.
     pub(super) fn holds(&self, canonical: &str) -> bool {
-        self.origin(canonical).is_some_and(|origin| origin.tensors().iter().all(|name| self.has(name)))
+        self.origin(canonical).is_some_and(|origin| self.has_own(&origin))
     }
 
     /// Where it has the tensor of ours, in full; `None` when it has not.
     pub(super) fn locate(&self, canonical: &str) -> Option<Origin> {
-        let whole = |origin: &Origin| origin.tensors().iter().all(|name| self.has(name));
         let found = match self.origin(canonical)? {
-            Origin::FirstOf(all) => all.into_iter().find(whole)?,
-            origin => Some(origin).filter(whole)?,
+            Origin::FirstOf(all) => all.into_iter().find(|origin| self.has_own(origin))?,
+            origin => Some(origin).filter(|origin| self.has_own(origin))?,
         };
         let mut used = self.used.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         used.extend(found.tensors().into_iter().map(str::to_string));
         Some(found)
+    }
+
+    /// Whether it has the tensors of `origin`. The matrix a low-rank product is added to may be in a later archive.
+    fn has_own(&self, origin: &Origin) -> bool {
+        match origin {
+            Origin::LowRank { down, up, .. } => self.has(down) && self.has(up),
+            origin => origin.tensors().iter().all(|name| self.has(name)),
+        }
+    }
+
+    /// Whether `origin` is a low-rank product whose matrix is not here.
+    pub(super) fn lacks_base(&self, origin: &Origin) -> bool {
+        matches!(origin, Origin::LowRank { base, .. } if !base.tensors().iter().all(|name| self.has(name)))
     }
 
     /// Whether nothing but this archive may give the tensor: a GGUF file has all that its table names.
@@ -205,8 +232,9 @@ impl Archive {
         self.store.tensors().map_or_else(seed, |tensors| tensors.missing(&name))
     }
 
-    /// The rows of the tensor at `origin`, which must have `shape`. Of a vocabulary there may be fewer.
-    pub(super) fn source(&self, origin: &Origin, shape: &[usize]) -> ModelResult<RowSource> {
+    /// The rows of the tensor at `origin`, which must have `shape`. Of a vocabulary there may be fewer. `below` are
+    /// those of the matrix that a low-rank product is added to, where it is not here.
+    pub(super) fn source(&self, origin: &Origin, shape: &[usize], below: Option<RowSource>) -> ModelResult<RowSource> {
         let (rows, cols) = matrix_dims(shape);
         let segments = match origin {
             Origin::Tensor(name) => vec![self.rows(name, shape)?],
@@ -221,7 +249,7 @@ impl Archive {
             Origin::Stack(parts) => {
                 let mut segments = Vec::new();
                 for part in parts {
-                    segments.extend(self.source(part, &self.part_shape(part, shape))?.segments);
+                    segments.extend(self.source(part, &self.part_shape(part, shape), None)?.segments);
                 }
                 segments
             }
@@ -236,7 +264,10 @@ impl Archive {
                     Ok(Box::new(RowSource { cols: shape[1], segments: vec![self.rows(name, shape)?] }))
                 };
                 let (down, up) = (matrix(down, &[rank, cols])?, matrix(up, &[rows, rank])?);
-                let base = Box::new(self.source(base, shape)?);
+                let base = Box::new(match below {
+                    Some(below) => below,
+                    None => self.source(base, shape, None)?,
+                });
                 vec![Segment { rows, values: SegmentValues::LowRank { base, down, up, scale: *scale } }]
             }
         };
@@ -315,13 +346,15 @@ impl Archive {
         names
     }
 
-    /// Refuses a GGUF file with tensors that the model has no place for: it has another number of layers, say.
+    /// Refuses a GGUF file or an adapter with tensors that the model has no place for: it has another number of layers,
+    /// say.
     pub(super) fn refuse_left_over(&self) -> ModelResult<()> {
-        let Store::Gguf(file) = &self.store else { return Ok(()) };
+        let Some(file) = self.strict.clone() else { return Ok(()) };
         let left = self.unused();
         match left.first() {
             Some(first) => {
-                Err(file.wrong(format!("{} tensors have no place in the model, such as {first}", left.len())))
+                let what = format!("{} tensors have no place in the model, such as {first}", left.len());
+                Err(ModelError::File { file, what })
             }
             None => Ok(()),
         }

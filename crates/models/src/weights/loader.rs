@@ -259,17 +259,17 @@ impl Weights {
         let (canonical, second) = (join(&self.prefix, name), self.second(name));
         let (rows, cols) = matrix_dims(shape);
         for archive in &self.shared.archives {
-            let Some(files) = archive.safetensors() else { continue };
-            for canonical in std::iter::once(&canonical).chain(&second) {
-                let Some(Origin::Tensor(theirs)) = archive.locate(canonical) else { continue };
-                let Some((bytes, range)) = files.packed(&theirs, shape, weight_type)? else { continue };
-                let FileBytes::Mapped(map) = bytes else { continue };
-                let refused =
-                    || ModelError::Bug(format!("tensor {theirs} of {shape:?} is not {weight_type:?} where it lies"));
-                let bytes: SharedBytes = map.clone();
-                let packed = PackedMatrix::from_packed(weight_type, rows, cols, bytes, range);
-                return packed.ok_or_else(refused).map(Some);
-            }
+            let located = std::iter::once(&canonical).chain(&second).find_map(|name| archive.locate(name));
+            let Some(origin) = located else { continue };
+            // The first that has the tensor gives it, packed or not.
+            let (Origin::Tensor(theirs), Some(files)) = (origin, archive.safetensors()) else { return Ok(None) };
+            let Some((bytes, range)) = files.packed(&theirs, shape, weight_type)? else { return Ok(None) };
+            let FileBytes::Mapped(map) = bytes else { return Ok(None) };
+            let refused =
+                || ModelError::Bug(format!("tensor {theirs} of {shape:?} is not {weight_type:?} where it lies"));
+            let bytes: SharedBytes = map.clone();
+            let packed = PackedMatrix::from_packed(weight_type, rows, cols, bytes, range);
+            return packed.ok_or_else(refused).map(Some);
         }
         Ok(None)
     }
@@ -315,6 +315,11 @@ impl Weights {
         self.shared.archives.iter().find_map(Archive::not_finite)
     }
 
+    /// Refuses a GGUF file or an adapter that holds tensors that the model never asked for.
+    pub(crate) fn refuse_left_over(&self) -> ModelResult<()> {
+        self.shared.archives.iter().try_for_each(Archive::refuse_left_over)
+    }
+
     /// Tensors in the archives that the model never asked for.
     pub fn unused(&self) -> Vec<String> {
         self.shared.archives.iter().flat_map(Archive::unused).collect()
@@ -338,7 +343,8 @@ pub(crate) fn find_rows(
             missing.get_or_insert_with(|| archive.missing(canonical));
             continue;
         };
-        let mut source = archive.source(&origin, shape)?;
+        let below = archive.lacks_base(&origin).then(|| find_rows(&archives[at + 1..], canonical, second, shape));
+        let mut source = archive.source(&origin, shape, below.transpose()?)?;
         let (has, wants) = (source.rows(), matrix_dims(shape).0);
         if has < wants {
             let rest = find_rows(&archives[at + 1..], canonical, second, shape)?.slice(has..wants);
