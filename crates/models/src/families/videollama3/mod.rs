@@ -39,6 +39,7 @@ pub(super) const FAMILY: Family = Family {
     name: config::NAME,
     model_types: &["video_llama_3", "videollama3_qwen2"],
     matches: Config::matches,
+    implied: |_| Ok(None),
     tables: |_| Ok(names::tables()),
     processor: |checkpoint| Ok(Arc::new(VideoLlama3Processor::load(checkpoint)?)),
     model: |checkpoint, weights| Ok(Arc::new(VideoLlama3::load(checkpoint, weights)?)),
