@@ -69,6 +69,7 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         Command::Plan(args) => commands::plan::run(args, common),
         Command::Frames(args) => commands::frames::run(args, common),
         Command::Info(args) => commands::info::run(args, common),
+        Command::Families => commands::families::run(common),
         Command::Probe(args) => commands::probe::run(args, common),
         Command::Pull(args) => commands::pull::run(args, common),
         Command::Convert(args) => commands::convert::run(args, common),

@@ -88,6 +88,8 @@ pub(crate) enum Command {
     /// Show what a model is
     #[command(alias = "show")]
     Info(InfoArgs),
+    /// List the families of models that run here, what each can be given, and their checkpoints
+    Families,
     /// Download a model into the Hugging Face cache
     Pull(PullArgs),
     /// Write a model with its matrices packed, to load at once and take less memory

@@ -7,6 +7,7 @@ pub(crate) mod convert;
 pub(crate) mod decode_child;
 pub(crate) mod dump;
 pub(crate) mod eval;
+pub(crate) mod families;
 pub(crate) mod frames;
 pub(crate) mod info;
 pub(crate) mod manual;

@@ -1,6 +1,6 @@
 //! The archives of a checkpoint, in the order in which a tensor is looked up.
 
-use super::{adapter, kind};
+use super::adapter;
 use crate::checkpoint::Checkpoint;
 use crate::error::ModelResult;
 use crate::weights::{Archive, NameTable};
@@ -8,18 +8,9 @@ use crate::weights::{Archive, NameTable};
 /// Files that trainers leave beside weights.
 const TRAINERS_OWN: [&str; 5] = ["training_args", "optimizer", "scheduler", "rng_state", "random_states"];
 
-/// The weight files of every part of `checkpoint`, those of a stage before those of its base. A part has
-/// `model.safetensors` or `pytorch_model.bin`, whole or in shards; or files of other names (`mm_projector.bin`,
+/// The weight files of every part of `checkpoint`, those of a stage before those of its base; empty when there are none. A
+/// part has `model.safetensors` or `pytorch_model.bin`, whole or in shards; or files of other names (`mm_projector.bin`,
 /// `stage3.pth`), of which the last by name is looked up first: later stages before earlier ones.
-///
-/// # Errors
-/// When there are none, or one is missing, damaged or of a layout that `tables` do not have.
-pub(crate) fn archives(checkpoint: &Checkpoint, tables: &[NameTable]) -> ModelResult<Vec<Archive>> {
-    let all = find_archives(checkpoint, tables)?;
-    if all.is_empty() { Err(kind::no_weights(checkpoint)) } else { Ok(all) }
-}
-
-/// The same; empty when there are no weight files.
 ///
 /// # Errors
 /// When one is missing, damaged or of a layout that `tables` do not have.
@@ -30,6 +21,23 @@ pub(crate) fn find_archives(checkpoint: &Checkpoint, tables: &[NameTable]) -> Mo
             Some(archive) => all.push(archive),
             None => all.extend(of_other_names(part, tables)?),
         }
+    }
+    Ok(all)
+}
+
+/// The PyTorch files `files`, which lie in any part, and behind them what every part has under the usual names.
+///
+/// # Errors
+/// As [`find_archives`].
+pub(crate) fn implied_archives(
+    checkpoint: &Checkpoint,
+    files: &[String],
+    tables: &[NameTable],
+) -> ModelResult<Vec<Archive>> {
+    let stages = files.iter().map(|name| Archive::pytorch(&checkpoint.path(name), tables));
+    let mut all = stages.collect::<ModelResult<Vec<_>>>()?;
+    for part in checkpoint.parts() {
+        all.extend(Archive::find(part, tables)?);
     }
     Ok(all)
 }
@@ -85,7 +93,7 @@ mod tests {
 
     fn open(stage: &Path, base: &Path) -> ModelResult<Weights> {
         let checkpoint = Checkpoint::from(stage).with_base(Checkpoint::from(base));
-        Weights::open(archives(&checkpoint, &[NameTable::ours()])?, LoadOptions::cpu(DType::F64))
+        Weights::open(find_archives(&checkpoint, &[NameTable::ours()])?, LoadOptions::cpu(DType::F64))
     }
 
     fn get(weights: &Weights, name: &str) -> Tensor {
@@ -144,8 +152,5 @@ mod tests {
         for (name, step) in [("a", 3.0), ("b", 2.0), ("c", 1.0)] {
             assert_eq!(distance(&get(&weights, name), &tensor(&[3, 4], step)), 0.0, "{name}");
         }
-        let empty = tempfile::tempdir().unwrap();
-        let error = open(empty.path(), empty.path()).err().unwrap().to_string();
-        assert!(error.contains("model.safetensors: weight file is missing"), "{error}");
     }
 }

@@ -49,6 +49,16 @@ impl ModelFolder {
         &self.part
     }
 
+    /// Writes `config.json`, where the source has none or another one.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub(crate) fn write_config(&self, config: &serde_json::Value) -> ModelResult<()> {
+        let file = self.part.join("config.json");
+        write_whole(&file, |out| out.write_all(format!("{config:#}\n").as_bytes()))
+            .map_err(|error| file_error(&file, error))
+    }
+
     /// Gives the folder its name, when everything in it is on disk.
     ///
     /// # Errors

@@ -180,31 +180,49 @@ impl Archive {
 
     /// Whether it has the tensor of ours called `canonical`.
     pub(super) fn holds(&self, canonical: &str) -> bool {
-        self.origin(canonical).is_some_and(|origin| self.has_own(&origin))
+        self.origin(canonical).is_some_and(|origin| origin.tensors().iter().all(|name| self.has(name)))
     }
 
     /// Where it has the tensor of ours, in full; `None` when it has not.
     pub(super) fn locate(&self, canonical: &str) -> Option<Origin> {
-        let found = match self.origin(canonical)? {
-            Origin::FirstOf(all) => all.into_iter().find(|origin| self.has_own(origin))?,
-            origin => Some(origin).filter(|origin| self.has_own(origin))?,
-        };
-        let mut used = self.used.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        used.extend(found.tensors().into_iter().map(str::to_string));
-        Some(found)
+        self.first_whole(self.choices(canonical))
     }
 
-    /// Whether it has the tensors of `origin`. The matrix a low-rank product is added to may be in a later archive.
-    fn has_own(&self, origin: &Origin) -> bool {
-        match origin {
-            Origin::LowRank { down, up, .. } => self.has(down) && self.has(up),
-            origin => origin.tensors().iter().all(|name| self.has(name)),
+    /// The same without low-rank parts: where it has the matrix that another archive's low-rank part belongs to.
+    pub(super) fn locate_base(&self, canonical: &str) -> Option<Origin> {
+        let base = |origin| if let Origin::LowRank { base, .. } = origin { *base } else { origin };
+        self.first_whole(self.choices(canonical).into_iter().map(base).collect())
+    }
+
+    /// The low-rank part that it has of a tensor of ours: LoRA's A and B, and `alpha / rank`.
+    pub(super) fn low_rank(&self, canonical: &str) -> Option<(String, String, f32)> {
+        let part = |origin| match origin {
+            Origin::LowRank { down, up, scale, .. } if self.has(&down) && self.has(&up) => Some((down, up, scale)),
+            _ => None,
+        };
+        let (down, up, scale) = self.choices(canonical).into_iter().find_map(part)?;
+        self.note_used([&down, &up]);
+        Some((down, up, scale))
+    }
+
+    /// Where the tensor of ours may be, the first place first.
+    fn choices(&self, canonical: &str) -> Vec<Origin> {
+        match self.origin(canonical) {
+            Some(Origin::FirstOf(all)) => all,
+            one => one.into_iter().collect(),
         }
     }
 
-    /// Whether `origin` is a low-rank product whose matrix is not here.
-    pub(super) fn lacks_base(&self, origin: &Origin) -> bool {
-        matches!(origin, Origin::LowRank { base, .. } if !base.tensors().iter().all(|name| self.has(name)))
+    fn first_whole(&self, choices: Vec<Origin>) -> Option<Origin> {
+        let whole = |origin: &Origin| origin.tensors().iter().all(|name| self.has(name));
+        let found = choices.into_iter().find(whole)?;
+        self.note_used(found.tensors());
+        Some(found)
+    }
+
+    fn note_used(&self, names: impl IntoIterator<Item = impl ToString>) {
+        let mut used = self.used.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        used.extend(names.into_iter().map(|name| name.to_string()));
     }
 
     /// Whether nothing but this archive may give the tensor: a GGUF file has all that its table names.
@@ -232,9 +250,8 @@ impl Archive {
         self.store.tensors().map_or_else(seed, |tensors| tensors.missing(&name))
     }
 
-    /// The rows of the tensor at `origin`, which must have `shape`. Of a vocabulary there may be fewer. `below` are
-    /// those of the matrix that a low-rank product is added to, where it is not here.
-    pub(super) fn source(&self, origin: &Origin, shape: &[usize], below: Option<RowSource>) -> ModelResult<RowSource> {
+    /// The rows of the tensor at `origin`, which must have `shape`. Of a vocabulary there may be fewer.
+    pub(super) fn source(&self, origin: &Origin, shape: &[usize]) -> ModelResult<RowSource> {
         let (rows, cols) = matrix_dims(shape);
         let segments = match origin {
             Origin::Tensor(name) => vec![self.rows(name, shape)?],
@@ -249,7 +266,7 @@ impl Archive {
             Origin::Stack(parts) => {
                 let mut segments = Vec::new();
                 for part in parts {
-                    segments.extend(self.source(part, &self.part_shape(part, shape), None)?.segments);
+                    segments.extend(self.source(part, &self.part_shape(part, shape))?.segments);
                 }
                 segments
             }
@@ -259,16 +276,7 @@ impl Archive {
                 vec![Segment { rows, values: SegmentValues::Reordered { source, order } }]
             }
             Origin::LowRank { base, down, up, scale } => {
-                let rank = self.stored_rows(down, 0);
-                let matrix = |name: &str, shape: &[usize]| -> ModelResult<Box<RowSource>> {
-                    Ok(Box::new(RowSource { cols: shape[1], segments: vec![self.rows(name, shape)?] }))
-                };
-                let (down, up) = (matrix(down, &[rank, cols])?, matrix(up, &[rows, rank])?);
-                let base = Box::new(match below {
-                    Some(below) => below,
-                    None => self.source(base, shape, None)?,
-                });
-                vec![Segment { rows, values: SegmentValues::LowRank { base, down, up, scale: *scale } }]
+                self.with_low_rank(self.source(base, shape)?, (down, up, *scale), shape)?.segments
             }
         };
         let source = RowSource { cols, segments };
@@ -277,6 +285,22 @@ impl Archive {
             return Err(ModelError::Caller(text));
         }
         Ok(source)
+    }
+
+    /// `base + scale * up down`, with LoRA's A (`down`) and B (`up`) of this archive.
+    pub(super) fn with_low_rank(
+        &self,
+        base: RowSource,
+        (down, up, scale): (&str, &str, f32),
+        shape: &[usize],
+    ) -> ModelResult<RowSource> {
+        let ((rows, cols), rank) = (matrix_dims(shape), self.stored_rows(down, 0));
+        let matrix = |name: &str, shape: &[usize]| -> ModelResult<Box<RowSource>> {
+            Ok(Box::new(RowSource { cols: shape[1], segments: vec![self.rows(name, shape)?] }))
+        };
+        let (down, up) = (matrix(down, &[rank, cols])?, matrix(up, &[rows, rank])?);
+        let values = SegmentValues::LowRank { base: Box::new(base), down, up, scale };
+        Ok(RowSource { cols, segments: vec![Segment { rows, values }] })
     }
 
     fn rows(&self, name: &str, shape: &[usize]) -> ModelResult<Segment> {

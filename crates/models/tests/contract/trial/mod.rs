@@ -39,6 +39,7 @@ pub(crate) const FAMILY: Family = Family {
     name: NAME,
     model_types: &["trial"],
     matches: Config::matches,
+    implied: |_| Ok(None),
     tables: names::tables,
     processor: |checkpoint| Ok(Arc::new(TrialProcessor::load(checkpoint)?)),
     model: |checkpoint, weights| Ok(Arc::new(Trial::load(checkpoint, weights)?)),

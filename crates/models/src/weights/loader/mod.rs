@@ -1,5 +1,7 @@
 //! The tensors of a model: a stack of archives, looked up in order under our own names.
 
+pub(super) mod lookup;
+
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -7,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use candle_core::{DType, Device, Tensor, Var};
 use zoetrope_kernels::gemm::{PackedMatrix, SharedBytes, WeightType};
 
+use self::lookup::find_rows;
 use super::archive::Archive;
 use super::formats::{Encoding, FileBytes, MappedRows, RowSource, matrix_dims};
 use super::init::{init_tensor, init_values};
@@ -260,7 +263,11 @@ impl Weights {
         let (rows, cols) = matrix_dims(shape);
         for archive in &self.shared.archives {
             let located = std::iter::once(&canonical).chain(&second).find_map(|name| archive.locate(name));
-            let Some(origin) = located else { continue };
+            let Some(origin) = located else {
+                // What a low-rank part is added to is packed anew.
+                let names = || std::iter::once(&canonical).chain(&second);
+                if names().any(|name| archive.low_rank(name).is_some()) { return Ok(None) } else { continue }
+            };
             // The first that has the tensor gives it, packed or not.
             let (Origin::Tensor(theirs), Some(files)) = (origin, archive.safetensors()) else { return Ok(None) };
             let Some((bytes, range)) = files.packed(&theirs, shape, weight_type)? else { return Ok(None) };
@@ -324,36 +331,6 @@ impl Weights {
     pub fn unused(&self) -> Vec<String> {
         self.shared.archives.iter().flat_map(Archive::unused).collect()
     }
-}
-
-/// The rows of the tensor called `canonical`, or `second` where an archive lacks that; rows that a vocabulary lacks
-/// come from the next archive.
-pub(crate) fn find_rows(
-    archives: &[Archive],
-    canonical: &str,
-    second: Option<&str>,
-    shape: &[usize],
-) -> ModelResult<RowSource> {
-    let mut missing = None;
-    for (at, archive) in archives.iter().enumerate() {
-        let Some(origin) = std::iter::once(canonical).chain(second).find_map(|name| archive.locate(name)) else {
-            if archive.must_hold(canonical) {
-                return Err(archive.missing(canonical));
-            }
-            missing.get_or_insert_with(|| archive.missing(canonical));
-            continue;
-        };
-        let below = archive.lacks_base(&origin).then(|| find_rows(&archives[at + 1..], canonical, second, shape));
-        let mut source = archive.source(&origin, shape, below.transpose()?)?;
-        let (has, wants) = (source.rows(), matrix_dims(shape).0);
-        if has < wants {
-            let rest = find_rows(&archives[at + 1..], canonical, second, shape)?.slice(has..wants);
-            tracing::info!("{canonical}: {has} of {wants} rows from {}; the others from the model", archive.layout());
-            source.segments.extend(rest.segments);
-        }
-        return Ok(source);
-    }
-    Err(missing.unwrap_or_else(|| ModelError::Bug(format!("no archive for tensor {canonical}"))))
 }
 
 /// The whole tensor in `dtype` on `device`; file pages are given back.
