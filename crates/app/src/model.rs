@@ -57,8 +57,8 @@ pub(crate) fn shown(name: Option<&str>) -> String {
     name.unwrap_or("zoetrope-nano").to_string()
 }
 
-/// The checkpoint that is named by folder or by hub name (downloaded when the cache does not have it), over its base; the
-/// embedded one where there is no name.
+/// The checkpoint that is named by folder or by hub name (downloaded when the cache does not have it), over its base;
+/// the embedded one where there is no name.
 pub(crate) fn checkpoint(source: ModelSource<'_>, bars: &mut Bars) -> Result<Checkpoint, Failure> {
     resolve(source, Extent::Whole, bars)
 }
@@ -69,16 +69,21 @@ pub(crate) fn outline(source: ModelSource<'_>, bars: &mut Bars) -> Result<Checkp
 }
 
 fn resolve(source: ModelSource<'_>, extent: Extent, bars: &mut Bars) -> Result<Checkpoint, Failure> {
-    let base = source.base.map(|base| resolve_one(Some(base), Part::Base, extent, bars)).transpose()?;
-    let own = resolve_one(source.name, Part::of(base.as_ref()), extent, bars)?;
+    let base = source.base.map(|base| resolve_one(Some(base), FolderRole::Base, extent, bars)).transpose()?;
+    let own = resolve_one(source.name, FolderRole::of(base.as_ref()), extent, bars)?;
     Ok(lie_over(own, base))
 }
 
 /// One folder; what must be known of it before its weights are fetched is asked of it over its base.
-fn resolve_one(name: Option<&str>, part: Part<'_>, extent: Extent, bars: &mut Bars) -> Result<Checkpoint, Failure> {
+fn resolve_one(
+    name: Option<&str>,
+    role: FolderRole<'_>,
+    extent: Extent,
+    bars: &mut Bars,
+) -> Result<Checkpoint, Failure> {
     let Some(name) = name else { return Ok(EMBEDDED) };
     let options = HubOptions::from_env()?;
-    let folder = zoetrope_hub::resolve(name, extent, &options, &mut Watcher { bars, part })?;
+    let folder = zoetrope_hub::resolve(name, extent, &options, &mut Watcher { bars, role })?;
     bars.clear();
     Ok(Checkpoint::Folder(folder))
 }
@@ -98,23 +103,23 @@ pub(crate) struct Previewed {
     _previews: Vec<Preview>,
 }
 
-/// The checkpoint that is named by folder or by hub name, over its base, without fetching weights; the embedded one where
-/// there is no name.
+/// The checkpoint that is named by folder or by hub name, over its base, without fetching weights; the embedded one
+/// where there is no name.
 pub(crate) fn preview(source: ModelSource<'_>, bars: &mut Bars) -> Result<Previewed, Failure> {
     let mut previews = Vec::new();
-    let base = source.base.map(|base| preview_one(Some(base), Part::Base, &mut previews, bars)).transpose()?;
-    let own = preview_one(source.name, Part::of(base.as_ref()), &mut previews, bars)?;
+    let base = source.base.map(|base| preview_one(Some(base), FolderRole::Base, &mut previews, bars)).transpose()?;
+    let own = preview_one(source.name, FolderRole::of(base.as_ref()), &mut previews, bars)?;
     Ok(Previewed { checkpoint: lie_over(own, base), _previews: previews })
 }
 
 fn preview_one(
     name: Option<&str>,
-    part: Part<'_>,
+    role: FolderRole<'_>,
     previews: &mut Vec<Preview>,
     bars: &mut Bars,
 ) -> Result<Checkpoint, Failure> {
     let Some(name) = name else { return Ok(EMBEDDED) };
-    let preview = zoetrope_hub::preview(name, &HubOptions::from_env()?, &mut Watcher { bars, part })?;
+    let preview = zoetrope_hub::preview(name, &HubOptions::from_env()?, &mut Watcher { bars, role })?;
     bars.clear();
     let checkpoint = Checkpoint::Folder(preview.folder().to_path_buf());
     previews.push(preview);
@@ -124,7 +129,7 @@ fn preview_one(
 /// Downloads a model into the cache, or its newest revision.
 pub(crate) fn download(name: &str, bars: &mut Bars) -> Result<PathBuf, Failure> {
     bars.spin(format!("asking for {name}"));
-    let folder = zoetrope_hub::pull(name, &HubOptions::from_env()?, &mut Watcher { bars, part: Part::Whole })?;
+    let folder = zoetrope_hub::pull(name, &HubOptions::from_env()?, &mut Watcher { bars, role: FolderRole::Whole })?;
     bars.clear();
     Ok(folder)
 }
@@ -132,12 +137,12 @@ pub(crate) fn download(name: &str, bars: &mut Bars) -> Result<PathBuf, Failure> 
 /// Shows a download, and refuses models that cannot run here before their weights are fetched.
 struct Watcher<'b> {
     bars: &'b mut Bars,
-    part: Part<'b>,
+    role: FolderRole<'b>,
 }
 
 /// What a folder is of a model.
 #[derive(Clone, Copy)]
-enum Part<'b> {
+enum FolderRole<'b> {
     /// All of it.
     Whole,
     /// What lies over this base.
@@ -146,10 +151,10 @@ enum Part<'b> {
     Base,
 }
 
-impl<'b> Part<'b> {
+impl<'b> FolderRole<'b> {
     /// The part of what lies over `base`.
     fn of(base: Option<&'b Checkpoint>) -> Self {
-        base.map_or(Part::Whole, Part::Stage)
+        base.map_or(FolderRole::Whole, FolderRole::Stage)
     }
 }
 
@@ -166,10 +171,10 @@ impl Watch for Watcher<'_> {
 
     fn admit(&mut self, folder: &Path) -> Result<(), Box<dyn Error + Send + Sync>> {
         let own = Checkpoint::from(folder);
-        match self.part {
-            Part::Whole => loading::family(&own).map(|_| ())?,
-            Part::Stage(base) => loading::family(&own.with_base(base.clone())).map(|_| ())?,
-            Part::Base => {}
+        match self.role {
+            FolderRole::Whole => loading::family(&own).map(|_| ())?,
+            FolderRole::Stage(base) => loading::family(&own.with_base(base.clone())).map(|_| ())?,
+            FolderRole::Base => {}
         }
         Ok(())
     }

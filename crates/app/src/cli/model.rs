@@ -145,7 +145,7 @@ impl ModelArgs {
 pub(crate) struct ModelSource<'a> {
     /// A folder or a name on the hub; the embedded model for `None`.
     pub(crate) name: Option<&'a str>,
-    /// The same of the base.
+    /// What it lies over: a folder or a name on the hub.
     pub(crate) base: Option<&'a str>,
 }
 

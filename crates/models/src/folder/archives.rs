@@ -8,9 +8,9 @@ use crate::weights::{Archive, NameTable};
 /// Files that trainers leave beside weights.
 const TRAINERS_OWN: [&str; 5] = ["training_args", "optimizer", "scheduler", "rng_state", "random_states"];
 
-/// The weight files of every part of `checkpoint`, those of a stage before those of its base; empty when there are none. A
-/// part has `model.safetensors` or `pytorch_model.bin`, whole or in shards; or files of other names (`mm_projector.bin`,
-/// `stage3.pth`), of which the last by name is looked up first: later stages before earlier ones.
+/// The weight files of every part of `checkpoint`, those of a stage before those of its base; empty when there are
+/// none. A part has `model.safetensors` or `pytorch_model.bin`, whole or in shards; or files of other names
+/// (`mm_projector.bin`, `stage3.pth`), of which the last by name is looked up first: later stages before earlier ones.
 ///
 /// # Errors
 /// When one is missing, damaged or of a layout that `tables` do not have.

@@ -26,8 +26,8 @@ pub struct GgufNames {
     pub decoder: &'static str,
     /// Our name of the output matrix.
     pub head: &'static str,
-    /// Query and key heads, where the rows of their matrices are in the interleaved rotary order: llama.cpp permutes those
-    /// of architecture "llama" (Llama, Vicuna, Mistral), and of no other.
+    /// Query and key heads, where the rows of their matrices are in the interleaved rotary order: llama.cpp permutes
+    /// those of architecture "llama" (Llama, Vicuna, Mistral), and of no other.
     pub interleaved: Option<(usize, usize)>,
 }
 

@@ -188,7 +188,7 @@ impl Archive {
         self.first_whole(self.choices(canonical))
     }
 
-    /// The same without low-rank parts: where it has the matrix that another archive's low-rank part belongs to.
+    /// Without low-rank parts: where it has the matrix that another archive's low-rank part belongs to.
     pub(super) fn locate_base(&self, canonical: &str) -> Option<Origin> {
         let base = |origin| if let Origin::LowRank { base, .. } = origin { *base } else { origin };
         self.first_whole(self.choices(canonical).into_iter().map(base).collect())
@@ -375,13 +375,9 @@ impl Archive {
     pub(super) fn refuse_left_over(&self) -> ModelResult<()> {
         let Some(file) = self.strict.clone() else { return Ok(()) };
         let left = self.unused();
-        match left.first() {
-            Some(first) => {
-                let what = format!("{} tensors have no place in the model, such as {first}", left.len());
-                Err(ModelError::File { file, what })
-            }
-            None => Ok(()),
-        }
+        let Some(first) = left.first() else { return Ok(()) };
+        let what = format!("{} tensors have no place in the model, such as {first}", left.len());
+        Err(ModelError::File { file, what })
     }
 }
 
