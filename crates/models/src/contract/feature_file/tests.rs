@@ -67,7 +67,7 @@ fn features_come_back_bit_for_bit_without_the_lost_frame() {
     let mut writer = open(&place, None);
     write(&mut writer, 10);
     assert!(!place.exists());
-    writer.finish().unwrap();
+    writer.finish(Vec::new()).unwrap();
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left beside");
     let stored = StoredFeatures::open(&place).unwrap();
     assert!(stored.key().is_same(&key(10)) && !stored.key().is_same(&key(9)));
@@ -86,7 +86,7 @@ fn an_interrupted_file_goes_on_to_the_same_bytes() {
     let whole = folder.path().join("whole");
     let mut writer = open(&whole, None);
     write(&mut writer, 10);
-    writer.finish().unwrap();
+    writer.finish(Vec::new()).unwrap();
     let wanted = std::fs::read(&whole).unwrap();
     for stop in 0..10 {
         for torn in 0..4 {
@@ -112,7 +112,7 @@ fn an_interrupted_file_goes_on_to_the_same_bytes() {
             let mut writer = open(&place, None);
             assert!(torn != 0 || writer.done().next == stop || stop == 5, "{} {stop}", writer.done().next);
             write(&mut writer, 10);
-            writer.finish().unwrap();
+            writer.finish(Vec::new()).unwrap();
             assert_eq!(std::fs::read(&place).unwrap(), wanted, "stopped before frame {stop}, torn {torn}");
         }
     }
@@ -132,7 +132,7 @@ fn another_key_or_type_begins_anew_and_two_writers_are_refused() {
     assert_eq!(FeatureWriter::open(&place, key(9), None).unwrap().done().next, 0);
     let mut writer = open(&place, None);
     write(&mut writer, 10);
-    writer.finish().unwrap();
+    writer.finish(Vec::new()).unwrap();
     let stored = StoredFeatures::open(&place).unwrap();
     // The numbers of this test are f16 numbers.
     assert_eq!((stored.dtype(), stored.bytes()), (DType::F16, 17 * WIDTH * 2));
@@ -146,7 +146,7 @@ fn damaged_files_are_refused_by_name() {
     let place = folder.path().join("film");
     let mut writer = open(&place, None);
     write(&mut writer, 10);
-    writer.finish().unwrap();
+    writer.finish(Vec::new()).unwrap();
     let whole = std::fs::read(&place).unwrap();
     for len in [0, 7, 8, 100, whole.len() - 1] {
         std::fs::write(&place, &whole[..len]).unwrap();

@@ -209,12 +209,13 @@ impl FeatureWriter {
         Ok(())
     }
 
-    /// Completes the file and puts it in its place.
+    /// Completes the file and puts it in its place. `lost` are the last frames, where those could not be decoded.
     ///
     /// # Errors
     /// [`ModelError::Caller`] when no frame was encoded, [`ModelError::Bug`] when units are missing,
     /// [`ModelError::Output`] when it cannot be written.
-    pub fn finish(mut self) -> ModelResult<()> {
+    pub fn finish(mut self, lost: Vec<u32>) -> ModelResult<()> {
+        self.done.lost.extend(lost);
         let place = self.place.display();
         let (Some(types), true) = (self.types, self.done.last.is_some()) else {
             return Err(ModelError::Caller(format!("{place}: there are no features to write")));
