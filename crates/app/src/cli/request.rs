@@ -1,5 +1,7 @@
 //! Options of a request: which frames, and how the answer is made.
 
+use std::path::PathBuf;
+
 use clap::{Args, ValueEnum};
 
 use super::numbers::{
@@ -64,6 +66,17 @@ pub(crate) struct MediaArgs {
     /// `--set prune=false`, as version 0.1 had it
     #[arg(long, hide = true)]
     pub(crate) no_prune: bool,
+}
+
+/// Whether features of films that were stored before are used.
+#[derive(Args, Debug, Default)]
+pub(crate) struct IndexUseArgs {
+    /// Encode films again, even where `zoetrope index` has stored their features
+    #[arg(long, conflicts_with = "index", help_heading = "Media")]
+    pub(crate) no_index: bool,
+    /// A file of features to look into before the one beside the film
+    #[arg(long, value_name = "FILE", help_heading = "Media")]
+    pub(crate) index: Option<PathBuf>,
 }
 
 /// How answers are written. Without any of the sampling options the answer is greedy: the likeliest token each time.
