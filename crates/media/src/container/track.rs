@@ -1,6 +1,7 @@
 //! What a container says about its video track. Container readers write it, decoders read it.
 
 pub(super) mod ratio;
+pub(crate) mod text;
 
 use serde::Serialize;
 

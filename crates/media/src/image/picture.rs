@@ -7,7 +7,7 @@ use crate::container;
 use crate::container::byte_source::ByteSource;
 use crate::error::MediaError;
 use crate::info::{MediaInfo, average_fps};
-use crate::limits::check_limit;
+use crate::options::limits::check_limit;
 use crate::options::OpenOptions;
 
 /// The picture that the file is; `None` when it is another kind of file.

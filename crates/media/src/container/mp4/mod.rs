@@ -10,6 +10,7 @@ mod parts;
 mod rotation_matrix;
 mod stbl;
 mod summary;
+pub(super) mod text;
 mod top_level;
 mod trak;
 mod unedited_sample;
@@ -23,7 +24,7 @@ use super::nal::framing;
 use super::track::ratio::reduced_ratio;
 use super::track::{Orientation, Sample, TrackSummary, VideoTrack};
 use crate::error::{MediaError, malformed};
-use crate::limits::{Limits, check_limit};
+use crate::options::limits::{Limits, check_limit};
 use boxes::{find, find_path};
 use moof::Fragments;
 use parts::Part;
@@ -128,8 +129,12 @@ fn read_part(
     warnings.extend(entry.crop_warning.clone());
     let orientation = orientation.unwrap_or_default();
     let track = assemble(entry, &video.header, orientation, media_timescale, samples, end);
+    let starts = part.boxes.iter().filter(|b| b.fourcc == *b"moof").map(|b| b.start).collect();
+    let timescale = movie_header.timescale.unwrap_or(1);
+    let movie = text::Movie { moov: &moov, moofs: &moofs, starts, timescale, start: part.start, len: source.len() };
+    let texts = text::read(&movie, &list.texts, &mut warnings);
     let (audio_tracks, sub_tracks) = (list.audio, list.subtitles);
-    let mut file = ParsedFile { track, tracks, chosen, warnings, audio_tracks, sub_tracks, layout };
+    let mut file = ParsedFile { track, tracks, chosen, warnings, audio_tracks, sub_tracks, texts, layout };
     framing::correct(source, &mut file);
     Ok(file)
 }
