@@ -54,6 +54,10 @@ impl Bars {
     pub(crate) fn event(&mut self, event: &Event) {
         match *event {
             Event::Planned(_) => self.stop_spinning(),
+            Event::Subtitles { ref name, cues } => {
+                self.stop_spinning();
+                self.say(&format!("{cues} subtitles from {}", one_line(name)));
+            }
             Event::Stored { ref file, .. } => {
                 self.stop_spinning();
                 self.say(&format!("features from {}", one_line(&file.display().to_string())));

@@ -4,8 +4,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use candle_core::Tensor;
+use zoetrope_media::subtitle::SubtitleChoice;
 use zoetrope_models::contract::feature_file::StoredFeatures;
-use zoetrope_models::contract::media_plan::{MediaPlan, PlanOptions};
+use zoetrope_models::contract::media_plan::{MediaKind, MediaMetadata, MediaPlan, PlanOptions};
 use zoetrope_models::contract::prompt::{GenerationPrompt, Message, MessagePart, Placement, Prompt, Role, VisualSpan};
 use zoetrope_models::contract::{Processor, VideoLanguageModel};
 
@@ -53,7 +54,14 @@ pub(crate) struct NewMedia {
     pub(crate) plan: MediaPlan,
     /// Features that were stored before.
     pub(crate) stored: Option<Arc<StoredFeatures>>,
+    /// Where its subtitles come from, and how many there are.
+    pub(crate) captions: Option<(String, usize)>,
 }
+
+/// Media that was opened: its name, its frames, and its path where it is a file.
+type Opened = (String, Arc<dyn MediaSource>, Option<PathBuf>);
+/// Metadata of media, and where their subtitles come from, with how many there are.
+type WithCaptions = (Vec<MediaMetadata>, Vec<Option<(String, usize)>>);
 
 /// The conversation. Media of one turn are planned together; those of earlier turns stay as they were encoded.
 pub(crate) struct Conversation {
@@ -147,11 +155,11 @@ impl Conversation {
             MediaState::Open(name, source, path) => Some((name.clone(), Arc::clone(source), path.clone())),
             MediaState::File(_) | MediaState::Encoded(..) => None,
         });
-        let opened: Vec<_> = opened.collect();
+        let opened: Vec<Opened> = opened.collect();
         if opened.is_empty() {
             return Ok(Vec::new());
         }
-        let metadata: Vec<_> = opened.iter().map(|(_, source, _)| source.metadata()).collect();
+        let (metadata, captions) = self.metadata(&opened, options)?;
         let plans = self.processor.plan(&earlier, &metadata, options)?;
         if plans.len() != opened.len() {
             let text = format!("the model planned {} media of {}", plans.len(), opened.len());
@@ -163,11 +171,40 @@ impl Conversation {
         let stored = |path: &Option<PathBuf>, plan: &MediaPlan| {
             self.index.as_ref()?.find(path.as_ref()?, plan, self.processor.as_ref())
         };
-        let new = |(n, ((name, source, path), plan))| {
+        let new = |(n, (((name, source, path), plan), captions))| {
             let stored = stored(&path, &plan);
-            NewMedia { number: first + n, name, source, plan, stored }
+            NewMedia { number: first + n, name, source, plan, stored, captions }
         };
-        Ok(opened.into_iter().zip(plans).enumerate().map(new).collect())
+        Ok(opened.into_iter().zip(plans).zip(captions).enumerate().map(new).collect())
+    }
+
+    /// What planning needs to know of media that were opened, with their subtitles where the family reads them.
+    fn metadata(&self, opened: &[Opened], options: &PlanOptions) -> Result<WithCaptions, EngineError> {
+        let uses_captions = self.processor.uses_captions(options);
+        let named = !matches!(self.limits.files.subtitles, SubtitleChoice::Auto | SubtitleChoice::None);
+        if named && !uses_captions {
+            let family = self.processor.info().family;
+            return Err(EngineError::caller(format!("subtitles were named, and {family} reads none")));
+        }
+        let (mut all, mut from) = (Vec::new(), Vec::new());
+        for (name, source, _) in opened {
+            let (mut metadata, mut told) = (source.metadata(), None);
+            if uses_captions {
+                let found = source.subtitles();
+                let found = found.map_err(|error| EngineError::Media { name: name.clone(), error })?;
+                if let Some(found) = found {
+                    told = Some((found.name, found.captions.len()));
+                    metadata.captions = found.captions;
+                }
+            }
+            all.push(metadata);
+            from.push(told);
+        }
+        let films = all.iter().filter(|metadata| metadata.kind == MediaKind::Video).count();
+        if films > 1 && matches!(self.limits.files.subtitles, SubtitleChoice::File(_)) {
+            return Err(EngineError::caller(format!("one file of subtitles was named for {films} videos")));
+        }
+        Ok((all, from))
     }
 
     /// Notes that media number `number` is encoded.

@@ -131,6 +131,9 @@ fn next_turn(
     conversation.use_index(options.index.cloned());
     let earlier: Vec<_> = conversation.encoded().map(|media| (media.plan.clone(), media.spans.clone())).collect();
     let media = conversation.plan_new(&request.options.plan)?;
+    for (name, cues) in media.iter().filter_map(|media| media.captions.clone()) {
+        request.emit(&Event::Subtitles { name, cues })?;
+    }
     request.emit(&Event::Planned(media.iter().map(|media| media.plan.clone()).collect()))?;
     let fresh = media.iter().filter(|media| media.stored.is_none());
     let total = fresh.map(|media| media.plan.frames.len()).sum();

@@ -15,6 +15,13 @@ use zoetrope_models::contract::prompt::Prompt;
 pub enum Event {
     /// All new media are open and planned; nothing is decoded yet.
     Planned(Vec<MediaPlan>),
+    /// Subtitles of new media were found.
+    Subtitles {
+        /// The file or text track.
+        name: String,
+        /// Cues.
+        cues: usize,
+    },
     /// The features of new media come from a file; nothing of it is decoded.
     Stored {
         /// Number of the picture or video in the conversation, from 0.

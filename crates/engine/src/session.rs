@@ -155,6 +155,9 @@ impl Session {
             return Ok(());
         }
         request.timings.open = begun.elapsed().as_secs_f64();
+        for (name, cues) in new.iter().filter_map(|media| media.captions.clone()) {
+            request.emit(&Event::Subtitles { name, cues })?;
+        }
         request.emit(&Event::Planned(new.iter().map(|media| media.plan.clone()).collect()))?;
         let fresh = new.iter().filter(|media| media.stored.is_none());
         let total = fresh.map(|media| media.plan.frames.len()).sum();

@@ -1,5 +1,6 @@
 //! Options of a request: which frames, and how the answer is made.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
@@ -48,6 +49,10 @@ pub(crate) struct MediaArgs {
     /// The video track to look at, where a file has several (see `probe`)
     #[arg(long, value_name = "N", help_heading = "Media")]
     pub(crate) track: Option<usize>,
+    /// Subtitles to show with a film, for models that read them: a file (SRT, WebVTT, ASS), track:N of the film (see
+    /// `probe`), or none [default: the file beside the film, such as film.srt or film.en.srt, else the film's own track]
+    #[arg(long, value_name = "FILE|track:N|none", help_heading = "Media")]
+    pub(crate) subtitles: Option<OsString>,
     /// What transparent parts of pictures are shown on
     #[arg(long, value_enum, default_value = "white", help_heading = "Media")]
     pub(crate) background: Background,

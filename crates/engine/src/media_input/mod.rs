@@ -8,6 +8,7 @@ mod index;
 mod patches;
 mod source;
 mod stored;
+mod subtitles;
 
 pub(crate) use encode::PROJECTED_FRAMES;
 pub use encode::{EncodeJob, EncodeProgress, EncodeTimings, EncodedMedia, MediaFeatures, project};
@@ -16,6 +17,6 @@ pub use file::open_file;
 pub use frames::PlannedFrames;
 pub use index::{IndexJob, IndexProgress};
 pub use patches::{CHUNK_PATCHES, PatchStream, PreparedFrames, frames_per_run};
-pub use source::{FrameIter, InMemory, MediaInput, MediaSource, SourceFrame};
+pub use source::{FoundSubtitles, FrameIter, InMemory, MediaInput, MediaSource, SourceFrame};
 pub use stored::FeatureIndex;
 pub(crate) use stored::encoded as stored_media;
