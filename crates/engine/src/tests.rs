@@ -1,5 +1,7 @@
 //! The engine with a model of plain arithmetic.
 
+mod films;
+
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

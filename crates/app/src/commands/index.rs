@@ -19,6 +19,7 @@ use crate::interrupt::Interrupt;
 use crate::model::{self, Loaded};
 use crate::output;
 use crate::paths;
+use crate::process_memory;
 use crate::progress::Bars;
 
 /// What was written.
@@ -34,6 +35,8 @@ struct Indexed<'a> {
     /// Bytes of the file.
     bytes: u64,
     seconds: f64,
+    /// Most memory that the process has held, where the system tells.
+    peak_memory_bytes: Option<u64>,
 }
 
 /// Encodes the film and writes its features.
@@ -64,7 +67,9 @@ pub(crate) fn run(args: &IndexArgs, common: &Common) -> Result<(), Failure> {
         let bytes = std::fs::metadata(file).map_err(|error| Failure::file(file, &error))?.len();
         let (frames, seconds) = (plan.frames.len(), begun.elapsed().as_secs_f64());
         let (model, file) = (loaded.name.as_str(), file.display().to_string());
-        let indexed = Indexed { model, film: name.clone(), file, frames, resumed_from, bytes, seconds };
+        let peak_memory_bytes = process_memory::peak();
+        let film = name.clone();
+        let indexed = Indexed { model, film, file, frames, resumed_from, bytes, seconds, peak_memory_bytes };
         tell(&indexed, common)
     };
     if is_there(&place, &key, &film, args.overwrite)? {

@@ -14,11 +14,7 @@ use super::source::FoundSubtitles;
 ///
 /// # Errors
 /// When a file or track that was named cannot be read.
-pub(super) fn find(
-    clip: &Clip,
-    film: &Path,
-    choice: &SubtitleChoice,
-) -> Result<Option<FoundSubtitles>, MediaError> {
+pub(super) fn find(clip: &Clip, film: &Path, choice: &SubtitleChoice) -> Result<Option<FoundSubtitles>, MediaError> {
     let tracks = clip.subtitle_tracks();
     match choice {
         SubtitleChoice::None => Ok(None),
@@ -64,8 +60,6 @@ fn told(name: String, found: Subtitles) -> FoundSubtitles {
         let all = found.skipped + found.cues.len();
         tracing::warn!("{name}: {} of {all} subtitles are damaged and left out", found.skipped);
     }
-    let caption = |cue: zoetrope_media::subtitle::Subtitle| {
-        Caption { start: cue.start, end: cue.end, text: cue.text }
-    };
+    let caption = |cue: zoetrope_media::subtitle::Subtitle| Caption { start: cue.start, end: cue.end, text: cue.text };
     FoundSubtitles { name, captions: found.cues.into_iter().map(caption).collect(), skipped: found.skipped }
 }

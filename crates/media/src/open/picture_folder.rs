@@ -11,8 +11,8 @@ use crate::frame::Time;
 use crate::image::folder::PictureFolder;
 use crate::image::picture::image_info;
 use crate::info::{MediaInfo, average_fps};
-use crate::options::limits::check_limit;
 use crate::options::OpenOptions;
+use crate::options::limits::check_limit;
 
 /// Ticks a second of times that come from names.
 const NAME_SCALE: u32 = 1_000_000;

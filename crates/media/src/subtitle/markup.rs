@@ -20,7 +20,8 @@ pub(super) fn plain(text: &str, markup: Markup) -> String {
     };
     // Marks of direction and control characters go with the styling; spaces are one each.
     let shown = |c: char| !(c.is_control() || matches!(c, '\u{feff}' | '\u{200e}' | '\u{200f}' | '\u{fffc}'));
-    let one_line: String = text.chars().map(|c| if c.is_whitespace() { ' ' } else { c }).filter(|&c| shown(c)).collect();
+    let one_line: String =
+        text.chars().map(|c| if c.is_whitespace() { ' ' } else { c }).filter(|&c| shown(c)).collect();
     one_line.split(' ').filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
 }
 

@@ -73,7 +73,16 @@ pub(super) fn read(source: &ByteSource, limits: &Limits, choice: &TrackChoice<'_
         ..VideoTrack::new(codec)
     };
     let (audio_tracks, sub_tracks) = (header.audio, header.subtitles);
-    Ok(ParsedFile { track, tracks, chosen, warnings, audio_tracks, sub_tracks, texts: Vec::new(), layout: SampleLayout::Ranges })
+    Ok(ParsedFile {
+        track,
+        tracks,
+        chosen,
+        warnings,
+        audio_tracks,
+        sub_tracks,
+        texts: Vec::new(),
+        layout: SampleLayout::Ranges,
+    })
 }
 
 fn summary(stream: &StreamHeader) -> TrackSummary {

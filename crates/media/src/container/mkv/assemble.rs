@@ -33,7 +33,8 @@ pub(super) fn file(
     let chosen = choose(&summaries, choice)?;
     // Those of the text tracks follow those of the video tracks.
     let cues = scan.tracks.split_off(tracks.videos.len().min(scan.tracks.len()));
-    let texts = tracks.texts.drain(..).zip(cues).map(|(entry, cues)| text::track(entry, cues, &clock, limits)).collect();
+    let texts =
+        tracks.texts.drain(..).zip(cues).map(|(entry, cues)| text::track(entry, cues, &clock, limits)).collect();
     let alone = tracks.videos.len() == 1 && tracks.audio + tracks.subtitles == 0;
     let entry = tracks.videos.swap_remove(chosen)?;
     let ScannedTrack { mut samples, last, .. } = scan.tracks.swap_remove(chosen);

@@ -72,11 +72,7 @@ fn codec(trak: &[u8]) -> TextCodec {
 }
 
 /// The samples that lie inside the file, on the clock of the movie.
-fn samples(
-    movie: &Movie<'_>,
-    text: &TextTrak<'_>,
-    warnings: &mut Vec<String>,
-) -> Result<Vec<TextSample>, MediaError> {
+fn samples(movie: &Movie<'_>, text: &TextTrak<'_>, warnings: &mut Vec<String>) -> Result<Vec<TextSample>, MediaError> {
     let limits = Limits { samples: MAX_SAMPLES, ..Limits::default() };
     let own = find_path(text.trak, &[b"mdia", b"minf", b"stbl"]).unwrap_or(&[]);
     let mut samples = stbl::read(own, &limits, warnings)?;

@@ -70,5 +70,14 @@ pub(in super::super) fn read(
     let tracks = vec![summary];
     let chosen = choose(&tracks, choice)?;
     let track = VideoTrack { width, height, timescale: rate, samples, ..VideoTrack::new(codec) };
-    Ok(ParsedFile { track, tracks, chosen, warnings, audio_tracks: 0, sub_tracks: 0, texts: Vec::new(), layout: SampleLayout::Ranges })
+    Ok(ParsedFile {
+        track,
+        tracks,
+        chosen,
+        warnings,
+        audio_tracks: 0,
+        sub_tracks: 0,
+        texts: Vec::new(),
+        layout: SampleLayout::Ranges,
+    })
 }

@@ -73,7 +73,16 @@ pub(in super::super) fn read(
         samples,
         ..VideoTrack::new(codec)
     };
-    Ok(ParsedFile { track, tracks, chosen, warnings, audio_tracks: 0, sub_tracks: 0, texts: Vec::new(), layout: SampleLayout::Ranges })
+    Ok(ParsedFile {
+        track,
+        tracks,
+        chosen,
+        warnings,
+        audio_tracks: 0,
+        sub_tracks: 0,
+        texts: Vec::new(),
+        layout: SampleLayout::Ranges,
+    })
 }
 
 /// The bytes before the first newline.

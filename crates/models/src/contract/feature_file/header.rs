@@ -59,7 +59,16 @@ impl FeatureKey {
         width: usize,
     ) -> ModelResult<Self> {
         let (frames, units) = (plan.frames.len(), plan.units());
-        Ok(FeatureKey { format: FORMAT.to_string(), film, reading, model, plan: plan_text(plan)?, frames, units, width })
+        Ok(FeatureKey {
+            format: FORMAT.to_string(),
+            film,
+            reading,
+            model,
+            plan: plan_text(plan)?,
+            frames,
+            units,
+            width,
+        })
     }
 
     /// Whether both are of the same features. The time of change of the film does not count.

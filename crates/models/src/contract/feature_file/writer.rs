@@ -124,9 +124,7 @@ impl FeatureWriter {
             open(&self.journal).map_err(|error| output(&self.journal, &error))?,
         );
         for (file, path, len) in [(&mut part, &self.part, end), (&mut log, &self.journal, length)] {
-            file.set_len(len)
-                .and_then(|()| file.seek(SeekFrom::Start(len)))
-                .map_err(|error| output(path, &error))?;
+            file.set_len(len).and_then(|()| file.seek(SeekFrom::Start(len))).map_err(|error| output(path, &error))?;
         }
         self.types = Some(found.types);
         self.files = Some((part, log));
@@ -228,8 +226,7 @@ impl FeatureWriter {
             return Err(ModelError::Bug(format!("{place}: features of {units} units, planned are {wanted}")));
         }
         self.checkpoint()?;
-        let counts =
-            Counts { rows: self.rows, units, lost: self.done.lost.len(), faults: &self.done.faults };
+        let counts = Counts { rows: self.rows, units, lost: self.done.lost.len(), faults: &self.done.faults };
         let head = head(&self.key, types, &counts)?;
         let numbers = self.done.per_unit.iter().chain(&self.done.lost);
         let tail: Vec<u8> = numbers.flat_map(|number| number.to_le_bytes()).collect();
