@@ -26,7 +26,7 @@ fn json(output: &Output) -> serde_json::Value {
     serde_json::from_slice(&output.stdout).expect("exactly one JSON value on standard output")
 }
 
-/// A film without compression, two frames a second: bars that move, every frame another.
+/// A film without compression, two frames per second: bars that move, every frame another.
 fn film(folder: &Path, name: &str, frames: usize, (width, height): (usize, usize)) -> PathBuf {
     let mut bytes = format!("YUV4MPEG2 W{width} H{height} F2:1 Ip A1:1 C420jpeg\n").into_bytes();
     for frame in 0..frames {

@@ -73,10 +73,10 @@ pub(crate) struct PlanArgs {
 }
 
 #[derive(Args, Debug)]
-#[command(after_help = "The file lies beside the film as FILM.zoetrope-features, or in the cache where that folder \
-    cannot be written to.\n`ask` and `chat` use it without being told, as long as film, model and media options are the \
-    same.\nA run that was stopped, at whatever moment, goes on when the same command is given again.\n\n\
-    Example:\n  zoetrope index film.mkv --fps 1 --model FOLDER\n  \
+#[command(after_help = "The file lies beside the film as FILM.zoetrope-features, or in the cache where that folder\n\
+    cannot be written to. `ask` and `chat` use it without being told, as long as film, model and media\n\
+    options are the same. A run that was stopped, at whatever moment, goes on when the same command is\n\
+    given again.\n\nExample:\n  zoetrope index film.mkv --fps 1 --model FOLDER\n  \
     zoetrope ask film.mkv \"Who is at the door?\" --fps 1 --model FOLDER")]
 pub(crate) struct IndexArgs {
     /// The film: a video, or a folder of frames

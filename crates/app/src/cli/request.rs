@@ -49,8 +49,8 @@ pub(crate) struct MediaArgs {
     /// The video track to look at, where a file has several (see `probe`)
     #[arg(long, value_name = "N", help_heading = "Media")]
     pub(crate) track: Option<usize>,
-    /// Subtitles to show with a film, for models that read them: a file (SRT, WebVTT, ASS), track:N of the film (see
-    /// `probe`), or none [default: the file beside the film, such as film.srt or film.en.srt, else the film's own track]
+    /// Subtitles of a film, for models that read them: a file (SRT, WebVTT, ASS), track:N of the film (see `probe`),
+    /// or none [default: the file beside the film, such as film.srt or film.en.srt, else the film's own track]
     #[arg(long, value_name = "FILE|track:N|none", help_heading = "Media")]
     pub(crate) subtitles: Option<OsString>,
     /// What transparent parts of pictures are shown on

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use zoetrope_engine::{FeatureIndex, Limits};
 use zoetrope_models::contract::feature_file::ModelIdentity;
+use zoetrope_models::weights::ParameterGroup;
 
 use crate::cli::IndexUseArgs;
 use crate::failure::Failure;
@@ -23,7 +24,9 @@ pub(super) fn index(args: &IndexUseArgs, loaded: &Loaded, limits: &Limits) -> Re
 
 /// Features of `loaded`; `named` is a file that is looked into first.
 pub(super) fn feature_index(loaded: &Loaded, limits: &Limits, named: Option<PathBuf>) -> Result<FeatureIndex, Failure> {
-    let model = ModelIdentity::of(loaded.model.as_ref(), std::slice::from_ref(&loaded.checkpoint))?;
+    let vision = loaded.model.weights().group(ParameterGroup::Vision).held_as();
+    let family = loaded.model.processor().info().family;
+    let model = ModelIdentity::of(family, vision, std::slice::from_ref(&loaded.checkpoint))?;
     Ok(FeatureIndex::new(model, &limits.files, cache(), named))
 }
 

@@ -13,7 +13,7 @@ pub(crate) use mp4::items;
 /// Text tracks, as containers describe them.
 pub(crate) mod text {
     pub(crate) use super::mp4::text::vtt_payloads;
-    pub(crate) use super::track::text::{TextCodec, TextTrack};
+    pub(crate) use super::sample::text::{TextCodec, TextTrack};
 }
 
 mod avi;

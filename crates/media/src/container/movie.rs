@@ -3,7 +3,7 @@
 use super::byte_source::ByteSource;
 use super::choice;
 use super::sample::layout::SampleLayout;
-use super::track::text::TextTrack;
+use super::sample::text::TextTrack;
 use super::track::{Container, TrackSummary, VideoTrack};
 use crate::error::{MediaError, malformed};
 use crate::options::limits::Limits;

@@ -1,7 +1,6 @@
 //! What a container says about its video track. Container readers write it, decoders read it.
 
 pub(super) mod ratio;
-pub(crate) mod text;
 
 use serde::Serialize;
 

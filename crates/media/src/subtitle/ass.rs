@@ -7,7 +7,7 @@ use super::timestamp::seconds;
 /// Fields before the text of a dialogue as Matroska stores it: ReadOrder, Layer, Style, Name, three margins, Effect.
 const BLOCK_FIELDS: usize = 8;
 
-/// Where fields stand in a line where no `Format:` says it: Layer, Start, End, Style, Name, three margins, Effect, Text.
+/// Where fields stand when no `Format:` says it: Layer, Start, End, Style, Name, three margins, Effect, Text.
 const FIELDS: Fields = Fields { start: 1, end: 2, count: 10 };
 
 #[derive(Clone, Copy)]

@@ -31,7 +31,7 @@ pub(super) fn file(
     let summaries = tracks.videos.iter().zip(&scan.tracks).map(|(entry, frames)| summary(entry, frames, &clock));
     let summaries: Vec<TrackSummary> = summaries.collect();
     let chosen = choose(&summaries, choice)?;
-    // Those of the text tracks follow those of the video tracks.
+    // Text tracks were scanned after the video tracks.
     let cues = scan.tracks.split_off(tracks.videos.len().min(scan.tracks.len()));
     let texts =
         tracks.texts.drain(..).zip(cues).map(|(entry, cues)| text::track(entry, cues, &clock, limits)).collect();

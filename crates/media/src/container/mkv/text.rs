@@ -1,7 +1,7 @@
 //! Text tracks: SRT, ASS and WebVTT in blocks.
 
 use super::super::sample::layout::SampleLayout;
-use super::super::track::text::{TextCodec, TextSample, TextTrack};
+use super::super::sample::text::{TextCodec, TextSample, TextTrack};
 use super::cluster::ScannedTrack;
 use super::content_encoding::{self, Packing};
 use super::ebml::{children, uint};

@@ -36,7 +36,7 @@ pub(super) struct Tracks {
     pub(super) videos: Vec<Result<TrackEntry, MediaError>>,
     pub(super) audio: usize,
     pub(super) subtitles: usize,
-    /// Those of the subtitles that are text and can be described, in the order of the file.
+    /// Subtitle tracks that can be described, in the order of the file.
     pub(super) texts: Vec<TextEntry>,
 }
 

@@ -1,8 +1,8 @@
 //! Text tracks: 3GPP timed text (`tx3g`), QuickTime text, WebVTT in boxes (`wvtt`, ISO/IEC 14496-30).
 
 use super::super::sample::layout::SampleLayout;
+use super::super::sample::text::{TextCodec, TextSample, TextTrack};
 use super::super::track::fourcc_text;
-use super::super::track::text::{TextCodec, TextSample, TextTrack};
 use super::boxes::{children, find, find_path, full_box};
 use super::moof::{self, Fragments};
 use super::stbl;
@@ -15,7 +15,7 @@ use crate::options::limits::Limits;
 const MAX_SAMPLES: u64 = 200_000;
 
 /// What the text tracks of a movie have in common.
-pub(super) struct Movie<'a> {
+pub(super) struct MovieParts<'a> {
     /// Contents of `moov`.
     pub(super) moov: &'a [u8],
     /// Contents of all movie fragments, and where they start.
@@ -30,7 +30,7 @@ pub(super) struct Movie<'a> {
 }
 
 /// Reads the text tracks of a movie. One that cannot be read is listed without cues, with a warning.
-pub(super) fn read(movie: &Movie<'_>, texts: &[TextTrak<'_>], warnings: &mut Vec<String>) -> Vec<TextTrack> {
+pub(super) fn read(movie: &MovieParts<'_>, texts: &[TextTrak<'_>], warnings: &mut Vec<String>) -> Vec<TextTrack> {
     let mut tracks = Vec::with_capacity(texts.len());
     for (number, text) in texts.iter().enumerate() {
         let mut track = TextTrack {
@@ -72,7 +72,11 @@ fn codec(trak: &[u8]) -> TextCodec {
 }
 
 /// The samples that lie inside the file, on the clock of the movie.
-fn samples(movie: &Movie<'_>, text: &TextTrak<'_>, warnings: &mut Vec<String>) -> Result<Vec<TextSample>, MediaError> {
+fn samples(
+    movie: &MovieParts<'_>,
+    text: &TextTrak<'_>,
+    warnings: &mut Vec<String>,
+) -> Result<Vec<TextSample>, MediaError> {
     let limits = Limits { samples: MAX_SAMPLES, ..Limits::default() };
     let own = find_path(text.trak, &[b"mdia", b"minf", b"stbl"]).unwrap_or(&[]);
     let mut samples = stbl::read(own, &limits, warnings)?;

@@ -7,7 +7,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::identity::{FilmIdentity, ModelIdentity};
-use super::journal::StoredFaults;
 use crate::contract::media_plan::MediaPlan;
 use crate::error::{ModelError, ModelResult};
 
@@ -24,6 +23,17 @@ pub(super) const FAULTS: &str = "faults";
 pub(super) const LENGTH: u64 = 8;
 /// The rows begin at a multiple of this.
 const ALIGNMENT: u64 = 64;
+
+/// Frames of the film that could not be shown as planned, so far. Those that are lost are listed apart.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoredFaults {
+    /// Frames that show a neighbor's image.
+    pub repeated: usize,
+    /// Frames that may show damage.
+    pub damaged: usize,
+    /// Frames of another shape than most.
+    pub with_bars: usize,
+}
 
 /// What features depend on: film, reading, model, plan. Neither question nor captions.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -8,9 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::fingerprint::Fingerprint;
 use crate::checkpoint::{Checkpoint, WEIGHT_FILES};
-use crate::contract::VideoLanguageModel;
 use crate::error::ModelResult;
-use crate::weights::ParameterGroup;
+use crate::weights::HeldAs;
 
 /// Which film: by all of its bytes.
 ///
@@ -116,11 +115,11 @@ pub struct ModelIdentity {
 }
 
 impl ModelIdentity {
-    /// The identity of `model`, whose files are `checkpoints`.
+    /// The identity of a model of `family` whose files are `checkpoints`, and whose encoder is `held_as`.
     ///
     /// # Errors
     /// [`crate::error::ModelError::File`] when a file cannot be read.
-    pub fn of(model: &dyn VideoLanguageModel, checkpoints: &[Checkpoint]) -> ModelResult<Self> {
+    pub fn of(family: &str, held_as: HeldAs, checkpoints: &[Checkpoint]) -> ModelResult<Self> {
         let mut print = Fingerprint::default();
         for checkpoint in checkpoints {
             for name in checkpoint.names()? {
@@ -134,12 +133,8 @@ impl ModelIdentity {
                 }
             }
         }
-        let vision = model.weights().group(ParameterGroup::Vision).held_as();
-        Ok(ModelIdentity {
-            family: model.processor().info().family.to_string(),
-            checkpoint: print.finish(),
-            held_as: format!("{} {}", vision.name(), vision.dtype.as_str()),
-        })
+        let held_as = format!("{} {}", held_as.name(), held_as.dtype.as_str());
+        Ok(ModelIdentity { family: family.to_string(), checkpoint: print.finish(), held_as })
     }
 }
 

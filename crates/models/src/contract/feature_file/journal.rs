@@ -7,18 +7,7 @@ use std::path::Path;
 use candle_core::DType;
 use serde::{Deserialize, Serialize};
 
-use super::header::{FeatureKey, Types};
-
-/// Frames of the film that could not be shown as planned, so far. Those that are lost are listed apart.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct StoredFaults {
-    /// Frames that show a neighbor's image.
-    pub repeated: usize,
-    /// Frames that may show damage.
-    pub damaged: usize,
-    /// Frames of another shape than most.
-    pub with_bars: usize,
-}
+use super::header::{FeatureKey, StoredFaults, Types};
 
 /// A run of frames that was encoded. All numbers are numbers of planned frames.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,7 +40,7 @@ pub(super) fn opening(key: &FeatureKey, types: Types) -> serde_json::Result<Stri
 }
 
 /// A journal as it was found.
-pub(super) struct Found {
+pub(super) struct OpenJournal {
     pub(super) key: FeatureKey,
     pub(super) types: Types,
     /// Runs of whole lines, each with the length of the journal up to its end.
@@ -61,7 +50,7 @@ pub(super) struct Found {
 }
 
 /// Reads the journal `file`; `None` when there is none, or none that can be gone on with.
-pub(super) fn read(file: &Path) -> Option<Found> {
+pub(super) fn read(file: &Path) -> Option<OpenJournal> {
     let text = std::fs::read_to_string(file).ok()?;
     let mut lines = text.split_inclusive('\n').take_while(|line| line.ends_with('\n'));
     let first = lines.next()?;
@@ -69,7 +58,7 @@ pub(super) fn read(file: &Path) -> Option<Found> {
     let dtype = |name: &str| name.parse::<DType>().ok();
     let types = Types { stored: dtype(&opening.stored)?, given: dtype(&opening.given)? };
     let mut end = first.len() as u64;
-    let mut found = Found { key: opening.key, types, runs: Vec::new(), opening: end };
+    let mut found = OpenJournal { key: opening.key, types, runs: Vec::new(), opening: end };
     for line in lines {
         let Ok(run) = serde_json::from_str::<FeatureRun>(line) else { break };
         end += line.len() as u64;

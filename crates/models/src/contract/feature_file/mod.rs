@@ -12,9 +12,9 @@ mod journal;
 mod reader;
 mod writer;
 
-pub use header::{FORMAT, FeatureKey};
+pub use header::{FORMAT, FeatureKey, StoredFaults};
 pub use identity::{FilmIdentity, ModelIdentity};
-pub use journal::{FeatureRun, StoredFaults};
+pub use journal::FeatureRun;
 pub use reader::StoredFeatures;
 pub use writer::FeatureWriter;
 

@@ -8,8 +8,7 @@ use safetensors::tensor::{Metadata, TensorInfo};
 use safetensors::{Dtype, SafeTensors};
 use zoetrope_system::mmap::MappedFile;
 
-use super::header::{FAULTS, FORMAT, FORMAT_NAME, FeatureKey, GIVEN, KEY, LENGTH, wrong};
-use super::journal::StoredFaults;
+use super::header::{FAULTS, FORMAT, FORMAT_NAME, FeatureKey, GIVEN, KEY, LENGTH, StoredFaults, wrong};
 use crate::contract::features::Features;
 use crate::contract::media_plan::MediaPlan;
 use crate::error::ModelResult;

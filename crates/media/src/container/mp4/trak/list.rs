@@ -28,7 +28,7 @@ pub(in super::super) struct TrackList<'a> {
     pub(in super::super) videos: Vec<VideoTrak<'a>>,
     pub(in super::super) audio: usize,
     pub(in super::super) subtitles: usize,
-    /// Those of the subtitles that have a header and name no chapters, in the order of the file.
+    /// Subtitle tracks that have a header and name no chapters, in the order of the file.
     pub(in super::super) texts: Vec<TextTrak<'a>>,
     /// Whether they are an image sequence whose alpha channel is another track, which is not read.
     pub(in super::super) without_alpha: bool,

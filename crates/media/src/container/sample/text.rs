@@ -1,8 +1,8 @@
 //! What a container says about a text track.
 
 use super::super::byte_source::ByteSource;
-use super::super::sample::layout::SampleLayout;
-use super::Sample;
+use super::super::track::Sample;
+use super::layout::SampleLayout;
 use crate::error::MediaError;
 
 /// How the words of a track are written.
