@@ -21,6 +21,8 @@ pub(crate) struct Loaded {
     pub(crate) name: String,
     /// The model.
     pub(crate) model: Arc<dyn VideoLanguageModel>,
+    /// Its files.
+    pub(crate) checkpoint: Checkpoint,
 }
 
 /// Loads the model that the user named, or the embedded one; shows what takes time.
@@ -37,7 +39,7 @@ pub(crate) fn load_random(args: &ModelArgs, bars: &mut Bars) -> Result<Loaded, F
     bars.spin(format!("making {name}"));
     let model = loading::open_with(&checkpoint, vec![Archive::random(0, RandomFor::Everything)], options)?;
     bars.clear();
-    Ok(Loaded { name, model })
+    Ok(Loaded { name, model, checkpoint })
 }
 
 /// Loads a model by folder or name; the embedded one where there is none.
@@ -49,7 +51,7 @@ pub(crate) fn open(source: ModelSource<'_>, options: LoadOptions, bars: &mut Bar
     }
     let model = loading::open(&checkpoint, options)?;
     bars.clear();
-    Ok(Loaded { name, model })
+    Ok(Loaded { name, model, checkpoint })
 }
 
 /// What the user's model is called.

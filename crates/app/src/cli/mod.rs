@@ -12,13 +12,13 @@ use std::sync::LazyLock;
 use clap::{Args, Parser, Subcommand};
 
 pub(crate) use args::{
-    AskArgs, BenchArgs, ChatArgs, CompletionsArgs, ConvertArgs, DumpArgs, EvalArgs, FramesArgs, InfoArgs, PlanArgs,
-    PointerArgs, ProbeArgs, PullArgs, SynthArgs, TrainArgs,
+    AskArgs, BenchArgs, ChatArgs, CompletionsArgs, ConvertArgs, DumpArgs, EvalArgs, FramesArgs, IndexArgs, InfoArgs,
+    PlanArgs, PointerArgs, ProbeArgs, PullArgs, StoredDtype, SynthArgs, TrainArgs,
 };
 pub(crate) use content::{ContentArgs, Piece};
 pub(crate) use model::{ModelArgs, ModelSource};
 use numbers::threads;
-pub(crate) use request::{AnswerArgs, Background, MediaArgs};
+pub(crate) use request::{AnswerArgs, Background, IndexUseArgs, MediaArgs};
 
 use crate::embedded::EMBEDDED_NAME;
 use crate::terminal::StandardError;
@@ -59,6 +59,7 @@ impl Cli {
             Command::Ask(AskArgs { model, .. })
             | Command::Chat(ChatArgs { model, .. })
             | Command::Plan(PlanArgs { model, .. })
+            | Command::Index(IndexArgs { model, .. })
             | Command::Frames(FramesArgs { model, .. })
             | Command::Dump(DumpArgs { model, .. })
             | Command::Eval(EvalArgs { model, .. })
@@ -81,6 +82,8 @@ pub(crate) enum Command {
     Chat(ChatArgs),
     /// Show what a request would cost, without running the model (JSON)
     Plan(PlanArgs),
+    /// Encode a film once and store its features, so that every further question is cheap
+    Index(IndexArgs),
     /// Write the frames that the model would see as PNG, and their times
     Frames(FramesArgs),
     /// Show what a media file is: its tracks, times and what is read of it

@@ -81,6 +81,9 @@ fn captions_are_in_the_prompt_of_families_that_plan_them() {
             let prompt = prompt(processor, conversation, &PlanOptions::default(), GenerationPrompt::Reply(""));
             processor.tokenizer().decode(&text_ids(&prompt.tokens), false).unwrap()
         };
+        let planned = plans.iter().any(|plan| !plan.captions.is_empty());
+        let says = processor.uses_captions(&PlanOptions::default());
+        assert_eq!(says, planned, "{}: uses_captions, and whether plans have captions", family.name());
         for (frame, words) in plans.iter().flat_map(|plan| &plan.captions) {
             assert!(*frame < plans[0].frames.len(), "{}: a caption of frame {frame}", family.name());
             assert!(text.contains(words), "{}: {words:?} is not in {text}", family.name());
