@@ -120,10 +120,9 @@ def fill(model, seed):
     toy.fill(model, seed)
     g = torch.Generator().manual_seed(seed + 10_000)
     with torch.no_grad():
-        model.model.image_newline.copy_(0.5 * torch.randn(model.model.image_newline.shape, generator=g))
+        model.model.image_newline.copy_(0.3 * torch.randn(model.model.image_newline.shape, generator=g))
         position = model.model.vision_tower.embeddings.position_embedding.weight
-        position.copy_(0.4 * torch.randn(position.shape, generator=g))
-        model.model.vision_tower.embeddings.patch_embedding.weight.mul_(2.0)
+        position.copy_(0.2 * torch.randn(position.shape, generator=g))
 
 
 def clip(frames=5, h=36, w=48):
