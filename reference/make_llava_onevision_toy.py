@@ -10,7 +10,7 @@ Writes, under OUT (default crates/models/tests/golden/llava_onevision):
   goldens.json         prompts, versions, seed, rounding of f32
   original.safetensors, original.json, plan.json   (with --original: a checkout of LLaVA-VL/LLaVA-NeXT, run in place)
 
-Deterministic on one CPU thread:
+Deterministic on one CPU thread, with Pillow 12 (the authors' code resizes with it; Pillow 13 rounds otherwise for some sizes):
 OMP_NUM_THREADS=1 python reference/make_llava_onevision_toy.py --original FOLDER
 """
 
@@ -317,6 +317,7 @@ def main():
         json.dump(report, f, indent=1, ensure_ascii=False)
         f.write("\n")
     if args.original:
+        assert int(PIL.__version__.split(".")[0]) < 13, f"Pillow {PIL.__version__}"
         original.write(args.original, args.out, model, processor, pictures, clip(), versions)
 
 

@@ -1,7 +1,7 @@
 //! Which frames of a video stand for it: rules that several families' references have.
 //!
-//! The references count frames, which is the same as time where frames come at a constant rate. Elsewhere counting would
-//! take most frames from where they are dense, so there the rules space moments evenly and take the frame on screen at
+//! The references count frames, which is the same as time where frames come at a constant rate. Elsewhere counting
+//! would take most frames from where they are dense, so there the rules space moments evenly and take the frame on screen at
 //! each. A frame that is taken again is stamped with that moment. No rule takes more frames than there are.
 
 use crate::contract::media_plan::{MediaMetadata, PlannedFrame};
@@ -33,8 +33,11 @@ pub fn every_nth(media: &MediaMetadata, range: &TimeRange, fps: f64, most: usize
     let (video, total) = (&media.timeline, range.frames.len());
     let length = video.start_of(range.frames.end - 1) - video.start_of(range.frames.start);
     let constant = has_constant_rate(video, range);
-    let rate = if length > 0.0 { (total - 1) as f64 / length } else { fps };
-    let nth = ((rate / fps).round_ties_even().max(1.0) as usize).min(total);
+    let nth = if length > 0.0 { (total - 1) as f64 / length / fps } else { 1.0 };
+    // A rate is known as exactly as the clock's ticks say; what may be a tie counts as one.
+    let (tie, error) = (nth.floor() + 0.5, nth * video.tick_of(range.frames.start) / length.max(1e-9) + 1e-6);
+    let nth = if (nth - tie).abs() <= error { tie } else { nth };
+    let nth = (nth.round_ties_even().max(1.0) as usize).min(total);
     let moments = ((range.end - range.start) * fps - 1e-6).ceil().max(1.0);
     let count = if constant { total.div_ceil(nth) as f64 } else { moments };
     if count > most.min(total) as f64 {
@@ -43,7 +46,7 @@ pub fn every_nth(media: &MediaMetadata, range: &TimeRange, fps: f64, most: usize
     planned(media, range, (0..count as usize).map(|i| (i * nth, range.start + i as f64 / fps)))
 }
 
-/// How many frames `fps` frames a second are in a range, unrounded.
+/// How many frames a range has at `fps` frames per second, unrounded.
 pub fn frames_at_rate(range: &TimeRange, fps: f64) -> f64 {
     let (total, seconds) = (range.frames.len() as f64, range.end - range.start);
     let rate = if seconds > 0.0 { total / seconds } else { 1.0 };
@@ -59,11 +62,7 @@ pub fn linspace(n: u64, count: usize) -> impl Iterator<Item = u64> {
 
 /// For each (number in the range, moment): the frame of that number where the rate is constant, the one on screen at
 /// that moment elsewhere.
-fn planned(
-    media: &MediaMetadata,
-    range: &TimeRange,
-    picks: impl Iterator<Item = (usize, f64)>,
-) -> Vec<PlannedFrame> {
+fn planned(media: &MediaMetadata, range: &TimeRange, picks: impl Iterator<Item = (usize, f64)>) -> Vec<PlannedFrame> {
     let video = &media.timeline;
     let constant = range.end <= range.start || has_constant_rate(video, range);
     let mut last = None;
@@ -118,6 +117,8 @@ mod tests {
         // 25 / 4 = 6.25 and 25 / 10 = 2.5: rounded, halves to even.
         assert_eq!(indices(&every_nth(&media, &range, 4.0, 99))[..3], [0, 6, 12]);
         assert_eq!(indices(&every_nth(&media, &range, 10.0, 199))[..3], [0, 2, 4]);
+        let (odd, whole) = video((0..45).map(|n| (n * 100 + 1) / 3), 1.5);
+        assert_eq!(indices(&every_nth(&odd, &whole, 4.0, 99)), [0, 8, 16, 24, 32, 40]);
         assert_eq!(every_nth(&media, &range, 500.0, 1000).len(), 250);
         assert_eq!(frames_at_rate(&range, 2.0), 20.0);
     }

@@ -87,9 +87,9 @@ fn expand(
         let next = queues.iter_mut().filter_map(|(pad, queue)| rest.find(*pad).map(|at| (at, *pad, queue)));
         let Some((at, pad, queue)) = next.min_by_key(|(at, ..)| *at) else { break };
         out.trusted(&rest[..at]);
-        let placement = queue
-            .next()
-            .ok_or_else(|| ModelError::Caller(format!("the chat template has more {pad} than the request has media")))?;
+        let placement = queue.next().ok_or_else(|| {
+            ModelError::Caller(format!("the chat template has more {pad} than the request has media"))
+        })?;
         show(placement, out);
         rest = &rest[at + pad.len()..];
     }

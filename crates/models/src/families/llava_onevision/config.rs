@@ -140,8 +140,8 @@ pub(super) struct Config {
 }
 
 impl Config {
-    /// Whether `config.json` is of this family. `llava` is the `model_type` of others as well; of those with this encoder
-    /// and a Qwen2 decoder only the original has `mm_` keys.
+    /// Whether `config.json` is of this family. `llava` is the `model_type` of others as well; of those only the original
+    /// has a Qwen2 decoder and `mm_` keys.
     pub(super) fn matches(config: &Value) -> bool {
         let qwen = config["architectures"][0].as_str().is_some_and(|name| name.starts_with("LlavaQwen"));
         match config["model_type"].as_str() {
@@ -336,8 +336,8 @@ struct ProcessorFiles {
 }
 
 impl ProcessorFiles {
-    /// From `processor_config.json`, or `preprocessor_config.json` and `video_preprocessor_config.json`. The original has
-    /// none of them.
+    /// From `processor_config.json`, or `preprocessor_config.json` and `video_preprocessor_config.json`. The original
+    /// has none of them.
     fn read(checkpoint: &Checkpoint, convention: Convention) -> ModelResult<Self> {
         let read = |name: &str| -> ModelResult<Value> { Ok(checkpoint.json(name)?.unwrap_or(Value::Null)) };
         let mut whole = read("processor_config.json")?;

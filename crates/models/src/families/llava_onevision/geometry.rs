@@ -56,8 +56,7 @@ pub(super) fn tile_grid(c: &Config, size: (u32, u32)) -> TileGrid {
     let [w, h, target_w, target_h] = [size.0, size.1, width, height].map(f64::from);
     let (scale_w, scale_h) = (target_w / w, target_h / h);
     let fit = |side: f64, scale: f64, most: u32| ((side * scale).ceil() as u32).clamp(1, most);
-    let resized =
-        if scale_w < scale_h { (width, fit(h, scale_w, height)) } else { (fit(w, scale_h, width), height) };
+    let resized = if scale_w < scale_h { (width, fit(h, scale_w, height)) } else { (fit(w, scale_h, width), height) };
     let side = c.vision.image as u32;
     TileGrid {
         tiles: ((width / side) as usize, (height / side) as usize),
@@ -75,7 +74,7 @@ pub(super) fn token_grid(c: &Config, size: (u32, u32), tiles: (usize, usize)) ->
         Convention::Original => x as usize,
         Convention::Transformers => round_7(x) as usize,
     };
-    // The same number of lines goes at both sides, so that an odd difference leaves one of the padding.
+    // As many lines go at one side as at the other, so that an odd difference leaves one of the padding.
     let bar = |all: usize, left: usize| (all - left.min(all)) / 2;
     let (above, beside) = if w / h > cols as f64 / rows as f64 {
         (bar(rows, whole(h * (cols as f64 / w))), 0)

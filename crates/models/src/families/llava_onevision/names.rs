@@ -113,8 +113,7 @@ mod tests {
         ];
         let mut in_memory = ours.clone();
         in_memory[0] = format!("model.vision_tower.vision_model.{q}");
-        let want =
-            [original, on_disk("vision_tower.vision_model."), on_disk("vision_tower."), in_memory, ours.clone()];
+        let want = [original, on_disk("vision_tower.vision_model."), on_disk("vision_tower."), in_memory, ours.clone()];
         for (table, want) in tables().iter().zip(want) {
             let theirs = ours.each_ref().map(|name| (table.origin)(name));
             assert_eq!(theirs, want.map(|name| Some(Origin::Tensor(name))), "{}", table.layout);

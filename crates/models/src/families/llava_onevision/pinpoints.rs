@@ -6,14 +6,16 @@ use serde_json::Value;
 const MAX_TILES: usize = 256;
 const MAX_PINPOINTS: usize = 4096;
 
-/// Sizes (width, height) of whole tiles of `side` pixels. The reference's order is kept: the first of equal ones is taken.
-/// With `height_first` the pairs are (height, width), as transformers writes them. `None` gives all grids of up to 6 x 6
-/// tiles.
+/// Sizes (width, height) of whole tiles of `side` pixels, in the reference's order: the first of equal ones is taken.
+/// With `height_first` the pairs are (height, width), as transformers writes them. `None` gives all grids of up to
+/// 6 x 6 tiles.
 pub(super) fn read(listed: Option<&Value>, side: usize, height_first: bool) -> Result<Vec<(u32, u32)>, String> {
     let wrong = |what: &str| format!("image_grid_pinpoints: {what}");
     let pairs = match listed {
         None => grid(side, [1, 1], [6, 6]),
-        Some(Value::String(text)) if text.contains('x') => range(text, side).ok_or_else(|| wrong("no range of grids"))?,
+        Some(Value::String(text)) if text.contains('x') => {
+            range(text, side).ok_or_else(|| wrong("no range of grids"))?
+        }
         Some(Value::String(text)) => {
             // A Python list, or tuples.
             let text = text.replace('(', "[").replace(')', "]");
@@ -55,8 +57,8 @@ fn range(text: &str, side: usize) -> Option<Vec<[usize; 2]>> {
         let number = |text: &str| text.parse().ok().filter(|n| (1..=MAX_TILES).contains(n));
         Some([number(a)?, number(b)?])
     };
-    let inside = text.split('(').skip(1).map(|part| part.split(')').next().unwrap_or_default());
-    let all: Vec<[usize; 2]> = inside.filter_map(tiles).collect();
+    let inside = text.split('(').skip(1).filter_map(|part| part.split_once(')'));
+    let all = inside.map(|(inside, _)| tiles(inside)).collect::<Option<Vec<_>>>()?;
     let (first, last) = (*all.first()?, *all.last()?);
     let many = last.iter().zip(first).map(|(last, first)| (last + 1).saturating_sub(first)).product::<usize>();
     (many <= MAX_PINPOINTS).then(|| grid(side, first, last))

@@ -2,9 +2,7 @@
 
 use super::config::{Aspect, Config, Convention, Newline};
 use super::geometry::{self, TokenGrid};
-use crate::contract::media_plan::{
-    MediaKind, MediaMetadata, MediaPlan, PlanOptions, PlannedFrame, View, Window,
-};
+use crate::contract::media_plan::{MediaKind, MediaMetadata, MediaPlan, PlanOptions, PlannedFrame, View, Window};
 use crate::contract::prompt::VisualSpan;
 use crate::contract::settings::{Setting, SettingType, Settings};
 use crate::error::{ModelError, ModelResult};
@@ -31,8 +29,8 @@ pub(super) fn settings(c: &Config) -> Vec<Setting> {
     vec![
         setting(
             TILES,
-            "show a picture in a grid of tiles as well (anyres), or once, in the middle of a square (pad); auto tiles the \
-             only picture of a conversation",
+            "show a picture in tiles as well (anyres), or once, in the middle of a square (pad); auto tiles the only \
+             picture of a conversation",
             &[AUTO, ANYRES, PAD],
             if c.aspect == Aspect::AnyRes { AUTO } else { PAD },
         ),
@@ -154,9 +152,8 @@ fn padded_view(c: &Config, source: (u32, u32)) -> View {
 fn tiled_views(c: &Config, source: (u32, u32)) -> Vec<View> {
     let (grid, side) = (geometry::tile_grid(c, source), c.vision.image as i32);
     let at = |tile: usize, offset: u32| tile as i32 * side - offset as i32;
-    let tile = |(row, col): (usize, usize)| {
-        view(c, source, grid.resized, (at(col, grid.offset.0), at(row, grid.offset.1)))
-    };
+    let tile =
+        |(row, col): (usize, usize)| view(c, source, grid.resized, (at(col, grid.offset.0), at(row, grid.offset.1)));
     let order = (0..grid.tiles.1).flat_map(|row| (0..grid.tiles.0).map(move |col| (row, col)));
     std::iter::once(squashed_view(c, source)).chain(order.map(tile)).collect()
 }

@@ -1,7 +1,7 @@
-//! Projector, and what becomes of its rows: tiles put together, bars cut off, scaled, newlines set (LLaVA-OneVision paper,
-//! section 3).
+//! Projector, and what becomes of its rows: tiles put together, bars cut off, scaled, newlines set (LLaVA-OneVision
+//! paper, section 3).
 //!
-//! Legend: N feature rows, V visual tokens, E encoder width, D language width; F frames, H rows and W columns of tokens.
+//! Legend: N feature rows, V visual tokens, E encoder width, D language width; F frames, H rows and W columns.
 
 use candle_core::{Device, Result, Tensor, bail};
 
@@ -43,13 +43,7 @@ impl Projector {
 
     /// A picture in a base view and `tiles` (columns, rows): the base, then the rows of all tiles put together, each
     /// with a newline at its end. `side` is that of a view.
-    pub(super) fn tiles(
-        &self,
-        x_ne: &Tensor,
-        side: usize,
-        tiles: (usize, usize),
-        grid: &TokenGrid,
-    ) -> Result<Tensor> {
+    pub(super) fn tiles(&self, x_ne: &Tensor, side: usize, tiles: (usize, usize), grid: &TokenGrid) -> Result<Tensor> {
         let x_nd = self.forward(x_ne)?;
         let (n, d) = x_nd.dims2()?;
         let base = side * side;
@@ -70,8 +64,8 @@ impl Projector {
         Tensor::cat(&[x_nd.narrow(0, 0, base)?, self.with_newlines(&x_hwd)?], 0)
     }
 
-    /// Frames of a video of `side` x `side` features each, pooled to `pooled` x `pooled` tokens; `ends` says whether the
-    /// last of them is the video's last.
+    /// Frames of a video of `side` x `side` features each, pooled to `pooled` x `pooled` tokens; `ends` says whether
+    /// the last of them is the video's last.
     pub(super) fn frames(
         &self,
         x_ne: &Tensor,

@@ -38,7 +38,11 @@ impl VisionEncoder {
         let patches = embeddings.sub("patch_embedding");
         Ok(VisionEncoder {
             patch_embedding: Linear::load_as(&patches, &kernel, Bias::Zero, ParameterRole::PatchEmbedding)?,
-            positions: embeddings.get(&[c.patches(), c.hidden], "position_embedding.weight", ParameterRole::Embedding)?,
+            positions: embeddings.get(
+                &[c.patches(), c.hidden],
+                "position_embedding.weight",
+                ParameterRole::Embedding,
+            )?,
             blocks: blocks.collect::<ModelResult<_>>()?,
             dtype: w.dtype(),
         })

@@ -64,7 +64,8 @@ fn run(model: &OneVision, name: &str) -> Run {
     let (messages, media) = messages_of(&json("goldens.json")["cases"][name]);
     let known: Vec<MediaMetadata> = media.iter().map(|(kind, frames)| metadata(frames, *kind)).collect();
     let plans = model.processor.plan(&[], &known, &PlanOptions::default()).unwrap();
-    let seen: Vec<Seen> = plans.iter().zip(&media).map(|(plan, (_, frames))| see(model, plan.clone(), frames)).collect();
+    let seen: Vec<Seen> =
+        plans.iter().zip(&media).map(|(plan, (_, frames))| see(model, plan.clone(), frames)).collect();
     let spans: Vec<Vec<VisualSpan>> = plans.iter().map(|plan| model.processor.visual_spans(plan, None)).collect();
     let prompt = model.processor.prompt(&messages, &plans, &spans, GenerationPrompt::Reply("")).unwrap();
     let visual: Vec<Tensor> = seen.iter().map(|seen| seen.tokens.clone()).collect();

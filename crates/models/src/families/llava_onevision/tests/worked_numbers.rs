@@ -80,7 +80,8 @@ fn counts_match_the_authors_code_and_transformers_at_many_sizes() {
     let mut different = Vec::new();
     for row in rows {
         let size = (number(&row[0]) as u32, number(&row[1]) as u32);
-        for (c, best, count) in [(&original, [&row[2], &row[3]], &row[4]), (&transformers, [&row[5], &row[6]], &row[7])] {
+        for (c, best, count) in [(&original, [&row[2], &row[3]], &row[4]), (&transformers, [&row[5], &row[6]], &row[7])]
+        {
             let plan = plan(c, MediaMetadata::picture(size), &PlanOptions::default());
             let tiles = planning::tiles(c, &plan).unwrap().0;
             assert_eq!([tiles.0 * 384, tiles.1 * 384], best.map(number), "{size:?}");
@@ -147,7 +148,9 @@ fn sampling_matches_the_authors_code_and_transformers() {
 fn the_only_picture_is_tiled_and_later_ones_are_not() {
     let c = published(Convention::Transformers);
     let picture = || MediaMetadata::picture((640, 480));
-    let of = |plans: &[MediaPlan]| plans.iter().map(|plan| plan.settings.word("tiles").unwrap().to_string()).collect::<Vec<_>>();
+    let of = |plans: &[MediaPlan]| {
+        plans.iter().map(|plan| plan.settings.word("tiles").unwrap().to_string()).collect::<Vec<_>>()
+    };
     let planned = |earlier: &[MediaPlan], new: &[MediaMetadata], tiles: Option<&str>| {
         let settings = tiles.map_or(Settings::default(), |tiles| Settings::default().with("tiles", tiles));
         planning::plan(&c, earlier, new, &PlanOptions { settings, ..PlanOptions::default() }).unwrap()
