@@ -5,7 +5,11 @@ use std::path::PathBuf;
 use zoetrope_models::checkpoint::Checkpoint;
 
 /// Families, and folders below `tests/golden`.
-pub(crate) const TOYS: [(&str, &str); 2] = [("videochat2", "videochat2/toy-hd"), ("videollama3", "videollama3/toy-hf")];
+pub(crate) const TOYS: [(&str, &str); 3] = [
+    ("llava_onevision", "llava_onevision/toy-hf"),
+    ("videochat2", "videochat2/toy-hd"),
+    ("videollama3", "videollama3/toy-hf"),
+];
 
 /// The folder of this crate. A test binary that was carried to another machine is told where it lies by the variable
 /// that Cargo sets, too.
