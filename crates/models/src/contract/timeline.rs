@@ -126,6 +126,21 @@ impl Timeline {
         Ok(TimeRange { frames, start: from.max(0.0), end: to.min(self.end) })
     }
 
+    /// Whether the frames of a range start at equal distances, within one tick of their clock, and the last one stays no
+    /// longer than the others: the rules of references that count frames then choose by time as well.
+    pub fn has_constant_rate(&self, range: &TimeRange) -> bool {
+        let (first, last) = (range.frames.start, range.frames.end - 1);
+        if first == last {
+            return true;
+        }
+        let begin = self.start_of(first);
+        let step = (self.start_of(last) - begin) / (last - first) as f64;
+        // Where a tick is nearly a frame, a frame that is missing must still show. Matroska rounds to milliseconds.
+        let rounding = self.tick_of(first).min(step / 4.0).max(1e-3) + 1e-9;
+        let even = |index: usize| (self.start_of(index) - begin - (index - first) as f64 * step).abs() <= rounding;
+        range.frames.clone().all(even) && range.end - self.start_of(last) <= 1.5 * step + rounding
+    }
+
     /// How many frames, from the first on, start when `is_before` says so.
     fn frames_before(&self, is_before: impl Fn(f64) -> bool) -> usize {
         let (mut low, mut high) = (0, self.len());
