@@ -1,8 +1,9 @@
 //! The model families: a folder and a line in [`ALL`] each.
 
+mod cogvlm2;
 mod videollama3;
 
 use crate::family::Family;
 
 /// Every family.
-pub const ALL: &[Family] = &[videollama3::FAMILY];
+pub const ALL: &[Family] = &[cogvlm2::FAMILY, videollama3::FAMILY];
