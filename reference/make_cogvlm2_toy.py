@@ -69,7 +69,7 @@ GRADIENTS = [
 EXPERT_GRADIENTS = [
     "model.layers.0.self_attn.vision_expert_query_key_value.bias",
     "model.layers.0.self_attn.vision_expert_dense.weight",
-    "model.layers.1.mlp.vision_mlp.up_proj.weight",
+    "model.layers.0.mlp.vision_mlp.up_proj.weight",
 ]
 
 
@@ -135,12 +135,12 @@ def load_original(source, pad):
 
 def toy_config(kind, ids):
     """Every size differs from its neighbors, so that a transposition cannot pass."""
-    side = {"image": 84, "video": 56}[kind]
+    side = {"image": 42, "video": 28}[kind]
     return dict(
         architectures=["CogVLMForCausalLM" if kind == "image" else "CogVLMVideoForCausalLM"],
         vision_config=dict(
-            dropout_prob=0.0, hidden_act="gelu", in_channels=3, num_hidden_layers=2, hidden_size=24, patch_size=14, num_heads=3,
-            intermediate_size=40, layer_norm_eps=1e-6, num_positions=(side // 14) ** 2 + 1, image_size=side,
+            dropout_prob=0.0, hidden_act="gelu", in_channels=3, num_hidden_layers=2, hidden_size=24, patch_size=7, num_heads=3,
+            intermediate_size=40, layer_norm_eps=1e-6, num_positions=(side // 7) ** 2 + 1, image_size=side,
         ),
         hidden_size=32, intermediate_size=56, num_attention_heads=4, num_multi_query_heads=2, max_position_embeddings=1024,
         rms_norm_eps=1e-5, template_version="chat" if kind == "image" else "base", initializer_range=0.02, bos_token_id=ids[0],
@@ -161,8 +161,8 @@ def fill(model, seed):
                 p.copy_(0.1 * draw)
             elif name == "lm_head.weight" or "embed" in name or name.endswith(("boi", "eoi")):
                 p.copy_(0.5 * draw)
-                if "patch_embedding.proj" in name:
-                    p.copy_(0.06 * draw)
+                if "patch_embedding.proj.weight" in name:
+                    p.copy_(0.12 * draw)
             elif "query_key_value" in name:
                 p.copy_(0.3 * draw)
             else:
@@ -186,10 +186,10 @@ def picture(h, w, seed):
     return np.clip(base + rng.integers(-12, 13, base.shape), 0, 255).astype(np.uint8)
 
 
-def video_pixels(frames, side):
+def video_pixels(frames, side, dtype=torch.float32):
     """[F, h, w, 3] to [F, 3, side, side]: normalize, short side by bilinear interpolation, middle (B.7)."""
-    x = torch.from_numpy(frames).permute(3, 0, 1, 2) / 255.0
-    mean, std = (torch.tensor(v)[:, None, None, None] for v in (MEAN, STD))
+    x = torch.from_numpy(frames).permute(3, 0, 1, 2).to(dtype) / 255.0
+    mean, std = (torch.tensor(v, dtype=dtype)[:, None, None, None] for v in (MEAN, STD))
     x = (x - mean) / std
     h, w = x.shape[-2:]
     size = (int(math.floor(float(h) / w * side)), side) if w < h else (side, int(math.floor(float(w) / h * side)))
@@ -260,18 +260,20 @@ def gradients(model, inputs, names):
     model.zero_grad()
     out = model(**inputs, labels=labels, use_cache=False, return_dict=True)
     out.loss.backward()
-    named = dict(model.named_parameters())
+    named = dict(model.named_parameters(remove_duplicate=False))
     return out.loss.item(), {name: named[name].grad.detach().clone() for name in names}
 
 
-def widened(model, inputs):
-    """The model and its inputs in f64; the authors' masks are made in the default type."""
+def widened(model, inputs, frames=None):
+    """The model and its inputs in f64, those of a video from its frames; the authors' masks are made in the default type."""
     torch.set_default_dtype(torch.float64)
     wide = copy.deepcopy(model).double()
     for module in wide.modules():
         if hasattr(module, "_seq_len_cached"):
             module._seq_len_cached = 0
     images = inputs.get("images")
+    if frames is not None:
+        images = [list(video_pixels(frames, images[0][0].shape[-1], torch.float64))]
     return wide, {**inputs, "images": None if images is None else [[image.double() for image in images[0]]]}
 
 
@@ -295,9 +297,9 @@ def make_cases(kind, model, tokenizer, pad, modelling):
     if kind == "image":
         history = [("What is the colour of bananas?", "It is on the street.\nTime.")]
         for name, raw, query, past, template in (
-            ("chat", picture(61, 75, 1), "Is the man on the street?", [], "chat"),
-            ("vqa", picture(96, 120, 2), "What is it, 12 ½ 東京?", history, "vqa"),
-            ("text", None, "And now?", history, "chat"),
+            ("chat", picture(31, 37, 1), "Is the man on the street?", [], "chat"),
+            ("vqa", picture(64, 80, 2), "What is it, 12 ½ 東京?", history, "vqa"),
+            ("text", None, "And now?", history[:0], "chat"),
         ):
             images = None if raw is None else [Image.fromarray(raw)]
             made = model.build_conversation_input_ids(tokenizer, query=query, history=past, images=images, template_version=template)
@@ -307,10 +309,10 @@ def make_cases(kind, model, tokenizer, pad, modelling):
             cases[name] = (messages, template, raw if raw is None else raw[None], pixels, inputs)
         return cases
     side = model.config.vision_config["image_size"]
-    tokens = (side // 28) ** 2 + 2
+    tokens = (side // 14) ** 2 + 2
     for name, frames, query, template in (
-        ("chat", np.stack([picture(70, 96, seed) for seed in range(4)]), "When is the man on the street?", "chat"),
-        ("base", np.stack([picture(50, 40, seed) for seed in range(3)]), "The video is", "base"),
+        ("chat", np.stack([picture(70, 96, seed) for seed in range(3)]), "When is the man on the street?", "chat"),
+        ("base", np.stack([picture(50, 40, seed) for seed in range(2)]), "The video is", "base"),
     ):
         text = modelling._history_to_prompt(template, [], query)
         ids, kinds = video_ids(tokenizer, len(frames), tokens, text, template, pad)
@@ -323,10 +325,10 @@ def make(kind, out, tokenizer, ids, modelling, config_class, report, seed):
     config = toy_config(kind, ids)
     made = config_class(**{k: v for k, v in config.items() if k not in ("architectures", "torch_dtype")})
     model = modelling.CogVLMForCausalLM(made).eval()
+    if kind == "video":
+        without_experts(model)
     while True:
         fill(model, seed)
-        if kind == "video":
-            without_experts(model)
         cases = make_cases(kind, model, tokenizer, ids[2], modelling)
         continued = {name: greedy(model, case[4], STEPS, modelling) for name, case in cases.items()}
         if all(max(own) < 292 and gap > 2e-3 and len(set(own)) >= 6 for own, gap in continued.values()):
@@ -344,7 +346,7 @@ def make(kind, out, tokenizer, ids, modelling, config_class, report, seed):
     dump({"bos_token": SPECIALS[0], "eos_token": SPECIALS[1], "tokenizer_class": "PreTrainedTokenizerFast"}, os.path.join(folder, "tokenizer_config.json"))
     for name, (messages, template, raw, pixels, inputs) in cases.items():
         parts = capture(model, inputs, modelling)
-        wide = capture(*widened(model, inputs), modelling)
+        wide = capture(*widened(model, inputs, raw if kind == "video" else None), modelling)
         torch.set_default_dtype(torch.float32)
         tensors = {
             "input_ids": inputs["input_ids"][0],
@@ -355,17 +357,18 @@ def make(kind, out, tokenizer, ids, modelling, config_class, report, seed):
             **{part: value for part, value in parts.items() if part != "encoder"},
         }
         if raw is not None:
-            tensors.update(raw=torch.from_numpy(raw), pixels=pixels)
+            tensors["raw"] = torch.from_numpy(raw)
+            if name != "vqa":
+                tensors["pixels"] = pixels
         save(tensors, os.path.join(out, f"{kind}-{name}.safetensors"))
         case = {"messages": messages, "template": template, "greedy_text": tokenizer.decode(continued[name][0]), "greedy_min_gap": continued[name][1], "f32_noise": noise(parts, wide)}
         if pixels is not None and kind == "video":
-            double = (torch.from_numpy(raw).double() / 255 - torch.tensor(MEAN).double()) / torch.tensor(STD).double()
-            case["f32_noise"]["pixels"] = (double.abs().max() * 2**-22).item()  # four products and three sums of such values
+            case["f32_noise"]["pixels"] = (pixels.double() - video_pixels(raw, pixels.shape[-1], torch.float64)).abs().max().item()
         report["cases"][f"{kind}-{name}"] = case
     names = GRADIENTS + (EXPERT_GRADIENTS if kind == "image" else [])
-    inputs = cases["chat"][4]
+    raw, inputs = cases["chat"][2], cases["chat"][4]
     loss, grads = gradients(model, inputs, names)
-    _, wide = gradients(*widened(model, inputs), names)
+    _, wide = gradients(*widened(model, inputs, raw if kind == "video" else None), names)
     torch.set_default_dtype(torch.float32)
     save(grads, os.path.join(out, f"{kind}-gradients.safetensors"))
     report["gradients"][kind] = {"case": "chat", "targets": 8, "loss": loss, "f32_noise": noise(grads, wide)}
@@ -382,7 +385,6 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("source")
     parser.add_argument("--out", default=DEFAULT_OUT)
-    parser.add_argument("--seed", type=int, default=1, help="first seed of the search")
     args = parser.parse_args()
     torch.manual_seed(0)
     torch.use_deterministic_algorithms(True)
@@ -392,8 +394,9 @@ def main():
     modelling, config_class = load_original(args.source, ids[2])
     versions = {"torch": torch.__version__, "torchvision": torchvision.__version__, "transformers": transformers.__version__, "pillow": PIL.__version__, "numpy": np.__version__}
     report = {"versions": versions, "seeds": {}, "cases": {}, "gradients": {}}
-    for kind in ("image", "video"):
-        make(kind, args.out, tokenizer, ids, modelling, config_class, report, args.seed)
+    # Where the search for a continuation without near ties begins: what it found.
+    for kind, seed in (("image", 30), ("video", 1)):
+        make(kind, args.out, tokenizer, ids, modelling, config_class, report, seed)
     dump(report, os.path.join(args.out, "goldens.json"))
 
 

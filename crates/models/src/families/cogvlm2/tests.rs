@@ -1,6 +1,7 @@
 //! Against goldens that the authors' own code made (`reference/make_cogvlm2_toy.py`), and against published numbers.
 
 mod goldens;
+mod packed;
 mod published;
 mod sampling;
 mod writing;

@@ -88,6 +88,7 @@ fn the_whole_clip_is_an_option() {
     assert_eq!((shown.len(), shown[0].index, shown[23].index), (24, 0, 17_999));
     assert!((shown[1].time - 26.066).abs() < 0.01, "{}", shown[1].time);
     assert_eq!(plan(&clip(18_000, 1, 30), &with("sampling", "whole")).settings.word("sampling"), Some("whole"));
+    assert_eq!(indices(&clip(5, 1, 30), &with("sampling", "whole")), [0, 1, 2, 3, 4]);
     let meaning = processor("video").info().settings[1].meaning;
     assert!(meaning.contains("for which no checkpoint was trained"), "{meaning}");
 }
@@ -129,12 +130,12 @@ fn frames_are_cut_to_the_square_in_their_middle() {
         let view = processor("video").plan(&[], &[media], &PlanOptions::default()).unwrap()[0].views[0];
         (view.resized, view.window.left, view.window.top)
     };
-    assert_eq!(view((320, 240)), ((74, 56), 9, 0));
-    assert_eq!(view((240, 320)), ((56, 74), 0, 9));
-    // (77 - 56) / 2 = 10.5 is rounded to even.
-    assert_eq!(view((276, 200)), ((77, 56), 10, 0));
-    assert_eq!(view((10, 10)), ((56, 56), 0, 0));
+    // (37 - 28) / 2 = 4.5 is rounded to even.
+    assert_eq!(view((320, 240)), ((37, 28), 4, 0));
+    assert_eq!(view((240, 320)), ((28, 37), 0, 4));
+    assert_eq!(view((276, 200)), ((38, 28), 5, 0));
+    assert_eq!(view((10, 10)), ((28, 28), 0, 0));
     // A picture model squeezes.
     let picture = processor("image").plan(&[], &[MediaMetadata::picture((320, 240))], &PlanOptions::default()).unwrap();
-    assert_eq!((picture[0].views[0].resized, picture[0].views[0].window.left), ((84, 84), 0));
+    assert_eq!((picture[0].views[0].resized, picture[0].views[0].window.left), ((42, 42), 0));
 }
