@@ -1,5 +1,6 @@
 //! The model families: a folder and a line in [`ALL`] each.
 
+mod cogvlm2;
 mod llava_onevision;
 mod videochat2;
 mod videollama3;
@@ -7,4 +8,4 @@ mod videollama3;
 use crate::family::Family;
 
 /// Every family.
-pub const ALL: &[Family] = &[llava_onevision::FAMILY, videochat2::FAMILY, videollama3::FAMILY];
+pub const ALL: &[Family] = &[cogvlm2::FAMILY, llava_onevision::FAMILY, videochat2::FAMILY, videollama3::FAMILY];
