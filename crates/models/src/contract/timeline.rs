@@ -126,6 +126,22 @@ impl Timeline {
         Ok(TimeRange { frames, start: from.max(0.0), end: to.min(self.end) })
     }
 
+    /// Seconds from a frame to the next, where the frames of `range` start at equal distances, within one tick of their
+    /// clock, and the last one stays no longer than the others. That of a single frame is how long it stays.
+    pub fn constant_step(&self, range: &TimeRange) -> Option<f64> {
+        let (first, last) = (range.frames.start, range.frames.end - 1);
+        let begin = self.start_of(first);
+        if first == last {
+            return Some((range.end - begin).max(0.0));
+        }
+        let step = (self.start_of(last) - begin) / (last - first) as f64;
+        // Where a tick is nearly a frame, a frame that is missing must still show. Matroska rounds to milliseconds.
+        let rounding = self.tick_of(first).min(step / 4.0).max(1e-3) + 1e-9;
+        let even = |index: usize| (self.start_of(index) - begin - (index - first) as f64 * step).abs() <= rounding;
+        let constant = range.frames.clone().all(even) && range.end - self.start_of(last) <= 1.5 * step + rounding;
+        constant.then_some(step)
+    }
+
     /// How many frames, from the first on, start when `is_before` says so.
     fn frames_before(&self, is_before: impl Fn(f64) -> bool) -> usize {
         let (mut low, mut high) = (0, self.len());
@@ -186,6 +202,19 @@ mod tests {
         assert_eq!((one.end(), one.range(None, None).unwrap().frames), (0.0, 0..1));
         assert_eq!(one.range(Some(0.0), None).unwrap().frames, 0..1);
         assert!(one.range(Some(0.5), None).is_err());
+    }
+
+    #[test]
+    fn frames_at_equal_distances_have_a_constant_step() {
+        let ntsc: Vec<Time> = (0..300).map(|n| Time::new(1001 * n, 30_000)).collect();
+        let step_of = |times: &[Time], end: f64| {
+            let video = Timeline::new(times.to_vec(), end);
+            video.constant_step(&video.range(None, None).unwrap())
+        };
+        assert!((step_of(&ntsc, 10.01).unwrap() - 1001.0 / 30_000.0).abs() < 1e-12);
+        assert_eq!(step_of(&ntsc, 12.0), None, "a still at the end");
+        assert_eq!(step_of(&[&ntsc[..40], &ntsc[41..]].concat(), 10.01), None, "a frame that is missing");
+        assert_eq!((step_of(&ntsc[..1], 3.0), step_of(&ntsc[..1], 0.0)), (Some(3.0), Some(0.0)));
     }
 
     #[test]

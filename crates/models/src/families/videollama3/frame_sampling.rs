@@ -86,7 +86,7 @@ fn windows(media: &MediaMetadata, range: &TimeRange, fps: f64, min: usize, max: 
     let n = (total as f64 / vfps * fps).max(min as f64).min(max.min(total) as f64);
     // An average rate is rarely exact to the last bit; a frame is not lost over 1e-6.
     let n = (n + 1e-6).floor().max(1.0) as usize;
-    let constant = seconds <= 0.0 || has_constant_rate(video, range);
+    let constant = seconds <= 0.0 || video.constant_step(range).is_some();
     let mut last = None;
     let frame = |i: usize| {
         let moment = range.start + i as f64 * seconds / n as f64;
@@ -96,21 +96,6 @@ fn windows(media: &MediaMetadata, range: &TimeRange, fps: f64, min: usize, max: 
         media.planned_frame(index, if again { moment } else { own })
     };
     (0..n).map(frame).collect()
-}
-
-/// Whether the frames of a range start at equal distances, within one tick of their clock, and the last one stays no
-/// longer than the others.
-fn has_constant_rate(video: &Timeline, range: &TimeRange) -> bool {
-    let (first, last) = (range.frames.start, range.frames.end - 1);
-    if first == last {
-        return true;
-    }
-    let begin = video.start_of(first);
-    let step = (video.start_of(last) - begin) / (last - first) as f64;
-    // Where a tick is nearly a frame, a frame that is missing must still show. Matroska rounds to milliseconds.
-    let rounding = video.tick_of(first).min(step / 4.0).max(1e-3) + 1e-9;
-    let even = |index: usize| (video.start_of(index) - begin - (index - first) as f64 * step).abs() <= rounding;
-    range.frames.clone().all(even) && range.end - video.start_of(last) <= 1.5 * step + rounding
 }
 
 /// `linspace(0, n - 1, max)` truncated, as numpy computes it; `max` is below `n`.
