@@ -2,6 +2,7 @@
 //!
 //! * [`Tokenizer`] reads `tokenizer.json` and turns text into ids. Text that came from a person can be marked: special
 //!   tokens inside it are then ordinary characters, never commands ([`Tokenizer::encode_marked`]).
+//! * [`BertTokenizer`] reads the `vocab.txt` of BERT, which Q-Formers hear instructions through.
 //! * [`ChatTemplate`] compiles the Jinja template of a checkpoint, with fuel, and says which bytes of the rendered
 //!   prompt came from the caller ([`Rendered::untrusted`]).
 //! * [`Detokenizer`] turns a stream of ids into text that is never taken back and never breaks a character.
@@ -11,12 +12,14 @@
 #![forbid(unsafe_code)]
 
 mod added;
+mod bert;
 mod detokenizer;
 mod error;
 mod files;
 mod template;
 mod tokenizer;
 
+pub use bert::{BertTokenizer, TruncationSide};
 pub use detokenizer::Detokenizer;
 pub use error::TextError;
 pub use files::TextFiles;

@@ -110,7 +110,7 @@ impl Tokenizer {
         self
     }
 
-    fn build(base: tokenizers::Tokenizer, added: AddedTokens) -> Result<Self, String> {
+    pub(crate) fn build(base: tokenizers::Tokenizer, added: AddedTokens) -> Result<Self, String> {
         let (mut raw, mut normalized, mut decoded_as) = (Vec::new(), Vec::new(), HashMap::new());
         for (id, token) in added.sorted() {
             if !token.normalized {

@@ -8,6 +8,7 @@ mod linear;
 mod lora;
 mod mlp;
 mod norm;
+mod qformer;
 #[cfg(test)]
 mod tests;
 mod vit;
@@ -18,4 +19,5 @@ pub use linear::{Bias, Linear};
 pub use lora::Lora;
 pub use mlp::Mlp;
 pub use norm::{LayerNorm, PreNorm, RmsNorm};
+pub use qformer::{QFormer, QFormerConfig};
 pub use vit::{Gelu, NormPlacement, VitBlock, VitConfig};
