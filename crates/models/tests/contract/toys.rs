@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use zoetrope_models::checkpoint::Checkpoint;
 
 /// Families, and folders below `tests/golden`.
-pub(crate) const TOYS: [(&str, &str); 1] = [("videollama3", "videollama3/toy-hf")];
+pub(crate) const TOYS: [(&str, &str); 2] = [("llama_vid", "llama_vid/toy"), ("videollama3", "videollama3/toy-hf")];
 
 /// The folder of this crate. A test binary that was carried to another machine is told where it lies by the variable
 /// that Cargo sets, too.

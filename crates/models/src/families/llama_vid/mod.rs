@@ -16,6 +16,7 @@ mod vision;
 use std::sync::Arc;
 
 use candle_core::Tensor;
+use zoetrope_text::{BertTokenizer, TruncationSide};
 
 use config::Config;
 use planning::OFF;
@@ -34,6 +35,13 @@ use crate::kv::KvContext;
 use crate::layers::Decoder;
 use crate::weights::{ParameterGroup, Weights};
 
+/// Where the words of the Q-Former lie. The published folders have none, because the authors' code gets them from
+/// `bert-base-uncased`.
+const VOCABULARIES: [&str; 2] = ["bert-base-uncased/vocab.txt", "vocab.txt"];
+
+/// Most tokens of a question that the Q-Former hears; of a longer one its end.
+const LONGEST_QUESTION: usize = 256;
+
 /// The family.
 pub(super) const FAMILY: Family = Family {
     name: config::NAME,
@@ -49,6 +57,7 @@ pub(super) const FAMILY: Family = Family {
 struct LlamaVid {
     processor: Arc<dyn Processor>,
     config: Config,
+    words: BertTokenizer,
     vision: VisionEncoder,
     projector: Projector,
     decoder: Decoder,
@@ -59,12 +68,28 @@ impl LlamaVid {
     fn load(checkpoint: &Checkpoint, weights: Weights) -> ModelResult<Self> {
         let processor = LlamaVidProcessor::load(checkpoint)?;
         let config = processor.config.clone();
+        let words = words(checkpoint, &config)?;
         let group = |group: ParameterGroup| weights.group(group);
         let vision = VisionEncoder::load(&group(ParameterGroup::Vision).sub(names::VISION), &config.vision)?;
         let projector = Projector::load(&group(ParameterGroup::Projector).sub("model"), &config)?;
         let decoder = language::load(&group(ParameterGroup::Language), &config.language)?;
-        Ok(LlamaVid { processor: Arc::new(processor), config, vision, projector, decoder, weights })
+        Ok(LlamaVid { processor: Arc::new(processor), config, words, vision, projector, decoder, weights })
     }
+}
+
+/// The Q-Former's tokenizer, which has one token more than BERT's.
+fn words(checkpoint: &Checkpoint, config: &Config) -> ModelResult<BertTokenizer> {
+    for name in VOCABULARIES {
+        let Some(words) = BertTokenizer::from_files(checkpoint, name, &["[DEC]"])? else { continue };
+        let (has, wants) = (words.vocab_size(), config.qformer.vocabulary);
+        if has != wants {
+            let text = format!("{has} tokens with [DEC], the Q-Former has {wants}: it is another vocabulary");
+            return Err(checkpoint.error(name, text));
+        }
+        return Ok(words);
+    }
+    let text = "missing: the words of the Q-Former. Copy vocab.txt of bert-base-uncased there";
+    Err(checkpoint.incomplete(VOCABULARIES[0], text))
 }
 
 impl VideoLanguageModel for LlamaVid {
@@ -88,7 +113,7 @@ impl VideoLanguageModel for LlamaVid {
         _: usize,
         instruction: Option<&str>,
     ) -> ModelResult<Tensor> {
-        let words: Vec<u32> = { let _ = instruction; vec![0] };
+        let words = self.words.encode(instruction.unwrap_or_default(), LONGEST_QUESTION, TruncationSide::Left)?;
         let sees_class = planning::film(plan) == OFF;
         let how = Projection { words: &words, sees_class, pool: planning::pool(&self.config, plan) };
         self.projector.forward(features, how)

@@ -58,10 +58,7 @@ fn vision(width: usize, name: &str) -> Origin {
         return tensor(name.to_string());
     };
     let qkv = |part: usize| {
-        Origin::Rows(
-            format!("{PUBLISHED_VISION}.blocks.{block}.attn.qkv.weight"),
-            part * width..(part + 1) * width,
-        )
+        Origin::Rows(format!("{PUBLISHED_VISION}.blocks.{block}.attn.qkv.weight"), part * width..(part + 1) * width)
     };
     let inside = |rest: &str| tensor(format!("blocks.{block}.{rest}"));
     match rest {
@@ -72,7 +69,8 @@ fn vision(width: usize, name: &str) -> Origin {
         "self_attn.k_proj.bias" => Origin::Zeros(width),
         "self_attn.v_proj.bias" => inside("attn.v_bias"),
         _ => {
-            let renamed = [("self_attn.out_proj.", "attn.proj."), ("layer_norm1.", "norm1."), ("layer_norm2.", "norm2.")];
+            let renamed =
+                [("self_attn.out_proj.", "attn.proj."), ("layer_norm1.", "norm1."), ("layer_norm2.", "norm2.")];
             let found = renamed.iter().find_map(|(ours, theirs)| Some(format!("{theirs}{}", rest.strip_prefix(ours)?)));
             inside(&found.unwrap_or_else(|| rest.to_string()))
         }

@@ -1,8 +1,10 @@
 //! Which frames of which media, through which view; which subtitles follow a frame.
 
 use super::config::{Compress, Config};
-use super::frame_sampling::{frames, thinned};
-use crate::contract::media_plan::{Caption, MediaKind, MediaMetadata, MediaPlan, PlanOptions, PlannedFrame, View, Window};
+use super::frame_sampling::frames;
+use crate::contract::media_plan::{
+    Caption, MediaKind, MediaMetadata, MediaPlan, PlanOptions, PlannedFrame, View, Window,
+};
 use crate::contract::settings::{Setting, SettingType, Settings};
 use crate::error::{ModelError, ModelResult};
 
@@ -36,7 +38,12 @@ pub(super) fn settings(c: &Config) -> Vec<Setting> {
             film.to_string(),
         ),
         setting(GRID, "content tokens on a side of a frame", SettingType::Integer, default_grid(c).to_string()),
-        setting(PAD, "pad a still picture to a square; otherwise its middle is shown", SettingType::Flag, c.pad.to_string()),
+        setting(
+            PAD,
+            "pad a still picture to a square; otherwise its middle is shown",
+            SettingType::Flag,
+            c.pad.to_string(),
+        ),
         setting(
             TEMPLATE,
             "whose system message a conversation without one begins with",
@@ -56,14 +63,21 @@ fn default_grid(c: &Config) -> usize {
 
 /// Patches on a side of one content token: averages are taken over whole squares of so many.
 pub(super) fn pool(c: &Config, plan: &MediaPlan) -> usize {
-    let grid = plan.settings.integer(GRID).unwrap_or(default_grid(c));
+    pool_of(c, plan.settings.integer(GRID).unwrap_or(default_grid(c)))
+}
+
+fn pool_of(c: &Config, grid: usize) -> usize {
     (c.vision.grid() / grid.max(1)).max(1)
 }
 
 /// Visual tokens of a frame: one of context, then those of content. Where `grid` does not divide the side there are
 /// more of these than `grid x grid`, as in the reference.
 pub(super) fn tokens_per_frame(c: &Config, plan: &MediaPlan) -> usize {
-    let side = c.vision.grid() / pool(c, plan);
+    tokens_of(c, pool(c, plan))
+}
+
+fn tokens_of(c: &Config, pool: usize) -> usize {
+    let side = c.vision.grid() / pool;
     1 + side * side
 }
 
@@ -79,36 +93,33 @@ pub(super) fn plan(
     new: &[MediaMetadata],
     options: &PlanOptions,
 ) -> ModelResult<Vec<MediaPlan>> {
-    let side = c.vision.grid();
-    if let Some(grid) = options.settings.integer(GRID).filter(|grid| *grid > side) {
+    let (side, grid) = (c.vision.grid(), options.settings.integer(GRID).unwrap_or(default_grid(c)));
+    if grid > side {
         let text = format!("setting {GRID} is {grid}; a picture is {side} patches wide");
         return Err(ModelError::Caller(text));
     }
-    let tokens = |plan: &MediaPlan| plan.frames.len() * tokens_per_frame(c, plan);
-    let before: usize = earlier.iter().map(tokens).sum();
+    let each = tokens_of(c, pool_of(c, grid));
+    let before: usize = earlier.iter().map(|plan| plan.frames.len() * tokens_per_frame(c, plan)).sum();
     let mut left = options.max_visual_tokens.map(|budget| budget.saturating_sub(before));
     let mut plans = Vec::with_capacity(new.len());
     for (number, media) in new.iter().enumerate() {
-        let mut plan = one(c, media, options)?;
-        if let Some(share) = left.map(|left| left / (new.len() - number)) {
-            let (most, each) = (share / tokens_per_frame(c, &plan), tokens_per_frame(c, &plan));
-            if most == 0 {
-                let text = format!("{each} visual tokens of a frame do not fit in the {share} that are left");
-                return Err(ModelError::Caller(text));
-            }
-            plan.frames = thinned(plan.frames, most);
+        let share = left.map_or(usize::MAX, |left| left / (new.len() - number));
+        if share < each {
+            let text = format!("{each} visual tokens of a frame do not fit in the {share} that are left");
+            return Err(ModelError::Caller(text));
         }
+        let mut plan = one(c, media, options, share / each)?;
         if film(&plan) != OFF {
             plan.captions = captions(&media.captions, &plan.frames, options);
         }
-        left = left.map(|left| left - tokens(&plan));
+        left = left.map(|left| left - plan.frames.len() * each);
         plans.push(plan);
     }
     Ok(plans)
 }
 
-/// Media with all frames that they may have, without subtitles.
-fn one(c: &Config, media: &MediaMetadata, options: &PlanOptions) -> ModelResult<MediaPlan> {
+/// Media with at most `most` frames, without subtitles.
+fn one(c: &Config, media: &MediaMetadata, options: &PlanOptions, most: usize) -> ModelResult<MediaPlan> {
     let source = media.size();
     if source.0 == 0 || source.1 == 0 {
         return Err(ModelError::Caller(format!("a picture of {}x{} pixels has nothing to show", source.0, source.1)));
@@ -129,7 +140,7 @@ fn one(c: &Config, media: &MediaMetadata, options: &PlanOptions) -> ModelResult<
             (vec![media.planned_frame(0, 0.0)], view, settings.with(PAD, pad).with(FILM, OFF))
         }
         MediaKind::Video => {
-            let frames = thinned(frames(media, options)?, options.max_frames.unwrap_or(usize::MAX));
+            let frames = frames(media, options, options.max_frames.unwrap_or(usize::MAX).min(most))?;
             let told = options.settings.word(FILM).unwrap_or(told);
             // Frames of a video are never padded.
             (frames, cropped(c, source)?, settings.with(PAD, false).with(FILM, told))

@@ -132,7 +132,10 @@ fn info(c: &Config, tokenizer: &Tokenizer) -> ModelInfo {
             detail("frame", format!("1 context token that hears the question, {content}")),
             // A further question needs the features, not the film: its context tokens are made anew.
             detail("features of a frame", format!("{} rows, {} bytes in f16", v.rows(), 2 * v.rows() * v.hidden)),
-            detail("video", if c.film { "films with subtitles, 1 frame a second" } else { "1 frame a second" }.to_string()),
+            detail(
+                "video",
+                if c.film { "films with subtitles, 1 frame a second" } else { "1 frame a second" }.to_string(),
+            ),
         ],
     }
 }
