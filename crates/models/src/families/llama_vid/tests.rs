@@ -16,7 +16,7 @@ use zoetrope_media::{Frame, Rgb, Time};
 
 use super::*;
 use crate::contract::features::PrepareState;
-use crate::contract::media_plan::{Caption, MediaKind, MediaMetadata, PlanOptions};
+use crate::contract::media_plan::{Caption, MediaMetadata, PlanOptions};
 use crate::contract::prompt::{GenerationPrompt, Message, MessagePart, Prompt, PromptToken, Role};
 use crate::contract::settings::Settings;
 use crate::weights::{Archive, LoadOptions, Origin};
@@ -116,7 +116,6 @@ fn case(name: &str, goldens: &Value) -> Case {
 
 /// What our path makes of a case.
 struct Run {
-    plan: MediaPlan,
     patches: Patches,
     features: Features,
     visual: Tensor,
@@ -135,7 +134,7 @@ impl Case {
         let spans = vec![processor.visual_spans(&plan, Some(&features.per_unit))];
         let plans = std::slice::from_ref(&plan);
         let prompt = processor.prompt(&self.messages, plans, &spans, GenerationPrompt::Reply("")).unwrap();
-        Run { plan, patches, features, visual, prompt }
+        Run { patches, features, visual, prompt }
     }
 }
 
