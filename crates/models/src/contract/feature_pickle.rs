@@ -1,5 +1,5 @@
-//! Features of films as their authors published them: a pickled dict of `feats`, an array `[F, R, E]` of the rows of each
-//! frame, and `inputs`, a text of one `<image>` a frame, each followed by the subtitles of that frame.
+//! Features of films as their authors published them: a pickled dict of `feats`, an array `[F, R, E]` of the rows of
+//! each frame, and `inputs`, a text of one `<image>` for each frame, each followed by the subtitles of that frame.
 //!
 //! Legend: F frames, R feature rows of a frame, E encoder width.
 
@@ -19,7 +19,7 @@ const ROWS: &str = "feats";
 const WORDS: &str = "inputs";
 const FRAME: &str = "<image>";
 
-/// Most frames: three times a film of ten hours, a frame a second.
+/// Most frames: 36 hours at one frame per second.
 const FRAMES: usize = 1 << 17;
 
 /// A mapped file of features. It is read some frames at a time, however large it is.
@@ -64,8 +64,8 @@ impl FeaturePickle {
         self.shape
     }
 
-    /// What a plan needs to know: frames of `size` (width, height), one a second as the published programs take them,
-    /// with the words that follow each. A plan of it at one frame a second has all frames.
+    /// What a plan needs to know: frames of `size` (width, height), one per second as the published programs take
+    /// them, with the words that follow each. A plan of it at one frame per second has all frames.
     pub fn metadata(&self, size: (u32, u32)) -> MediaMetadata {
         let times: Vec<Time> = (0..self.shape[0]).map(|second| Time::new(second as i64, 1)).collect();
         let caption = |(second, text): (usize, &String)| {

@@ -1,5 +1,5 @@
-//! The numbers of a checkpoint. `config.json` says those of the decoder; vision encoder and Q-Former are always EVA-ViT-G
-//! and BERT-base, unless `vision_config` and `qformer_config` say otherwise, which no published file does.
+//! The numbers of a checkpoint. `config.json` says those of the decoder; vision encoder and Q-Former are always
+//! EVA-ViT-G and BERT-base, unless `vision_config` and `qformer_config` say otherwise, which no published file does.
 
 use serde::Deserialize;
 use serde_json::Value;

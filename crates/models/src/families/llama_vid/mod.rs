@@ -45,7 +45,7 @@ const LONGEST_QUESTION: usize = 256;
 /// The family.
 pub(super) const FAMILY: Family = Family {
     name: config::NAME,
-    // That of published checkpoints is `llava`, as other models' is; their class tells them apart.
+    // Published checkpoints say `llava`, as other models' do; their class tells them apart.
     model_types: &["llava with bert_type"],
     matches: Config::matches,
     tables: names::tables,

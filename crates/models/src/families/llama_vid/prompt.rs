@@ -9,10 +9,10 @@ use crate::error::{ModelError, ModelResult};
 use crate::processing::{PromptBuilder, in_order};
 
 /// System messages of `vicuna_v1` (also `imgsp_v1`, the training's) and of `llava_v1`.
-const VICUNA_SYSTEM: &str = "A chat between a curious user and an artificial intelligence assistant. The assistant gives \
-                             helpful, detailed, and polite answers to the user's questions.";
-const LLAVA_SYSTEM: &str = "A chat between a curious human and an artificial intelligence assistant. The assistant gives \
-                            helpful, detailed, and polite answers to the human's questions.";
+const VICUNA_SYSTEM: &str = "A chat between a curious user and an artificial intelligence assistant. \
+                             The assistant gives helpful, detailed, and polite answers to the user's questions.";
+const LLAVA_SYSTEM: &str = "A chat between a curious human and an artificial intelligence assistant. \
+                            The assistant gives helpful, detailed, and polite answers to the human's questions.";
 
 /// What stands around a film, and around a part of one.
 const FILM: (&str, &str) = (
@@ -20,7 +20,8 @@ const FILM: (&str, &str) = (
     "Now the movie end.\n",
 );
 const FILM_PART: (&str, &str) = (
-    "Below is a part of movie. Memorize the content and answer my question after this movie part. The movie part start.\n",
+    "Below is a part of movie. Memorize the content and answer my question after this movie part. \
+     The movie part start.\n",
     "\nThe movie part end.\n",
 );
 

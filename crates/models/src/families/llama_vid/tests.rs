@@ -82,7 +82,7 @@ fn ask(question: &str) -> Message {
     Message { role: Role::User, parts: vec![MessagePart::Media(0), MessagePart::Text(question.to_string())] }
 }
 
-/// The golden case `name` of a picture or of a clip of two frames a second.
+/// The golden case `name` of a picture or of a clip at two frames per second.
 fn case(name: &str, goldens: &Value) -> Case {
     let raw = tensors("cases");
     let frames = frames_of(&raw[if matches!(name, "image" | "chat") { "raw.still" } else { "raw.clip" }]);
