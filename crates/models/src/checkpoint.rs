@@ -18,6 +18,9 @@ const JSON_BYTES: u64 = 64 << 20;
 /// Endings of the small files that travel with weights: configuration, tokenizer, templates, the card.
 const SMALL_FILES: [&str; 5] = ["json", "jinja", "txt", "md", "model"];
 
+/// The file of a second tokenizer (a Q-Former's), which lies in a folder of its own.
+const VOCABULARY: &str = "vocab.txt";
+
 /// Endings of weight files.
 pub(crate) const WEIGHT_FILES: [&str; 5] = [".safetensors", ".bin", ".gguf", ".pt", ".pth"];
 
@@ -154,6 +157,25 @@ impl Checkpoint {
         Ok(names)
     }
 
+    /// `vocab.txt` of each folder in this one: names of files with that of their folder.
+    fn vocabularies(&self) -> ModelResult<Vec<String>> {
+        let mut names = Vec::new();
+        for part in self.parts() {
+            let Checkpoint::Folder(folder) = part else { continue };
+            let failed = |error: std::io::Error| ModelError::File { file: folder.clone(), what: error.to_string() };
+            for entry in std::fs::read_dir(folder).map_err(failed)? {
+                let entry = entry.map_err(failed)?;
+                let name = entry.file_name().to_string_lossy().into_owned();
+                if !name.starts_with('.') && entry.path().join(VOCABULARY).is_file() {
+                    names.push(format!("{name}/{VOCABULARY}"));
+                }
+            }
+        }
+        names.dedup();
+        names.sort();
+        Ok(names)
+    }
+
     /// The weight files: all of the file formats that are read here. None of an embedded checkpoint.
     ///
     /// # Errors
@@ -169,13 +191,13 @@ impl Checkpoint {
     }
 
     /// Names and contents of everything but weights and the index of shards: what travels with a model that is written
-    /// from this one.
+    /// from this one. A second tokenizer's `vocab.txt` is named with its folder.
     ///
     /// # Errors
     /// [`ModelError::File`] for the file that could not be read or is too large to be one of these.
     pub fn small_files(&self) -> ModelResult<Vec<(String, Cow<'static, [u8]>)>> {
         let mut all = Vec::new();
-        for name in self.names()? {
+        for name in self.names()?.into_iter().chain(self.vocabularies()?) {
             let ending = Path::new(&name).extension().and_then(|ending| ending.to_str()).unwrap_or_default();
             if !SMALL_FILES.contains(&ending) || name.ends_with(".index.json") {
                 continue;

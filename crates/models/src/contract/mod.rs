@@ -6,6 +6,7 @@
 //! Legend: V visual tokens, T prompt tokens, D language width, W vocabulary.
 
 pub mod feature_file;
+pub mod feature_pickle;
 pub mod features;
 pub mod media_plan;
 pub mod model_info;

@@ -108,6 +108,9 @@ pub fn copy_small_files(source: &Checkpoint, folder: &Path) -> ModelResult<()> {
         if std::fs::read(&to).is_ok_and(|there| there == *bytes) {
             continue;
         }
+        if let Some(parent) = to.parent() {
+            std::fs::create_dir_all(parent).map_err(|error| file_error(parent, error))?;
+        }
         write_whole(&to, |file| file.write_all(&bytes)).map_err(|error| file_error(&to, error))?;
     }
     Ok(())

@@ -6,6 +6,7 @@ mod hf_config;
 mod pixel_arithmetic;
 mod placements;
 mod prompt_builder;
+mod question_words;
 mod templated;
 mod views;
 
@@ -15,5 +16,6 @@ pub use hf_config::{DecoderDefaults, decoder_config, generation_defaults, token_
 pub use pixel_arithmetic::PixelArithmetic;
 pub use placements::in_order;
 pub use prompt_builder::PromptBuilder;
+pub use question_words::question_words;
 pub use templated::TemplatedPrompt;
 pub use views::{Resample, view_image, view_images, write_view_patches};

@@ -340,6 +340,14 @@ impl Archive {
         Ok(source.slice(0..rows.min(shape[0])).segments)
     }
 
+    /// The shape in which the tensor of ours lies here as a tensor of its own.
+    pub(super) fn stored_shape(&self, canonical: &str) -> Option<&[usize]> {
+        match self.origin(canonical)? {
+            Origin::Tensor(name) => self.store.tensors()?.shape(&name),
+            _ => None,
+        }
+    }
+
     /// Rows of the tensor as it is stored; `unknown` when the archive does not say.
     fn stored_rows(&self, name: &str, unknown: usize) -> usize {
         let shape = self.store.tensors().and_then(|tensors| tensors.shape(name));

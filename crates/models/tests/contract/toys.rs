@@ -8,6 +8,7 @@ use zoetrope_models::checkpoint::Checkpoint;
 pub(crate) const TOYS: &[(&str, &str)] = &[
     ("cogvlm2", "cogvlm2/toy-video"),
     ("cogvlm2", "cogvlm2/toy-image"),
+    ("llama_vid", "llama_vid/toy"),
     ("llava_onevision", "llava_onevision/toy-hf"),
     ("videochat2", "videochat2/toy-hd"),
     ("videollama3", "videollama3/toy-hf"),

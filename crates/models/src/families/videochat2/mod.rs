@@ -33,6 +33,7 @@ use crate::error::ModelResult;
 use crate::family::{Abilities, Family, Published};
 use crate::kv::KvContext;
 use crate::layers::Decoder;
+use crate::processing::question_words;
 use crate::weights::{ParameterGroup, Weights};
 
 /// The family.
@@ -79,10 +80,6 @@ const PUBLISHED: &[Published] = &[
     },
 ];
 
-/// Where the vocabulary of the Q-Former's tokenizer may lie.
-const VOCABULARIES: [&str; 4] =
-    ["bert-base-uncased/vocab.txt", "bert/vocab.txt", "google-bert/bert-base-uncased/vocab.txt", "vocab.txt"];
-
 /// What the Q-Former hears where nobody says anything to it: the authors' demos.
 const VIDEO_INSTRUCTION: &str = "Watch the video and answer the question.";
 const IMAGE_INSTRUCTION: &str = "Observe the image and answer the question.";
@@ -102,7 +99,7 @@ struct VideoChat2 {
 impl VideoChat2 {
     fn load(checkpoint: &Checkpoint, weights: Weights) -> ModelResult<Self> {
         let processor = VideoChat2Processor::load(checkpoint)?;
-        let words = bert(checkpoint)?;
+        let words = question_words(checkpoint, processor.config.qformer.vocabulary)?;
         let config = &processor.config;
         Ok(VideoChat2 {
             words,
@@ -114,17 +111,6 @@ impl VideoChat2 {
             weights,
         })
     }
-}
-
-/// The tokenizer of the Q-Former.
-fn bert(checkpoint: &Checkpoint) -> ModelResult<BertTokenizer> {
-    for name in VOCABULARIES {
-        if let Some(words) = BertTokenizer::from_files(checkpoint, name, &["[DEC]"])? {
-            return Ok(words);
-        }
-    }
-    let what = "no such file: the Q-Former's words; vocab.txt of google-bert/bert-base-uncased belongs here";
-    Err(checkpoint.incomplete(VOCABULARIES[0], what))
 }
 
 impl VideoLanguageModel for VideoChat2 {

@@ -253,6 +253,13 @@ impl Weights {
         false
     }
 
+    /// The shape of the tensor `name` below this prefix in the first archive that has it as a tensor of its own: for
+    /// tables of which several sizes fit. A seed has none.
+    pub fn stored_shape(&self, name: &str) -> Option<Vec<usize>> {
+        let canonical = join(&self.prefix, name);
+        self.shared.archives.iter().find_map(|archive| Some(archive.stored_shape(&canonical)?.to_vec()))
+    }
+
     fn second(&self, name: &str) -> Option<String> {
         self.second_prefix.as_ref().map(|prefix| join(prefix, name))
     }

@@ -181,20 +181,18 @@ fn media_stand_where_the_messages_show_them() {
         let conversation = &conversations()[3];
         let prompt = prompt(processor, conversation, &with_settings(Settings::default()), GenerationPrompt::Reply(""));
         let mut shown = Vec::new();
-        let mut words = Vec::new();
+        let mut ids: Vec<Vec<u32>> = Vec::new();
         for token in &prompt.tokens {
             match *token {
                 PromptToken::Visual { placement, .. } if shown.last() != Some(&placement) => {
                     shown.push(placement);
-                    words.push(String::new());
+                    ids.push(Vec::new());
                 }
                 PromptToken::Visual { .. } => {}
-                PromptToken::Text(id) => {
-                    let text = processor.tokenizer().decode(&[id], false).unwrap();
-                    words.last_mut().into_iter().for_each(|words| words.push_str(&text));
-                }
+                PromptToken::Text(id) => ids.last_mut().into_iter().for_each(|ids| ids.push(id)),
             }
         }
+        let words: Vec<String> = ids.iter().map(|ids| processor.tokenizer().decode(ids, false).unwrap()).collect();
         shown.dedup();
         assert_eq!(shown, [0, 1, 2], "{}: placements in the prompt", family.name());
         let question = words.iter().position(|words| words.contains("Which one moves?"));
