@@ -21,12 +21,20 @@ pub(super) fn tables(checkpoint: &Checkpoint) -> ModelResult<Vec<NameTable>> {
     Ok(vec![
         NameTable {
             layout: "original",
-            matches: |names| names.any_with_prefix("model.vision_tower.vision_tower."),
+            // Adapters of the first training stage have no vision encoder.
+            matches: |names| {
+                names.any_with_prefix("model.vision_tower.vision_tower.")
+                    || names.any_with_prefix("model.vlm_att_") && !names.any_with_prefix("model.vision_tower.")
+            },
             origin: Arc::new(move |name| Some(published(width, name))),
             ignored,
             ..NameTable::ours()
         },
-        NameTable { matches: |names| names.any_with_prefix("model.vision_tower."), ..NameTable::ours() },
+        // Language models alone (Vicuna), whose names are ours, too.
+        NameTable {
+            matches: |names| names.any_with_prefix("model.vision_tower.") || names.any_with_prefix("model.layers."),
+            ..NameTable::ours()
+        },
     ])
 }
 
