@@ -9,7 +9,8 @@ use crate::checkpoint::Checkpoint;
 use crate::contract::{Processor, VideoLanguageModel};
 use crate::error::{ModelError, ModelResult};
 use crate::families;
-use crate::family::Family;
+use crate::family::{Family, Implied};
+use crate::folder::archives::{find_archives, implied_archives};
 use crate::folder::kind;
 use crate::folder::writer::{ModelFolder, check_place};
 use crate::weights::{Archive, ConversionPlan, LoadOptions, RandomFor, Weights};
@@ -20,15 +21,46 @@ use crate::weights::{Archive, ConversionPlan, LoadOptions, RandomFor, Weights};
 /// [`ModelError::Unsupported`] with the families there are, for weights that another program has quantized, and for
 /// what is no model: adapters, caches.
 pub fn family(checkpoint: &Checkpoint) -> ModelResult<&'static Family> {
+    let config = checkpoint.json("config.json")?;
+    if let Some(config) = &config {
+        kind::check(checkpoint, config)?;
+        if let Some(family) = families::ALL.iter().find(|family| (family.matches)(config)) {
+            return Ok(family);
+        }
+    }
+    for family in families::ALL {
+        if (family.implied)(checkpoint)?.is_some() {
+            return Ok(family);
+        }
+    }
     let config = checkpoint.config()?;
-    kind::check(checkpoint, &config)?;
-    families::ALL.iter().find(|family| (family.matches)(&config)).ok_or_else(|| {
-        let model_type = config["model_type"].as_str().unwrap_or("(none)");
-        let supported: Vec<&str> = families::ALL.iter().flat_map(|family| family.model_types).copied().collect();
-        let file = checkpoint.path("config.json");
-        let supported = supported.join(", ");
-        ModelError::Unsupported(format!("{}: model_type {model_type:?}; supported: {supported}", file.display()))
-    })
+    let model_type = config["model_type"].as_str().unwrap_or("(none)");
+    let supported: Vec<&str> = families::ALL.iter().flat_map(|family| family.model_types).copied().collect();
+    let (file, supported) = (checkpoint.path("config.json"), supported.join(", "));
+    Err(ModelError::Unsupported(format!("{}: model_type {model_type:?}; supported: {supported}", file.display())))
+}
+
+/// What the names of a checkpoint's files imply, where its `config.json` is not the family's.
+fn implied(checkpoint: &Checkpoint, family: &Family) -> ModelResult<Option<Implied>> {
+    match checkpoint.json("config.json")? {
+        Some(config) if (family.matches)(&config) => Ok(None),
+        _ => (family.implied)(checkpoint),
+    }
+}
+
+/// The weight files of a checkpoint, the first to be looked up first; none when there are none.
+fn archives(checkpoint: &Checkpoint, family: &Family) -> ModelResult<Vec<Archive>> {
+    let tables = (family.tables)(checkpoint)?;
+    match implied(checkpoint, family)? {
+        Some(implied) => implied_archives(checkpoint, &implied.files, &tables),
+        None => find_archives(checkpoint, &tables),
+    }
+}
+
+/// The same; an error when there are none.
+fn some_archives(checkpoint: &Checkpoint, family: &Family) -> ModelResult<Vec<Archive>> {
+    let all = archives(checkpoint, family)?;
+    if all.is_empty() { Err(kind::no_weights(checkpoint)) } else { Ok(all) }
 }
 
 /// What needs no weights: plans, prompts, pictures.
@@ -46,11 +78,11 @@ pub fn open_processor(checkpoint: &Checkpoint) -> ModelResult<Arc<dyn Processor>
 /// As [`open`].
 pub fn open_listed(checkpoint: &Checkpoint, options: LoadOptions) -> ModelResult<Arc<dyn VideoLanguageModel>> {
     let family = family(checkpoint)?;
-    let archive = match Archive::find(checkpoint, &(family.tables)(checkpoint)?)? {
-        Some(archive) => archive,
-        None => Archive::random(0, RandomFor::Everything),
-    };
-    (family.model)(checkpoint, Weights::listed(vec![archive], options)?)
+    let mut archives = archives(checkpoint, family)?;
+    if archives.is_empty() {
+        archives.push(Archive::random(0, RandomFor::Everything));
+    }
+    (family.model)(checkpoint, Weights::listed(archives, options)?)
 }
 
 /// A model with the weights of its checkpoint.
@@ -59,9 +91,9 @@ pub fn open_listed(checkpoint: &Checkpoint, options: LoadOptions) -> ModelResult
 /// When a file is missing or damaged, or `options` do not fit the weights or the device.
 pub fn open(checkpoint: &Checkpoint, options: LoadOptions) -> ModelResult<Arc<dyn VideoLanguageModel>> {
     let family = family(checkpoint)?;
-    let archive = Archive::open(checkpoint, &(family.tables)(checkpoint)?)?;
-    let weights = Weights::open(vec![archive], options)?;
+    let weights = Weights::open(some_archives(checkpoint, family)?, options)?;
     let model = (family.model)(checkpoint, weights.clone())?;
+    weights.refuse_left_over()?;
     let unused = weights.unused();
     if let Some(first) = unused.first() {
         let folder = checkpoint.path("");
@@ -98,16 +130,18 @@ pub fn convert(
 ) -> ModelResult<()> {
     check_place(checkpoint, out)?;
     let family = family(checkpoint)?;
-    let tables = (family.tables)(checkpoint)?;
     let mut archives = Vec::new();
     if let Some(language) = language {
-        archives.push(Archive::gguf(language, &tables)?);
+        archives.push(Archive::gguf(language, &(family.tables)(checkpoint)?)?);
     }
-    archives.push(Archive::open(checkpoint, &tables)?);
+    archives.extend(some_archives(checkpoint, family)?);
     let weights = Weights::survey(archives, weight_type)?;
     (family.model)(checkpoint, weights.clone())?;
     let plan = ConversionPlan::new(&weights)?;
     let folder = ModelFolder::begin(checkpoint, out)?;
+    if let Some(implied) = implied(checkpoint, family)? {
+        folder.write_config(&implied.config)?;
+    }
     plan.write(&folder.path().join("model.safetensors"))?;
     folder.finish()
 }

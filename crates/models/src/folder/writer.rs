@@ -49,6 +49,16 @@ impl ModelFolder {
         &self.part
     }
 
+    /// Writes `config.json`, where the source has none or another one.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub(crate) fn write_config(&self, config: &serde_json::Value) -> ModelResult<()> {
+        let file = self.part.join("config.json");
+        write_whole(&file, |out| out.write_all(format!("{config:#}\n").as_bytes()))
+            .map_err(|error| file_error(&file, error))
+    }
+
     /// Gives the folder its name, when everything in it is on disk.
     ///
     /// # Errors
@@ -79,11 +89,10 @@ impl Drop for ModelFolder {
 /// # Errors
 /// When `out` is no new or empty folder, or is the folder of `source` under whatever name.
 pub fn check_place(source: &Checkpoint, out: &Path) -> ModelResult<()> {
-    match source {
-        Checkpoint::Folder(folder) if is_same(folder, out) => {
-            Err(refused(out, "is the model's own folder; name another one"))
-        }
-        _ => check_empty(out),
+    let is_own = |part: &&Checkpoint| matches!(part, Checkpoint::Folder(folder) if is_same(folder, out));
+    match source.parts().iter().any(is_own) {
+        true => Err(refused(out, "is the model's own folder; name another one")),
+        false => check_empty(out),
     }
 }
 
@@ -219,5 +228,20 @@ mod tests {
             copy_small_files(&checkpoint, &farm).unwrap();
         }
         assert_eq!(std::fs::read(folder.join("config.json")).unwrap(), b"config.json");
+    }
+
+    #[test]
+    fn a_second_tokenizers_vocabulary_travels_with_a_model() {
+        let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        for (folder, file) in [("bert", "vocab.txt"), (".git", "vocab.txt"), ("run", "x.json")] {
+            std::fs::create_dir_all(from.path().join(folder)).unwrap();
+            std::fs::write(from.path().join(folder).join(file), folder).unwrap();
+        }
+        std::fs::write(from.path().join("config.json"), "{}").unwrap();
+        let checkpoint = Checkpoint::from(from.path());
+        let names: Vec<String> = checkpoint.small_files().unwrap().into_iter().map(|(name, _)| name).collect();
+        assert_eq!(names, ["config.json", "bert/vocab.txt"]);
+        copy_small_files(&checkpoint, to.path()).unwrap();
+        assert_eq!(std::fs::read_to_string(to.path().join("bert/vocab.txt")).unwrap(), "bert");
     }
 }

@@ -33,6 +33,8 @@ pub enum RandomFor {
 pub struct Archive {
     store: Store,
     table: NameTable,
+    /// The file, when a tensor in it that the model has no place for is an error.
+    strict: Option<PathBuf>,
     /// Names that were asked for.
     used: Mutex<HashSet<String>>,
 }
@@ -91,6 +93,19 @@ impl Archive {
         Self::of_pytorch(PytorchFiles::file(path)?, tables, || path.to_path_buf())
     }
 
+    /// One weight file of `checkpoint` in whichever of the layouts `tables` fits. Of a `strict` one, a tensor that the
+    /// model has no place for is an error when the model is opened.
+    pub(crate) fn file(checkpoint: &Checkpoint, name: &str, tables: &[NameTable], strict: bool) -> ModelResult<Self> {
+        let archive = if name.ends_with(".safetensors") {
+            let files = SafetensorsFiles::file(checkpoint, name)?;
+            let table = choose(tables, &files, || checkpoint.path(name))?;
+            Self::new(Store::Safetensors(files), table)
+        } else {
+            Self::pytorch(&checkpoint.path(name), tables)?
+        };
+        Ok(Archive { strict: strict.then(|| checkpoint.path(name)), ..archive })
+    }
+
     fn of_pytorch(files: PytorchFiles, tables: &[NameTable], place: impl FnOnce() -> PathBuf) -> ModelResult<Self> {
         let table = choose(tables, &files, place)?;
         Ok(Self::new(Store::Pytorch(files), table))
@@ -105,7 +120,7 @@ impl Archive {
         let theirs = file.architecture();
         let ours: Vec<&str> = tables.iter().filter_map(|table| table.gguf_architecture).collect();
         match tables.iter().find(|table| table.gguf_architecture == Some(theirs)) {
-            Some(table) => Ok(Self::new(Store::Gguf(file), table.clone())),
+            Some(table) => Ok(Archive { strict: Some(path.into()), ..Self::new(Store::Gguf(file), table.clone()) }),
             None => {
                 let ours = ours.join(" or ");
                 let text =
@@ -126,7 +141,7 @@ impl Archive {
     }
 
     fn new(store: Store, table: NameTable) -> Self {
-        Archive { store, table, used: Mutex::default() }
+        Archive { store, table, strict: None, used: Mutex::default() }
     }
 
     /// The layout's name.
@@ -170,14 +185,44 @@ impl Archive {
 
     /// Where it has the tensor of ours, in full; `None` when it has not.
     pub(super) fn locate(&self, canonical: &str) -> Option<Origin> {
-        let whole = |origin: &Origin| origin.tensors().iter().all(|name| self.has(name));
-        let found = match self.origin(canonical)? {
-            Origin::FirstOf(all) => all.into_iter().find(whole)?,
-            origin => Some(origin).filter(whole)?,
+        self.first_whole(self.choices(canonical))
+    }
+
+    /// Without low-rank parts: where it has the matrix that another archive's low-rank part belongs to.
+    pub(super) fn locate_base(&self, canonical: &str) -> Option<Origin> {
+        let base = |origin| if let Origin::LowRank { base, .. } = origin { *base } else { origin };
+        self.first_whole(self.choices(canonical).into_iter().map(base).collect())
+    }
+
+    /// The low-rank part that it has of a tensor of ours: LoRA's A and B, and `alpha / rank`.
+    pub(super) fn low_rank(&self, canonical: &str) -> Option<(String, String, f32)> {
+        let part = |origin| match origin {
+            Origin::LowRank { down, up, scale, .. } if self.has(&down) && self.has(&up) => Some((down, up, scale)),
+            _ => None,
         };
-        let mut used = self.used.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        used.extend(found.tensors().into_iter().map(str::to_string));
+        let (down, up, scale) = self.choices(canonical).into_iter().find_map(part)?;
+        self.note_used([&down, &up]);
+        Some((down, up, scale))
+    }
+
+    /// Where the tensor of ours may be, the first place first.
+    fn choices(&self, canonical: &str) -> Vec<Origin> {
+        match self.origin(canonical) {
+            Some(Origin::FirstOf(all)) => all,
+            one => one.into_iter().collect(),
+        }
+    }
+
+    fn first_whole(&self, choices: Vec<Origin>) -> Option<Origin> {
+        let whole = |origin: &Origin| origin.tensors().iter().all(|name| self.has(name));
+        let found = choices.into_iter().find(whole)?;
+        self.note_used(found.tensors());
         Some(found)
+    }
+
+    fn note_used(&self, names: impl IntoIterator<Item = impl ToString>) {
+        let mut used = self.used.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        used.extend(names.into_iter().map(|name| name.to_string()));
     }
 
     /// Whether nothing but this archive may give the tensor: a GGUF file has all that its table names.
@@ -231,13 +276,7 @@ impl Archive {
                 vec![Segment { rows, values: SegmentValues::Reordered { source, order } }]
             }
             Origin::LowRank { base, down, up, scale } => {
-                let rank = self.stored_rows(down, 0);
-                let matrix = |name: &str, shape: &[usize]| -> ModelResult<Box<RowSource>> {
-                    Ok(Box::new(RowSource { cols: shape[1], segments: vec![self.rows(name, shape)?] }))
-                };
-                let (down, up) = (matrix(down, &[rank, cols])?, matrix(up, &[rows, rank])?);
-                let base = Box::new(self.source(base, shape)?);
-                vec![Segment { rows, values: SegmentValues::LowRank { base, down, up, scale: *scale } }]
+                self.with_low_rank(self.source(base, shape)?, (down, up, *scale), shape)?.segments
             }
         };
         let source = RowSource { cols, segments };
@@ -246,6 +285,22 @@ impl Archive {
             return Err(ModelError::Caller(text));
         }
         Ok(source)
+    }
+
+    /// `base + scale * up down`, with LoRA's A (`down`) and B (`up`) of this archive.
+    pub(super) fn with_low_rank(
+        &self,
+        base: RowSource,
+        (down, up, scale): (&str, &str, f32),
+        shape: &[usize],
+    ) -> ModelResult<RowSource> {
+        let ((rows, cols), rank) = (matrix_dims(shape), self.stored_rows(down, 0));
+        let matrix = |name: &str, shape: &[usize]| -> ModelResult<Box<RowSource>> {
+            Ok(Box::new(RowSource { cols: shape[1], segments: vec![self.rows(name, shape)?] }))
+        };
+        let (down, up) = (matrix(down, &[rank, cols])?, matrix(up, &[rows, rank])?);
+        let values = SegmentValues::LowRank { base: Box::new(base), down, up, scale };
+        Ok(RowSource { cols, segments: vec![Segment { rows, values }] })
     }
 
     fn rows(&self, name: &str, shape: &[usize]) -> ModelResult<Segment> {
@@ -323,16 +378,14 @@ impl Archive {
         names
     }
 
-    /// Refuses a GGUF file with tensors that the model has no place for: it has another number of layers, say.
+    /// Refuses a GGUF file or an adapter with tensors that the model has no place for: it has another number of layers,
+    /// say.
     pub(super) fn refuse_left_over(&self) -> ModelResult<()> {
-        let Store::Gguf(file) = &self.store else { return Ok(()) };
+        let Some(file) = self.strict.clone() else { return Ok(()) };
         let left = self.unused();
-        match left.first() {
-            Some(first) => {
-                Err(file.wrong(format!("{} tensors have no place in the model, such as {first}", left.len())))
-            }
-            None => Ok(()),
-        }
+        let Some(first) = left.first() else { return Ok(()) };
+        let what = format!("{} tensors have no place in the model, such as {first}", left.len());
+        Err(ModelError::File { file, what })
     }
 }
 

@@ -13,7 +13,8 @@ use zoetrope_kernels::gemm::WeightType;
 
 use super::archive::Archive;
 use super::formats::{Encoding, FileBytes, NAMES_KEY, OUR_NAMES, RowSource, encode_floats, packed_name};
-use super::loader::{Weights, find_rows};
+use super::loader::Weights;
+use super::loader::lookup::find_rows;
 use super::origin::Origin;
 use super::survey::TensorRequest;
 use crate::error::{ModelError, ModelResult};

@@ -30,21 +30,42 @@ use crate::contract::media_plan::MediaPlan;
 use crate::contract::position::Position;
 use crate::contract::{Processor, VideoLanguageModel};
 use crate::error::ModelResult;
-use crate::family::Family;
+use crate::family::{Abilities, Family, Published};
 use crate::kv::KvContext;
 use crate::layers::Decoder;
+use crate::processing::question_words;
 use crate::weights::{ParameterGroup, Weights};
-
-/// Where the words of the Q-Former lie. The published folders have none, because the authors' code gets them from
-/// `bert-base-uncased`.
-const VOCABULARIES: [&str; 2] = ["bert-base-uncased/vocab.txt", "vocab.txt"];
 
 /// Most tokens of a question that the Q-Former hears; of a longer one its end.
 const LONGEST_QUESTION: usize = 256;
 
+/// What the published folders lack.
+const WORDS: &str = "bert-base-uncased/vocab.txt of google-bert/bert-base-uncased in its folder";
+
+const PUBLISHED: &[Published] = &[
+    Published { name: "YanweiLi/llama-vid-7b-full-224", needs: WORDS },
+    Published { name: "YanweiLi/llama-vid-7b-full-336", needs: WORDS },
+    Published { name: "YanweiLi/llama-vid-13b-full-336", needs: WORDS },
+    Published { name: "YanweiLi/llama-vid-7b-full-224-video-fps-1", needs: WORDS },
+    Published { name: "YanweiLi/llama-vid-13b-full-224-video-fps-1", needs: WORDS },
+    Published { name: "YanweiLi/llama-vid-7b-full-224-long-video", needs: WORDS },
+];
+
 /// The family.
 pub(super) const FAMILY: Family = Family {
     name: config::NAME,
+    abilities: Abilities {
+        images: true,
+        several: true,
+        video: true,
+        frames: "all, 1 a second",
+        sampling: "1 a second, uncapped",
+        tokens: "frame 2 (5 with grid:2), picture 257 or 577 (image models)",
+        context: "4096 (65536 for films)",
+        times: "none; subtitles of a film stand between its frames",
+    },
+    published: PUBLISHED,
+    implied: |_| Ok(None),
     // Published checkpoints say `llava`, as other models' do; their class tells them apart.
     model_types: &["llava with bert_type"],
     matches: Config::matches,
@@ -68,28 +89,13 @@ impl LlamaVid {
     fn load(checkpoint: &Checkpoint, weights: Weights) -> ModelResult<Self> {
         let processor = LlamaVidProcessor::load(checkpoint)?;
         let config = processor.config.clone();
-        let words = words(checkpoint, &config)?;
+        let words = question_words(checkpoint, config.qformer.vocabulary)?;
         let group = |group: ParameterGroup| weights.group(group);
         let vision = VisionEncoder::load(&group(ParameterGroup::Vision).sub(names::VISION), &config.vision)?;
         let projector = Projector::load(&group(ParameterGroup::Projector).sub("model"), &config)?;
         let decoder = language::load(&group(ParameterGroup::Language), &config.language)?;
         Ok(LlamaVid { processor: Arc::new(processor), config, words, vision, projector, decoder, weights })
     }
-}
-
-/// The Q-Former's tokenizer, which has one token more than BERT's.
-fn words(checkpoint: &Checkpoint, config: &Config) -> ModelResult<BertTokenizer> {
-    for name in VOCABULARIES {
-        let Some(words) = BertTokenizer::from_files(checkpoint, name, &["[DEC]"])? else { continue };
-        let (has, wants) = (words.vocab_size(), config.qformer.vocabulary);
-        if has != wants {
-            let text = format!("{has} tokens with [DEC], the Q-Former has {wants}: it is another vocabulary");
-            return Err(checkpoint.error(name, text));
-        }
-        return Ok(words);
-    }
-    let text = "missing: the words of the Q-Former. Copy vocab.txt of bert-base-uncased there";
-    Err(checkpoint.incomplete(VOCABULARIES[0], text))
 }
 
 impl VideoLanguageModel for LlamaVid {

@@ -6,6 +6,7 @@ use super::config::Config;
 use crate::checkpoint::Checkpoint;
 use crate::error::ModelResult;
 use crate::layers::QFormer;
+use crate::processing::GgufNames;
 use crate::weights::{NameTable, Origin};
 
 /// Where the vision encoder lies: under our own names, and as published.
@@ -15,9 +16,10 @@ const PUBLISHED_VISION: &str = "model.vision_tower.vision_tower";
 /// Where the Q-Former lies.
 pub(super) const QFORMER: &str = "model.vlm_att_encoder.bert";
 
-/// The published layout and ours.
+/// The published layout, ours, and the decoder in GGUF files.
 pub(super) fn tables(checkpoint: &Checkpoint) -> ModelResult<Vec<NameTable>> {
-    let width = Config::load(checkpoint)?.vision.hidden;
+    let config = Config::load(checkpoint)?;
+    let (width, heads) = (config.vision.hidden, (config.language.heads, config.language.kv_heads));
     Ok(vec![
         NameTable {
             layout: "original",
@@ -35,6 +37,8 @@ pub(super) fn tables(checkpoint: &Checkpoint) -> ModelResult<Vec<NameTable>> {
             matches: |names| names.any_with_prefix("model.vision_tower.") || names.any_with_prefix("model.layers."),
             ..NameTable::ours()
         },
+        GgufNames { architecture: "llama", decoder: "model.", head: "lm_head.weight", interleaved: Some(heads) }
+            .table(),
     ])
 }
 

@@ -86,6 +86,11 @@ pub(super) fn film(plan: &MediaPlan) -> &str {
     plan.settings.word(FILM).unwrap_or(OFF)
 }
 
+/// Whether videos are told as films, with their subtitles.
+pub(super) fn tells_films(c: &Config, options: &PlanOptions) -> bool {
+    options.settings.word(FILM).map_or(c.film, |film| film != OFF)
+}
+
 /// Plans `new` media after those of `earlier` turns.
 pub(super) fn plan(
     c: &Config,

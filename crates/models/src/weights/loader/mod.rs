@@ -1,5 +1,7 @@
 //! The tensors of a model: a stack of archives, looked up in order under our own names.
 
+pub(super) mod lookup;
+
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -7,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use candle_core::{DType, Device, Tensor, Var};
 use zoetrope_kernels::gemm::{PackedMatrix, SharedBytes, WeightType};
 
+use self::lookup::find_rows;
 use super::archive::Archive;
 use super::formats::{Encoding, FileBytes, MappedRows, RowSource, matrix_dims};
 use super::init::{init_tensor, init_values};
@@ -266,17 +269,21 @@ impl Weights {
         let (canonical, second) = (join(&self.prefix, name), self.second(name));
         let (rows, cols) = matrix_dims(shape);
         for archive in &self.shared.archives {
-            let Some(files) = archive.safetensors() else { continue };
-            for canonical in std::iter::once(&canonical).chain(&second) {
-                let Some(Origin::Tensor(theirs)) = archive.locate(canonical) else { continue };
-                let Some((bytes, range)) = files.packed(&theirs, shape, weight_type)? else { continue };
-                let FileBytes::Mapped(map) = bytes else { continue };
-                let refused =
-                    || ModelError::Bug(format!("tensor {theirs} of {shape:?} is not {weight_type:?} where it lies"));
-                let bytes: SharedBytes = map.clone();
-                let packed = PackedMatrix::from_packed(weight_type, rows, cols, bytes, range);
-                return packed.ok_or_else(refused).map(Some);
-            }
+            let located = std::iter::once(&canonical).chain(&second).find_map(|name| archive.locate(name));
+            let Some(origin) = located else {
+                // What a low-rank part is added to is packed anew.
+                let names = || std::iter::once(&canonical).chain(&second);
+                if names().any(|name| archive.low_rank(name).is_some()) { return Ok(None) } else { continue }
+            };
+            // The first that has the tensor gives it, packed or not.
+            let (Origin::Tensor(theirs), Some(files)) = (origin, archive.safetensors()) else { return Ok(None) };
+            let Some((bytes, range)) = files.packed(&theirs, shape, weight_type)? else { return Ok(None) };
+            let FileBytes::Mapped(map) = bytes else { return Ok(None) };
+            let refused =
+                || ModelError::Bug(format!("tensor {theirs} of {shape:?} is not {weight_type:?} where it lies"));
+            let bytes: SharedBytes = map.clone();
+            let packed = PackedMatrix::from_packed(weight_type, rows, cols, bytes, range);
+            return packed.ok_or_else(refused).map(Some);
         }
         Ok(None)
     }
@@ -322,39 +329,15 @@ impl Weights {
         self.shared.archives.iter().find_map(Archive::not_finite)
     }
 
+    /// Refuses a GGUF file or an adapter that holds tensors that the model never asked for.
+    pub(crate) fn refuse_left_over(&self) -> ModelResult<()> {
+        self.shared.archives.iter().try_for_each(Archive::refuse_left_over)
+    }
+
     /// Tensors in the archives that the model never asked for.
     pub fn unused(&self) -> Vec<String> {
         self.shared.archives.iter().flat_map(Archive::unused).collect()
     }
-}
-
-/// The rows of the tensor called `canonical`, or `second` where an archive lacks that; rows that a vocabulary lacks
-/// come from the next archive.
-pub(crate) fn find_rows(
-    archives: &[Archive],
-    canonical: &str,
-    second: Option<&str>,
-    shape: &[usize],
-) -> ModelResult<RowSource> {
-    let mut missing = None;
-    for (at, archive) in archives.iter().enumerate() {
-        let Some(origin) = std::iter::once(canonical).chain(second).find_map(|name| archive.locate(name)) else {
-            if archive.must_hold(canonical) {
-                return Err(archive.missing(canonical));
-            }
-            missing.get_or_insert_with(|| archive.missing(canonical));
-            continue;
-        };
-        let mut source = archive.source(&origin, shape)?;
-        let (has, wants) = (source.rows(), matrix_dims(shape).0);
-        if has < wants {
-            let rest = find_rows(&archives[at + 1..], canonical, second, shape)?.slice(has..wants);
-            tracing::info!("{canonical}: {has} of {wants} rows from {}; the others from the model", archive.layout());
-            source.segments.extend(rest.segments);
-        }
-        return Ok(source);
-    }
-    Err(missing.unwrap_or_else(|| ModelError::Bug(format!("no archive for tensor {canonical}"))))
 }
 
 /// The whole tensor in `dtype` on `device`; file pages are given back.
