@@ -171,8 +171,8 @@ impl Checkpoint {
                 }
             }
         }
-        names.dedup();
         names.sort();
+        names.dedup();
         Ok(names)
     }
 

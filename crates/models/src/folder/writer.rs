@@ -229,4 +229,19 @@ mod tests {
         }
         assert_eq!(std::fs::read(folder.join("config.json")).unwrap(), b"config.json");
     }
+
+    #[test]
+    fn a_second_tokenizers_vocabulary_travels_with_a_model() {
+        let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        for (folder, file) in [("bert", "vocab.txt"), (".git", "vocab.txt"), ("run", "x.json")] {
+            std::fs::create_dir_all(from.path().join(folder)).unwrap();
+            std::fs::write(from.path().join(folder).join(file), folder).unwrap();
+        }
+        std::fs::write(from.path().join("config.json"), "{}").unwrap();
+        let checkpoint = Checkpoint::from(from.path());
+        let names: Vec<String> = checkpoint.small_files().unwrap().into_iter().map(|(name, _)| name).collect();
+        assert_eq!(names, ["config.json", "bert/vocab.txt"]);
+        copy_small_files(&checkpoint, to.path()).unwrap();
+        assert_eq!(std::fs::read_to_string(to.path().join("bert/vocab.txt")).unwrap(), "bert");
+    }
 }

@@ -16,19 +16,27 @@ const PUBLISHED_VISION: &str = "model.vision_tower.vision_tower";
 /// Where the Q-Former lies.
 pub(super) const QFORMER: &str = "model.vlm_att_encoder.bert";
 
-/// The published layout and ours.
+/// The published layout, ours, and the decoder in GGUF files.
 pub(super) fn tables(checkpoint: &Checkpoint) -> ModelResult<Vec<NameTable>> {
     let config = Config::load(checkpoint)?;
     let (width, heads) = (config.vision.hidden, (config.language.heads, config.language.kv_heads));
     Ok(vec![
         NameTable {
             layout: "original",
-            matches: |names| names.any_with_prefix("model.vision_tower.vision_tower."),
+            // Adapters of the first training stage have no vision encoder.
+            matches: |names| {
+                names.any_with_prefix("model.vision_tower.vision_tower.")
+                    || names.any_with_prefix("model.vlm_att_") && !names.any_with_prefix("model.vision_tower.")
+            },
             origin: Arc::new(move |name| Some(published(width, name))),
             ignored,
             ..NameTable::ours()
         },
-        NameTable { matches: |names| names.any_with_prefix("model.vision_tower."), ..NameTable::ours() },
+        // Language models alone (Vicuna), whose names are ours, too.
+        NameTable {
+            matches: |names| names.any_with_prefix("model.vision_tower.") || names.any_with_prefix("model.layers."),
+            ..NameTable::ours()
+        },
         GgufNames { architecture: "llama", decoder: "model.", head: "lm_head.weight", interleaved: Some(heads) }
             .table(),
     ])

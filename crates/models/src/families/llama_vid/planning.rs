@@ -86,6 +86,11 @@ pub(super) fn film(plan: &MediaPlan) -> &str {
     plan.settings.word(FILM).unwrap_or(OFF)
 }
 
+/// Whether videos are told as films, with their subtitles.
+pub(super) fn tells_films(c: &Config, options: &PlanOptions) -> bool {
+    options.settings.word(FILM).map_or(c.film, |film| film != OFF)
+}
+
 /// Plans `new` media after those of `earlier` turns.
 pub(super) fn plan(
     c: &Config,
@@ -179,7 +184,12 @@ fn captions(all: &[Caption], frames: &[PlannedFrame], options: &PlanOptions) -> 
     let shown = |caption: &&Caption| {
         caption.end > options.start.unwrap_or(f64::NEG_INFINITY) && caption.start < options.end.unwrap_or(f64::INFINITY)
     };
-    let follow = |end: f64| frames.partition_point(|frame| frame.time < end).saturating_sub(1);
+    let mut frame = 0;
+    let mut follow = |end: f64| {
+        // One that ends before an earlier one stays behind it.
+        frame = frames.partition_point(|frame| frame.time < end).saturating_sub(1).max(frame);
+        frame
+    };
     let words = all.iter().filter(shown).map(|caption| (follow(caption.end), cleaned(&caption.text)));
     words.filter(|(_, words)| !words.is_empty()).collect()
 }

@@ -56,6 +56,10 @@ impl Processor for LlamaVidProcessor {
         planning::plan(&self.config, earlier, new, options)
     }
 
+    fn uses_captions(&self, options: &PlanOptions) -> bool {
+        planning::tells_films(&self.config, options)
+    }
+
     fn prepare(&self, plan: &MediaPlan, frames: &[Frame], _: &mut PrepareState) -> ModelResult<Patches> {
         let (view, patch) = (&plan.views[0], self.config.vision.patch);
         let tables = [0, 1, 2].map(|channel| gray_levels(&self.config, channel));

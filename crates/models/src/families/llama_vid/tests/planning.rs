@@ -76,12 +76,16 @@ fn a_subtitle_follows_the_last_frame_before_its_end_and_never_the_last_one_for_a
         (0.1, 1.0, "one..."),
         (0.5, 1.1, " two\n...lines "),
         (2.0, 90.0, "end"),
-        (3.0, 3.5, "..."),
+        (3.0, 3.5, "late"),
+        (3.0, 9.0, "..."),
     ];
     media.captions = words.map(|(start, end, text)| Caption { start, end, text: text.to_string() }).to_vec();
     let film = |options: &PlanOptions| plan_of(&media, options).captions;
     let own = |all: &[(usize, &str)]| all.iter().map(|(frame, text)| (*frame, text.to_string())).collect::<Vec<_>>();
-    assert_eq!(film(&PlanOptions::default()), own(&[(0, "early"), (0, "one"), (1, "two lines"), (3, "end")]));
+    assert_eq!(
+        film(&PlanOptions::default()),
+        own(&[(0, "early"), (0, "one"), (1, "two lines"), (3, "end"), (3, "late")])
+    );
     let part = PlanOptions { start: Some(1.0), end: Some(2.0), ..PlanOptions::default() };
     assert_eq!(film(&part), own(&[(0, "two lines")]));
     let told = |options: &PlanOptions| plan_of(&media, options).settings.word("film").unwrap().to_string();

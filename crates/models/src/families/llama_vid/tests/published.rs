@@ -92,6 +92,24 @@ fn the_encoder_has_39_blocks_and_the_40th_of_a_file_is_not_missed() {
 }
 
 #[test]
+fn files_of_the_first_stage_and_of_the_language_model_alone_are_known() {
+    let folder = folder(&long_video());
+    let tables = names::tables(&Checkpoint::from(folder.path())).unwrap();
+    let layout = |names: &[&str]| {
+        let tensor = Tensor::zeros(1, DType::F32, &Device::Cpu).unwrap();
+        let tensors: HashMap<&str, Tensor> = names.iter().map(|name| (*name, tensor.clone())).collect();
+        let file = tempfile::tempdir().unwrap();
+        candle_core::safetensors::save(&tensors, file.path().join("model.safetensors")).unwrap();
+        Archive::open(&Checkpoint::from(file.path()), &tables).map(|archive| archive.layout()).ok()
+    };
+    assert_eq!(layout(&["model.mm_projector.0.weight", "model.vlm_att_projector.weight"]), Some("original"));
+    assert_eq!(layout(&["model.vision_tower.vision_tower.cls_token", "model.layers.0.x"]), Some("original"));
+    assert_eq!(layout(&["model.vision_tower.cls_token", "model.vlm_att_query"]), Some("ours"));
+    assert_eq!(layout(&["model.layers.0.mlp.up_proj.weight", "lm_head.weight"]), Some("ours"));
+    assert_eq!(layout(&["visual.patch_embed.weight"]), None);
+}
+
+#[test]
 fn the_qformer_has_bert_bases_sizes_and_a_vocabulary_of_30523() {
     let config = loaded(&long_video()).unwrap();
     let q = &config.qformer;
