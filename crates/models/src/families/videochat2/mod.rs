@@ -11,6 +11,8 @@ mod processor;
 mod projector;
 mod prompt;
 mod stages;
+#[cfg(test)]
+mod tests;
 mod tiles;
 mod vision;
 

@@ -4,6 +4,7 @@ use candle_core::{DType, Var};
 
 use super::*;
 use crate::error::ModelError;
+use crate::layers::QFormer;
 use crate::loading;
 use crate::weights::{NameTable, Origin};
 
@@ -102,7 +103,9 @@ fn low_rank_parts_of_a_stage_are_added_to_a_base_in_another_folder() {
         let (want, ours) = (merged(), weights.variables());
         assert_eq!(want.len(), ours.len());
         want.iter().for_each(|(name, want)| assert_eq!(worst(&ours[name], want), 0.0, "{name}"));
-        assert_eq!(weights.unused(), Vec::<String>::new());
+        let idle = |name: &str| name.strip_prefix("qformer.bert.").is_some_and(|name| QFormer::is_idle(name, 3));
+        let unused: Vec<String> = weights.unused().into_iter().filter(|name| !idle(name)).collect();
+        assert_eq!(unused, Vec::<String>::new());
     };
     same(&read(vec![open("stage", &stage), open("base", &base)]).unwrap());
     // An older stage below: its low-rank parts are replaced, not added, and its other values are not left over.
@@ -169,7 +172,8 @@ fn stage_files_say_what_they_are_by_their_names() {
 fn a_folder_of_stages_is_of_this_family_with_or_without_the_configuration_of_its_base() {
     let base = r#"{"model_type": "llama", "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4,
         "intermediate_size": 96, "vocab_size": 300}"#;
-    for files in [vec![("videochat2_7b_stage3.pth", "")], vec![("videochat2_7b_stage3.pth", ""), ("config.json", base)]] {
+    for files in [vec![("videochat2_7b_stage3.pth", "")], vec![("videochat2_7b_stage3.pth", ""), ("config.json", base)]]
+    {
         let folder = folder_of(&files);
         let checkpoint = Checkpoint::from(folder.path());
         assert_eq!(loading::family(&checkpoint).unwrap().name, config::NAME);
@@ -211,7 +215,10 @@ fn a_missing_vocabulary_of_the_q_former_says_where_it_comes_from() {
     std::fs::remove_file(folder.path().join("vocab.txt")).unwrap();
     let weights = Weights::open(vec![Archive::memory(merged())], LoadOptions::cpu(DType::F32)).unwrap();
     let error = VideoChat2::load(&Checkpoint::from(folder.path()), weights.clone()).err().unwrap().to_string();
-    assert!(error.contains("bert-base-uncased/vocab.txt") && error.contains("google-bert/bert-base-uncased"), "{error}");
+    assert!(
+        error.contains("bert-base-uncased/vocab.txt") && error.contains("google-bert/bert-base-uncased"),
+        "{error}"
+    );
     std::fs::create_dir(folder.path().join("bert")).unwrap();
     std::fs::copy(golden().join("toy-hd/vocab.txt"), folder.path().join("bert/vocab.txt")).unwrap();
     VideoChat2::load(&Checkpoint::from(folder.path()), weights).unwrap();
