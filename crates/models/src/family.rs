@@ -27,8 +27,8 @@ pub struct Family {
     pub model_types: &'static [&'static str],
     /// Whether a `config.json` is of this family.
     pub matches: fn(&Value) -> bool,
-    /// What the files of a folder imply whose `config.json` is missing, or is that of a language model alone; `None` when
-    /// they are not of this family. Asked after `matches`.
+    /// What the files of a folder imply whose `config.json` is missing, or is that of a language model alone; `None`
+    /// when they are not of this family. Asked after `matches`.
     pub implied: fn(&Checkpoint) -> ModelResult<Option<Implied>>,
     /// The layouts in which checkpoints of these sizes are published; the first that matches counts.
     pub tables: fn(&Checkpoint) -> ModelResult<Vec<NameTable>>,

@@ -173,7 +173,8 @@ impl Archive {
         self.first_whole(self.choices(canonical))
     }
 
-    /// The same without low-rank parts: where it has the matrix that another archive's low-rank part belongs to.
+    /// [`Archive::locate`] without low-rank parts: where it has the matrix that another archive's low-rank part belongs
+    /// to.
     pub(super) fn locate_base(&self, canonical: &str) -> Option<Origin> {
         let base = |origin| if let Origin::LowRank { base, .. } = origin { *base } else { origin };
         self.first_whole(self.choices(canonical).into_iter().map(base).collect())

@@ -1,5 +1,5 @@
-//! VideoChat2 (arXiv 2311.17005): UMT over all frames together, a Q-Former that hears the instruction, Vicuna, Mistral or
-//! Phi-3. See README.md here.
+//! VideoChat2 (arXiv 2311.17005): UMT over all frames together, a Q-Former that hears the instruction, Vicuna, Mistral
+//! or Phi-3. See README.md here.
 
 mod bicubic;
 mod config;
@@ -39,8 +39,8 @@ use crate::weights::{ParameterGroup, Weights};
 
 /// The family.
 pub(super) const FAMILY: Family = Family {
-    name: config::NAME,
-    model_types: &[config::NAME],
+    name: stages::NAME,
+    model_types: &[stages::NAME],
     matches: Config::matches,
     implied: stages::implied,
     tables: |checkpoint| Ok(names::tables(&Config::load(checkpoint)?)),

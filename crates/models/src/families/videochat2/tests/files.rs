@@ -176,7 +176,7 @@ fn a_folder_of_stages_is_of_this_family_with_or_without_the_configuration_of_its
     {
         let folder = folder_of(&files);
         let checkpoint = Checkpoint::from(folder.path());
-        assert_eq!(loading::family(&checkpoint).unwrap().name, config::NAME);
+        assert_eq!(loading::family(&checkpoint).unwrap().name, stages::NAME);
         let config = Config::load(&checkpoint).unwrap();
         let hidden = if files.len() == 2 { 64 } else { 4096 };
         assert_eq!((config.model, config.language.hidden), (config::LanguageModel::Vicuna, hidden));
@@ -185,6 +185,18 @@ fn a_folder_of_stages_is_of_this_family_with_or_without_the_configuration_of_its
     // A language model alone is none.
     let alone = folder_of(&[("config.json", base)]);
     assert!(matches!(loading::family(&Checkpoint::from(alone.path())), Err(ModelError::Unsupported(_))));
+}
+
+/// The stage is opened by its name; what it lacks is told with it.
+#[test]
+fn a_stage_file_is_looked_up_before_the_files_of_its_base() {
+    let folder = folder_with(&json!({"model_type": "mistral"}));
+    let pickle = golden().join("../pickle/state_dict.bin");
+    std::fs::copy(pickle, folder.path().join("videochat2_mistral_7b_stage3.pth")).unwrap();
+    let checkpoint = Checkpoint::from(folder.path());
+    assert_eq!(loading::open_processor(&checkpoint).unwrap().info().hidden, 4096);
+    let error = loading::open(&checkpoint, LoadOptions::cpu(DType::F32)).err().unwrap().to_string();
+    assert!(error.contains("vision_encoder.") && error.contains("videochat2_mistral_7b_stage3.pth"), "{error}");
 }
 
 #[test]
