@@ -7,8 +7,10 @@ crates/models/tests/golden/pickle. Legacy files differ at every run, since torch
 import argparse
 import io
 import os
+import pickle
 from collections import OrderedDict
 
+import numpy as np
 import torch
 from safetensors.torch import save_file
 from torch import nn
@@ -108,6 +110,15 @@ def files():
     }
 
 
+def films():
+    """Features of a film as LLaMA-VID's programs pickle them: a dict of a numpy array and a text, not torch.save."""
+    film = {"feats": np.arange(30, dtype=np.float16).reshape(2, 5, 3), "inputs": "<image>Hello é.<image>", "count": 2}
+    made = {f"film_protocol{protocol}.pkl": pickle.dumps(film, protocol) for protocol in (3, 4, 5)}
+    # numpy 1 called the module by another name; protocol 3 writes names as lines.
+    made["film_old_numpy.pkl"] = made["film_protocol3.pkl"].replace(b"numpy._core.", b"numpy.core.")
+    return made
+
+
 def state_of(saved):
     """The dict of tensors in a saved object."""
     return next((saved[key] for key in ("model", "state_dict") if key in saved), saved)
@@ -131,6 +142,9 @@ def main():
         for key, value in state_of(saved).items():
             if value.dtype in FLOATS and not value.is_sparse:
                 values[f"{name}:{key}"] = value.detach().float().clone().contiguous()
+    for name, content in films().items():
+        with open(os.path.join(args.out, name), "wb") as file:
+            file.write(content)
     save_file(values, os.path.join(args.out, "values.safetensors"), metadata={"made_by": f"make_pickle_goldens.py, torch {torch.__version__}"})
 
 

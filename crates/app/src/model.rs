@@ -10,7 +10,7 @@ use zoetrope_models::contract::VideoLanguageModel;
 use zoetrope_models::loading;
 use zoetrope_models::weights::{Archive, LoadOptions, RandomFor};
 
-use crate::cli::ModelArgs;
+use crate::cli::{ModelArgs, ModelSource};
 use crate::embedded::EMBEDDED;
 use crate::failure::Failure;
 use crate::progress::Bars;
@@ -21,35 +21,37 @@ pub(crate) struct Loaded {
     pub(crate) name: String,
     /// The model.
     pub(crate) model: Arc<dyn VideoLanguageModel>,
+    /// Its files.
+    pub(crate) checkpoint: Checkpoint,
 }
 
 /// Loads the model that the user named, or the embedded one; shows what takes time.
 pub(crate) fn load(args: &ModelArgs, bars: &mut Bars) -> Result<Loaded, Failure> {
     // A device that there is not is told before anything is downloaded.
-    open(args.model.as_deref(), args.load_options()?, bars)
+    open(args.source(), args.load_options()?, bars)
 }
 
 /// The user's model with random weights: of the checkpoint only configuration and tokenizer are read.
 pub(crate) fn load_random(args: &ModelArgs, bars: &mut Bars) -> Result<Loaded, Failure> {
     let name = format!("{} (random weights)", shown(args.model.as_deref()));
     let options = args.load_options()?;
-    let checkpoint = outline(args.model.as_deref(), bars)?;
+    let checkpoint = outline(args.source(), bars)?;
     bars.spin(format!("making {name}"));
     let model = loading::open_with(&checkpoint, vec![Archive::random(0, RandomFor::Everything)], options)?;
     bars.clear();
-    Ok(Loaded { name, model })
+    Ok(Loaded { name, model, checkpoint })
 }
 
-/// Loads a model by folder or name; the embedded one for `None`.
-pub(crate) fn open(named: Option<&str>, options: LoadOptions, bars: &mut Bars) -> Result<Loaded, Failure> {
-    let name = shown(named);
-    let checkpoint = checkpoint(named, bars)?;
-    if named.is_some() {
+/// Loads a model by folder or name; the embedded one where there is none.
+pub(crate) fn open(source: ModelSource<'_>, options: LoadOptions, bars: &mut Bars) -> Result<Loaded, Failure> {
+    let name = shown(source.name);
+    let checkpoint = checkpoint(source, bars)?;
+    if source.name.is_some() {
         bars.spin(format!("loading {name}"));
     }
     let model = loading::open(&checkpoint, options)?;
     bars.clear();
-    Ok(Loaded { name, model })
+    Ok(Loaded { name, model, checkpoint })
 }
 
 /// What the user's model is called.
@@ -57,65 +59,125 @@ pub(crate) fn shown(name: Option<&str>) -> String {
     name.unwrap_or("zoetrope-nano").to_string()
 }
 
-/// The checkpoint that is named by folder or by hub name (downloaded when the cache does not have it); the embedded one
-/// for `None`.
-pub(crate) fn checkpoint(name: Option<&str>, bars: &mut Bars) -> Result<Checkpoint, Failure> {
-    resolve(name, Extent::Whole, bars)
+/// The checkpoint that is named by folder or by hub name (downloaded when the cache does not have it), over its base;
+/// the embedded one where there is no name.
+pub(crate) fn checkpoint(source: ModelSource<'_>, bars: &mut Bars) -> Result<Checkpoint, Failure> {
+    resolve(source, Extent::Whole, bars)
 }
 
 /// As [`checkpoint`], without weights that are not there yet: configuration, tokenizer, templates.
-pub(crate) fn outline(name: Option<&str>, bars: &mut Bars) -> Result<Checkpoint, Failure> {
-    resolve(name, Extent::Outline, bars)
+pub(crate) fn outline(source: ModelSource<'_>, bars: &mut Bars) -> Result<Checkpoint, Failure> {
+    resolve(source, Extent::Outline, bars)
 }
 
-fn resolve(name: Option<&str>, extent: Extent, bars: &mut Bars) -> Result<Checkpoint, Failure> {
+fn resolve(source: ModelSource<'_>, extent: Extent, bars: &mut Bars) -> Result<Checkpoint, Failure> {
+    let base = source.base.map(|base| resolve_one(Some(base), FolderRole::Base, extent, bars)).transpose()?;
+    let own = resolve_one(source.name, FolderRole::of(base.as_ref()), extent, bars)?;
+    Ok(lie_over(own, base))
+}
+
+/// One folder; what must be known of it before its weights are fetched is asked of it over its base.
+fn resolve_one(
+    name: Option<&str>,
+    role: FolderRole<'_>,
+    extent: Extent,
+    bars: &mut Bars,
+) -> Result<Checkpoint, Failure> {
     let Some(name) = name else { return Ok(EMBEDDED) };
     let options = HubOptions::from_env()?;
-    let folder = zoetrope_hub::resolve(name, extent, &options, &mut Watcher(bars))?;
+    let folder = zoetrope_hub::resolve(name, extent, &options, &mut Watcher { bars, role })?;
     bars.clear();
     Ok(Checkpoint::Folder(folder))
+}
+
+fn lie_over(own: Checkpoint, base: Option<Checkpoint>) -> Checkpoint {
+    match base {
+        Some(base) => own.with_base(base),
+        None => own,
+    }
 }
 
 /// A checkpoint to look at: weights that are not there yet are stood for by their headers.
 pub(crate) struct Previewed {
     /// The checkpoint.
     pub(crate) checkpoint: Checkpoint,
-    /// Keeps the folder.
-    _preview: Option<Preview>,
+    /// Keep the folders.
+    _previews: Vec<Preview>,
 }
 
-/// The checkpoint that is named by folder or by hub name, without fetching weights; the embedded one for `None`.
-pub(crate) fn preview(name: Option<&str>, bars: &mut Bars) -> Result<Previewed, Failure> {
-    let Some(name) = name else { return Ok(Previewed { checkpoint: EMBEDDED, _preview: None }) };
-    let preview = zoetrope_hub::preview(name, &HubOptions::from_env()?, &mut Watcher(bars))?;
+/// The checkpoint that is named by folder or by hub name, over its base, without fetching weights; the embedded one
+/// where there is no name.
+pub(crate) fn preview(source: ModelSource<'_>, bars: &mut Bars) -> Result<Previewed, Failure> {
+    let mut previews = Vec::new();
+    let base = source.base.map(|base| preview_one(Some(base), FolderRole::Base, &mut previews, bars)).transpose()?;
+    let own = preview_one(source.name, FolderRole::of(base.as_ref()), &mut previews, bars)?;
+    Ok(Previewed { checkpoint: lie_over(own, base), _previews: previews })
+}
+
+fn preview_one(
+    name: Option<&str>,
+    role: FolderRole<'_>,
+    previews: &mut Vec<Preview>,
+    bars: &mut Bars,
+) -> Result<Checkpoint, Failure> {
+    let Some(name) = name else { return Ok(EMBEDDED) };
+    let preview = zoetrope_hub::preview(name, &HubOptions::from_env()?, &mut Watcher { bars, role })?;
     bars.clear();
-    Ok(Previewed { checkpoint: Checkpoint::Folder(preview.folder().to_path_buf()), _preview: Some(preview) })
+    let checkpoint = Checkpoint::Folder(preview.folder().to_path_buf());
+    previews.push(preview);
+    Ok(checkpoint)
 }
 
 /// Downloads a model into the cache, or its newest revision.
 pub(crate) fn download(name: &str, bars: &mut Bars) -> Result<PathBuf, Failure> {
     bars.spin(format!("asking for {name}"));
-    let folder = zoetrope_hub::pull(name, &HubOptions::from_env()?, &mut Watcher(bars))?;
+    let folder = zoetrope_hub::pull(name, &HubOptions::from_env()?, &mut Watcher { bars, role: FolderRole::Whole })?;
     bars.clear();
     Ok(folder)
 }
 
 /// Shows a download, and refuses models that cannot run here before their weights are fetched.
-struct Watcher<'b>(&'b mut Bars);
+struct Watcher<'b> {
+    bars: &'b mut Bars,
+    role: FolderRole<'b>,
+}
+
+/// What a folder is of a model.
+#[derive(Clone, Copy)]
+enum FolderRole<'b> {
+    /// All of it.
+    Whole,
+    /// What lies over this base.
+    Stage(&'b Checkpoint),
+    /// What a stage lies over: perhaps a language model alone.
+    Base,
+}
+
+impl<'b> FolderRole<'b> {
+    /// The part of what lies over `base`.
+    fn of(base: Option<&'b Checkpoint>) -> Self {
+        base.map_or(FolderRole::Whole, FolderRole::Stage)
+    }
+}
 
 impl Watch for Watcher<'_> {
     fn progress(&mut self, progress: DownloadProgress) {
-        self.0.bytes(&progress.file, progress.done, progress.total);
+        self.bars.bytes(&progress.file, progress.done, progress.total);
     }
 
     fn retry(&mut self, retry: Retry<'_>) {
         let Retry { url, why, pause, attempt, most } = retry;
         let seconds = pause.as_secs_f32();
-        self.0.say(&format!("{url}: {why}; attempt {attempt} of {most} in {seconds:.1} s"));
+        self.bars.say(&format!("{url}: {why}; attempt {attempt} of {most} in {seconds:.1} s"));
     }
 
     fn admit(&mut self, folder: &Path) -> Result<(), Box<dyn Error + Send + Sync>> {
-        loading::family(&Checkpoint::from(folder))?;
+        let own = Checkpoint::from(folder);
+        match self.role {
+            FolderRole::Whole => loading::family(&own).map(|_| ())?,
+            FolderRole::Stage(base) => loading::family(&own.with_base(base.clone())).map(|_| ())?,
+            FolderRole::Base => {}
+        }
         Ok(())
     }
 }

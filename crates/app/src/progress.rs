@@ -8,7 +8,7 @@ use zoetrope_engine::Event;
 
 use crate::cli::Common;
 use crate::heartbeat::Heartbeat;
-use crate::terminal::{note, visible};
+use crate::terminal::{note, one_line, visible};
 
 /// The bars of one request.
 pub(crate) struct Bars {
@@ -54,6 +54,14 @@ impl Bars {
     pub(crate) fn event(&mut self, event: &Event) {
         match *event {
             Event::Planned(_) => self.stop_spinning(),
+            Event::Subtitles { ref name, cues } => {
+                self.stop_spinning();
+                self.say(&format!("{cues} subtitles from {}", one_line(name)));
+            }
+            Event::Stored { ref file, .. } => {
+                self.stop_spinning();
+                self.say(&format!("features from {}", one_line(&file.display().to_string())));
+            }
             Event::Decoding { done, total } => step(&self.all, &mut self.decode, "decode", "frames", done, total),
             Event::Encoding { done, total } => {
                 self.tell(|| format!("encode {done}/{total} frames"));

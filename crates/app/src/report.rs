@@ -123,6 +123,7 @@ mod tests {
             views: vec![View::whole((8, 8), (28, 28), (2, 2))],
             frames,
             faults: zoetrope_engine::FrameFaults::default(),
+            features: None,
             tokens_before_pruning: 4,
             tokens: 4,
         }

@@ -1,10 +1,14 @@
 //! The program as people use it: dropped paths, scripts that read lines, full disks, names in odd bytes.
 
+use std::collections::HashMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use candle_core::{Device, Tensor};
+
 const CLIP: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../assets/clips/red-circle.mp4");
+const NANO: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../assets/models/zoetrope-nano");
 const WHERE_TO: &str = "Which way does the red circle move?";
 
 /// A folder, which the program runs in.
@@ -299,4 +303,57 @@ fn habits_from_elsewhere_are_met() {
         let said = text(&output.stderr);
         assert!(output.status.code() == Some(2) && said.contains(word), "{args:?}: {said}");
     }
+}
+
+/// An adapter of the embedded model's first layer, as PEFT writes it; with `size` 0 it changes nothing.
+fn adapter(folder: &Path, size: f32) {
+    let weights = candle_core::safetensors::load(Path::new(NANO).join("model.safetensors"), &Device::Cpu);
+    let weights = weights.expect("the embedded model's weights");
+    let name = weights.keys().find(|name| name.ends_with("layers.0.mlp.down_proj.weight")).expect("a matrix");
+    let (stem, (rows, cols)) = (name.trim_end_matches(".weight"), weights[name].dims2().expect("a matrix"));
+    let matrix = |rows: usize, cols: usize, size: f32| {
+        let values = (0..rows * cols).map(|i| size * ((i * 7 % 13) as f32 - 6.0)).collect();
+        Tensor::from_vec(values, (rows, cols), &Device::Cpu).expect("a matrix")
+    };
+    let tensors = HashMap::from([
+        (format!("base_model.model.{stem}.lora_A.weight"), matrix(2, cols, 0.1)),
+        (format!("base_model.model.{stem}.lora_B.weight"), matrix(rows, 2, size)),
+    ]);
+    std::fs::create_dir(folder).expect("a folder");
+    candle_core::safetensors::save(&tensors, folder.join("adapter_model.safetensors")).expect("written");
+    std::fs::write(folder.join("adapter_config.json"), r#"{"r": 2, "lora_alpha": 4}"#).expect("written");
+}
+
+#[test]
+fn an_adapter_is_used_over_its_base_and_merged_by_convert() {
+    let desk = Desk::new();
+    adapter(&desk.path("none"), 0.0);
+    adapter(&desk.path("some"), 0.02);
+    let probabilities = |model: &[&str]| {
+        let ask = ["dump", CLIP, WHERE_TO, "--max-new-tokens", "1", "--dtype", "f32", "--out", "d.safetensors"];
+        let output = desk.run(&[&ask[..], model].concat());
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        let tensors = candle_core::safetensors::load(desk.path("d.safetensors"), &Device::Cpu).expect("a dump");
+        std::fs::remove_file(desk.path("d.safetensors")).expect("removed");
+        tensors["logits"].flatten_all().expect("logits").to_vec1::<f32>().expect("logits")
+    };
+    let distance = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    let plain = probabilities(&["--model", NANO]);
+    assert_eq!(probabilities(&["--model", "none", "--base", NANO]), plain);
+    let adapted = probabilities(&["--model", "some", "--base", NANO]);
+    assert!(distance(&adapted, &plain) > 0.01, "the adapter changes nothing");
+    let converted = desk.run(&["convert", "some", "merged", "--base", NANO, "--dtype", "bf16"]);
+    assert!(converted.status.success(), "{}", text(&converted.stderr));
+    let [merged, bf16] = [&["--model", "merged"][..], &["--model", "some", "--base", NANO]].map(|model| {
+        let dtype = ["--dtype", "bf16"];
+        let ask = ["dump", CLIP, WHERE_TO, "--max-new-tokens", "1", "--out", "d.safetensors"];
+        let output = desk.run(&[&ask[..], &dtype, model].concat());
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        std::fs::read(desk.path("d.safetensors")).expect("a dump")
+    });
+    assert!(merged == bf16, "a merged model is the adapter over its base");
+
+    let alone = desk.run(&["ask", "q", "--model", "some"]);
+    assert_eq!(alone.status.code(), Some(1));
+    assert!(text(&alone.stderr).contains("--base"), "{}", text(&alone.stderr));
 }

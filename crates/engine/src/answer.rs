@@ -1,5 +1,7 @@
 //! What comes back: the text, why it ended, which frames were used, tokens by modality, times.
 
+use std::path::PathBuf;
+
 use serde::Serialize;
 use zoetrope_models::contract::media_plan::{MediaKind, View};
 
@@ -50,6 +52,9 @@ pub struct MediaUsage {
     /// Planned frames that were not shown as planned. In JSON, its numbers are fields of this object.
     #[serde(flatten)]
     pub faults: FrameFaults,
+    /// The file that its features come from, where they were stored before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub features: Option<PathBuf>,
     /// Visual tokens of these frames before pruning.
     pub tokens_before_pruning: usize,
     /// Visual tokens that the model read.

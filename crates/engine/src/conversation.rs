@@ -4,7 +4,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use candle_core::Tensor;
-use zoetrope_models::contract::media_plan::{MediaPlan, PlanOptions};
+use zoetrope_media::subtitle::SubtitleChoice;
+use zoetrope_models::contract::feature_file::StoredFeatures;
+use zoetrope_models::contract::media_plan::{MediaKind, MediaMetadata, MediaPlan, PlanOptions};
 use zoetrope_models::contract::prompt::{GenerationPrompt, Message, MessagePart, Placement, Prompt, Role, VisualSpan};
 use zoetrope_models::contract::{Processor, VideoLanguageModel};
 
@@ -12,7 +14,9 @@ use crate::answer::{FrameUsage, MediaUsage};
 use crate::error::EngineError;
 use crate::generate::VisualTokens;
 use crate::limits::{Limits, check_limit};
-use crate::media_input::{EncodedMedia, FrameFaults, MediaInput, MediaSource, open_file, project};
+use crate::media_input::{
+    EncodedMedia, FeatureIndex, FrameFaults, MediaInput, MediaSource, open_file, project, stored_media,
+};
 
 /// A part of a message, as the caller gives it.
 pub enum ContentPart {
@@ -26,8 +30,8 @@ pub enum ContentPart {
 enum MediaState {
     /// Not opened yet.
     File(PathBuf),
-    /// Open, not encoded yet.
-    Open(String, Arc<dyn MediaSource>),
+    /// Open, not encoded yet; with its path where it is a file.
+    Open(String, Arc<dyn MediaSource>, Option<PathBuf>),
     /// Encoded, with the visual tokens for each instruction so far.
     Encoded(Arc<EncodedMedia>, Vec<(Option<String>, VisualTokens)>),
 }
@@ -36,7 +40,7 @@ impl MediaState {
     fn name(&self) -> String {
         match self {
             MediaState::File(path) => path.display().to_string(),
-            MediaState::Open(name, _) => name.clone(),
+            MediaState::Open(name, ..) => name.clone(),
             MediaState::Encoded(media, _) => media.name.clone(),
         }
     }
@@ -48,7 +52,16 @@ pub(crate) struct NewMedia {
     pub(crate) name: String,
     pub(crate) source: Arc<dyn MediaSource>,
     pub(crate) plan: MediaPlan,
+    /// Features that were stored before.
+    pub(crate) stored: Option<Arc<StoredFeatures>>,
+    /// Where its subtitles come from, and how many there are.
+    pub(crate) captions: Option<(String, usize)>,
 }
+
+/// Media that was opened: its name, its frames, and its path where it is a file.
+type Opened = (String, Arc<dyn MediaSource>, Option<PathBuf>);
+/// Metadata of media, and where their subtitles come from, with how many there are.
+type WithCaptions = (Vec<MediaMetadata>, Vec<Option<(String, usize)>>);
 
 /// The conversation. Media of one turn are planned together; those of earlier turns stay as they were encoded.
 pub(crate) struct Conversation {
@@ -58,6 +71,8 @@ pub(crate) struct Conversation {
     media: Vec<MediaState>,
     /// Keys of visual tokens handed out so far.
     keys: u64,
+    /// Where stored features are looked for.
+    index: Option<FeatureIndex>,
 }
 
 /// How much of a conversation there is.
@@ -69,7 +84,12 @@ pub(crate) struct Length {
 
 impl Conversation {
     pub(crate) fn new(processor: Arc<dyn Processor>, limits: Limits) -> Self {
-        Conversation { processor, limits, messages: Vec::new(), media: Vec::new(), keys: 0 }
+        Conversation { processor, limits, messages: Vec::new(), media: Vec::new(), keys: 0, index: None }
+    }
+
+    /// Looks for stored features from now on.
+    pub(crate) fn use_index(&mut self, index: Option<FeatureIndex>) {
+        self.index = index;
     }
 
     pub(crate) fn messages(&self) -> &[Message] {
@@ -111,7 +131,7 @@ impl Conversation {
                 ContentPart::Media(input) => {
                     self.media.push(match input {
                         MediaInput::Path(path) => MediaState::File(path),
-                        MediaInput::Source(name, source) => MediaState::Open(name, source),
+                        MediaInput::Source(name, source) => MediaState::Open(name, source, None),
                     });
                     MessagePart::Media(self.media.len() - 1)
                 }
@@ -127,18 +147,19 @@ impl Conversation {
         let first = earlier.len();
         for media in &mut self.media[first..] {
             if let MediaState::File(path) = media {
-                *media = MediaState::Open(path.display().to_string(), open_file(path, &self.limits)?);
+                let source = open_file(path, &self.limits)?;
+                *media = MediaState::Open(path.display().to_string(), source, Some(path.clone()));
             }
         }
         let opened = self.media[first..].iter().filter_map(|media| match media {
-            MediaState::Open(name, source) => Some((name.clone(), Arc::clone(source))),
+            MediaState::Open(name, source, path) => Some((name.clone(), Arc::clone(source), path.clone())),
             MediaState::File(_) | MediaState::Encoded(..) => None,
         });
-        let opened: Vec<_> = opened.collect();
+        let opened: Vec<Opened> = opened.collect();
         if opened.is_empty() {
             return Ok(Vec::new());
         }
-        let metadata: Vec<_> = opened.iter().map(|(_, source)| source.metadata()).collect();
+        let (metadata, captions) = self.metadata(&opened, options)?;
         let plans = self.processor.plan(&earlier, &metadata, options)?;
         if plans.len() != opened.len() {
             let text = format!("the model planned {} media of {}", plans.len(), opened.len());
@@ -147,8 +168,43 @@ impl Conversation {
         let tokens = |plan: &MediaPlan| visual_tokens(&self.processor.visual_spans(plan, None));
         let all: usize = earlier.iter().chain(&plans).map(tokens).sum();
         check_limit("visual tokens", all, self.limits.visual_tokens)?;
-        let new = |(n, ((name, source), plan))| NewMedia { number: first + n, name, source, plan };
-        Ok(opened.into_iter().zip(plans).enumerate().map(new).collect())
+        let stored = |path: &Option<PathBuf>, plan: &MediaPlan| {
+            self.index.as_ref()?.find(path.as_ref()?, plan, self.processor.as_ref())
+        };
+        let new = |(n, (((name, source, path), plan), captions))| {
+            let stored = stored(&path, &plan);
+            NewMedia { number: first + n, name, source, plan, stored, captions }
+        };
+        Ok(opened.into_iter().zip(plans).zip(captions).enumerate().map(new).collect())
+    }
+
+    /// What planning needs to know of media that were opened, with their subtitles where the family reads them.
+    fn metadata(&self, opened: &[Opened], options: &PlanOptions) -> Result<WithCaptions, EngineError> {
+        let uses_captions = self.processor.uses_captions(options);
+        let named = !matches!(self.limits.files.subtitles, SubtitleChoice::Auto | SubtitleChoice::None);
+        if named && !uses_captions {
+            let family = self.processor.info().family;
+            return Err(EngineError::caller(format!("subtitles were named, and {family} reads none")));
+        }
+        let (mut all, mut from) = (Vec::new(), Vec::new());
+        for (name, source, _) in opened {
+            let (mut metadata, mut told) = (source.metadata(), None);
+            if uses_captions {
+                let found = source.subtitles();
+                let found = found.map_err(|error| EngineError::Media { name: name.clone(), error })?;
+                if let Some(found) = found {
+                    told = Some((found.name, found.captions.len()));
+                    metadata.captions = found.captions;
+                }
+            }
+            all.push(metadata);
+            from.push(told);
+        }
+        let films = all.iter().filter(|metadata| metadata.kind == MediaKind::Video).count();
+        if films > 1 && matches!(self.limits.files.subtitles, SubtitleChoice::File(_)) {
+            return Err(EngineError::caller(format!("one file of subtitles was named for {films} videos")));
+        }
+        Ok((all, from))
     }
 
     /// Notes that media number `number` is encoded.
@@ -156,6 +212,14 @@ impl Conversation {
         if let Some(state) = self.media.get_mut(number) {
             *state = MediaState::Encoded(Arc::new(media), Vec::new());
         }
+    }
+
+    /// Takes the stored features of new media as those of the encoder; the file, where there is one.
+    pub(crate) fn take_stored(&mut self, media: &NewMedia) -> Option<PathBuf> {
+        let stored = media.stored.as_ref()?;
+        let encoded = stored_media(&media.name, &media.plan, Arc::clone(stored), self.processor.as_ref());
+        self.set_encoded(media.number, encoded);
+        Some(stored.file().to_path_buf())
     }
 
     pub(crate) fn encoded(&self) -> impl Iterator<Item = &EncodedMedia> {
@@ -218,7 +282,7 @@ impl Conversation {
         let usage = |media: &EncodedMedia| {
             let before = self.processor.visual_spans(&media.plan, None);
             let usage = usage(media.name.clone(), &media.plan, &media.spans, &before);
-            MediaUsage { faults: media.faults, ..usage }
+            MediaUsage { faults: media.faults, features: media.features.file(), ..usage }
         };
         self.encoded().map(usage).collect()
     }
@@ -247,6 +311,7 @@ pub(crate) fn usage(name: String, plan: &MediaPlan, spans: &[VisualSpan], before
         views: plan.views.clone(),
         frames: plan.frames.iter().enumerate().map(frame).collect(),
         faults: FrameFaults::default(),
+        features: None,
         tokens_before_pruning: visual_tokens(before),
         tokens: visual_tokens(spans),
     }

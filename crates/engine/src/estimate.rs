@@ -1,5 +1,6 @@
 //! What a request will show the model and cost, without running it.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -15,7 +16,9 @@ use crate::error::EngineError;
 use crate::events::{Event, EventHandler};
 use crate::generate::CHUNK_ROWS;
 use crate::limits::Limits;
-use crate::media_input::{CHUNK_PATCHES, FrameFaults, PatchStream, frames_per_run};
+use crate::media_input::{
+    CHUNK_PATCHES, FeatureIndex, FrameFaults, PROJECTED_FRAMES, PatchStream, frames_per_run, stored_media,
+};
 use crate::request::{Options, RequestContext};
 use crate::session::Session;
 
@@ -75,6 +78,8 @@ pub struct EstimateOptions<'o> {
     pub weight_bytes: usize,
     /// Bytes of the process before a model is loaded.
     pub process_bytes: usize,
+    /// Where stored features are looked for.
+    pub index: Option<&'o FeatureIndex>,
 }
 
 /// What asking `content` of `processor`'s model would take.
@@ -123,22 +128,33 @@ fn next_turn(
     options: EstimateOptions<'_>,
 ) -> Result<RequestPlan, EngineError> {
     conversation.push(Role::User, content)?;
+    conversation.use_index(options.index.cloned());
     let earlier: Vec<_> = conversation.encoded().map(|media| (media.plan.clone(), media.spans.clone())).collect();
     let media = conversation.plan_new(&request.options.plan)?;
+    for (name, cues) in media.iter().filter_map(|media| media.captions.clone()) {
+        request.emit(&Event::Subtitles { name, cues })?;
+    }
     request.emit(&Event::Planned(media.iter().map(|media| media.plan.clone()).collect()))?;
-    let total = media.iter().map(|media| media.plan.frames.len()).sum();
+    let fresh = media.iter().filter(|media| media.stored.is_none());
+    let total = fresh.map(|media| media.plan.frames.len()).sum();
     let (mut new, mut done) = (Vec::new(), 0);
-    let mut faults: Vec<FrameFaults> = conversation.encoded().map(|media| media.faults).collect();
+    let (mut faults, mut files): (Vec<FrameFaults>, Vec<Option<PathBuf>>) =
+        conversation.encoded().map(|media| (media.faults, media.features.file())).unzip();
     for media in media {
-        new.push(if options.decode {
-            let (plan, spans, own) = prune(processor, media, request, (&mut done, total))?;
-            faults.push(own);
-            (plan, spans)
-        } else {
-            let spans = processor.visual_spans(&media.plan, None);
-            faults.push(FrameFaults::default());
-            (media.plan, spans)
-        });
+        files.push(media.stored.as_ref().map(|stored| stored.file().to_path_buf()));
+        let (plan, spans, own) = match (&media.stored, options.decode) {
+            (Some(stored), _) => {
+                let media = stored_media(&media.name, &media.plan, Arc::clone(stored), processor.as_ref());
+                (media.plan, media.spans, media.faults)
+            }
+            (None, true) => prune(processor, media, request, (&mut done, total))?,
+            (None, false) => {
+                let spans = processor.visual_spans(&media.plan, None);
+                (media.plan, spans, FrameFaults::default())
+            }
+        };
+        new.push((plan, spans));
+        faults.push(own);
     }
     let prompt = conversation.prompt(&new)?;
     let (plans, spans): (Vec<_>, Vec<_>) = earlier.into_iter().chain(new).unzip();
@@ -156,12 +172,14 @@ fn next_turn(
     let positions = prompt.tokens.len() + request.options.max_new_tokens;
     let whole = |plan: &MediaPlan| visual_tokens(&processor.visual_spans(plan, None));
     let visual = plans.iter().map(whole).sum();
-    let memory = memory(&plans, processor.info(), visual, positions, &options);
-    let usage = |(((name, plan), spans), faults): (((String, &MediaPlan), &Vec<VisualSpan>), FrameFaults)| MediaUsage {
-        faults,
-        ..usage(name, plan, spans, &processor.visual_spans(plan, None))
-    };
-    let media = conversation.names().into_iter().zip(&plans).zip(&spans).zip(faults).map(usage).collect();
+    let is_stored: Vec<bool> = files.iter().map(Option::is_some).collect();
+    let memory = memory(&plans, &is_stored, processor.info(), (visual, positions), &options);
+    let names = conversation.names().into_iter();
+    let mut media = Vec::with_capacity(plans.len());
+    for ((((name, plan), spans), faults), features) in names.zip(&plans).zip(&spans).zip(faults).zip(files) {
+        let usage = usage(name, plan, spans, &processor.visual_spans(plan, None));
+        media.push(MediaUsage { faults, features, ..usage });
+    }
     Ok(RequestPlan { media, plans, pruned: options.decode, tokens, memory })
 }
 
@@ -191,22 +209,30 @@ fn prune(
     Ok((plan, spans, stream.faults()))
 }
 
+/// `visual` tokens are those before pruning. What is stored is neither decoded nor encoded, and its features are read
+/// a few frames at a time.
 fn memory(
     plans: &[MediaPlan],
+    is_stored: &[bool],
     info: &ModelInfo,
-    visual: usize,
-    positions: usize,
+    (visual, positions): (usize, usize),
     options: &EstimateOptions<'_>,
 ) -> MemoryEstimate {
-    let (mut frames, mut patches, mut rows) = (0, 0, 0);
-    for plan in plans {
+    let (mut frames, mut patches, mut rows, mut features) = (0, 0, 0, 0);
+    for (plan, is_stored) in plans.iter().zip(is_stored) {
+        let most = if *is_stored { PROJECTED_FRAMES } else { usize::MAX };
+        features += plan.frames.len().min(most) * plan.patches_per_frame();
+        if *is_stored {
+            continue;
+        }
         let run = frames_per_run(plan).min(plan.frames.len());
         let pixels = plan.source.0 as usize * plan.source.1 as usize;
         frames = frames.max(run * pixels * 3);
         rows = rows.max(run * plan.patches_per_frame());
         patches = patches.max(run * plan.patches_per_frame() * info.patch_values * size_of::<f32>());
     }
-    let visual_tokens = visual * (info.feature_width + info.hidden) * size_of::<f32>();
+    let features = if is_stored.contains(&true) { features } else { visual };
+    let visual_tokens = (features * info.feature_width + visual * info.hidden) * size_of::<f32>();
     let cache = positions * info.kv.bytes_per_token(options.kv_dtype);
     let encoder = rows.min(CHUNK_PATCHES) * info.feature_width;
     let decoder = positions.min(CHUNK_ROWS) * info.hidden;

@@ -1,6 +1,7 @@
 //! What a caller sees while a request runs, and how it can stop it.
 
 use std::ops::ControlFlow;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -14,6 +15,20 @@ use zoetrope_models::contract::prompt::Prompt;
 pub enum Event {
     /// All new media are open and planned; nothing is decoded yet.
     Planned(Vec<MediaPlan>),
+    /// Subtitles of new media were found.
+    Subtitles {
+        /// The file or text track.
+        name: String,
+        /// Cues.
+        cues: usize,
+    },
+    /// The features of new media come from a file; nothing of it is decoded.
+    Stored {
+        /// Number of the picture or video in the conversation, from 0.
+        media: usize,
+        /// The file.
+        file: PathBuf,
+    },
     /// Frames decoded and prepared.
     Decoding {
         /// Frames so far.

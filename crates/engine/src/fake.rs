@@ -154,11 +154,15 @@ impl Processor for FakeProcessor {
                 frames: (0..media.timeline.len().min(most)).map(frame).collect(),
                 views: vec![View::whole(media.size(), (56, 56), (4, 4))],
                 joint: false,
-                captions: Vec::new(),
+                captions: media.captions.iter().map(|caption| (0, caption.text.clone())).collect(),
                 settings: Settings::default(),
             }
         };
         Ok(new.iter().map(plan).collect())
+    }
+
+    fn uses_captions(&self, options: &PlanOptions) -> bool {
+        options.fps.is_none()
     }
 
     fn prepare(&self, plan: &MediaPlan, frames: &[Frame], state: &mut PrepareState) -> ModelResult<Patches> {

@@ -31,9 +31,9 @@ pub use generate::{
 };
 pub use limits::{Limits, check_limit};
 pub use media_input::{
-    CHUNK_PATCHES, EncodeJob, EncodeProgress, EncodeTimings, EncodedMedia, FrameFaults, FrameIter, InMemory,
-    MediaInput, MediaSource, PatchStream, PlannedFrames, PreparedFrames, SourceFrame, frames_per_run, open_file,
-    project,
+    CHUNK_PATCHES, EncodeJob, EncodeProgress, EncodeTimings, EncodedMedia, FeatureIndex, FoundSubtitles, FrameFaults,
+    FrameIter, InMemory, IndexJob, IndexProgress, MediaFeatures, MediaInput, MediaSource, PatchStream, PlannedFrames,
+    PreparedFrames, SourceFrame, frames_per_run, open_file, project,
 };
 pub use request::Options;
 pub use session::Session;

@@ -15,6 +15,7 @@ use crate::generate::{
     Engine, EngineOptions, GenerateRequest, Generated, JobEvent, JobId, JobOutput, RetainedKv, VisualTokens,
 };
 use crate::limits::{Limits, check_limit};
+use crate::media_input::FeatureIndex;
 use crate::request::{Options, RequestContext};
 
 /// A conversation. Media are encoded once, and the part of the prompt that stays the same is read once.
@@ -44,6 +45,11 @@ impl Session {
         let conversation = Conversation::new(Arc::clone(model.processor()), limits.clone());
         let options = EngineOptions { cache_bytes: limits.cache_bytes, ..EngineOptions::default() };
         Ok(Session { engine: Engine::new(model, options)?, limits, conversation, retained: None })
+    }
+
+    /// Looks for stored features of the media to come; `None` encodes them all.
+    pub fn use_index(&mut self, index: Option<FeatureIndex>) {
+        self.conversation.use_index(index);
     }
 
     /// The conversation so far.
@@ -149,11 +155,18 @@ impl Session {
             return Ok(());
         }
         request.timings.open = begun.elapsed().as_secs_f64();
+        for (name, cues) in new.iter().filter_map(|media| media.captions.clone()) {
+            request.emit(&Event::Subtitles { name, cues })?;
+        }
         request.emit(&Event::Planned(new.iter().map(|media| media.plan.clone()).collect()))?;
-        let total = new.iter().map(|media| media.plan.frames.len()).sum();
+        let fresh = new.iter().filter(|media| media.stored.is_none());
+        let total = fresh.map(|media| media.plan.frames.len()).sum();
         let mut frames = FrameCounts { total, ..FrameCounts::default() };
         for media in new {
-            self.encode(request, media, &mut frames)?;
+            match self.conversation.take_stored(&media) {
+                Some(file) => request.emit(&Event::Stored { media: media.number, file })?,
+                None => self.encode(request, media, &mut frames)?,
+            }
         }
         Ok(())
     }

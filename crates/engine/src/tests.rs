@@ -1,5 +1,7 @@
 //! The engine with a model of plain arithmetic.
 
+mod films;
+
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -398,7 +400,8 @@ fn frames_that_are_not_shown_as_planned_are_told_by_answers_and_plans() {
 }
 
 fn estimate<'o>(request: &'o Options, decode: bool, model: &FakeModel) -> EstimateOptions<'o> {
-    EstimateOptions { request, decode, kv_dtype: model.weights().kv_dtype(), weight_bytes: 1000, process_bytes: 500 }
+    let kv_dtype = model.weights().kv_dtype();
+    EstimateOptions { request, decode, kv_dtype, weight_bytes: 1000, process_bytes: 500, index: None }
 }
 
 #[test]
@@ -543,7 +546,7 @@ fn media_is_encoded_beside_a_reply_without_stalling_it() {
         }
     }
     assert!(tokens > 5, "only {tokens} tokens while the media was encoded");
-    assert_eq!(ready.expect("media").features.per_unit, [4, 4, 4]);
+    assert_eq!(ready.expect("media").features.per_unit(), [4, 4, 4]);
     assert!(engine.end(writing, FinishReason::Cancelled).expect("ended").iter().any(|output| {
         matches!(&output.event, JobEvent::Finished(generated) if generated.finish_reason == FinishReason::Cancelled)
     }));

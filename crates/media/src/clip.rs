@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use crate::container::byte_source::ByteSource;
+use crate::container::text::TextTrack;
 use crate::decode::decodable_track::DecodableTrack;
 use crate::decode::largest_size::largest_size;
 use crate::decode::track_frames::TrackFrames;
@@ -14,6 +16,7 @@ use crate::image::folder::{FolderFrames, PictureFolder};
 use crate::image::frames::ImageFrames;
 use crate::info::MediaInfo;
 use crate::info::track::{TrackInfo, TrackKind};
+use crate::subtitle::{self, SubtitleTrack, Subtitles};
 
 /// An opened file: a video, an animation or a still image. Cheap to clone; usable from several threads.
 #[derive(Clone)]
@@ -23,9 +26,17 @@ pub struct Clip {
     pub(crate) end: f64,
     /// The video tracks of its container; none where it is no file of several.
     pub(crate) tracks: Arc<[TrackInfo]>,
+    /// Its text tracks, where a container has been read.
+    pub(crate) texts: Option<Arc<Texts>>,
     pub(crate) still: bool,
     pub(crate) threads: usize,
     pub(crate) backend: Backend,
+}
+
+/// The text tracks of a film, and where their bytes are.
+pub(crate) struct Texts {
+    pub(crate) source: ByteSource,
+    pub(crate) tracks: Vec<TextTrack>,
 }
 
 /// What reads the frames of a clip.
@@ -71,6 +82,25 @@ impl Clip {
             used: true,
             decoder: info.decoder.clone(),
         }]
+    }
+
+    /// The text tracks of the file in its own order.
+    pub fn subtitle_tracks(&self) -> Vec<SubtitleTrack> {
+        self.texts.as_ref().map_or_else(Vec::new, |texts| subtitle::describe(&texts.tracks))
+    }
+
+    /// The subtitles of text track `number`. Times count from the start of the first frame.
+    ///
+    /// # Errors
+    /// `Caller` when there is no such track, `Unsupported` for one that is not text, `Io` when it cannot be read.
+    pub fn subtitles(&self, number: usize) -> Result<Subtitles, MediaError> {
+        let tracks = self.texts.as_ref().map_or(&[][..], |texts| &texts.tracks);
+        let (Some(track), Some(texts)) = (tracks.get(number), &self.texts) else {
+            let text = format!("subtitle track {number} wanted, {} there", tracks.len());
+            return Err(MediaError::Caller(text));
+        };
+        let start = self.times.first().map_or(0.0, |time| time.seconds());
+        Ok(subtitle::read_track(track, &texts.source)?.from_start(start))
     }
 
     /// Whether it is one image. An animation with more than one frame is a video, and so is a video of one frame.

@@ -8,6 +8,7 @@
 //!   applies the rotation.
 //! - `color/` converts YUV to RGB.
 //! - `image/` reads still images and animations.
+//! - [`subtitle`] reads subtitle files and the text tracks of films.
 //! - `ffmpeg/` hands everything else to the system's FFmpeg program.
 //!
 //! Every header is checked against [`Limits`] before anything of its size is allocated. Malformed, unsupported and
@@ -27,9 +28,9 @@ mod ffmpeg;
 mod frame;
 mod image;
 mod info;
-mod limits;
 mod open;
 mod options;
+pub mod subtitle;
 
 pub use clip::{Clip, Frames};
 pub use color::description::Color;
@@ -38,6 +39,6 @@ pub use error::MediaError;
 pub use frame::{Frame, Rgb, Time};
 pub use info::MediaInfo;
 pub use info::track::{TrackInfo, TrackKind};
-pub use limits::Limits;
 pub use open::{open, open_bytes, tracks};
+pub use options::limits::Limits;
 pub use options::{Alpha, DecoderChoice, HighDynamicRange, OpenOptions, SampleAspect};

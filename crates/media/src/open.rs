@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use crate::clip::{Backend, Clip};
+use crate::clip::{Backend, Clip, Texts};
 use crate::container;
 use crate::container::byte_source::ByteSource;
 use crate::container::choice::TrackChoice;
@@ -29,7 +29,7 @@ use crate::image::file::ImageFile;
 use crate::image::picture::{image_info, open_picture};
 use crate::info::track::TrackInfo;
 use crate::info::{MediaInfo, average_fps, display_size};
-use crate::limits::check_limit;
+use crate::options::limits::check_limit;
 use crate::options::{DecoderChoice, HighDynamicRange, OpenOptions, SampleAspect};
 use hand_over::WantedStream;
 
@@ -125,17 +125,18 @@ fn open_source(source: &ByteSource, input: FfmpegInput, options: &OpenOptions) -
             refused => Err(refused),
         };
     };
-    let movie = match read_track(source, container, options) {
+    let mut movie = match read_track(source, container, options) {
         Ok(movie) => movie,
         Err(refused) => return hand_over::open(refused, input, by_number, options),
     };
     let (wanted, tracks) = (wanted_stream(&movie), track_list(&movie, options));
+    let texts = Texts { source: source.clone(), tracks: std::mem::take(&mut movie.texts) };
     let embedded = match options.decoder {
         DecoderChoice::Ffmpeg => Err(unsupported("decoding by anything but FFmpeg".into())),
         _ => track_clip(source, movie, options),
     };
     let clip = embedded.or_else(|refused| hand_over::open(refused, input, Some(wanted), options))?;
-    Ok(Clip { tracks: tracks.into(), ..clip })
+    Ok(Clip { tracks: tracks.into(), texts: Some(Arc::new(texts)), ..clip })
 }
 
 /// Reads the index of the track that `options` wants.
@@ -158,6 +159,7 @@ fn image_clip(file: ImageFile, options: &OpenOptions) -> Clip {
         times: file.times.clone().into(),
         end: file.end.seconds(),
         tracks: Arc::default(),
+        texts: None,
         still: frames == 1,
         threads: options.threads,
         backend: Backend::Image(Arc::new(file)),
@@ -204,6 +206,7 @@ fn track_clip(source: &ByteSource, movie: Movie, options: &OpenOptions) -> Resul
         times: times.into(),
         end,
         tracks: Arc::default(),
+        texts: None,
         still: false,
         threads: options.threads,
         backend: Backend::Track(Arc::new(track)),

@@ -1,11 +1,14 @@
 //! How to open a clip: limits, threads and the choice of decoder.
 
+pub(crate) mod limits;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::limits::Limits;
+use crate::subtitle::SubtitleChoice;
+use limits::Limits;
 
 /// Which decoders may be used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -80,6 +83,8 @@ pub struct OpenOptions {
     /// Pictures a second of a folder that is shown as a video. When `None`, times come from names, where all of them
     /// end in seconds (`frame_00012.50s.png`), and else there is one picture a second.
     pub frame_rate: Option<f64>,
+    /// Which subtitles of the file are wanted by those who show them with its frames.
+    pub subtitles: SubtitleChoice,
     /// How long a pipe may be silent before it is given up.
     pub pipe_time: Duration,
     /// The program that answers to `decode-child` (see [`crate::decoder_process`]); the running program when `None`.
@@ -99,6 +104,7 @@ impl Default for OpenOptions {
             alpha: Alpha::default(),
             track: None,
             frame_rate: None,
+            subtitles: SubtitleChoice::Auto,
             pipe_time: Duration::from_secs(10),
             child_program: None,
         }

@@ -18,6 +18,9 @@ const JSON_BYTES: u64 = 64 << 20;
 /// Endings of the small files that travel with weights: configuration, tokenizer, templates, the card.
 const SMALL_FILES: [&str; 5] = ["json", "jinja", "txt", "md", "model"];
 
+/// The file of a second tokenizer (a Q-Former's), which lies in a folder of its own.
+const VOCABULARY: &str = "vocab.txt";
+
 /// Endings of weight files.
 pub(crate) const WEIGHT_FILES: [&str; 5] = [".safetensors", ".bin", ".gguf", ".pt", ".pth"];
 
@@ -33,6 +36,13 @@ pub enum Checkpoint {
         /// Names and contents.
         files: &'static [(&'static str, &'static [u8])],
     },
+    /// What a training stage or an adapter has written, over the model that it was made from.
+    Stage {
+        /// Where a file or tensor is looked up first.
+        stage: Box<Checkpoint>,
+        /// Where everything else is.
+        base: Box<Checkpoint>,
+    },
 }
 
 impl From<&Path> for Checkpoint {
@@ -42,11 +52,36 @@ impl From<&Path> for Checkpoint {
 }
 
 impl Checkpoint {
+    /// This checkpoint as a stage over `base`.
+    pub fn with_base(self, base: Checkpoint) -> Checkpoint {
+        Checkpoint::Stage { stage: Box::new(self), base: Box::new(base) }
+    }
+
+    /// The part that the file `name` is taken from; the first one when none has it.
+    pub(crate) fn holder(&self, name: &str) -> &Checkpoint {
+        match self {
+            Checkpoint::Stage { stage, base } => {
+                let part = if !stage.has(name) && base.has(name) { base } else { stage };
+                part.holder(name)
+            }
+            whole => whole,
+        }
+    }
+
+    /// The folders and embedded files that it is made of, the first looked up first.
+    pub(crate) fn parts(&self) -> Vec<&Checkpoint> {
+        match self {
+            Checkpoint::Stage { stage, base } => [stage.parts(), base.parts()].concat(),
+            whole => vec![whole],
+        }
+    }
+
     /// The path of the file `name`, for errors.
     pub fn path(&self, name: &str) -> PathBuf {
         match self {
             Checkpoint::Folder(folder) => folder.join(name),
             Checkpoint::Embedded { name: folder, .. } => Path::new(folder).join(name),
+            Checkpoint::Stage { .. } => self.holder(name).path(name),
         }
     }
 
@@ -65,6 +100,7 @@ impl Checkpoint {
         match self {
             Checkpoint::Folder(folder) => folder.join(name).is_file(),
             Checkpoint::Embedded { files, .. } => files.iter().any(|file| file.0 == name),
+            Checkpoint::Stage { stage, base } => stage.has(name) || base.has(name),
         }
     }
 
@@ -96,6 +132,7 @@ impl Checkpoint {
             Checkpoint::Embedded { files, .. } => {
                 Ok(files.iter().find(|file| file.0 == name).map(|file| FileBytes::Embedded(file.1)))
             }
+            Checkpoint::Stage { .. } => self.holder(name).open(name),
         }
     }
 
@@ -113,7 +150,28 @@ impl Checkpoint {
                 }
             }
             Checkpoint::Embedded { files, .. } => names.extend(files.iter().map(|file| file.0.to_string())),
+            Checkpoint::Stage { stage, base } => names.extend([stage.names()?, base.names()?].concat()),
         }
+        names.sort();
+        names.dedup();
+        Ok(names)
+    }
+
+    /// `vocab.txt` of each folder in this one: names of files with that of their folder.
+    fn vocabularies(&self) -> ModelResult<Vec<String>> {
+        let mut names = Vec::new();
+        for part in self.parts() {
+            let Checkpoint::Folder(folder) = part else { continue };
+            let failed = |error: std::io::Error| ModelError::File { file: folder.clone(), what: error.to_string() };
+            for entry in std::fs::read_dir(folder).map_err(failed)? {
+                let entry = entry.map_err(failed)?;
+                let name = entry.file_name().to_string_lossy().into_owned();
+                if !name.starts_with('.') && entry.path().join(VOCABULARY).is_file() {
+                    names.push(format!("{name}/{VOCABULARY}"));
+                }
+            }
+        }
+        names.dedup();
         names.sort();
         Ok(names)
     }
@@ -123,25 +181,31 @@ impl Checkpoint {
     /// # Errors
     /// [`ModelError::File`] when the folder cannot be read.
     pub fn weight_files(&self) -> ModelResult<Vec<PathBuf>> {
-        let Checkpoint::Folder(folder) = self else { return Ok(Vec::new()) };
-        let is_weights = |name: &String| WEIGHT_FILES.iter().any(|ending| name.ends_with(ending));
-        Ok(self.names()?.into_iter().filter(is_weights).map(|name| folder.join(name)).collect())
+        let mut all = Vec::new();
+        for part in self.parts() {
+            let Checkpoint::Folder(folder) = part else { continue };
+            let is_weights = |name: &String| WEIGHT_FILES.iter().any(|ending| name.ends_with(ending));
+            all.extend(part.names()?.into_iter().filter(is_weights).map(|name| folder.join(name)));
+        }
+        Ok(all)
     }
 
     /// Names and contents of everything but weights and the index of shards: what travels with a model that is written
-    /// from this one.
+    /// from this one. A second tokenizer's `vocab.txt` is named with its folder.
     ///
     /// # Errors
     /// [`ModelError::File`] for the file that could not be read or is too large to be one of these.
     pub fn small_files(&self) -> ModelResult<Vec<(String, Cow<'static, [u8]>)>> {
         let mut all = Vec::new();
-        for name in self.names()? {
+        for name in self.names()?.into_iter().chain(self.vocabularies()?) {
             let ending = Path::new(&name).extension().and_then(|ending| ending.to_str()).unwrap_or_default();
             if !SMALL_FILES.contains(&ending) || name.ends_with(".index.json") {
                 continue;
             }
-            let bytes = match self {
-                Checkpoint::Folder(_) => self.read(&name, JSON_BYTES, "bytes of a small file")?.map(Cow::Owned),
+            let bytes = match self.holder(&name) {
+                Checkpoint::Folder(_) | Checkpoint::Stage { .. } => {
+                    self.read(&name, JSON_BYTES, "bytes of a small file")?.map(Cow::Owned)
+                }
                 Checkpoint::Embedded { files, .. } => {
                     files.iter().find(|file| file.0 == name).map(|file| Cow::Borrowed(file.1))
                 }
@@ -185,6 +249,7 @@ impl TextFiles for Checkpoint {
             Checkpoint::Embedded { files, .. } => {
                 Ok(files.iter().find(|file| file.0 == name).map(|file| file.1.to_vec()))
             }
+            Checkpoint::Stage { .. } => self.holder(name).read(name, limit, what),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use serde::Serialize;
 use serde_json::Value;
 
 use crate::checkpoint::Checkpoint;
@@ -18,11 +19,45 @@ pub struct Implied {
     pub files: Vec<String>,
 }
 
+/// What a family can be given, for people: `zoetrope families`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Abilities {
+    /// Whether it takes pictures.
+    pub images: bool,
+    /// Whether a conversation may show several pictures or videos.
+    pub several: bool,
+    /// Whether it takes videos.
+    pub video: bool,
+    /// How many frames of a video it sees by default.
+    pub frames: &'static str,
+    /// How these are chosen.
+    pub sampling: &'static str,
+    /// Visual tokens of a picture and of a frame.
+    pub tokens: &'static str,
+    /// Positions that its checkpoints were made for.
+    pub context: &'static str,
+    /// Whether and how the model is told times.
+    pub times: &'static str,
+}
+
+/// A published checkpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Published {
+    /// Its name on the hub.
+    pub name: &'static str,
+    /// What it lacks and where that comes from; empty when the folder is whole.
+    pub needs: &'static str,
+}
+
 /// A family of models.
 #[derive(Clone, Copy)]
 pub struct Family {
     /// Its name, that of its folder.
     pub name: &'static str,
+    /// What it can be given.
+    pub abilities: Abilities,
+    /// Its checkpoints.
+    pub published: &'static [Published],
     /// `model_type`s of `config.json` that it reads, for the list of what is supported.
     pub model_types: &'static [&'static str],
     /// Whether a `config.json` is of this family.

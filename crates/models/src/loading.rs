@@ -10,6 +10,7 @@ use crate::contract::{Processor, VideoLanguageModel};
 use crate::error::{ModelError, ModelResult};
 use crate::families;
 use crate::family::{Family, Implied};
+use crate::folder::archives::{find_archives, implied_archives};
 use crate::folder::kind;
 use crate::folder::writer::{ModelFolder, check_place};
 use crate::weights::{Archive, ConversionPlan, LoadOptions, RandomFor, Weights};
@@ -50,11 +51,10 @@ fn implied(checkpoint: &Checkpoint, family: &Family) -> ModelResult<Option<Impli
 /// The weight files of a checkpoint, the first to be looked up first; none when there are none.
 fn archives(checkpoint: &Checkpoint, family: &Family) -> ModelResult<Vec<Archive>> {
     let tables = (family.tables)(checkpoint)?;
-    let files = implied(checkpoint, family)?.map(|implied| implied.files).unwrap_or_default();
-    let stages = files.iter().map(|name| Archive::pytorch(&checkpoint.path(name), &tables));
-    let mut all = stages.collect::<ModelResult<Vec<_>>>()?;
-    all.extend(Archive::find(checkpoint, &tables)?);
-    Ok(all)
+    match implied(checkpoint, family)? {
+        Some(implied) => implied_archives(checkpoint, &implied.files, &tables),
+        None => find_archives(checkpoint, &tables),
+    }
 }
 
 /// The same; an error when there are none.
@@ -93,6 +93,7 @@ pub fn open(checkpoint: &Checkpoint, options: LoadOptions) -> ModelResult<Arc<dy
     let family = family(checkpoint)?;
     let weights = Weights::open(some_archives(checkpoint, family)?, options)?;
     let model = (family.model)(checkpoint, weights.clone())?;
+    weights.refuse_left_over()?;
     let unused = weights.unused();
     if let Some(first) = unused.first() {
         let folder = checkpoint.path("");

@@ -1,7 +1,8 @@
 //! Text: tokenizers, chat templates and the streaming detokenizer.
 //!
-//! * [`Tokenizer`] reads `tokenizer.json` and turns text into ids. Text that came from a person can be marked: special
-//!   tokens inside it are then ordinary characters, never commands ([`Tokenizer::encode_marked`]).
+//! * [`Tokenizer`] reads `tokenizer.json`, SentencePiece and byte-level BPE files and turns text into ids. Text that
+//!   came from a person can be marked: special tokens inside it are then ordinary characters, never commands
+//!   ([`Tokenizer::encode_marked`]).
 //! * [`BertTokenizer`] reads the `vocab.txt` of BERT, which Q-Formers hear instructions through.
 //! * [`ChatTemplate`] compiles the Jinja template of a checkpoint, with fuel, and says which bytes of the rendered
 //!   prompt came from the caller ([`Rendered::untrusted`]).
@@ -18,6 +19,7 @@ mod error;
 mod files;
 mod template;
 mod tokenizer;
+mod vocabulary;
 
 pub use bert::{BertTokenizer, TruncationSide};
 pub use detokenizer::Detokenizer;

@@ -11,19 +11,12 @@ use tokenizers::{Decoder, Model, NormalizedString, Normalizer, OffsetType, PreTo
 use crate::added::{AddedToken, AddedTokens, Searcher, TextRun, gaps};
 use crate::error::TextError;
 use crate::files::TextFiles;
+use crate::vocabulary::{self, Vocabulary, insert, parse};
 
 /// Longest text that is encoded, in bytes, unless [`Tokenizer::with_limit`] says otherwise.
 pub const MAX_TEXT_BYTES: usize = 1_000_000;
 
-/// Largest tokenizer file that is read, in bytes.
-const MAX_FILE_BYTES: u64 = 256 << 20;
-
-/// The vocabulary, and two files that may add tokens to it.
-const MAIN: &str = "tokenizer.json";
-/// What tokenizers written in Python have instead, beside `merges.txt`.
-const SLOW: &str = "vocab.json";
-const NO_MAIN_BUT_SLOW: &str = "no such file, only vocab.json and merges.txt; make it with Python's transformers: \
-                                AutoTokenizer.from_pretrained(FOLDER).save_pretrained(FOLDER)";
+/// Files that may add tokens to the vocabulary.
 const CONFIG: &str = "tokenizer_config.json";
 const EXTRA: &str = "added_tokens.json";
 
@@ -49,20 +42,6 @@ struct Inner {
     byte_runs: bool,
 }
 
-/// The only part of `tokenizer.json` that is read here.
-#[derive(Deserialize)]
-struct AddedPart {
-    #[serde(default)]
-    added_tokens: Option<Vec<AddedEntry>>,
-}
-
-#[derive(Deserialize)]
-struct AddedEntry {
-    id: u32,
-    #[serde(flatten)]
-    token: AddedToken,
-}
-
 /// The only part of `tokenizer_config.json` that is read here.
 #[derive(Deserialize)]
 struct ConfigPart {
@@ -71,26 +50,23 @@ struct ConfigPart {
 }
 
 impl Tokenizer {
-    /// Reads `tokenizer.json`, and the added tokens of `tokenizer_config.json` and `added_tokens.json` if they exist,
-    /// from a folder or other [`TextFiles`].
+    /// Reads the vocabulary (`tokenizer.json`, else `tokenizer.model` of SentencePiece, else `vocab.json` with
+    /// `merges.txt`), and the added tokens of `tokenizer_config.json` and `added_tokens.json` if they exist, from a
+    /// folder or other [`TextFiles`].
     ///
     /// # Errors
     /// [`TextError::File`] when a file is missing, damaged or contradicts another, [`TextError::Limit`] for a huge one.
     pub fn from_files(files: &(impl TextFiles + ?Sized)) -> Result<Self, TextError> {
-        let read = |name: &str| files.read(name, MAX_FILE_BYTES, "bytes of a tokenizer file");
+        let read = |name: &str| files.read(name, vocabulary::MAX_FILE_BYTES, vocabulary::FILE_UNIT);
         let in_file = |name: &'static str| move |what: String| TextError::file(files.path(name), what);
-        let Some(bytes) = read(MAIN)? else {
-            let slow = read(SLOW)?.is_some();
-            return Err(in_file(MAIN)(if slow { NO_MAIN_BUT_SLOW } else { "no such file" }.to_string()));
-        };
-        let (base, mut added) = parse(&bytes).map_err(in_file(MAIN))?;
+        let Vocabulary { base, mut added, file } = vocabulary::read(files)?;
         if let Some(bytes) = read(CONFIG)? {
             add_from_config(&mut added, &base, &bytes).map_err(in_file(CONFIG))?;
         }
         if let Some(bytes) = read(EXTRA)? {
             add_from_map(&mut added, &base, &bytes).map_err(in_file(EXTRA))?;
         }
-        Self::build(base, added).map_err(in_file(MAIN))
+        Self::build(base, added).map_err(in_file(file))
     }
 
     /// A tokenizer from the bytes of a `tokenizer.json`.
@@ -342,16 +318,6 @@ fn trusted_after(piece: &NormalizedString, untrusted: &[Range<usize>]) -> Vec<Ra
     gaps(piece.len(), &marked)
 }
 
-fn parse(bytes: &[u8]) -> Result<(tokenizers::Tokenizer, AddedTokens), String> {
-    let part: AddedPart = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
-    let base = tokenizers::Tokenizer::from_bytes(bytes).map_err(|error| error.to_string())?;
-    let mut added = AddedTokens::default();
-    for AddedEntry { id, token } in part.added_tokens.unwrap_or_default() {
-        insert(&mut added, &base, id, token)?;
-    }
-    Ok((base, added))
-}
-
 fn add_from_config(added: &mut AddedTokens, base: &tokenizers::Tokenizer, bytes: &[u8]) -> Result<(), String> {
     let part: ConfigPart = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
     for (id, token) in part.added_tokens_decoder.unwrap_or_default() {
@@ -370,14 +336,4 @@ fn add_from_map(added: &mut AddedTokens, base: &tokenizers::Tokenizer, bytes: &[
         }
     }
     Ok(())
-}
-
-/// Adds a token under the vocabulary's own id where it has one.
-fn insert(added: &mut AddedTokens, base: &tokenizers::Tokenizer, id: u32, token: AddedToken) -> Result<(), String> {
-    match base.get_model().token_to_id(&token.content) {
-        Some(own) if own != id => {
-            Err(format!("added token {:?} has id {id}, but {own} in the vocabulary", token.content))
-        }
-        _ => added.insert(id, token),
-    }
 }

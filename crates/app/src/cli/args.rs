@@ -2,12 +2,12 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use super::content::ContentArgs;
-use super::model::{ModelArgs, PackedDtype};
+use super::model::{BaseArgs, ModelArgs, PackedDtype};
 use super::numbers::{bench_frames, positive, sequences, side, tokens};
-use super::request::{AnswerArgs, MediaArgs};
+use super::request::{AnswerArgs, IndexUseArgs, MediaArgs};
 
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  zoetrope ask clip.mp4 \"What happens?\"\n  \
@@ -24,6 +24,8 @@ pub(crate) struct AskArgs {
     #[command(flatten)]
     pub(crate) media: MediaArgs,
     #[command(flatten)]
+    pub(crate) stored: IndexUseArgs,
+    #[command(flatten)]
     pub(crate) answer: AnswerArgs,
 }
 
@@ -36,6 +38,8 @@ pub(crate) struct ChatArgs {
     pub(crate) model: ModelArgs,
     #[command(flatten)]
     pub(crate) media: MediaArgs,
+    #[command(flatten)]
+    pub(crate) stored: IndexUseArgs,
     #[command(flatten)]
     pub(crate) answer: AnswerArgs,
 }
@@ -64,6 +68,44 @@ pub(crate) struct PlanArgs {
     pub(crate) model: ModelArgs,
     #[command(flatten)]
     pub(crate) media: MediaArgs,
+    #[command(flatten)]
+    pub(crate) stored: IndexUseArgs,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "The file lies beside the film as FILM.zoetrope-features, or in the cache where that folder\n\
+    cannot be written to. `ask` and `chat` use it without being told, as long as film, model and media\n\
+    options are the same. A run that was stopped, at whatever moment, goes on when the same command is\n\
+    given again.\n\nExample:\n  zoetrope index film.mkv --fps 1 --model FOLDER\n  \
+    zoetrope ask film.mkv \"Who is at the door?\" --fps 1 --model FOLDER")]
+pub(crate) struct IndexArgs {
+    /// The film: a video, or a folder of frames
+    #[arg(value_name = "FILM")]
+    pub(crate) film: PathBuf,
+    /// File to write [default: FILM.zoetrope-features]
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+    /// What features are stored as
+    #[arg(long, value_enum, default_value = "auto")]
+    pub(crate) store: StoredDtype,
+    /// Replace features of another model or of other media options
+    #[arg(long)]
+    pub(crate) overwrite: bool,
+    #[command(flatten)]
+    pub(crate) model: ModelArgs,
+    #[command(flatten)]
+    pub(crate) media: MediaArgs,
+}
+
+/// What features are stored as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum StoredDtype {
+    /// As the encoder gives them: answers are the same, bit for bit
+    Auto,
+    /// 16-bit float: half the bytes; answers may differ in the last digits
+    F16,
+    /// bfloat16: half the bytes, and coarser
+    Bf16,
 }
 
 #[derive(Args, Debug)]
@@ -95,6 +137,8 @@ pub(crate) struct InfoArgs {
     /// A model folder or a name on the hub [default: the embedded model]
     #[arg(value_name = "FOLDER|NAME")]
     pub(crate) model: Option<String>,
+    #[command(flatten)]
+    pub(crate) base: BaseArgs,
 }
 
 #[derive(Args, Debug)]
@@ -154,6 +198,8 @@ pub(crate) struct ConvertArgs {
     /// A GGUF file to take the language part's weights from; everything else stays the model's
     #[arg(long, value_name = "FILE")]
     pub(crate) language: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) base: BaseArgs,
 }
 
 #[derive(Args, Debug)]

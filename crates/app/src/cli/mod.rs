@@ -12,13 +12,13 @@ use std::sync::LazyLock;
 use clap::{Args, Parser, Subcommand};
 
 pub(crate) use args::{
-    AskArgs, BenchArgs, ChatArgs, CompletionsArgs, ConvertArgs, DumpArgs, EvalArgs, FramesArgs, InfoArgs, PlanArgs,
-    PointerArgs, ProbeArgs, PullArgs, SynthArgs, TrainArgs,
+    AskArgs, BenchArgs, ChatArgs, CompletionsArgs, ConvertArgs, DumpArgs, EvalArgs, FramesArgs, IndexArgs, InfoArgs,
+    PlanArgs, PointerArgs, ProbeArgs, PullArgs, StoredDtype, SynthArgs, TrainArgs,
 };
 pub(crate) use content::{ContentArgs, Piece};
-pub(crate) use model::ModelArgs;
+pub(crate) use model::{ModelArgs, ModelSource};
 use numbers::threads;
-pub(crate) use request::{AnswerArgs, Background, MediaArgs};
+pub(crate) use request::{AnswerArgs, Background, IndexUseArgs, MediaArgs};
 
 use crate::embedded::EMBEDDED_NAME;
 use crate::terminal::StandardError;
@@ -59,11 +59,12 @@ impl Cli {
             Command::Ask(AskArgs { model, .. })
             | Command::Chat(ChatArgs { model, .. })
             | Command::Plan(PlanArgs { model, .. })
+            | Command::Index(IndexArgs { model, .. })
             | Command::Frames(FramesArgs { model, .. })
             | Command::Dump(DumpArgs { model, .. })
             | Command::Eval(EvalArgs { model, .. })
             | Command::Bench(BenchArgs { model, .. }) => &mut model.model,
-            Command::Info(InfoArgs { model }) => model,
+            Command::Info(InfoArgs { model, .. }) => model,
             _ => return self,
         };
         model.take_if(|name| name == EMBEDDED_NAME && !Path::new(name).exists());
@@ -81,6 +82,8 @@ pub(crate) enum Command {
     Chat(ChatArgs),
     /// Show what a request would cost, without running the model (JSON)
     Plan(PlanArgs),
+    /// Encode a film once and store its features, so that every further question is cheap
+    Index(IndexArgs),
     /// Write the frames that the model would see as PNG, and their times
     Frames(FramesArgs),
     /// Show what a media file is: its tracks, times and what is read of it
@@ -88,6 +91,8 @@ pub(crate) enum Command {
     /// Show what a model is
     #[command(alias = "show")]
     Info(InfoArgs),
+    /// List the families of models that run here, what each can be given, and their checkpoints
+    Families,
     /// Download a model into the Hugging Face cache
     Pull(PullArgs),
     /// Write a model with its matrices packed, to load at once and take less memory

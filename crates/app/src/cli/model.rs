@@ -13,6 +13,8 @@ pub(crate) struct ModelArgs {
     /// A model folder or a name on the Hugging Face hub (see `pull`) [default: the embedded model]
     #[arg(long, short, value_name = "FOLDER|NAME", help_heading = "Model")]
     pub(crate) model: Option<String>,
+    #[command(flatten)]
+    pub(crate) base: BaseArgs,
     /// What matrices are held as and multiplied in
     #[arg(long, value_enum, default_value = "auto", help_heading = "Model")]
     pub(crate) dtype: WeightDtype,
@@ -22,6 +24,15 @@ pub(crate) struct ModelArgs {
     /// Where the model runs: cpu, cuda, cuda:N or metal (cuda and metal need a build with that feature)
     #[arg(long, value_name = "DEVICE", default_value = "cpu", value_parser = device_name, help_heading = "Model")]
     pub(crate) device: DeviceName,
+}
+
+/// What a model lies over.
+#[derive(Args, Debug)]
+pub(crate) struct BaseArgs {
+    /// The model that an adapter (LoRA) or the files of a training stage were made from: what the folder lacks is taken
+    /// from it
+    #[arg(long, value_name = "FOLDER|NAME", help_heading = "Model")]
+    pub(crate) base: Option<String>,
 }
 
 /// What matrices are held as.
@@ -116,11 +127,32 @@ fn without_backtrace(error: &candle_core::Error) -> String {
 }
 
 impl ModelArgs {
+    /// The model's name and that of its base.
+    pub(crate) fn source(&self) -> ModelSource<'_> {
+        self.base.under(self.model.as_deref())
+    }
+
     /// How the weights are loaded.
     pub(crate) fn load_options(&self) -> Result<LoadOptions, Failure> {
         let device = self.device.open()?;
         let precision = self.dtype.precision(&device);
         Ok(LoadOptions { kv_dtype: self.kv_cache_dtype.kv_dtype(), device, ..LoadOptions::cpu(precision) })
+    }
+}
+
+/// A model by its name, and the model that it lies over.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ModelSource<'a> {
+    /// A folder or a name on the hub; the embedded model for `None`.
+    pub(crate) name: Option<&'a str>,
+    /// What it lies over: a folder or a name on the hub.
+    pub(crate) base: Option<&'a str>,
+}
+
+impl BaseArgs {
+    /// The model `name` over this base.
+    pub(crate) fn under<'a>(&'a self, name: Option<&'a str>) -> ModelSource<'a> {
+        ModelSource { name, base: self.base.as_deref() }
     }
 }
 

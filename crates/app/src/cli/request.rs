@@ -1,5 +1,8 @@
 //! Options of a request: which frames, and how the answer is made.
 
+use std::ffi::OsString;
+use std::path::PathBuf;
+
 use clap::{Args, ValueEnum};
 
 use super::numbers::{
@@ -46,6 +49,10 @@ pub(crate) struct MediaArgs {
     /// The video track to look at, where a file has several (see `probe`)
     #[arg(long, value_name = "N", help_heading = "Media")]
     pub(crate) track: Option<usize>,
+    /// Subtitles of a film, for models that read them: a file (SRT, WebVTT, ASS), track:N of the film (see `probe`),
+    /// or none [default: the file beside the film, such as film.srt or film.en.srt, else the film's own track]
+    #[arg(long, value_name = "FILE|track:N|none", help_heading = "Media")]
+    pub(crate) subtitles: Option<OsString>,
     /// What transparent parts of pictures are shown on
     #[arg(long, value_enum, default_value = "white", help_heading = "Media")]
     pub(crate) background: Background,
@@ -64,6 +71,17 @@ pub(crate) struct MediaArgs {
     /// `--set prune=false`, as version 0.1 had it
     #[arg(long, hide = true)]
     pub(crate) no_prune: bool,
+}
+
+/// Whether features of films that were stored before are used.
+#[derive(Args, Debug, Default)]
+pub(crate) struct IndexUseArgs {
+    /// Encode films again, even where `zoetrope index` has stored their features
+    #[arg(long, conflicts_with = "index", help_heading = "Media")]
+    pub(crate) no_index: bool,
+    /// A file of features to look into before the one beside the film
+    #[arg(long, value_name = "FILE", help_heading = "Media")]
+    pub(crate) index: Option<PathBuf>,
 }
 
 /// How answers are written. Without any of the sampling options the answer is greedy: the likeliest token each time.

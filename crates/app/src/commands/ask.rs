@@ -7,6 +7,7 @@ use zoetrope_models::contract::prompt::Role;
 
 use super::media_args::Question;
 use super::request::{media_limits, options};
+use super::stored;
 use crate::cli::{AskArgs, Common};
 use crate::failure::Failure;
 use crate::interrupt::Interrupt;
@@ -28,7 +29,9 @@ pub(crate) fn run(args: &AskArgs, common: &Common) -> Result<(), Failure> {
     let loaded = model::load(&args.model, &mut bars)?;
     bars.spin("opening".to_string());
 
+    let index = stored::index(&args.stored, &loaded, &limits)?;
     let mut session = Session::new(loaded.model, limits)?;
+    session.use_index(index);
     if let Some(system) = &args.answer.system {
         session.push(Role::System, vec![ContentPart::Text(system.clone())])?;
     }

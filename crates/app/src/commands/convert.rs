@@ -11,7 +11,7 @@ use crate::progress::Bars;
 /// Quantizes a model: writes it with packed matrices; prints its folder.
 pub(crate) fn run(args: &ConvertArgs, common: &Common) -> Result<(), Failure> {
     let mut bars = Bars::new(common);
-    let checkpoint = model::checkpoint(Some(&args.model), &mut bars)?;
+    let checkpoint = model::checkpoint(args.base.under(Some(&args.model)), &mut bars)?;
     bars.spin(format!("packing {}", args.model));
     loading::convert(&checkpoint, &args.out, args.dtype.into(), args.language.as_deref())?;
     bars.clear();

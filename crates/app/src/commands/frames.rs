@@ -50,7 +50,7 @@ pub(crate) fn run(args: &FramesArgs, common: &Common) -> Result<(), Failure> {
         sources.push((file.display().to_string(), open_file(file, &limits)?));
     }
     let mut bars = Bars::new(common);
-    let checkpoint = model::outline(args.model.model.as_deref(), &mut bars)?;
+    let checkpoint = model::outline(args.model.source(), &mut bars)?;
     let processor = loading::open_processor(&checkpoint)?;
     let metadata: Vec<_> = sources.iter().map(|(_, source)| source.metadata()).collect();
     let plans = processor.plan(&[], &metadata, &options)?;

@@ -34,7 +34,7 @@ struct InfoOutput<'a> {
 /// Prints what the model is.
 pub(crate) fn run(args: &InfoArgs, common: &Common) -> Result<(), Failure> {
     let name = model::shown(args.model.as_deref());
-    let preview = model::preview(args.model.as_deref(), &mut Bars::new(common))?;
+    let preview = model::preview(args.base.under(args.model.as_deref()), &mut Bars::new(common))?;
     let model = loading::open_listed(&preview.checkpoint, LoadOptions::cpu(Precision::Auto))?;
     let (summary, info) = (model.weights().summary(), model.processor().info());
     let output = output_of(&name, model.as_ref(), &summary, info);

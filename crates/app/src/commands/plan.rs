@@ -15,10 +15,11 @@ use zoetrope_models::loading;
 
 use super::media_args;
 use super::request::{media_limits, plan_options};
+use super::stored;
 use crate::cli::{Common, PlanArgs};
 use crate::failure::Failure;
 use crate::interrupt::Interrupt;
-use crate::model;
+use crate::model::{self, Loaded};
 use crate::output;
 use crate::process_memory;
 use crate::progress::Bars;
@@ -41,10 +42,14 @@ pub(crate) fn run(args: &PlanArgs, common: &Common) -> Result<(), Failure> {
         ..Options::default()
     };
     let mut bars = Bars::new(common);
-    let preview = model::preview(args.model.model.as_deref(), &mut bars)?;
+    let preview = model::preview(args.model.source(), &mut bars)?;
     let model = loading::open_listed(&preview.checkpoint, args.model.load_options()?)?;
+    let name = model::shown(args.model.model.as_deref());
     let (processor, weights) = (Arc::clone(model.processor()), model.weights());
     let process_bytes = process_memory::now().unwrap_or(0) as usize;
+    let limits = media_limits(&args.media, common);
+    let loaded = Loaded { name, model: Arc::clone(&model), checkpoint: preview.checkpoint.clone() };
+    let index = stored::index(&args.stored, &loaded, &limits)?;
     let mut watch = |event: &Event| {
         bars.event(event);
         ControlFlow::Continue(())
@@ -55,12 +60,12 @@ pub(crate) fn run(args: &PlanArgs, common: &Common) -> Result<(), Failure> {
         kv_dtype: weights.kv_dtype(),
         weight_bytes: weights.summary().resident_bytes,
         process_bytes,
+        index: index.as_ref(),
     };
     let system = args.system.as_deref();
-    let plan = plan_request(&processor, &media_limits(&args.media, common), system, content, options, &mut watch)?;
+    let plan = plan_request(&processor, &limits, system, content, options, &mut watch)?;
     drop(bars);
-    let name = model::shown(args.model.model.as_deref());
-    output::json(&PlanOutput::new(&name, processor.info().max_positions, &plan))
+    output::json(&PlanOutput::new(&loaded.name, processor.info().max_positions, &plan))
 }
 
 /// The object that is printed.
@@ -71,6 +76,8 @@ struct PlanOutput<'a> {
     /// Whether frames were decoded to know what pruning leaves.
     pruned: bool,
     tokens: &'a TokenCounts,
+    /// Frames that would go through the encoder; those of stored features do not.
+    frames_to_encode: usize,
     /// Positions of the model; prompt and answer must fit.
     max_positions: usize,
     memory_bytes: &'a MemoryEstimate,
@@ -94,11 +101,13 @@ impl<'a> PlanOutput<'a> {
             captions: &plan.captions,
             settings: &plan.settings,
         };
+        let fresh = plan.media.iter().filter(|media| media.features.is_none());
         PlanOutput {
             model,
             media: plan.media.iter().zip(&plan.plans).map(media).collect(),
             pruned: plan.pruned,
             tokens: &plan.tokens,
+            frames_to_encode: fresh.map(|media| media.frames.len()).sum(),
             max_positions,
             memory_bytes: &plan.memory,
         }

@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use serde::Serialize;
 use zoetrope_engine::EngineError;
+use zoetrope_media::subtitle::{self, SubtitleTrack};
 use zoetrope_media::{MediaInfo, OpenOptions, TrackInfo, TrackKind, open};
 
 use super::request::limits;
@@ -18,6 +19,10 @@ struct ProbedFile {
     #[serde(flatten)]
     info: MediaInfo,
     tracks: Vec<TrackInfo>,
+    /// Text tracks inside the film.
+    subtitle_tracks: Vec<SubtitleTrack>,
+    /// Subtitle files beside the film.
+    subtitle_files: Vec<String>,
 }
 
 /// Prints what the files are.
@@ -26,7 +31,16 @@ pub(crate) fn run(args: &ProbeArgs, common: &Common) -> Result<(), Failure> {
     let files = args.files.iter().map(|file| {
         let name = file.display().to_string();
         match open(file, &options) {
-            Ok(clip) => Ok(ProbedFile { file: name, info: clip.info().clone(), tracks: clip.tracks() }),
+            Ok(clip) => {
+                let beside = if clip.is_still() { Vec::new() } else { subtitle::beside(file) };
+                Ok(ProbedFile {
+                    file: name,
+                    info: clip.info().clone(),
+                    tracks: clip.tracks(),
+                    subtitle_tracks: clip.subtitle_tracks(),
+                    subtitle_files: beside.iter().map(|file| file.display().to_string()).collect(),
+                })
+            }
             Err(error) => Err(EngineError::Media { name, error }),
         }
     });
@@ -40,7 +54,7 @@ pub(crate) fn run(args: &ProbeArgs, common: &Common) -> Result<(), Failure> {
 }
 
 fn describe(text: &mut String, file: &ProbedFile) {
-    let ProbedFile { file, info, tracks } = file;
+    let ProbedFile { file, info, tracks, subtitle_tracks, subtitle_files } = file;
     // Writing to a string does not fail.
     let _ = writeln!(text, "{file}");
     let profile = if info.profile.is_empty() { String::new() } else { format!(" {}", info.profile) };
@@ -55,6 +69,12 @@ fn describe(text: &mut String, file: &ProbedFile) {
     }
     for track in tracks.iter().filter(|_| tracks.len() > 1) {
         let _ = writeln!(text, "  {}", line(track));
+    }
+    for track in subtitle_tracks {
+        let _ = writeln!(text, "  {}", subtitle_line(track));
+    }
+    for file in subtitle_files {
+        let _ = writeln!(text, "  subtitles beside it: {file}");
     }
     for warning in &info.warnings {
         let _ = writeln!(text, "  warning: {warning}");
@@ -77,6 +97,16 @@ fn geometry(info: &MediaInfo) -> String {
         let (width, height) = (info.display_width, info.display_height);
         let _ = write!(words, ", players show {width}x{height} (pixels are not square)");
     }
+    words
+}
+
+fn subtitle_line(track: &SubtitleTrack) -> String {
+    let mut words = format!("subtitles track:{}: {}", track.number, track.codec);
+    for stated in [&track.language, &track.name].into_iter().flatten() {
+        let _ = write!(words, ", {stated}");
+    }
+    let marks = [(track.default, ", default"), (track.forced, ", forced"), (!track.readable, ", not read here")];
+    words.extend(marks.iter().filter(|mark| mark.0).map(|mark| mark.1));
     words
 }
 

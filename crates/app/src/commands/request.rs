@@ -1,6 +1,9 @@
 //! From the command line's options to the engine's.
 
+use std::ffi::OsStr;
+
 use zoetrope_engine::{Limits, Options, Sampling};
+use zoetrope_media::subtitle::SubtitleChoice;
 use zoetrope_media::{Alpha, HighDynamicRange, SampleAspect};
 use zoetrope_models::contract::media_plan::PlanOptions;
 use zoetrope_models::contract::settings::Settings;
@@ -9,6 +12,7 @@ use zoetrope_models::error::ModelError;
 use crate::cli::{AnswerArgs, Background, Common, MediaArgs};
 use crate::failure::Failure;
 use crate::interrupt::Interrupt;
+use crate::paths;
 
 /// What the media options say.
 pub(super) fn plan_options(args: &MediaArgs) -> Result<PlanOptions, Failure> {
@@ -77,6 +81,7 @@ pub(super) fn media_limits(media: &MediaArgs, common: &Common) -> Limits {
     let mut limits = limits(common);
     limits.files.track = media.track;
     limits.files.frame_rate = media.frame_rate;
+    limits.files.subtitles = subtitles(media.subtitles.as_deref());
     limits.media = media.max_media.unwrap_or(limits.media);
     limits.files.alpha = match media.background {
         Background::White => Alpha::Over([255; 3]),
@@ -90,6 +95,18 @@ pub(super) fn media_limits(media: &MediaArgs, common: &Common) -> Limits {
         limits.files.high_dynamic_range = HighDynamicRange::Signal;
     }
     limits
+}
+
+/// What `--subtitles` says. A file whose name is one of the words is named with its folder (`./none`).
+fn subtitles(word: Option<&OsStr>) -> SubtitleChoice {
+    let Some(word) = word else { return SubtitleChoice::Auto };
+    let text = word.to_str().unwrap_or_default();
+    let track = text.strip_prefix("track:").and_then(|number| number.parse().ok());
+    match (text, track) {
+        ("none", _) => SubtitleChoice::None,
+        (_, Some(number)) => SubtitleChoice::Track(number),
+        _ => SubtitleChoice::File(paths::of_word(word)),
+    }
 }
 
 /// The default limits with the user's number of threads.

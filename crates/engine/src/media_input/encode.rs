@@ -1,15 +1,18 @@
 //! Media through the vision encoder, a chunk at a time, so that other work can go on in between.
 
 use std::collections::VecDeque;
+use std::ops::Range;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use candle_core::Tensor;
+use candle_core::{Device, Tensor};
 use zoetrope_models::contract::VideoLanguageModel;
+use zoetrope_models::contract::feature_file::StoredFeatures;
 use zoetrope_models::contract::features::{Features, Patches};
 use zoetrope_models::contract::media_plan::{MediaPlan, PlannedFrame};
 use zoetrope_models::contract::prompt::VisualSpan;
-use zoetrope_models::error::ModelError;
+use zoetrope_models::error::{ModelError, ModelResult};
 
 use super::faults::FrameFaults;
 use super::patches::{CHUNK_PATCHES, PatchStream};
@@ -26,9 +29,44 @@ pub struct EncodedMedia {
     /// Planned frames that were not shown as planned.
     pub faults: FrameFaults,
     /// What the encoder gave.
-    pub features: Features,
+    pub features: MediaFeatures,
     /// Its visual tokens.
     pub spans: Vec<VisualSpan>,
+}
+
+/// Features of a picture or video, wherever they are.
+#[derive(Clone, Debug)]
+pub enum MediaFeatures {
+    /// In memory.
+    Fresh(Features),
+    /// In a file, from which they are read some units at a time.
+    Stored(Arc<StoredFeatures>),
+}
+
+impl MediaFeatures {
+    /// Rows of each unit.
+    pub fn per_unit(&self) -> Vec<usize> {
+        match self {
+            MediaFeatures::Fresh(features) => features.per_unit.clone(),
+            MediaFeatures::Stored(stored) => stored.per_unit(),
+        }
+    }
+
+    /// The file that they are read from.
+    pub fn file(&self) -> Option<PathBuf> {
+        match self {
+            MediaFeatures::Fresh(_) => None,
+            MediaFeatures::Stored(stored) => Some(stored.file().to_path_buf()),
+        }
+    }
+
+    /// The features of `units`, on `device` where they are read from a file.
+    fn units(&self, units: Range<usize>, device: &Device) -> ModelResult<Features> {
+        match self {
+            MediaFeatures::Fresh(features) => features.units(units),
+            MediaFeatures::Stored(stored) => stored.units(units, device),
+        }
+    }
 }
 
 /// Seconds of encoding, by stage.
@@ -143,6 +181,7 @@ impl EncodeJob {
             return Err(EngineError::Bug(text));
         }
         let spans = self.model.processor().visual_spans(&plan, Some(&features.per_unit));
+        let features = MediaFeatures::Fresh(features);
         let media = EncodedMedia { name: self.name.clone(), plan, faults, features, spans };
         let timings = EncodeTimings { decode: self.stream.waited(), encode: self.stream.preparing + self.encoding };
         Ok(EncodeProgress::Done(Box::new(media), timings))
@@ -150,7 +189,7 @@ impl EncodeJob {
 }
 
 /// Frames whose features are projected at once.
-const PROJECTED_FRAMES: usize = 64;
+pub(crate) const PROJECTED_FRAMES: usize = 64;
 
 /// The visual tokens `[V, D]` of encoded media, for `instruction` where the family's projector hears one.
 ///
@@ -165,7 +204,7 @@ pub fn project(
     let run = if plan.joint { units } else { PROJECTED_FRAMES * plan.views.len() };
     let mut parts = Vec::new();
     for first in (0..units).step_by(run.max(1)) {
-        let features = media.features.units(first..units.min(first + run))?;
+        let features = media.features.units(first..units.min(first + run), model.weights().device())?;
         parts.push(model.project(plan, &features, first, instruction)?.detach());
     }
     let tokens = Tensor::cat(&parts, 0)?;

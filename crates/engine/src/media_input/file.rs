@@ -1,12 +1,14 @@
 //! Media files as sources.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use zoetrope_media::subtitle::SubtitleChoice;
 use zoetrope_media::{Clip, Frames, MediaError};
 use zoetrope_models::contract::media_plan::MediaMetadata;
 
-use super::source::{FrameIter, MediaSource, SourceFrame};
+use super::source::{FoundSubtitles, FrameIter, MediaSource, SourceFrame};
+use super::subtitles;
 use crate::error::EngineError;
 use crate::limits::Limits;
 
@@ -20,24 +22,39 @@ pub fn open_file(path: &Path, limits: &Limits) -> Result<Arc<dyn MediaSource>, E
             for warning in &clip.info().warnings {
                 tracing::warn!("{}: {warning}", path.display());
             }
-            Ok(Arc::new(clip))
+            Ok(Arc::new(ClipFile { clip, path: path.to_path_buf(), subtitles: limits.files.subtitles.clone() }))
         }
         Err(error) => Err(EngineError::Media { name: path.display().to_string(), error }),
     }
 }
 
-impl MediaSource for Clip {
+/// A clip, and where it lies.
+struct ClipFile {
+    clip: Clip,
+    path: PathBuf,
+    subtitles: SubtitleChoice,
+}
+
+impl MediaSource for ClipFile {
     fn metadata(&self) -> MediaMetadata {
-        if self.is_still() {
-            MediaMetadata::picture((self.width(), self.height()))
+        let clip = &self.clip;
+        if clip.is_still() {
+            MediaMetadata::picture((clip.width(), clip.height()))
         } else {
             // Where the size changes, nothing of the largest part is lost.
-            MediaMetadata::video(self.largest_size(), self.times(), self.end())
+            MediaMetadata::video(clip.largest_size(), clip.times(), clip.end())
+        }
+    }
+
+    fn subtitles(&self) -> Result<Option<FoundSubtitles>, MediaError> {
+        match self.clip.is_still() {
+            true => Ok(None),
+            false => subtitles::find(&self.clip, &self.path, &self.subtitles),
         }
     }
 
     fn frames<'s>(&'s self, indices: &[usize]) -> FrameIter<'s> {
-        match Clip::frames(self, indices) {
+        match self.clip.frames(indices) {
             Ok(frames) => Box::new(tell_faults(frames)),
             Err(error) => Box::new(std::iter::once(Err(error))),
         }

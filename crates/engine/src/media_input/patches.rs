@@ -49,6 +49,31 @@ impl PatchStream {
         }
     }
 
+    /// Begins with the planned frame number `next`, as if those before it had been given; `last` is the last of them
+    /// that could be decoded. It is decoded again, because pruning compares the next frame with it.
+    ///
+    /// # Errors
+    /// When it can no longer be decoded.
+    pub fn resume(
+        processor: &Arc<dyn Processor>,
+        name: &str,
+        source: &Arc<dyn MediaSource>,
+        plan: &MediaPlan,
+        (last, next): (usize, usize),
+    ) -> Result<Self, EngineError> {
+        let frames = plan.frames.iter().enumerate().filter(|(number, _)| *number == last || *number >= next);
+        let left = MediaPlan { frames: frames.map(|(_, frame)| frame.clone()).collect(), ..plan.clone() };
+        let mut stream = PatchStream::new(processor, name, source, plan);
+        stream.frames = PlannedFrames::new(name, source, &left, stream.run);
+        match stream.frames.next().transpose()? {
+            Some((planned, frame)) if plan.frames.get(last) == Some(&planned) => {
+                processor.prepare(plan, &[frame], &mut stream.state)?;
+                Ok(stream)
+            }
+            _ => Err(EngineError::caller(format!("{name}: frame {last} can no longer be decoded"))),
+        }
+    }
+
     /// What was not as planned; complete when the iterator has ended.
     pub fn faults(&self) -> FrameFaults {
         self.frames.faults()

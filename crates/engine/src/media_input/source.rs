@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use zoetrope_media::{Frame, MediaError};
-use zoetrope_models::contract::media_plan::{MediaKind, MediaMetadata};
+use zoetrope_models::contract::media_plan::{Caption, MediaKind, MediaMetadata};
 
 /// Frames in the order they were requested.
 pub type FrameIter<'s> = Box<dyn Iterator<Item = Result<SourceFrame, MediaError>> + 's>;
@@ -27,10 +27,28 @@ impl From<Frame> for SourceFrame {
     }
 }
 
+/// Subtitles of a film.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct FoundSubtitles {
+    /// The file, or the text track in words.
+    pub name: String,
+    /// The words, by time.
+    pub captions: Vec<Caption>,
+    /// Cues that were damaged and are left out.
+    pub skipped: usize,
+}
+
 /// Something with pictures and times.
 pub trait MediaSource: Send + Sync {
-    /// Kind, sizes, times and captions; no pixels.
+    /// Kind, sizes and times; neither pixels nor captions.
     fn metadata(&self) -> MediaMetadata;
+    /// Its subtitles, where it has some that are wanted; with where they come from.
+    ///
+    /// # Errors
+    /// When those that were named cannot be read.
+    fn subtitles(&self) -> Result<Option<FoundSubtitles>, MediaError> {
+        Ok(None)
+    }
     /// The frames with these indices (ascending, repeats allowed), decoded as the iterator is pulled. A frame that
     /// cannot be decoded, in an otherwise readable source, is left out.
     fn frames<'s>(&'s self, indices: &[usize]) -> FrameIter<'s>;

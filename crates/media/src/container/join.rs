@@ -4,7 +4,7 @@ use super::movie::ParsedFile;
 use super::nal::configuration;
 use super::sample::layout::SampleLayout;
 use super::track::{Codec, Sample, VideoTrack};
-use crate::limits::Limits;
+use crate::options::limits::Limits;
 
 /// Recordings read from one file at most.
 pub(super) const MAX_PARTS: usize = 256;

@@ -10,6 +10,12 @@ pub mod track;
 
 pub(crate) use mp4::items;
 
+/// Text tracks, as containers describe them.
+pub(crate) mod text {
+    pub(crate) use super::mp4::text::vtt_payloads;
+    pub(crate) use super::sample::text::{TextCodec, TextTrack};
+}
+
 mod avi;
 mod bitstream;
 
@@ -22,7 +28,7 @@ mod streams;
 mod ts;
 
 use crate::error::{MediaError, malformed};
-use crate::limits::{Limits, check_limit};
+use crate::options::limits::{Limits, check_limit};
 use byte_source::ByteSource;
 use choice::TrackChoice;
 use movie::Movie;

@@ -3,9 +3,10 @@
 use super::byte_source::ByteSource;
 use super::choice;
 use super::sample::layout::SampleLayout;
+use super::sample::text::TextTrack;
 use super::track::{Container, TrackSummary, VideoTrack};
 use crate::error::{MediaError, malformed};
-use crate::limits::Limits;
+use crate::options::limits::Limits;
 
 /// The index of a container file, as far as video is concerned.
 #[derive(Clone, Debug)]
@@ -26,6 +27,8 @@ pub struct Movie {
     pub audio_tracks: usize,
     /// Number of subtitle or text tracks.
     pub sub_tracks: usize,
+    /// Text tracks, with where their cues lie.
+    pub(crate) texts: Vec<TextTrack>,
     layout: SampleLayout,
 }
 
@@ -37,13 +40,14 @@ pub(super) struct ParsedFile {
     pub(super) warnings: Vec<String>,
     pub(super) audio_tracks: usize,
     pub(super) sub_tracks: usize,
+    pub(super) texts: Vec<TextTrack>,
     pub(super) layout: SampleLayout,
 }
 
 impl Movie {
     /// Checks frame size and duration against `limits` and finds the start time.
     pub(super) fn new(container: Container, parsed: ParsedFile, limits: &Limits) -> Result<Movie, MediaError> {
-        let ParsedFile { track, tracks, chosen, mut warnings, audio_tracks, sub_tracks, layout } = parsed;
+        let ParsedFile { track, tracks, chosen, mut warnings, audio_tracks, sub_tracks, texts, layout } = parsed;
         warnings.extend(choice::warning(&tracks, chosen));
         limits.check_pixels(track.width.into(), track.height.into())?;
         let mut shown: Vec<i64> = track.samples.iter().filter(|s| s.shown).map(|s| s.pts).collect();
@@ -52,7 +56,7 @@ impl Movie {
             return Err(malformed("video track", "it holds no frame to show"));
         };
         check_seconds(&shown, track.timescale, limits, &mut warnings)?;
-        Ok(Movie { container, track, tracks, chosen, start, warnings, audio_tracks, sub_tracks, layout })
+        Ok(Movie { container, track, tracks, chosen, start, warnings, audio_tracks, sub_tracks, texts, layout })
     }
 
     /// Whether the parameter sets that the container states change within the track.

@@ -4,7 +4,7 @@ use std::io::BufRead;
 
 use crate::error::MediaError;
 use crate::frame::Time;
-use crate::limits::Limits;
+use crate::options::limits::Limits;
 
 /// Bytes of a line at most. A longer one is no message of FFmpeg.
 const MAX_LINE: u64 = 1 << 20;

@@ -18,7 +18,7 @@ use crate::container::track;
 use crate::decode::decoder_panic::catch_decoder_panic;
 use crate::error::{MediaError, malformed};
 use crate::frame::{Rgb, Time};
-use crate::limits::{Limits, check_limit};
+use crate::options::limits::{Limits, check_limit};
 use crate::options::{Alpha, OpenOptions};
 
 /// An opened image file: a still image or an animation.

@@ -7,8 +7,8 @@ use crate::container;
 use crate::container::byte_source::ByteSource;
 use crate::error::MediaError;
 use crate::info::{MediaInfo, average_fps};
-use crate::limits::check_limit;
 use crate::options::OpenOptions;
+use crate::options::limits::check_limit;
 
 /// The picture that the file is; `None` when it is another kind of file.
 pub(crate) fn open_picture(

@@ -8,7 +8,7 @@ use image::{DynamicImage, ImageDecoder, ImageError, ImageReader};
 
 use super::format::PictureFormat;
 use crate::error::{MediaError, malformed};
-use crate::limits::{Limits, check_limit};
+use crate::options::limits::{Limits, check_limit};
 
 /// What the header of a picture says.
 pub(super) struct Header {

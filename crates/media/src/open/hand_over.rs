@@ -90,6 +90,7 @@ fn ffmpeg_clip(clip: FfmpegClip, options: &OpenOptions) -> Clip {
         times: clip.times.clone().into(),
         end: clip.end,
         tracks: Arc::default(),
+        texts: None,
         still: clip.times.len() == 1 && is_picture_format(&clip.info.container),
         threads: options.threads,
         backend: Backend::Ffmpeg(Arc::new(clip)),

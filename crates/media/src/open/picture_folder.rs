@@ -11,8 +11,8 @@ use crate::frame::Time;
 use crate::image::folder::PictureFolder;
 use crate::image::picture::image_info;
 use crate::info::{MediaInfo, average_fps};
-use crate::limits::check_limit;
 use crate::options::OpenOptions;
+use crate::options::limits::check_limit;
 
 /// Ticks a second of times that come from names.
 const NAME_SCALE: u32 = 1_000_000;
@@ -66,6 +66,7 @@ pub(super) fn open(path: &Path, options: &OpenOptions) -> Result<Clip, MediaErro
         times: times.into(),
         end,
         tracks: Arc::default(),
+        texts: None,
         still: false,
         threads: options.threads,
         backend: Backend::Folder(Arc::new(folder)),

@@ -7,7 +7,7 @@ use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::time::Duration;
 
 use crate::error::MediaError;
-use crate::limits::check_limit;
+use crate::options::limits::check_limit;
 
 /// Bytes read at a time.
 const BLOCK: usize = 1 << 18;

@@ -5,6 +5,8 @@
 //!
 //! Legend: V visual tokens, T prompt tokens, D language width, W vocabulary.
 
+pub mod feature_file;
+pub mod feature_pickle;
 pub mod features;
 pub mod media_plan;
 pub mod model_info;
@@ -41,6 +43,10 @@ pub trait Processor: Send + Sync {
     /// # Errors
     /// [`ModelError::Caller`] for options that do not fit, unknown settings by name.
     fn plan(&self, earlier: &[MediaPlan], new: &[MediaMetadata], options: &PlanOptions) -> ModelResult<Vec<MediaPlan>>;
+    /// Whether plans have captions ([`MediaPlan::captions`]). Subtitles of a film are looked for only then.
+    fn uses_captions(&self, _options: &PlanOptions) -> bool {
+        false
+    }
     /// A run of consecutive planned frames, all of them when the plan is joint, as patches on the CPU. `state` goes
     /// from run to run. Frames that cannot be decoded are left out, so a run may have fewer frames than `plan` names.
     fn prepare(&self, plan: &MediaPlan, frames: &[Frame], state: &mut PrepareState) -> ModelResult<Patches>;

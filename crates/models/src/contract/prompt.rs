@@ -93,7 +93,8 @@ pub struct Prompt {
     pub tokens: Vec<PromptToken>,
     /// `[T]`.
     pub positions: Vec<Position>,
-    /// For training: tokens that are learned (the assistant's replies and their end marks).
+    /// For training: tokens that are learned (the assistant's replies and their end marks; only the last reply where
+    /// the template writes earlier ones as part of the question).
     pub targets: Vec<usize>,
 }
 

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
+use super::adapter::ADAPTER_CONFIG;
 use crate::checkpoint::Checkpoint;
 use crate::error::{ModelError, ModelResult};
 
@@ -29,7 +30,8 @@ pub(crate) fn check(checkpoint: &Checkpoint, config: &Value) -> ModelResult<()> 
     // Trainers put the configuration of the base beside an adapter; a merged model may keep the adapter's.
     let weights = ["model.safetensors", "pytorch_model.bin"];
     let is_whole = |name: &&str| checkpoint.has(name) || checkpoint.has(&format!("{name}.index.json"));
-    if let (Some(kind), false) = (adapter(checkpoint), weights.iter().any(is_whole)) {
+    let has_base = matches!(checkpoint, Checkpoint::Stage { .. });
+    if let (Some(kind), false) = (adapter(checkpoint).filter(|_| !has_base), weights.iter().any(is_whole)) {
         return Err(ModelError::Unsupported(format!("{}: {kind}", checkpoint.path("").display())));
     }
     let quantized = &config["quantization_config"];
@@ -46,14 +48,13 @@ pub(crate) fn check(checkpoint: &Checkpoint, config: &Value) -> ModelResult<()> 
 }
 
 fn adapter(checkpoint: &Checkpoint) -> Option<String> {
-    const ADAPTER: &str = "adapter_config.json";
-    if !checkpoint.has(ADAPTER) {
+    if !checkpoint.has(ADAPTER_CONFIG) {
         return None;
     }
-    let config = checkpoint.json(ADAPTER).ok().flatten().unwrap_or_default();
+    let config = checkpoint.json(ADAPTER_CONFIG).ok().flatten().unwrap_or_default();
     let base = config["base_model_name_or_path"].as_str().unwrap_or("another model");
     Some(format!(
-        "an adapter (LoRA) of {base}, not a model; merge it first (`merge_and_unload` of PEFT), and take the result"
+        "an adapter (LoRA) of {base}, not a whole model; name the model that it was made from, too: --base {base}"
     ))
 }
 
@@ -61,7 +62,7 @@ fn adapter(checkpoint: &Checkpoint) -> Option<String> {
 fn no_model(checkpoint: &Checkpoint) -> ModelError {
     let place = match checkpoint {
         Checkpoint::Folder(folder) => folder.clone(),
-        Checkpoint::Embedded { .. } => checkpoint.path(""),
+        _ => checkpoint.path(""),
     };
     match (checkpoint, kind(checkpoint, &place)) {
         (_, Some(kind)) => ModelError::Unsupported(format!("{}: {kind}", place.display())),
@@ -156,7 +157,7 @@ mod tests {
         let quantized = r#"{"model_type": "video_llama_3", "quantization_config": {"quant_method": "awq"}}"#;
         type Files<'a> = &'a [(&'a str, &'a str)];
         let cases: [(Files<'_>, &[&str]); 12] = [
-            (&[("adapter_config.json", lora)], &["adapter", "org/base", "merge"]),
+            (&[("adapter_config.json", lora)], &["adapter", "--base org/base"]),
             (&[("adapter_config.json", "{"), ("x.safetensors", "")], &["adapter", "another model"]),
             (
                 &[("adapter_config.json", lora), ("config.json", r#"{"model_type": "video_llama_3"}"#)],

@@ -89,11 +89,10 @@ impl Drop for ModelFolder {
 /// # Errors
 /// When `out` is no new or empty folder, or is the folder of `source` under whatever name.
 pub fn check_place(source: &Checkpoint, out: &Path) -> ModelResult<()> {
-    match source {
-        Checkpoint::Folder(folder) if is_same(folder, out) => {
-            Err(refused(out, "is the model's own folder; name another one"))
-        }
-        _ => check_empty(out),
+    let is_own = |part: &&Checkpoint| matches!(part, Checkpoint::Folder(folder) if is_same(folder, out));
+    match source.parts().iter().any(is_own) {
+        true => Err(refused(out, "is the model's own folder; name another one")),
+        false => check_empty(out),
     }
 }
 
@@ -108,6 +107,9 @@ pub fn copy_small_files(source: &Checkpoint, folder: &Path) -> ModelResult<()> {
         // The file itself, or what an earlier export left.
         if std::fs::read(&to).is_ok_and(|there| there == *bytes) {
             continue;
+        }
+        if let Some(parent) = to.parent() {
+            std::fs::create_dir_all(parent).map_err(|error| file_error(parent, error))?;
         }
         write_whole(&to, |file| file.write_all(&bytes)).map_err(|error| file_error(&to, error))?;
     }

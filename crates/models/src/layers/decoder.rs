@@ -44,6 +44,8 @@ pub struct DecoderConfig {
     pub max_positions: usize,
     /// Whether query, key and value have biases (Qwen2).
     pub qkv_bias: bool,
+    /// Whether those of the experts after the first have biases.
+    pub expert_qkv_bias: bool,
     /// Whether the output head is the embedding.
     pub tied: bool,
     /// Sets of attention and MLP matrices of a layer; [`Position::expert`] says which one a row goes through.
@@ -86,20 +88,23 @@ struct Expert {
 
 impl Layer {
     fn load(w: &Weights, c: &DecoderConfig) -> ModelResult<Self> {
-        let below = |expert: usize| if expert == 0 { w.clone() } else { w.sub("experts").sub(expert) };
+        let expert = |expert: usize| match expert {
+            0 => Expert::load(w, c, Bias::when(c.qkv_bias)),
+            _ => Expert::load(&w.sub("experts").sub(expert), c, Bias::when(c.expert_qkv_bias)),
+        };
         Ok(Layer {
             input_norm: RmsNorm::load(&w.sub("input_layernorm"), c.hidden, c.eps)?,
             post_norm: RmsNorm::load(&w.sub("post_attention_layernorm"), c.hidden, c.eps)?,
-            experts: (0..c.experts).map(|expert| Expert::load(&below(expert), c)).collect::<ModelResult<_>>()?,
+            experts: (0..c.experts).map(expert).collect::<ModelResult<_>>()?,
         })
     }
 }
 
 impl Expert {
-    fn load(w: &Weights, c: &DecoderConfig) -> ModelResult<Self> {
+    fn load(w: &Weights, c: &DecoderConfig, bias: Bias) -> ModelResult<Self> {
         let (d, i) = (c.hidden, c.intermediate);
         let (q, kv) = (c.heads * c.head_dim, c.kv_heads * c.head_dim);
-        let (attention, mlp, bias) = (w.sub("self_attn"), w.sub("mlp"), Bias::when(c.qkv_bias));
+        let (attention, mlp) = (w.sub("self_attn"), w.sub("mlp"));
         Ok(Expert {
             q: Linear::load(&attention.sub("q_proj"), d, q, bias)?,
             k: Linear::load(&attention.sub("k_proj"), d, kv, bias)?,

@@ -77,6 +77,7 @@ pub fn decoder_config(value: &Value, defaults: DecoderDefaults) -> Result<Decode
         rope_scaling,
         max_positions: raw.max_position_embeddings.unwrap_or(defaults.max_positions),
         qkv_bias: defaults.qkv_bias,
+        expert_qkv_bias: defaults.qkv_bias,
         tied: raw.tie_word_embeddings,
         experts: 1,
     };

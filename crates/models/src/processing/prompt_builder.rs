@@ -8,7 +8,8 @@ use crate::contract::position::Position;
 use crate::contract::prompt::{Prompt, PromptToken};
 use crate::error::ModelResult;
 
-/// Collects the runs of a prompt. Neighboring texts are encoded together.
+/// Collects the runs of a prompt. Neighboring texts are encoded together, unless they are
+/// [separated](PromptBuilder::separate).
 #[derive(Default)]
 pub struct PromptBuilder {
     runs: Vec<PromptRun>,
@@ -64,6 +65,14 @@ impl PromptBuilder {
             if let PromptRun::Text(text) = run {
                 text.learn_replies(header, end);
             }
+        }
+    }
+
+    /// Ends the text that is encoded together: what follows is encoded on its own, as by code that joins the ids of
+    /// several texts.
+    pub fn separate(&mut self) {
+        if matches!(self.runs.last(), Some(PromptRun::Text(_))) {
+            self.runs.push(PromptRun::Text(MarkedText::default()));
         }
     }
 

@@ -6,7 +6,7 @@
 use zoetrope_kernels::image::resize::{Filter, Order as PassOrder, resize, resize_rows};
 use zoetrope_media::Rgb;
 
-use crate::contract::media_plan::View;
+use crate::contract::media_plan::{View, Window};
 use crate::error::{ModelError, ModelResult};
 
 /// How pixels are resampled, and what surrounds them.
@@ -35,6 +35,25 @@ pub fn view_image(view: &View, planned: (u32, u32), frame: &Rgb, how: Resample) 
     let data = resize(&source.data, source.width, source.height, width, height, how.filter, how.order)
         .map_err(|error| ModelError::Bug(error.to_string()))?;
     Ok(cut(view, Rgb { width, height, data }, how.background))
+}
+
+/// [`view_image`] of each of `views`, in order. What several views are windows of is resized once.
+///
+/// # Errors
+/// As [`view_image`].
+pub fn view_images(views: &[View], planned: (u32, u32), frame: &Rgb, how: Resample) -> ModelResult<Vec<Rgb>> {
+    let mut images = Vec::with_capacity(views.len());
+    let mut rest = views;
+    while let Some(first) = rest.first() {
+        let shares = |view: &&View| (view.canvas, view.resized) == (first.canvas, first.resized);
+        let (own, others) = rest.split_at(rest.iter().take_while(shares).count());
+        let (width, height) = first.resized;
+        let whole = View { window: Window { left: 0, top: 0, width, height }, ..*first };
+        let resized = view_image(&whole, planned, frame, how)?;
+        images.extend(own.iter().map(|view| place_window(view, &resized, how.background)));
+        rest = others;
+    }
+    Ok(images)
 }
 
 /// Gives the rows of the view to `write`, `band` rows of pixels at a time, each with its part of `out`. Where the view
@@ -106,8 +125,14 @@ fn cut(view: &View, image: Rgb, background: [u8; 3]) -> Rgb {
     if (window.left, window.top, window.width, window.height) == (0, 0, image.width, image.height) {
         return image;
     }
+    place_window(view, &image, background)
+}
+
+/// The view's window of the resized canvas, as a picture of its own.
+fn place_window(view: &View, image: &Rgb, background: [u8; 3]) -> Rgb {
+    let window = view.window;
     let offset = (-i64::from(window.left), -i64::from(window.top));
-    place(&image, offset, (window.width, window.height), background)
+    place(image, offset, (window.width, window.height), background)
 }
 
 /// A picture of `size` with `image` at `offset` (left, top), as far as it fits.
@@ -131,7 +156,6 @@ fn place(image: &Rgb, offset: (i64, i64), size: (u32, u32), background: [u8; 3])
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::contract::media_plan::Window;
 
     /// 4 x 2 pixels that count from 1.
     fn frame() -> Rgb {

@@ -33,6 +33,8 @@ pub enum RandomFor {
 pub struct Archive {
     store: Store,
     table: NameTable,
+    /// The file, when a tensor in it that the model has no place for is an error.
+    strict: Option<PathBuf>,
     /// Names that were asked for.
     used: Mutex<HashSet<String>>,
 }
@@ -91,6 +93,19 @@ impl Archive {
         Self::of_pytorch(PytorchFiles::file(path)?, tables, || path.to_path_buf())
     }
 
+    /// One weight file of `checkpoint` in whichever of the layouts `tables` fits. Of a `strict` one, a tensor that the
+    /// model has no place for is an error when the model is opened.
+    pub(crate) fn file(checkpoint: &Checkpoint, name: &str, tables: &[NameTable], strict: bool) -> ModelResult<Self> {
+        let archive = if name.ends_with(".safetensors") {
+            let files = SafetensorsFiles::file(checkpoint, name)?;
+            let table = choose(tables, &files, || checkpoint.path(name))?;
+            Self::new(Store::Safetensors(files), table)
+        } else {
+            Self::pytorch(&checkpoint.path(name), tables)?
+        };
+        Ok(Archive { strict: strict.then(|| checkpoint.path(name)), ..archive })
+    }
+
     fn of_pytorch(files: PytorchFiles, tables: &[NameTable], place: impl FnOnce() -> PathBuf) -> ModelResult<Self> {
         let table = choose(tables, &files, place)?;
         Ok(Self::new(Store::Pytorch(files), table))
@@ -105,7 +120,7 @@ impl Archive {
         let theirs = file.architecture();
         let ours: Vec<&str> = tables.iter().filter_map(|table| table.gguf_architecture).collect();
         match tables.iter().find(|table| table.gguf_architecture == Some(theirs)) {
-            Some(table) => Ok(Self::new(Store::Gguf(file), table.clone())),
+            Some(table) => Ok(Archive { strict: Some(path.into()), ..Self::new(Store::Gguf(file), table.clone()) }),
             None => {
                 let ours = ours.join(" or ");
                 let text =
@@ -126,7 +141,7 @@ impl Archive {
     }
 
     fn new(store: Store, table: NameTable) -> Self {
-        Archive { store, table, used: Mutex::default() }
+        Archive { store, table, strict: None, used: Mutex::default() }
     }
 
     /// The layout's name.
@@ -173,8 +188,7 @@ impl Archive {
         self.first_whole(self.choices(canonical))
     }
 
-    /// [`Archive::locate`] without low-rank parts: where it has the matrix that another archive's low-rank part belongs
-    /// to.
+    /// Without low-rank parts: where it has the matrix that another archive's low-rank part belongs to.
     pub(super) fn locate_base(&self, canonical: &str) -> Option<Origin> {
         let base = |origin| if let Origin::LowRank { base, .. } = origin { *base } else { origin };
         self.first_whole(self.choices(canonical).into_iter().map(base).collect())
@@ -326,6 +340,14 @@ impl Archive {
         Ok(source.slice(0..rows.min(shape[0])).segments)
     }
 
+    /// The shape in which the tensor of ours lies here as a tensor of its own.
+    pub(super) fn stored_shape(&self, canonical: &str) -> Option<&[usize]> {
+        match self.origin(canonical)? {
+            Origin::Tensor(name) => self.store.tensors()?.shape(&name),
+            _ => None,
+        }
+    }
+
     /// Rows of the tensor as it is stored; `unknown` when the archive does not say.
     fn stored_rows(&self, name: &str, unknown: usize) -> usize {
         let shape = self.store.tensors().and_then(|tensors| tensors.shape(name));
@@ -356,16 +378,14 @@ impl Archive {
         names
     }
 
-    /// Refuses a GGUF file with tensors that the model has no place for: it has another number of layers, say.
+    /// Refuses a GGUF file or an adapter with tensors that the model has no place for: it has another number of layers,
+    /// say.
     pub(super) fn refuse_left_over(&self) -> ModelResult<()> {
-        let Store::Gguf(file) = &self.store else { return Ok(()) };
+        let Some(file) = self.strict.clone() else { return Ok(()) };
         let left = self.unused();
-        match left.first() {
-            Some(first) => {
-                Err(file.wrong(format!("{} tensors have no place in the model, such as {first}", left.len())))
-            }
-            None => Ok(()),
-        }
+        let Some(first) = left.first() else { return Ok(()) };
+        let what = format!("{} tensors have no place in the model, such as {first}", left.len());
+        Err(ModelError::File { file, what })
     }
 }
 

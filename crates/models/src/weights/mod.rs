@@ -24,7 +24,7 @@ pub use archive::{Archive, RandomFor};
 pub(crate) use conversion::ConversionPlan;
 pub(crate) use formats::FileBytes;
 pub use formats::MappedRows;
-pub use formats::pickle::PickleFile;
+pub use formats::pickle::{PickleFile, PickledArrays};
 pub use loader::Weights;
 pub use name_table::{NameTable, OriginFn, TensorNames};
 pub use options::{GroupRule, Learn, LoadOptions};

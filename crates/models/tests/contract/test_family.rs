@@ -23,7 +23,9 @@ pub(crate) struct TestFamily {
 }
 
 static ALL: LazyLock<Vec<TestFamily>> = LazyLock::new(|| {
-    let published = families::ALL.iter().map(|family| (*family, toys::checkpoint(family.name)));
+    let toys_of =
+        |family: &Family| toys::checkpoints(family.name).into_iter().map(|toy| (*family, toy)).collect::<Vec<_>>();
+    let published = families::ALL.iter().flat_map(toys_of);
     let trial = (trial::FAMILY, trial::checkpoint::checkpoint());
     published.chain([trial]).map(|(family, checkpoint)| TestFamily::new(family, checkpoint)).collect()
 });

@@ -4,7 +4,9 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 use serde::Serialize;
-use zoetrope_engine::{Answer, ContentPart, EngineError, Event, Limits, Options, Session, check_limit, open_file};
+use zoetrope_engine::{
+    Answer, ContentPart, EngineError, Event, FeatureIndex, Limits, Options, Session, check_limit, open_file,
+};
 use zoetrope_models::contract::prompt::Role;
 
 use super::super::media_args::{self, check_file};
@@ -53,7 +55,7 @@ struct ErrorOutput<'a> {
 
 impl<'c> Chat<'c> {
     pub(super) fn new(
-        Loaded { name, model }: Loaded,
+        Loaded { name, model, .. }: Loaded,
         system: Option<String>,
         limits: Limits,
         options: Options,
@@ -64,6 +66,11 @@ impl<'c> Chat<'c> {
         let mut chat = Chat { session, limits, name, system, options, common, waiting, shown, used: 0, failed: false };
         chat.reset()?;
         Ok(chat)
+    }
+
+    /// Looks for stored features of the media to come.
+    pub(super) fn use_index(&mut self, index: Option<FeatureIndex>) {
+        self.session.use_index(index);
     }
 
     /// The model's name.

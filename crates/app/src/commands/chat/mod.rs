@@ -8,6 +8,7 @@ use std::io::{self, IsTerminal};
 
 use super::media_args::check_file;
 use super::request::{media_limits, options};
+use super::stored;
 use crate::cli::{ChatArgs, Common};
 use crate::failure::Failure;
 use crate::interrupt::Interrupt;
@@ -34,7 +35,9 @@ pub(crate) fn run(args: &ChatArgs, common: &Common) -> Result<(), Failure> {
     let loaded = model::load(&args.model, &mut bars)?;
     drop(bars);
     introduce(&args.model, common);
+    let index = stored::index(&args.stored, &loaded, &limits)?;
     let mut chat = Chat::new(loaded, args.answer.system.clone(), limits, options, common)?;
+    chat.use_index(index);
     for file in files {
         chat.add(file)?;
     }

@@ -6,7 +6,7 @@ use super::chunk_ref::{ChunkRef, index_agrees};
 use super::hdrl::StreamHeader;
 use super::riff::{AviLayout, is_video_chunk};
 use crate::error::MediaError;
-use crate::limits::{Limits, check_limit};
+use crate::options::limits::{Limits, check_limit};
 
 /// Reads the chunks that `idx1` lists; `None` when there is none or it disagrees with the chunks.
 ///

@@ -6,7 +6,7 @@ use super::hdrl::StreamHeader;
 use super::riff::{AviLayout, chunk_at, is_video_chunk};
 use super::{idx1, opendml};
 use crate::error::MediaError;
-use crate::limits::{Limits, check_limit};
+use crate::options::limits::{Limits, check_limit};
 
 /// The chunks of the video stream by an index that agrees with them; `None` when there is none.
 pub(super) fn read(

@@ -20,7 +20,7 @@ use super::track::codec_of_fourcc;
 use super::track::ratio::reduced_ratio;
 use super::track::{Sample, TrackSummary, VideoTrack};
 use crate::error::{MediaError, malformed};
-use crate::limits::{Limits, check_limit};
+use crate::options::limits::{Limits, check_limit};
 use chunk_ref::ChunkRef;
 use hdrl::StreamHeader;
 use riff::AviLayout;
@@ -73,7 +73,16 @@ pub(super) fn read(source: &ByteSource, limits: &Limits, choice: &TrackChoice<'_
         ..VideoTrack::new(codec)
     };
     let (audio_tracks, sub_tracks) = (header.audio, header.subtitles);
-    Ok(ParsedFile { track, tracks, chosen, warnings, audio_tracks, sub_tracks, layout: SampleLayout::Ranges })
+    Ok(ParsedFile {
+        track,
+        tracks,
+        chosen,
+        warnings,
+        audio_tracks,
+        sub_tracks,
+        texts: Vec::new(),
+        layout: SampleLayout::Ranges,
+    })
 }
 
 fn summary(stream: &StreamHeader) -> TrackSummary {

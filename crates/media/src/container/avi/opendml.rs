@@ -5,7 +5,7 @@ use super::super::byte_source::cursor::Cursor;
 use super::chunk_ref::ChunkRef;
 use super::hdrl::{StreamHeader, chunks};
 use crate::error::MediaError;
-use crate::limits::{Limits, check_limit};
+use crate::options::limits::{Limits, check_limit};
 
 /// Reads the chunks that `indx` of the stream header lists; `None` when there is none or it makes no sense.
 pub(super) fn read(

@@ -2,7 +2,7 @@
 
 use super::super::byte_source::{ByteSource, PeekReader};
 use crate::error::MediaError;
-use crate::limits::{Limits, check_limit};
+use crate::options::limits::{Limits, check_limit};
 
 /// A chunk of the file. Offsets are bytes from the start of the file.
 #[derive(Clone, Copy, Debug)]

@@ -9,11 +9,12 @@ use super::super::track::{Codec, Sample, TrackSummary, VideoTrack};
 use super::cluster::ScannedTrack;
 use super::content_encoding::Packing;
 use super::decode_times;
-use super::info::SegmentInfo;
+use super::info::Clock;
+use super::text;
 use super::tracks::TrackEntry;
 use super::walk::SegmentContents;
 use crate::error::{MediaError, malformed};
-use crate::limits::Limits;
+use crate::options::limits::Limits;
 
 /// Chooses the video track of a segment and puts it together.
 ///
@@ -30,6 +31,10 @@ pub(super) fn file(
     let summaries = tracks.videos.iter().zip(&scan.tracks).map(|(entry, frames)| summary(entry, frames, &clock));
     let summaries: Vec<TrackSummary> = summaries.collect();
     let chosen = choose(&summaries, choice)?;
+    // Text tracks were scanned after the video tracks.
+    let cues = scan.tracks.split_off(tracks.videos.len().min(scan.tracks.len()));
+    let texts =
+        tracks.texts.drain(..).zip(cues).map(|(entry, cues)| text::track(entry, cues, &clock, limits)).collect();
     let alone = tracks.videos.len() == 1 && tracks.audio + tracks.subtitles == 0;
     let entry = tracks.videos.swap_remove(chosen)?;
     let ScannedTrack { mut samples, last, .. } = scan.tracks.swap_remove(chosen);
@@ -62,35 +67,9 @@ pub(super) fn file(
         samples,
     };
     let (tracks, audio_tracks, sub_tracks) = (summaries, tracks.audio, tracks.subtitles);
-    let mut file = ParsedFile { track, tracks, chosen, warnings, audio_tracks, sub_tracks, layout };
+    let mut file = ParsedFile { track, tracks, chosen, warnings, audio_tracks, sub_tracks, texts, layout };
     framing::correct(source, &mut file);
     Ok(file)
-}
-
-/// The clock of a segment: ticks per second, and how many of them a stored tick is.
-struct Clock {
-    timescale: u32,
-    each: i64,
-}
-
-impl Clock {
-    fn new(info: &SegmentInfo, warnings: &mut Vec<String>) -> Self {
-        let scale = if info.timestamp_scale == 0 {
-            warnings.push("the clock's tick is 0 ns, 1 ms is used".into());
-            1_000_000
-        } else {
-            info.timestamp_scale
-        };
-        match 1_000_000_000 % scale {
-            0 => Clock { timescale: (1_000_000_000 / scale) as u32, each: 1 },
-            _ => Clock { timescale: 1_000_000_000, each: i64::try_from(scale).unwrap_or(i64::MAX) },
-        }
-    }
-
-    fn ticks(&self, stored: i64) -> Result<i64, MediaError> {
-        let time = stored.checked_mul(self.each).filter(|t| t.unsigned_abs() < i64::MAX as u64 / 8);
-        time.ok_or_else(|| malformed("matroska block", format!("a time of {stored} x {} ns", self.each)))
-    }
 }
 
 fn summary(entry: &Result<TrackEntry, MediaError>, frames: &ScannedTrack, clock: &Clock) -> TrackSummary {

@@ -9,7 +9,7 @@ use super::ebml::{Element, element, uint, vint};
 use super::segment::find_cluster;
 use super::{ids, lacing};
 use crate::error::MediaError;
-use crate::limits::{Limits, check_limit};
+use crate::options::limits::{Limits, check_limit};
 
 /// Collects the frames of all video tracks.
 pub(super) struct ClusterScan<'a> {
@@ -33,6 +33,8 @@ pub(super) struct ScannedTrack {
     extra: u64,
     /// Frames in stored order. `dts` is not filled in yet.
     pub(super) samples: Vec<Sample>,
+    /// Ticks that each frame lasts where its block says it, for tracks that are told by it.
+    pub(super) durations: Option<Vec<Option<u64>>>,
     /// The latest presentation time, and how long that frame lasts where its block says it.
     pub(super) last: (i64, Option<u64>),
 }
@@ -40,7 +42,12 @@ pub(super) struct ScannedTrack {
 impl ScannedTrack {
     /// A track without frames yet.
     pub(super) fn new(number: u64, lace_ticks: i64, extra: u64) -> Self {
-        ScannedTrack { number, lace_ticks, extra, samples: Vec::new(), last: (i64::MIN, None) }
+        ScannedTrack { number, lace_ticks, extra, samples: Vec::new(), durations: None, last: (i64::MIN, None) }
+    }
+
+    /// A text track without cues yet.
+    pub(super) fn text(number: u64, extra: u64) -> Self {
+        ScannedTrack { durations: Some(Vec::new()), ..ScannedTrack::new(number, 0, extra) }
     }
 }
 
@@ -182,9 +189,14 @@ impl<'a> ClusterScan<'a> {
             self.tracks[track].last = (pts, block.duration);
         }
         match flags >> 1 & 3 {
-            0 => self.push(track, data, block.end - data, pts, keyframe),
-            lacing => self.laced(track, lacing, data..block.end, pts, keyframe),
+            0 => self.push(track, data, block.end - data, pts, keyframe)?,
+            lacing => self.laced(track, lacing, data..block.end, pts, keyframe)?,
         }
+        let ScannedTrack { samples, durations, .. } = &mut self.tracks[track];
+        if let Some(durations) = durations {
+            durations.resize(samples.len(), block.duration);
+        }
+        Ok(())
     }
 
     /// Adds a frame. An empty one (nothing new to show) is left out.

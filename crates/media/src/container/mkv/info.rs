@@ -2,7 +2,7 @@
 
 use super::ebml::{children, float, uint};
 use super::ids;
-use crate::error::MediaError;
+use crate::error::{MediaError, malformed};
 
 /// What `Info` says.
 #[derive(Clone, Copy, Debug)]
@@ -34,4 +34,37 @@ pub(super) fn read(data: &[u8]) -> Result<SegmentInfo, MediaError> {
         }
     }
     Ok(info)
+}
+
+/// The clock of a segment: ticks per second, and how many of them a stored tick is.
+pub(super) struct Clock {
+    pub(super) timescale: u32,
+    pub(super) each: i64,
+}
+
+impl Clock {
+    /// The clock of a segment.
+    pub(super) fn new(info: &SegmentInfo, warnings: &mut Vec<String>) -> Self {
+        let scale = if info.timestamp_scale == 0 {
+            warnings.push("the clock's tick is 0 ns, 1 ms is used".into());
+            1_000_000
+        } else {
+            info.timestamp_scale
+        };
+        match 1_000_000_000 % scale {
+            0 => Clock { timescale: (1_000_000_000 / scale) as u32, each: 1 },
+            _ => Clock { timescale: 1_000_000_000, each: i64::try_from(scale).unwrap_or(i64::MAX) },
+        }
+    }
+
+    /// A stored time in ticks.
+    pub(super) fn ticks(&self, stored: i64) -> Result<i64, MediaError> {
+        let time = stored.checked_mul(self.each).filter(|t| t.unsigned_abs() < i64::MAX as u64 / 8);
+        time.ok_or_else(|| malformed("matroska block", format!("a time of {stored} x {} ns", self.each)))
+    }
+
+    /// A stored time in seconds.
+    pub(super) fn seconds(&self, stored: i64) -> f64 {
+        stored as f64 * self.each as f64 / f64::from(self.timescale)
+    }
 }

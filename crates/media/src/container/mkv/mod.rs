@@ -10,6 +10,7 @@ mod ids;
 mod info;
 mod lacing;
 mod segment;
+mod text;
 mod tracks;
 mod video;
 mod walk;
@@ -19,7 +20,7 @@ use super::choice::TrackChoice;
 use super::join;
 use super::movie::ParsedFile;
 use crate::error::MediaError;
-use crate::limits::Limits;
+use crate::options::limits::Limits;
 use segment::SegmentReader;
 use walk::read_segment;
 

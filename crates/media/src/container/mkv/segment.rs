@@ -4,7 +4,7 @@ use super::super::byte_source::{ByteSource, PeekReader};
 use super::ebml::{Element, children, element, uint};
 use super::ids;
 use crate::error::{MediaError, malformed};
-use crate::limits::{Limits, check_limit};
+use crate::options::limits::{Limits, check_limit};
 
 /// Bytes read ahead while walking headers: enough for a block's header, little enough to step over payloads.
 pub(super) const READ_AHEAD: usize = 256;

@@ -4,13 +4,16 @@ use super::super::track::Codec;
 use super::super::track::codec_of_fourcc;
 use super::content_encoding::{self, Packing};
 use super::ebml::{children, uint};
+use super::text::{self, TextEntry};
 use super::video::VideoSettings;
 use super::{ids, video};
 use crate::error::{MediaError, malformed};
-use crate::limits::Limits;
+use crate::options::limits::Limits;
 
 /// Bytes of a codec configuration after decompression.
 const MAX_PRIVATE: u64 = 1 << 20;
+/// Text tracks listed at most; more are only counted.
+const MAX_TEXTS: usize = 64;
 
 /// The video track as `TrackEntry` describes it.
 #[derive(Debug)]
@@ -33,6 +36,8 @@ pub(super) struct Tracks {
     pub(super) videos: Vec<Result<TrackEntry, MediaError>>,
     pub(super) audio: usize,
     pub(super) subtitles: usize,
+    /// Subtitle tracks that can be described, in the order of the file.
+    pub(super) texts: Vec<TextEntry>,
 }
 
 /// Reads `Tracks`.
@@ -40,13 +45,20 @@ pub(super) struct Tracks {
 /// # Errors
 /// `Malformed` without a video track.
 pub(super) fn read(data: &[u8], limits: &Limits, warnings: &mut Vec<String>) -> Result<Tracks, MediaError> {
-    let mut tracks = Tracks { videos: Vec::new(), audio: 0, subtitles: 0 };
+    let mut tracks = Tracks { videos: Vec::new(), audio: 0, subtitles: 0, texts: Vec::new() };
     for (_, body) in children(data).filter(|c| c.0 == ids::TRACK_ENTRY) {
         let track_type = children(body).find(|c| c.0 == ids::TRACK_TYPE).map(|c| uint(c.1)).transpose()?;
         match track_type {
             Some(1) => tracks.videos.push(read_entry(body, limits, warnings)),
             Some(2) => tracks.audio += 1,
-            Some(0x11) => tracks.subtitles += 1,
+            Some(0x11) => {
+                tracks.subtitles += 1;
+                match text::read_entry(body) {
+                    _ if tracks.texts.len() >= MAX_TEXTS => {}
+                    Ok(entry) => tracks.texts.push(entry),
+                    Err(error) => warnings.push(format!("subtitle track {} is not read: {error}", tracks.texts.len())),
+                }
+            }
             _ => {}
         }
     }

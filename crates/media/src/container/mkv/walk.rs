@@ -8,7 +8,7 @@ use super::info::{self, SegmentInfo};
 use super::segment::{READ_AHEAD, SegmentReader, seek_head};
 use super::tracks::{self, Tracks};
 use crate::error::{MediaError, malformed};
-use crate::limits::{Limits, check_limit};
+use crate::options::limits::{Limits, check_limit};
 
 /// What a segment holds.
 pub(super) struct SegmentContents<'a> {
@@ -130,5 +130,9 @@ fn scan_of<'a>(
         let lace_ticks = video.default_duration.map_or(0, |ns| (ns / scale).min(1 << 40) as i64);
         ScannedTrack::new(video.number, lace_ticks, video.packing.stripped.len() as u64)
     });
-    ClusterScan::new(PeekReader::new(source, READ_AHEAD), limits, scanned.collect())
+    let texts = tracks.iter().flat_map(|t| &t.texts).map(|text| {
+        let number = if text.is_read() { text.number } else { u64::MAX };
+        ScannedTrack::text(number, text.packing.stripped.len() as u64)
+    });
+    ClusterScan::new(PeekReader::new(source, READ_AHEAD), limits, scanned.chain(texts).collect())
 }

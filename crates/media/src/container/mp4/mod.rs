@@ -10,6 +10,7 @@ mod parts;
 mod rotation_matrix;
 mod stbl;
 mod summary;
+pub(super) mod text;
 mod top_level;
 mod trak;
 mod unedited_sample;
@@ -20,17 +21,18 @@ use super::choice::{TrackChoice, choose};
 use super::join;
 use super::movie::ParsedFile;
 use super::nal::framing;
+use super::sample::text::TextTrack;
 use super::track::ratio::reduced_ratio;
 use super::track::{Orientation, Sample, TrackSummary, VideoTrack};
 use crate::error::{MediaError, malformed};
-use crate::limits::{Limits, check_limit};
+use crate::options::limits::{Limits, check_limit};
 use boxes::{find, find_path};
 use moof::Fragments;
 use parts::Part;
 use stbl::stsd::{self, VideoSampleEntry};
 use top_level::TopLevelBox;
 use trak::edit_list::{self, Clocks};
-use trak::list::{self, VideoTrak};
+use trak::list::{self, TextTrak, VideoTrak};
 use trak::tkhd::TrackHeader;
 use trak::{elst, mdhd};
 use unedited_sample::UneditedSample;
@@ -128,10 +130,25 @@ fn read_part(
     warnings.extend(entry.crop_warning.clone());
     let orientation = orientation.unwrap_or_default();
     let track = assemble(entry, &video.header, orientation, media_timescale, samples, end);
+    let texts = texts(&moov, &moofs, part, source.len(), &list.texts, &mut warnings);
     let (audio_tracks, sub_tracks) = (list.audio, list.subtitles);
-    let mut file = ParsedFile { track, tracks, chosen, warnings, audio_tracks, sub_tracks, layout };
+    let mut file = ParsedFile { track, tracks, chosen, warnings, audio_tracks, sub_tracks, texts, layout };
     framing::correct(source, &mut file);
     Ok(file)
+}
+
+/// The text tracks of one part of a file of `len` bytes.
+fn texts(
+    moov: &[u8],
+    moofs: &[Vec<u8>],
+    part: &Part<'_>,
+    len: u64,
+    texts: &[TextTrak<'_>],
+    warnings: &mut Vec<String>,
+) -> Vec<TextTrack> {
+    let starts = part.boxes.iter().filter(|b| b.fourcc == *b"moof").map(|b| b.start).collect();
+    let timescale = mvhd::read(moov).timescale.unwrap_or(1);
+    text::read(&text::MovieParts { moov, moofs, starts, timescale, start: part.start, len }, texts, warnings)
 }
 
 /// Corrects the keyframes before an edit list is applied, which begins at keyframes.

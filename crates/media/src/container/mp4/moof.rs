@@ -3,7 +3,7 @@
 use super::boxes::{children, find, find_path, full_box};
 use super::unedited_sample::UneditedSample;
 use crate::error::{MediaError, malformed};
-use crate::limits::{Limits, check_limit};
+use crate::options::limits::{Limits, check_limit};
 
 /// Defaults of a track's samples: from `trex`, then from `tfhd`.
 #[derive(Clone, Copy, Debug, Default)]

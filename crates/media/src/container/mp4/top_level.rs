@@ -3,7 +3,7 @@
 use super::super::byte_source::{ByteSource, PeekReader};
 use super::super::track::fourcc_text;
 use crate::error::{MediaError, malformed};
-use crate::limits::{Limits, check_limit};
+use crate::options::limits::{Limits, check_limit};
 
 /// Brands of still pictures that share the box format. Brands of image sequences (`avis`, `msf1`, `hevc`) are not among
 /// them: those have a track.

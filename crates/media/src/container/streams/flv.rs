@@ -10,7 +10,7 @@ use super::super::nal::configuration;
 use super::super::sample::layout::SampleLayout;
 use super::super::track::{Codec, Sample, TrackSummary, VideoTrack};
 use crate::error::{MediaError, malformed};
-use crate::limits::{Limits, check_limit};
+use crate::options::limits::{Limits, check_limit};
 use tags::{Content, Tags, VideoHeader};
 
 /// Whether the first bytes are an FLV header.
@@ -138,6 +138,6 @@ impl<'a> FlvFile<'a> {
         }
         track.samples = self.samples;
         let (warnings, audio_tracks) = (self.warnings, usize::from(self.audio));
-        Ok(ParsedFile { track, tracks, chosen, warnings, audio_tracks, sub_tracks: 0, layout })
+        Ok(ParsedFile { track, tracks, chosen, warnings, audio_tracks, sub_tracks: 0, texts: Vec::new(), layout })
     }
 }

@@ -9,7 +9,7 @@ use super::super::sample::layout::SampleLayout;
 use super::super::track::codec_of_fourcc;
 use super::super::track::{Sample, TrackSummary, VideoTrack};
 use crate::error::{MediaError, malformed};
-use crate::limits::{Limits, check_limit};
+use crate::options::limits::{Limits, check_limit};
 
 /// Bytes in front of each frame: its size and its time.
 const FRAME_HEADER: usize = 12;
@@ -70,5 +70,14 @@ pub(in super::super) fn read(
     let tracks = vec![summary];
     let chosen = choose(&tracks, choice)?;
     let track = VideoTrack { width, height, timescale: rate, samples, ..VideoTrack::new(codec) };
-    Ok(ParsedFile { track, tracks, chosen, warnings, audio_tracks: 0, sub_tracks: 0, layout: SampleLayout::Ranges })
+    Ok(ParsedFile {
+        track,
+        tracks,
+        chosen,
+        warnings,
+        audio_tracks: 0,
+        sub_tracks: 0,
+        texts: Vec::new(),
+        layout: SampleLayout::Ranges,
+    })
 }

@@ -8,7 +8,7 @@ use super::super::track::ratio::reduced_ratio;
 use super::super::track::{Codec, RawFormat, Sample, TrackSummary, VideoTrack};
 use crate::color::description::Color;
 use crate::error::{MediaError, malformed, unsupported};
-use crate::limits::{Limits, check_limit};
+use crate::options::limits::{Limits, check_limit};
 
 const MAGIC: &[u8] = b"YUV4MPEG2";
 /// Bytes of a header line at most.
@@ -73,7 +73,16 @@ pub(in super::super) fn read(
         samples,
         ..VideoTrack::new(codec)
     };
-    Ok(ParsedFile { track, tracks, chosen, warnings, audio_tracks: 0, sub_tracks: 0, layout: SampleLayout::Ranges })
+    Ok(ParsedFile {
+        track,
+        tracks,
+        chosen,
+        warnings,
+        audio_tracks: 0,
+        sub_tracks: 0,
+        texts: Vec::new(),
+        layout: SampleLayout::Ranges,
+    })
 }
 
 /// The bytes before the first newline.

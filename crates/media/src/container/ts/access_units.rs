@@ -8,7 +8,7 @@ use super::super::sample::facts::{RandomAccess, SampleFacts};
 use super::super::track::Codec;
 use super::pes::Timestamps;
 use crate::error::MediaError;
-use crate::limits::check_limit;
+use crate::options::limits::check_limit;
 
 /// A coded frame.
 pub(super) struct AccessUnit {

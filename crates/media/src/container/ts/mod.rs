@@ -16,7 +16,7 @@ use super::sample::facts::SampleFacts;
 use super::sample::layout::SampleLayout;
 use super::track::{Codec, Sample, TrackSummary, VideoTrack};
 use crate::error::{MediaError, malformed};
-use crate::limits::{Limits, check_limit};
+use crate::options::limits::{Limits, check_limit};
 use access_units::{AccessUnit, AccessUnits, PesPacket};
 use packet::{PacketFormat, PacketReader};
 use payload::PacketPayload;
@@ -70,6 +70,7 @@ pub(super) fn read(source: &ByteSource, limits: &Limits, choice: &TrackChoice<'_
         warnings,
         audio_tracks: program.audio,
         sub_tracks: program.subtitles,
+        texts: Vec::new(),
         layout,
     })
 }

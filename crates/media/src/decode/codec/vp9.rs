@@ -6,7 +6,7 @@ use super::decoder::{BitstreamInfo, DecodedFrame, VideoDecoder};
 use crate::color::description::Color;
 use crate::color::yuv::{Plane, YuvImage};
 use crate::error::{MediaError, malformed, unsupported};
-use crate::limits::Limits;
+use crate::options::limits::Limits;
 
 /// The decoder for VP9.
 pub(super) struct RustyVp9 {

@@ -6,7 +6,7 @@ use super::super::png::{SIGNATURE, chunks, push_chunk};
 use super::canvas::{Blend, Dispose, Rect};
 use super::coded_frame::{CodedFrame, check_rect, shows_canvas};
 use crate::error::{MediaError, malformed};
-use crate::limits::check_limit;
+use crate::options::limits::check_limit;
 
 /// Bytes of the largest chunk that every frame needs: a palette of 256 colors.
 const MAX_SHARED: usize = 768;

@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::canvas::{Blend, Dispose, Rect};
 use super::coded_frame::{CodedFrame, check_rect, shows_canvas};
 use crate::error::{MediaError, malformed};
-use crate::limits::check_limit;
+use crate::options::limits::check_limit;
 
 /// Bits of the first byte of `VP8X`.
 const ANIMATED: u8 = 0x02;

@@ -12,7 +12,7 @@ use crate::decode::codec::factory::DecoderFactory;
 use crate::decode::decoder_panic::catch_decoder_panic;
 use crate::error::{MediaError, malformed, unsupported};
 use crate::frame::Rgb;
-use crate::limits::check_limit;
+use crate::options::limits::check_limit;
 use crate::options::{HighDynamicRange, OpenOptions};
 
 /// Columns and rows that a codec may code beyond what the picture shows: the largest coding block.

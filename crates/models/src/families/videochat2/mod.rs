@@ -32,14 +32,26 @@ use crate::contract::media_plan::{MediaKind, MediaPlan};
 use crate::contract::position::Position;
 use crate::contract::{Processor, VideoLanguageModel};
 use crate::error::ModelResult;
-use crate::family::Family;
+use crate::family::{Abilities, Family, Published};
 use crate::kv::KvContext;
 use crate::layers::Decoder;
+use crate::processing::question_words;
 use crate::weights::{ParameterGroup, Weights};
 
 /// The family.
 pub(super) const FAMILY: Family = Family {
     name: stages::NAME,
+    abilities: Abilities {
+        images: true,
+        several: true,
+        video: true,
+        frames: "16",
+        sampling: "evenly, the middle of each part",
+        tokens: "96 for a picture or a whole clip (96 more for each tile of HD)",
+        context: "2048 (Vicuna), 32768 (Mistral), 4096 (Phi-3)",
+        times: "one sentence with the seconds of all frames",
+    },
+    published: PUBLISHED,
     model_types: &[stages::NAME],
     matches: Config::matches,
     implied: stages::implied,
@@ -48,9 +60,27 @@ pub(super) const FAMILY: Family = Family {
     model: |checkpoint, weights| Ok(Arc::new(VideoChat2::load(checkpoint, weights)?)),
 };
 
-/// Where the vocabulary of the Q-Former's tokenizer may lie.
-const VOCABULARIES: [&str; 4] =
-    ["bert-base-uncased/vocab.txt", "bert/vocab.txt", "google-bert/bert-base-uncased/vocab.txt", "vocab.txt"];
+/// What stage files lack.
+const VICUNA: &str = "umt_l16_qformer.pth of OpenGVLab/videochat beside it, bert-base-uncased/vocab.txt of \
+                      google-bert/bert-base-uncased, and --base Vicuna-7B-v0";
+const MISTRAL: &str = "umt_l16_qformer.pth of OpenGVLab/videochat beside it, bert-base-uncased/vocab.txt of \
+                       google-bert/bert-base-uncased, and --base mistralai/Mistral-7B-Instruct-v0.2";
+const PHI: &str = "umt_l16_qformer.pth of OpenGVLab/videochat beside it, bert-base-uncased/vocab.txt of \
+                   google-bert/bert-base-uncased, and --base microsoft/Phi-3-mini-128k-instruct";
+
+const PUBLISHED: &[Published] = &[
+    Published { name: "OpenGVLab/videochat (videochat2_7b_stage3.pth)", needs: VICUNA },
+    Published { name: "OpenGVLab/VideoChat2_stage3_Mistral_7B (videochat2_mistral_7b_stage3.pth)", needs: MISTRAL },
+    Published { name: "OpenGVLab/VideoChat2_stage3_Phi3 (videochat2_phi3_stage3.pth)", needs: PHI },
+    Published {
+        name: "OpenGVLab/VideoChat2_HD_stage4_Mistral_7B (videochat2_hd_mistral_7b_stage4.pth)",
+        needs: MISTRAL,
+    },
+    Published {
+        name: "OpenGVLab/VideoChat2_HD_stage4_Mistral_7B_hf",
+        needs: "bert-base-uncased/vocab.txt of google-bert/bert-base-uncased",
+    },
+];
 
 /// What the Q-Former hears where nobody says anything to it: the authors' demos.
 const VIDEO_INSTRUCTION: &str = "Watch the video and answer the question.";
@@ -71,7 +101,7 @@ struct VideoChat2 {
 impl VideoChat2 {
     fn load(checkpoint: &Checkpoint, weights: Weights) -> ModelResult<Self> {
         let processor = VideoChat2Processor::load(checkpoint)?;
-        let words = bert(checkpoint)?;
+        let words = question_words(checkpoint, processor.config.qformer.vocabulary)?;
         let config = &processor.config;
         Ok(VideoChat2 {
             words,
@@ -83,17 +113,6 @@ impl VideoChat2 {
             weights,
         })
     }
-}
-
-/// The tokenizer of the Q-Former.
-fn bert(checkpoint: &Checkpoint) -> ModelResult<BertTokenizer> {
-    for name in VOCABULARIES {
-        if let Some(words) = BertTokenizer::from_files(checkpoint, name, &["[DEC]"])? {
-            return Ok(words);
-        }
-    }
-    let what = "no such file: the Q-Former's words; vocab.txt of google-bert/bert-base-uncased belongs here";
-    Err(checkpoint.incomplete(VOCABULARIES[0], what))
 }
 
 impl VideoLanguageModel for VideoChat2 {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::config::{Config, LanguageModel};
 use crate::layers::QFormer;
+use crate::processing::GgufNames;
 use crate::weights::{NameTable, Origin, TensorNames};
 
 /// What the language model's tensors may begin with.
@@ -20,10 +21,20 @@ pub(super) fn tables(c: &Config) -> Vec<NameTable> {
         let names = Names { config: c.clone(), apart };
         NameTable { layout, matches, origin: Arc::new(move |name| names.origin(name)), ignored, ..NameTable::ours() }
     };
-    vec![
+    let heads = (c.language.heads, c.language.kv_heads);
+    let gguf = GgufNames {
+        architecture: "llama",
+        decoder: "language_model.model.",
+        head: "language_model.lm_head.weight",
+        interleaved: Some(heads),
+    };
+    // Files of Phi-3 are of another architecture, with fused matrices.
+    let gguf = (c.model != LanguageModel::Phi3).then(|| gguf.table());
+    let own = [
         table("stage files, low-rank parts apart", |names| has_base_model(names), true),
         table("stage files or a language model, whole", |names| !has_base_model(names), false),
-    ]
+    ];
+    own.into_iter().chain(gguf).collect()
 }
 
 fn has_base_model(names: &TensorNames<'_>) -> bool {

@@ -4,6 +4,7 @@ use super::config::{Convention, ProcessorConfig};
 use crate::contract::media_plan::{MediaMetadata, PlanOptions, PlannedFrame};
 use crate::contract::timeline::{TimeRange, Timeline};
 use crate::error::ModelError;
+use crate::processing::{frames_at_rate, linspace, window_starts};
 
 /// The one frame of a picture.
 pub(super) fn still(media: &MediaMetadata) -> Vec<PlannedFrame> {
@@ -45,7 +46,7 @@ fn slots(media: &MediaMetadata, range: &TimeRange, fps: f64, max: usize) -> Vec<
         let index = last_of_slot(video, first.saturating_add(n), fps);
         media.planned_frame(index, range.start + n as f64 / fps)
     };
-    if count <= max as u64 { (0..count).map(frame).collect() } else { spread(count, max).map(frame).collect() }
+    if count <= max as u64 { (0..count).map(frame).collect() } else { linspace(count, max).map(frame).collect() }
 }
 
 /// The last frame that starts in slot number `number` of length 1/fps or before it.
@@ -75,32 +76,8 @@ fn exact(fps: f64) -> Option<(u32, u32)> {
 }
 
 /// transformers' `sample_frames`: the first frame of each of `n` equal windows, stamped with its own time.
-///
-/// The reference counts frames, which is the same as time where they come at a constant rate. Elsewhere it would take
-/// most frames from where they are dense; here the windows are equal in time, and each gives the frame on screen at its
-/// start. One that is there again is stamped with that moment.
 fn windows(media: &MediaMetadata, range: &TimeRange, fps: f64, min: usize, max: usize) -> Vec<PlannedFrame> {
-    let (video, total) = (&media.timeline, range.frames.len());
-    let seconds = range.end - range.start;
-    let vfps = if seconds > 0.0 { total as f64 / seconds } else { 1.0 };
-    let n = (total as f64 / vfps * fps).max(min as f64).min(max.min(total) as f64);
+    let n = frames_at_rate(range, fps).max(min as f64).min(max.min(range.frames.len()) as f64);
     // An average rate is rarely exact to the last bit; a frame is not lost over 1e-6.
-    let n = (n + 1e-6).floor().max(1.0) as usize;
-    let constant = seconds <= 0.0 || video.constant_step(range).is_some();
-    let mut last = None;
-    let frame = |i: usize| {
-        let moment = range.start + i as f64 * seconds / n as f64;
-        let index = if constant { range.frames.start + i * total / n } else { video.on_screen(moment) };
-        let own = video.start_of(index).max(range.start);
-        let again = last.replace(index) == Some(index);
-        media.planned_frame(index, if again { moment } else { own })
-    };
-    (0..n).map(frame).collect()
-}
-
-/// `linspace(0, n - 1, max)` truncated, as numpy computes it; `max` is below `n`.
-fn spread(n: u64, max: usize) -> impl Iterator<Item = u64> {
-    let last = n - 1;
-    let step = last as f64 / max.saturating_sub(1).max(1) as f64;
-    (0..max).map(move |i| if i + 1 == max && max > 1 { last } else { ((i as f64 * step) as u64).min(last) })
+    window_starts(media, range, (n + 1e-6).floor() as usize)
 }

@@ -29,7 +29,7 @@ use crate::contract::media_plan::MediaPlan;
 use crate::contract::position::Position;
 use crate::contract::{Processor, VideoLanguageModel};
 use crate::error::ModelResult;
-use crate::family::Family;
+use crate::family::{Abilities, Family, Published};
 use crate::kv::KvContext;
 use crate::layers::Decoder;
 use crate::weights::{ParameterGroup, Weights};
@@ -37,6 +37,22 @@ use crate::weights::{ParameterGroup, Weights};
 /// The family.
 pub(super) const FAMILY: Family = Family {
     name: config::NAME,
+    abilities: Abilities {
+        images: true,
+        several: true,
+        video: true,
+        frames: "at most 180",
+        sampling: "1 a second; evenly where that is more",
+        tokens: "by size: picture 1 per 14x14 pixels, frame a quarter of that, less what pruning drops",
+        context: "32768",
+        times: "before each frame",
+    },
+    published: &[
+        Published { name: "DAMO-NLP-SG/VideoLLaMA3-2B", needs: "" },
+        Published { name: "DAMO-NLP-SG/VideoLLaMA3-7B", needs: "" },
+        Published { name: "DAMO-NLP-SG/VideoLLaMA3-2B-Image", needs: "" },
+        Published { name: "DAMO-NLP-SG/VideoLLaMA3-7B-Image", needs: "" },
+    ],
     model_types: &["video_llama_3", "videollama3_qwen2"],
     matches: Config::matches,
     implied: |_| Ok(None),

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::processing::GgufNames;
 use crate::weights::{NameTable, Origin};
 
 /// The published layouts, and the language part in GGUF files.
@@ -27,13 +28,13 @@ pub(super) fn tables() -> Vec<NameTable> {
             origin: Arc::new(|name| Some(Origin::Tensor(original(name, "model.vision_encoder.")))),
             ..NameTable::ours()
         },
-        NameTable {
-            layout: "GGUF",
-            matches: |_| false,
-            origin: Arc::new(gguf),
-            gguf_architecture: Some("qwen2"),
-            ..NameTable::ours()
-        },
+        GgufNames {
+            architecture: "qwen2",
+            decoder: "model.language_model.",
+            head: "lm_head.weight",
+            interleaved: None,
+        }
+        .table(),
     ]
 }
 
@@ -47,36 +48,6 @@ fn original(name: &str, vision: &str) -> String {
     } else {
         name.to_string()
     }
-}
-
-/// Parts of a layer: ours, and as GGUF files name them.
-const GGUF_PARTS: [(&str, &str); 9] = [
-    ("input_layernorm", "attn_norm"),
-    ("post_attention_layernorm", "ffn_norm"),
-    ("self_attn.q_proj", "attn_q"),
-    ("self_attn.k_proj", "attn_k"),
-    ("self_attn.v_proj", "attn_v"),
-    ("self_attn.o_proj", "attn_output"),
-    ("mlp.gate_proj", "ffn_gate"),
-    ("mlp.up_proj", "ffn_up"),
-    ("mlp.down_proj", "ffn_down"),
-];
-
-/// Where a tensor of the language part lies in a GGUF file. Rows of q and k are in the same order in both.
-fn gguf(name: &str) -> Option<Origin> {
-    let words = Origin::Vocabulary("token_embd.weight".to_string());
-    match name {
-        "model.language_model.embed_tokens.weight" => return Some(words),
-        "lm_head.weight" => {
-            return Some(Origin::FirstOf(vec![Origin::Vocabulary("output.weight".to_string()), words]));
-        }
-        "model.language_model.norm.weight" => return Some(Origin::Tensor("output_norm.weight".to_string())),
-        _ => {}
-    }
-    let (layer, rest) = name.strip_prefix("model.language_model.layers.")?.split_once('.')?;
-    let (part, value) = rest.rsplit_once('.')?;
-    let (_, theirs) = GGUF_PARTS.iter().find(|(ours, _)| *ours == part)?;
-    Some(Origin::Tensor(format!("blk.{layer}.{theirs}.{value}")))
 }
 
 #[cfg(test)]
@@ -98,15 +69,8 @@ mod tests {
         }
         let doubled = of(1, "model.vision_model.embeddings.patch_embedding.bias");
         assert_eq!(doubled, tensor("model.vision_encoder.vision_encoder.embeddings.patch_embedding.bias"));
-        let rows = [
-            ("model.language_model.layers.3.mlp.up_proj.weight", "blk.3.ffn_up.weight"),
-            ("model.language_model.layers.12.self_attn.q_proj.bias", "blk.12.attn_q.bias"),
-            ("model.language_model.layers.0.input_layernorm.weight", "blk.0.attn_norm.weight"),
-            ("model.language_model.norm.weight", "output_norm.weight"),
-        ];
-        for (ours, theirs) in rows {
-            assert_eq!(of(3, ours), tensor(theirs));
-        }
+        let words = "model.language_model.layers.3.mlp.up_proj.weight";
+        assert_eq!(of(3, words), tensor("blk.3.ffn_up.weight"));
         assert_eq!(of(3, "model.vision_model.encoder.layers.0.mlp.fc1.weight"), None);
     }
 }

@@ -3,11 +3,11 @@
 use candle_core::{Device, Tensor};
 use rayon::prelude::*;
 use zoetrope_kernels::image::patchify::patchify;
-use zoetrope_kernels::image::resize::{Filter, Order as PassOrder};
+use zoetrope_kernels::image::resize::Filter;
 use zoetrope_media::{Frame, Rgb};
 use zoetrope_text::{ChatTemplate, Tokenizer};
 
-use super::config::{Config, Convention, ProcessorConfig};
+use super::config::{Config, Convention};
 use super::diff_fp::keep_mask;
 use super::planning;
 use super::prompt::PromptWriter;
@@ -18,7 +18,7 @@ use crate::contract::media_plan::{MediaKind, MediaMetadata, MediaPlan, PlanOptio
 use crate::contract::model_info::{ModelInfo, StopCriteria};
 use crate::contract::prompt::{GenerationPrompt, Message, Prompt, VisualSpan};
 use crate::error::ModelResult;
-use crate::processing::{Resample, view_image, write_view_patches};
+use crate::processing::{PixelArithmetic, Resample, view_image, write_view_patches};
 
 /// Configuration, tokenizer and template of a checkpoint.
 pub(super) struct VideoLlama3Processor {
@@ -38,7 +38,7 @@ impl VideoLlama3Processor {
     }
 
     fn resample(&self, kind: MediaKind) -> Resample {
-        let order = Arithmetic::of(self.config.processor.convention, kind).pass_order();
+        let order = arithmetic(self.config.processor.convention, kind).pass_order();
         Resample { filter: Filter::Bicubic, order, background: [0; 3] }
     }
 }
@@ -59,8 +59,8 @@ impl Processor for VideoLlama3Processor {
 
     fn prepare(&self, plan: &MediaPlan, frames: &[Frame], state: &mut PrepareState) -> ModelResult<Patches> {
         let (c, patch, merge) = (&self.config.processor, self.config.vision.patch, planning::merge(plan));
-        let arithmetic = Arithmetic::of(c.convention, plan.kind);
-        let tables = [0, 1, 2].map(|channel| gray_levels(c, arithmetic, channel));
+        let arithmetic = arithmetic(c.convention, plan.kind);
+        let tables = [0, 1, 2].map(|channel| arithmetic.gray_levels(c.rescale, c.mean[channel], c.std[channel]));
         let (view, how) = (&plan.views[0], self.resample(plan.kind));
         let (rows, cols) = view.grid;
         let per_patch = self.config.vision.patch_values();
@@ -137,43 +137,11 @@ fn info(c: &Config, tokenizer: &Tokenizer) -> ModelInfo {
     }
 }
 
-/// Whose rounding a picture or frame is resized and normalized with.
-#[derive(Clone, Copy, PartialEq)]
-enum Arithmetic {
-    /// Pillow before 13, of the time of the authors' checkpoints.
-    OldPillow,
-    /// Pillow 13: transformers' Pillow backend for pictures.
-    Pillow,
-    /// torchvision: the only backend transformers has for videos.
-    Torchvision,
-}
-
-impl Arithmetic {
-    fn of(convention: Convention, kind: MediaKind) -> Self {
-        match (convention, kind) {
-            (Convention::Original, _) => Arithmetic::OldPillow,
-            (Convention::Transformers, MediaKind::Image) => Arithmetic::Pillow,
-            (Convention::Transformers, MediaKind::Video) => Arithmetic::Torchvision,
-        }
+/// Whose rounding a picture or frame has: that of the code the checkpoint was made with.
+fn arithmetic(convention: Convention, kind: MediaKind) -> PixelArithmetic {
+    match (convention, kind) {
+        (Convention::Original, _) => PixelArithmetic::OldPillow,
+        (Convention::Transformers, MediaKind::Image) => PixelArithmetic::Pillow,
+        (Convention::Transformers, MediaKind::Video) => PixelArithmetic::Torchvision,
     }
-
-    fn pass_order(self) -> PassOrder {
-        match self {
-            Arithmetic::OldPillow => PassOrder::HorizontalFirst,
-            Arithmetic::Pillow => PassOrder::Pillow13,
-            Arithmetic::Torchvision => PassOrder::Torchvision,
-        }
-    }
-}
-
-/// What every gray level of a channel becomes; Pillow's and torchvision's paths differ in the last bit.
-fn gray_levels(c: &ProcessorConfig, arithmetic: Arithmetic, channel: usize) -> [f32; 256] {
-    let (mean, std) = (c.mean[channel], c.std[channel]);
-    std::array::from_fn(|level| match arithmetic {
-        Arithmetic::OldPillow | Arithmetic::Pillow => ((level as f64 * c.rescale) as f32 - mean) / std,
-        Arithmetic::Torchvision => {
-            let unit = (1.0 / c.rescale) as f32;
-            (level as f32 - mean * unit) / (std * unit)
-        }
-    })
 }

@@ -1,13 +1,12 @@
 //! The conversation as the checkpoint's code would write it, as tokens.
 
-use serde_json::{Value, json};
 use zoetrope_text::{ChatTemplate, Tokenizer};
 
 use super::config::{Config, Convention};
 use crate::contract::media_plan::{MediaKind, MediaPlan};
 use crate::contract::prompt::{GenerationPrompt, Message, MessagePart, Placement, Prompt, VisualSpan};
 use crate::error::{ModelError, ModelResult};
-use crate::processing::PromptBuilder;
+use crate::processing::{PromptBuilder, TemplatedPrompt};
 
 /// What a prompt is built from.
 pub(super) struct PromptWriter<'a> {
@@ -90,50 +89,10 @@ impl PromptWriter<'_> {
         generate: bool,
         out: &mut PromptBuilder,
     ) -> ModelResult<()> {
-        let content: Vec<Value> = c.messages.iter().map(|m| as_json(m, c.plans)).collect();
-        let rendered = template.render(Value::Array(content), generate, serde_json::Map::new())?;
-        let of_kind = |kind: MediaKind| {
-            let of = |n: &usize| c.plans[c.placements[*n].media].kind == kind;
-            (0..c.placements.len()).filter(of).collect::<Vec<_>>().into_iter()
-        };
         let (image, video) = (self.placeholder(self.config.image_token)?, self.placeholder(self.config.video_token)?);
-        let mut queues = [(image, of_kind(MediaKind::Image)), (video, of_kind(MediaKind::Video))];
-        let (mut from, end) = (0, rendered.text.len());
-        for range in rendered.untrusted.iter().cloned().chain(std::iter::once(end..end)) {
-            self.expand(&rendered.text[from..range.start], &mut queues, c, out)?;
-            if !range.is_empty() {
-                out.untrusted(&rendered.text[range.clone()]);
-            }
-            from = range.end;
-        }
-        match queues.iter_mut().find_map(|(pad, queue)| queue.next().map(|placement| (pad.clone(), placement))) {
-            Some((pad, placement)) => {
-                Err(ModelError::Caller(format!("the chat template has no {pad} for media {placement}")))
-            }
-            None => Ok(()),
-        }
-    }
-
-    fn expand(
-        &self,
-        text: &str,
-        queues: &mut [(String, std::vec::IntoIter<usize>); 2],
-        c: Conversation<'_>,
-        out: &mut PromptBuilder,
-    ) -> ModelResult<()> {
-        let mut rest = text;
-        loop {
-            let next = queues.iter_mut().filter_map(|(pad, queue)| rest.find(pad.as_str()).map(|at| (at, pad, queue)));
-            let Some((at, pad, queue)) = next.min_by_key(|(at, ..)| *at) else { break };
-            out.trusted(&rest[..at]);
-            let placement = queue.next().ok_or_else(|| {
-                ModelError::Caller(format!("the chat template has more {pad} than the request has media"))
-            })?;
-            self.show(c, placement, out);
-            rest = &rest[at + pad.len()..];
-        }
-        out.trusted(rest);
-        Ok(())
+        let Conversation { messages, plans, placements, .. } = c;
+        let prompt = TemplatedPrompt { template, placeholders: [&image, &video], messages, plans, placements };
+        prompt.write(generate, out, |placement, out| self.show(c, placement, out))
     }
 
     /// The visual tokens of one placement, those of a video after the times as the convention rounds them.
@@ -160,16 +119,4 @@ impl PromptWriter<'_> {
 /// One decimal as numpy rounds: ten times the value, half to even.
 fn numpy_time(seconds: f64) -> String {
     format!("{:.1}", (seconds * 10.0).round_ties_even() / 10.0)
-}
-
-fn as_json(message: &Message, plans: &[MediaPlan]) -> Value {
-    let part = |part: &MessagePart| match part {
-        MessagePart::Text(text) => json!({"type": "text", "text": text}),
-        MessagePart::Media(media) => match plans[*media].kind {
-            MediaKind::Image => json!({"type": "image"}),
-            MediaKind::Video => json!({"type": "video"}),
-        },
-    };
-    let content: Vec<Value> = message.parts.iter().map(part).collect();
-    json!({"role": message.role.name(), "content": content})
 }

@@ -48,12 +48,6 @@ impl SafetensorsFiles {
     /// # Errors
     /// When a shard is missing or a file is damaged.
     pub(crate) fn open(checkpoint: &Checkpoint) -> ModelResult<Option<Self>> {
-        let mut all = SafetensorsFiles {
-            checkpoint: checkpoint.clone(),
-            files: Vec::new(),
-            entries: HashMap::new(),
-            our_names: false,
-        };
         let names = if checkpoint.has(FILE) {
             if checkpoint.has(INDEX) {
                 tracing::warn!("{}: not used, because {FILE} is there", checkpoint.path(INDEX).display());
@@ -73,10 +67,24 @@ impl SafetensorsFiles {
             }
             names
         };
-        for name in names {
-            all.add(name)?;
-        }
+        let mut all = Self::none_of(checkpoint);
+        names.into_iter().try_for_each(|name| all.add(name))?;
         Ok(Some(all))
+    }
+
+    /// One file, whatever its name.
+    ///
+    /// # Errors
+    /// When it is missing or damaged.
+    pub(crate) fn file(checkpoint: &Checkpoint, name: &str) -> ModelResult<Self> {
+        let mut all = Self::none_of(checkpoint);
+        all.add(name.to_string())?;
+        Ok(all)
+    }
+
+    fn none_of(checkpoint: &Checkpoint) -> Self {
+        let (files, entries) = (Vec::new(), HashMap::new());
+        SafetensorsFiles { checkpoint: checkpoint.clone(), files, entries, our_names: false }
     }
 
     fn add(&mut self, name: String) -> ModelResult<()> {

@@ -253,6 +253,13 @@ impl Weights {
         false
     }
 
+    /// The shape of the tensor `name` below this prefix in the first archive that has it as a tensor of its own: for
+    /// tables of which several sizes fit. A seed has none.
+    pub fn stored_shape(&self, name: &str) -> Option<Vec<usize>> {
+        let canonical = join(&self.prefix, name);
+        self.shared.archives.iter().find_map(|archive| Some(archive.stored_shape(&canonical)?.to_vec()))
+    }
+
     fn second(&self, name: &str) -> Option<String> {
         self.second_prefix.as_ref().map(|prefix| join(prefix, name))
     }
@@ -262,17 +269,21 @@ impl Weights {
         let (canonical, second) = (join(&self.prefix, name), self.second(name));
         let (rows, cols) = matrix_dims(shape);
         for archive in &self.shared.archives {
-            let Some(files) = archive.safetensors() else { continue };
-            for canonical in std::iter::once(&canonical).chain(&second) {
-                let Some(Origin::Tensor(theirs)) = archive.locate(canonical) else { continue };
-                let Some((bytes, range)) = files.packed(&theirs, shape, weight_type)? else { continue };
-                let FileBytes::Mapped(map) = bytes else { continue };
-                let refused =
-                    || ModelError::Bug(format!("tensor {theirs} of {shape:?} is not {weight_type:?} where it lies"));
-                let bytes: SharedBytes = map.clone();
-                let packed = PackedMatrix::from_packed(weight_type, rows, cols, bytes, range);
-                return packed.ok_or_else(refused).map(Some);
-            }
+            let located = std::iter::once(&canonical).chain(&second).find_map(|name| archive.locate(name));
+            let Some(origin) = located else {
+                // What a low-rank part is added to is packed anew.
+                let names = || std::iter::once(&canonical).chain(&second);
+                if names().any(|name| archive.low_rank(name).is_some()) { return Ok(None) } else { continue }
+            };
+            // The first that has the tensor gives it, packed or not.
+            let (Origin::Tensor(theirs), Some(files)) = (origin, archive.safetensors()) else { return Ok(None) };
+            let Some((bytes, range)) = files.packed(&theirs, shape, weight_type)? else { return Ok(None) };
+            let FileBytes::Mapped(map) = bytes else { return Ok(None) };
+            let refused =
+                || ModelError::Bug(format!("tensor {theirs} of {shape:?} is not {weight_type:?} where it lies"));
+            let bytes: SharedBytes = map.clone();
+            let packed = PackedMatrix::from_packed(weight_type, rows, cols, bytes, range);
+            return packed.ok_or_else(refused).map(Some);
         }
         Ok(None)
     }
@@ -316,6 +327,11 @@ impl Weights {
     /// model computes what is not a number. Packed matrices are not read.
     pub fn not_finite(&self) -> Option<(String, f32)> {
         self.shared.archives.iter().find_map(Archive::not_finite)
+    }
+
+    /// Refuses a GGUF file or an adapter that holds tensors that the model never asked for.
+    pub(crate) fn refuse_left_over(&self) -> ModelResult<()> {
+        self.shared.archives.iter().try_for_each(Archive::refuse_left_over)
     }
 
     /// Tensors in the archives that the model never asked for.

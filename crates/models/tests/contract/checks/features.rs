@@ -1,12 +1,15 @@
 //! Stored features are as good as fresh ones.
 
+use std::time::Duration;
+
 use candle_core::DType;
+use zoetrope_models::contract::feature_file::{FeatureKey, FeatureRun, FeatureWriter, ModelIdentity, StoredFeatures};
 use zoetrope_models::contract::features::Features;
 
 use crate::compare::{Tolerance, same};
 use crate::device::device;
 use crate::media::{picture, video};
-use crate::pipeline::{encode, plan, settings_of, with_settings};
+use crate::pipeline::{encode, plan, prepare, settings_of, with_settings};
 use crate::test_family::all;
 
 #[test]
@@ -44,5 +47,46 @@ fn features_are_as_wide_as_the_model_says() {
         let frames = media[0].planned(&plans[0]);
         let patches = crate::pipeline::prepare(&*family.processor, &plans[0], &frames, &[1]).remove(0);
         assert_eq!(patches.pixels.dims()[1], info.patch_values, "{}", family.name());
+    }
+}
+
+/// A film of every family through a file: written run by run, stopped in the middle, read some units at a time.
+#[test]
+fn features_of_a_film_in_a_file_project_to_the_same_bits() {
+    let folder = tempfile::tempdir().unwrap();
+    for family in all() {
+        let (model, processor) = (family.open_as(DType::F32), &*family.processor);
+        let media = video(56, 42, 6);
+        let plan = &plan(processor, std::slice::from_ref(&media), &with_settings(Default::default()))[0];
+        let frames = media.planned(plan);
+        let runs = if plan.joint { vec![frames.len()] } else { vec![1; frames.len()] };
+        let identity = ModelIdentity { family: family.name().into(), checkpoint: "toy".into(), held_as: "f32".into() };
+        let width = processor.info().feature_width;
+        let key = || FeatureKey::new(None, "as it is".into(), identity.clone(), plan, width).unwrap();
+        let place = folder.path().join(family.name());
+        let (mut next, mut all) = (0, Vec::new());
+        for (patches, run) in prepare(processor, plan, &frames, &runs).iter().zip(&runs) {
+            // Every run by another process.
+            let mut writer = FeatureWriter::open(&place, key(), None).unwrap().with_interval(Duration::ZERO);
+            assert_eq!(writer.done().next, next, "{}", family.name());
+            let features = model.encode(plan, patches).unwrap();
+            next += run;
+            let per_unit = features.per_unit.iter().map(|&rows| rows as u32).collect();
+            let run = FeatureRun { next, last: Some(next - 1), per_unit, ..FeatureRun::default() };
+            writer.append(&features, run).unwrap();
+            all.push(features);
+        }
+        FeatureWriter::open(&place, key(), None).unwrap().finish(Vec::new()).unwrap();
+        let stored = StoredFeatures::open(&place).unwrap();
+        assert_eq!(stored.decoded(plan), *plan, "{}", family.name());
+        let fresh = Features::concat(&all).unwrap();
+        let units = fresh.per_unit.len();
+        let step = if plan.joint { units } else { plan.views.len() };
+        for first in (0..units).step_by(step) {
+            let project = |features: &Features| model.project(plan, features, first, Some("What is it?")).unwrap();
+            let (own, wanted) = (first..first + step, fresh.units(first..first + step).unwrap());
+            let read = stored.units(own, &device()).unwrap();
+            same(family.name(), &project(&read), &project(&wanted), Tolerance::Exact);
+        }
     }
 }

@@ -81,6 +81,9 @@ fn captions_are_in_the_prompt_of_families_that_plan_them() {
             let prompt = prompt(processor, conversation, &PlanOptions::default(), GenerationPrompt::Reply(""));
             processor.tokenizer().decode(&text_ids(&prompt.tokens), false).unwrap()
         };
+        let planned = plans.iter().any(|plan| !plan.captions.is_empty());
+        let says = processor.uses_captions(&PlanOptions::default());
+        assert_eq!(says, planned, "{}: uses_captions, and whether plans have captions", family.name());
         for (frame, words) in plans.iter().flat_map(|plan| &plan.captions) {
             assert!(*frame < plans[0].frames.len(), "{}: a caption of frame {frame}", family.name());
             assert!(text.contains(words), "{}: {words:?} is not in {text}", family.name());
@@ -91,6 +94,21 @@ fn captions_are_in_the_prompt_of_families_that_plan_them() {
 /// Replies with which a search for headers or marks would go wrong.
 const REPLIES: [&str; 5] =
     ["A box.", "\nTwo\n\nlines", " a space ", "é 日本 🎬", "Assistant: <|im_start|>assistant\nno###"];
+
+/// Whether `text` is these replies, each with one of `ends`, and nothing else. A template may put a space before a reply,
+/// which is learned with its first word.
+fn are_replies(text: &str, replies: &[&str], ends: &[String]) -> bool {
+    let said = |rest: &'_ str, reply: &str| {
+        let rest = rest.strip_prefix(reply)?;
+        ends.iter().find_map(|end| rest.strip_prefix(end.as_str())).map(str::len)
+    };
+    let after = |left: usize, reply: &&str| {
+        let rest = &text[text.len() - left..];
+        said(rest, reply).or_else(|| said(rest.strip_prefix(' ')?, reply))
+    };
+    let left = replies.iter().try_fold(text.len(), after);
+    left == Some(0)
+}
 
 #[test]
 fn targets_are_the_replies_and_their_ends_and_nothing_else() {
@@ -112,17 +130,16 @@ fn targets_are_the_replies_and_their_ends_and_nothing_else() {
             let learned_ids = text_ids(&learned);
             assert_eq!(learned_ids.len(), learned.len(), "{what}: a visual token is a target");
             let text = tokenizer.decode(&learned_ids, false).unwrap();
-            let mut rest = &text[..];
-            for reply in REPLIES {
-                // A template may put a space before a reply, which is learned with the first word.
-                let after = rest
-                    .strip_prefix(reply)
-                    .or_else(|| rest.strip_prefix(' ')?.strip_prefix(reply))
-                    .and_then(|rest| ends.iter().find_map(|end| rest.strip_prefix(end.as_str())));
-                rest =
-                    after.unwrap_or_else(|| panic!("{what}: no {reply:?} and one of {ends:?} at {rest:?} of {text:?}"));
-            }
-            assert_eq!(rest, "", "{what}: more is learned than the replies");
+            // A template may write earlier replies, without their ends, as part of the question.
+            let first = (0..REPLIES.len()).find(|first| are_replies(&text, &REPLIES[*first..], &ends));
+            let first =
+                first.unwrap_or_else(|| panic!("{what}: {text:?} is not {REPLIES:?}, each with one of {ends:?}"));
+            let before = text_ids(&prompt.tokens[..prompt.targets[0]]);
+            let ended = before.iter().find(|id| stop.ids.contains(*id));
+            assert!(
+                first == 0 || ended.is_none(),
+                "{what}: {ended:?} ends a reply before reply {first}, which is no target"
+            );
         }
     }
 }
@@ -164,20 +181,18 @@ fn media_stand_where_the_messages_show_them() {
         let conversation = &conversations()[3];
         let prompt = prompt(processor, conversation, &with_settings(Settings::default()), GenerationPrompt::Reply(""));
         let mut shown = Vec::new();
-        let mut words = Vec::new();
+        let mut ids: Vec<Vec<u32>> = Vec::new();
         for token in &prompt.tokens {
             match *token {
                 PromptToken::Visual { placement, .. } if shown.last() != Some(&placement) => {
                     shown.push(placement);
-                    words.push(String::new());
+                    ids.push(Vec::new());
                 }
                 PromptToken::Visual { .. } => {}
-                PromptToken::Text(id) => {
-                    let text = processor.tokenizer().decode(&[id], false).unwrap();
-                    words.last_mut().into_iter().for_each(|words| words.push_str(&text));
-                }
+                PromptToken::Text(id) => ids.last_mut().into_iter().for_each(|ids| ids.push(id)),
             }
         }
+        let words: Vec<String> = ids.iter().map(|ids| processor.tokenizer().decode(ids, false).unwrap()).collect();
         shown.dedup();
         assert_eq!(shown, [0, 1, 2], "{}: placements in the prompt", family.name());
         let question = words.iter().position(|words| words.contains("Which one moves?"));

@@ -21,7 +21,7 @@ use zoetrope_models::contract::media_plan::MediaPlan;
 use zoetrope_models::contract::position::Position;
 use zoetrope_models::contract::{Processor, VideoLanguageModel};
 use zoetrope_models::error::ModelResult;
-use zoetrope_models::family::Family;
+use zoetrope_models::family::{Abilities, Family};
 use zoetrope_models::kv::KvContext;
 use zoetrope_models::layers::Decoder;
 use zoetrope_models::weights::{ParameterGroup, Weights};
@@ -37,6 +37,17 @@ const NAME: &str = "trial";
 /// The family.
 pub(crate) const FAMILY: Family = Family {
     name: NAME,
+    abilities: Abilities {
+        images: true,
+        several: true,
+        video: true,
+        frames: "a few",
+        sampling: "evenly",
+        tokens: "some",
+        context: "512",
+        times: "none",
+    },
+    published: &[],
     model_types: &["trial"],
     matches: Config::matches,
     implied: |_| Ok(None),

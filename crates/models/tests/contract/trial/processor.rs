@@ -61,6 +61,10 @@ impl Processor for TrialProcessor {
         planning::plan(&self.config, earlier, new, options)
     }
 
+    fn uses_captions(&self, _: &PlanOptions) -> bool {
+        true
+    }
+
     fn prepare(&self, plan: &MediaPlan, frames: &[Frame], _: &mut PrepareState) -> ModelResult<Patches> {
         let (mut pixels, mut units) = (Vec::new(), Vec::new());
         let in_unit = if plan.joint { frames.len() } else { 1 };

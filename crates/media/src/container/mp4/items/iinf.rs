@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::super::boxes::{children, full_box};
 use super::item::{Item, MAX_ENTRIES, item_id};
 use crate::error::MediaError;
-use crate::limits::check_limit;
+use crate::options::limits::check_limit;
 
 /// Reads the items with their types.
 pub(super) fn read(body: &[u8]) -> Result<BTreeMap<u32, Item>, MediaError> {

@@ -6,7 +6,7 @@ use super::super::super::byte_source::cursor::Cursor;
 use super::super::boxes::full_box;
 use super::item::{Item, MAX_ENTRIES, item_id};
 use crate::error::{MediaError, malformed};
-use crate::limits::check_limit;
+use crate::options::limits::check_limit;
 
 /// Adds their extents to `items`.
 pub(super) fn read(body: &[u8], items: &mut BTreeMap<u32, Item>) -> Result<(), MediaError> {

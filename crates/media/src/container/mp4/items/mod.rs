@@ -17,7 +17,7 @@ use super::super::byte_source::ByteSource;
 use super::boxes::{find, full_box};
 use super::top_level;
 use crate::error::{MediaError, malformed, unsupported};
-use crate::limits::{Limits, check_limit};
+use crate::options::limits::{Limits, check_limit};
 use item::{Item, item_id};
 use property::Property;
 

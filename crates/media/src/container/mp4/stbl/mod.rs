@@ -15,7 +15,7 @@ mod stts;
 
 use super::unedited_sample::UneditedSample;
 use crate::error::{MediaError, malformed};
-use crate::limits::Limits;
+use crate::options::limits::Limits;
 use ctts::CompositionOffsets;
 use stco::ChunkOffsets;
 use stsc::SamplesPerChunk;

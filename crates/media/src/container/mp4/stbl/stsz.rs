@@ -2,7 +2,7 @@
 
 use super::super::boxes::{find, full_box, word};
 use crate::error::{MediaError, malformed};
-use crate::limits::{Limits, check_limit};
+use crate::options::limits::{Limits, check_limit};
 
 /// Sizes of the samples in bytes: one for all, or a table of 32, 16, 8 or 4 bits each.
 pub(super) struct SampleSizes<'a> {

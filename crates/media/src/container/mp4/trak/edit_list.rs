@@ -6,7 +6,7 @@ use super::super::super::track::Sample;
 use super::super::unedited_sample::UneditedSample;
 use super::elst::Edit;
 use crate::error::MediaError;
-use crate::limits::{Limits, check_limit};
+use crate::options::limits::{Limits, check_limit};
 
 /// The clocks that edits are converted between.
 pub(in super::super) struct Clocks {

@@ -2,7 +2,7 @@
 
 use super::super::boxes::{find_path, full_box};
 use crate::error::MediaError;
-use crate::limits::check_limit;
+use crate::options::limits::check_limit;
 
 /// One entry of an edit list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,4 +39,13 @@ pub(in super::super) fn read(trak: &[u8]) -> Result<Vec<Edit>, MediaError> {
     };
     let _short_list_is_fine = read();
     Ok(out)
+}
+
+/// Seconds by which an edit list moves a track whose clock ticks `media` times a second: empty edits at its begin delay
+/// it, the first other one says where it begins.
+pub(in super::super) fn shift(edits: &[Edit], movie: u32, media: u32) -> f64 {
+    let empty = edits.iter().take_while(|edit| edit.media_time == -1);
+    let delay: f64 = empty.clone().map(|edit| edit.duration as f64).sum();
+    let begin = edits.get(empty.count()).map_or(0, |edit| edit.media_time.max(0));
+    delay / f64::from(movie.max(1)) - begin as f64 / f64::from(media.max(1))
 }

@@ -17,3 +17,15 @@ pub(in super::super) fn clock(trak: &[u8]) -> (u32, u64) {
     };
     read().unwrap_or((0, 0))
 }
+
+/// The language of `trak` as three letters (ISO 639-2); `None` when it is not stated, or undetermined.
+pub(in super::super) fn language(trak: &[u8]) -> Option<String> {
+    let body = find_path(trak, &[b"mdia", b"mdhd"])?;
+    let (version, _, mut c) = full_box(body, "mdhd box").ok()?;
+    c.skip(if version == 1 { 28 } else { 16 }).ok()?;
+    let packed = c.u16().ok()?;
+    let letter = |shift: u16| char::from(((packed >> shift & 31) + 0x60) as u8);
+    let code: String = [10, 5, 0].map(letter).iter().collect();
+    let sound = packed & 0x8000 == 0 && code.bytes().all(|byte| byte.is_ascii_lowercase());
+    (sound && code != "und").then_some(code)
+}

@@ -6,7 +6,7 @@ use super::super::super::byte_source::cursor::Cursor;
 use super::super::super::byte_source::{ByteSource, PeekReader};
 use super::super::super::track::{Codec, codec_of_fourcc};
 use crate::error::MediaError;
-use crate::limits::{Limits, check_limit};
+use crate::options::limits::{Limits, check_limit};
 
 /// Kinds of tags.
 pub(super) const AUDIO: u8 = 8;

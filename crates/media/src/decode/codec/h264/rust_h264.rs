@@ -10,7 +10,7 @@ use super::sps_syntax::SpsSyntax;
 use crate::color::yuv::{Plane, YuvImage};
 use crate::container::nal::parameter_sets::ParameterSets;
 use crate::error::{MediaError, malformed};
-use crate::limits::Limits;
+use crate::options::limits::Limits;
 
 /// The second decoder for H.264.
 pub(in super::super) struct RustH264 {

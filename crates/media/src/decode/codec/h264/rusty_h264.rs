@@ -9,7 +9,7 @@ use super::sps_syntax::SpsSyntax;
 use crate::color::yuv::{Plane, YuvImage};
 use crate::container::nal::parameter_sets::ParameterSets;
 use crate::error::{MediaError, malformed, unsupported};
-use crate::limits::Limits;
+use crate::options::limits::Limits;
 
 /// The first decoder for H.264.
 pub(in super::super) struct RustyH264 {

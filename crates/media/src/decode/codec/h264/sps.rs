@@ -12,7 +12,7 @@ use crate::color::description::Color;
 use crate::container::nal::parameter_sets::ParameterSets;
 use crate::container::nal::units::{unescape, units};
 use crate::error::{MediaError, malformed, unsupported};
-use crate::limits::Limits;
+use crate::options::limits::Limits;
 
 /// Whether a unit is a sequence parameter set.
 pub(super) fn is_sps(unit: &[u8]) -> bool {

@@ -11,7 +11,7 @@ use super::sps_syntax::SpsSyntax;
 use crate::container::nal::parameter_sets::ParameterSets;
 use crate::container::nal::picture_order::PendingPictures;
 use crate::error::{MediaError, malformed, unsupported};
-use crate::limits::Limits;
+use crate::options::limits::Limits;
 
 /// The second decoder for H.264 on several threads. Any damage is an error: it conceals what the one on a single thread
 /// drops.

@@ -8,7 +8,7 @@ use super::sps::check_size;
 use crate::color::yuv::{Plane, YuvImage};
 use crate::container::nal::parameter_sets::ParameterSets;
 use crate::error::{MediaError, malformed, unsupported};
-use crate::limits::Limits;
+use crate::options::limits::Limits;
 
 /// An access unit delimiter. It makes the decoder give out the frame of the sample just fed.
 const DELIMITER: [u8; 3] = [35 << 1, 1, 0x50];

@@ -8,7 +8,7 @@ use super::sps::check_size;
 use crate::color::yuv::{Plane, YuvImage};
 use crate::container::nal::parameter_sets::ParameterSets;
 use crate::error::{MediaError, malformed, unsupported};
-use crate::limits::Limits;
+use crate::options::limits::Limits;
 
 /// The first decoder for HEVC. Frames come in output order, each with the sample given at its access unit.
 pub(in super::super) struct RustyH265 {

@@ -8,7 +8,7 @@ use crate::color::description::Color;
 use crate::container::nal::parameter_sets::ParameterSets;
 use crate::container::nal::units::{unescape, units};
 use crate::error::MediaError;
-use crate::limits::Limits;
+use crate::options::limits::Limits;
 
 /// The unit as a sequence parameter set; `None` when it is another type of unit.
 fn sps_of(unit: &[u8]) -> Option<rusty_h265::Result<Sps>> {

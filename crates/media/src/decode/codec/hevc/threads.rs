@@ -9,7 +9,7 @@ use super::sps::check_size;
 use crate::container::nal::parameter_sets::ParameterSets;
 use crate::container::nal::picture_order::PendingPictures;
 use crate::error::{MediaError, malformed, unsupported};
-use crate::limits::Limits;
+use crate::options::limits::Limits;
 
 /// A decoder for HEVC on several threads. Any damage is an error.
 pub(in super::super) struct RustH265Threads {

@@ -1,7 +1,8 @@
 //! The classes and functions that a pickle may name, and what they stand for.
 //!
 //! Nothing is looked up, imported or called: a name stands for a few lines of `rebuild`. The list is taken from
-//! PyTorch's own safe loader (`torch/_weights_only_unpickler.py`, `_get_allowed_globals`). Every other name is refused.
+//! PyTorch's own safe loader (`torch/_weights_only_unpickler.py`, `_get_allowed_globals`), and from what numpy's arrays
+//! name. Every other name is refused.
 
 use candle_core::DType;
 
@@ -29,6 +30,12 @@ pub(super) enum Global<'a> {
     Storage(&'static Element),
     /// A dtype, such as `torch.float16`.
     Dtype(&'a str),
+    /// numpy's `_reconstruct`: an array, which its state makes.
+    Array,
+    /// numpy's `_frombuffer`: an array of bytes, a type, a shape and an order (protocol 5).
+    ArrayOfBytes,
+    /// numpy's `dtype`: a type by its code, as in `f2`.
+    ArrayType,
     /// Makes something whose contents no tensor depends on.
     Inert,
 }
@@ -43,6 +50,10 @@ impl<'a> Global<'a> {
             ("torch._utils", "_rebuild_parameter" | "_rebuild_parameter_with_state") => Global::Parameter,
             ("torch._tensor", "_rebuild_from_type_v2") => Global::FromType,
             ("torch._utils", name) if name.starts_with("_rebuild_") => Global::UnreadTensor(name),
+            ("numpy.core.multiarray" | "numpy._core.multiarray", "_reconstruct") => Global::Array,
+            ("numpy.core.numeric" | "numpy._core.numeric", "_frombuffer") => Global::ArrayOfBytes,
+            ("numpy", "dtype") => Global::ArrayType,
+            ("numpy", "ndarray") => Global::Inert,
             ("collections", "Counter")
             | ("torch", "Size" | "Tensor" | "device")
             | ("torch.nn.parameter", "Parameter")

@@ -10,19 +10,21 @@
 //! (up to 4 GB), copies values from the memo (100 bytes can ask for any amount of memory), panics on short tuples,
 //! misreads long integers, knows no protocol 4 and prints to stderr.
 //!
+//! Pickles of numpy arrays (`pickle.dump`) are read by the same machine (`arrays`).
+//!
 //! Deliberately absent: calls, classes, attributes, Python 2's ordered dicts, TorchScript, big-endian files, several
 //! files of one checkpoint (their index is read elsewhere).
 
+mod arrays;
+mod containers;
 mod cursor;
 mod error;
 mod globals;
-mod legacy;
 mod opcode;
 mod rebuild;
 mod state_dict;
 #[cfg(test)]
 mod tests;
-mod torch_zip;
 mod unpickler;
 mod value;
 mod zip;
@@ -35,6 +37,7 @@ use std::sync::Arc;
 use candle_core::DType;
 use zoetrope_system::mmap::MappedFile;
 
+pub use self::arrays::PickledArrays;
 use self::state_dict::TensorPlace;
 use super::encoding::Encoding;
 use super::file_bytes::FileBytes;
@@ -63,8 +66,7 @@ impl PickleFile {
     pub fn open(path: &Path) -> Result<PickleFile, ModelError> {
         let failed = |error: std::io::Error| ModelError::File { file: path.to_path_buf(), what: error.to_string() };
         let map = MappedFile::open(path).map_err(failed)?;
-        let read = if zip::Directory::is_zip(&map) { torch_zip::read } else { legacy::read };
-        let tensors = read(&map).map_err(|error| error.of_file(path))?;
+        let tensors = containers::read(&map).map_err(|error| error.of_file(path))?;
         Ok(PickleFile { path: path.to_path_buf(), bytes: FileBytes::Mapped(Arc::new(map)), tensors })
     }
 

@@ -1,8 +1,9 @@
-//! What PyTorch's functions that rebuild tensors mean, from `torch/_utils.py`, and its persistent ids of storages.
+//! What PyTorch's functions that rebuild tensors mean, from `torch/_utils.py`, and its persistent ids of storages; and
+//! numpy's that rebuild arrays, from `numpy/_core/src/multiarray/methods.c` (`__reduce__`, `__setstate__`).
 
 use super::error::{ReadError, malformed, unsupported};
 use super::globals::Global;
-use super::value::{Heap, Object, Storage, TensorInfo, Value};
+use super::value::{ArrayInfo, ArrayType, Heap, Object, Storage, TensorInfo, Value};
 
 /// Most axes of a tensor.
 const AXES: usize = 8;
@@ -38,10 +39,60 @@ pub(super) fn call<'a>(
         }
         (Global::UnreadTensor(function), _) => Ok(heap.add(Object::UnreadTensor(function))),
         (Global::Inert, _) => Ok(Value::Opaque),
+        (Global::Array, _) => Ok(heap.add(Object::Array(None))),
+        (Global::ArrayType, [Value::Text(code), ..]) => {
+            Ok(heap.add(Object::ArrayType(ArrayType { code, order: None })))
+        }
+        (Global::ArrayOfBytes, [bytes, of, shape, Value::Text("C")]) => {
+            let array = array(*shape, *of, *bytes, heap, at)?;
+            Ok(heap.add(Object::Array(Some(array))))
+        }
+        (Global::ArrayOfBytes, [.., Value::Text(_)]) => fortran(at),
         (Global::Storage(element), _) => {
             unsupported(format!("a storage of its own at byte {at} ({}); only tensors are read", element.class))
         }
         _ => malformed(format!("a call at byte {at} with arguments that do not fit the function")),
+    }
+}
+
+/// Gives `state` to `object`. Of numpy's arrays and types it says what they are; attributes of other objects, such as
+/// the `_metadata` of a state dict, are not needed.
+pub(super) fn build<'a>(object: Value<'a>, state: Value<'a>, heap: &mut Heap<'a>, at: usize) -> Result<(), ReadError> {
+    let made = match (heap.get(object), heap.tuple(state)) {
+        // A version, shape, type, whether it is in the order of Fortran, bytes.
+        (Some(Object::Array(_)), Some([_, shape, of, Value::Bool(false), bytes])) => {
+            Object::Array(Some(array(*shape, *of, *bytes, heap, at)?))
+        }
+        (Some(Object::Array(_)), Some([_, _, _, Value::Bool(true), _])) => return fortran(at),
+        (Some(Object::Array(_)), _) => {
+            return malformed(format!("an array at byte {at} without shape, type and bytes"));
+        }
+        // A version, the order of bytes, and what only types of several fields have.
+        (Some(Object::ArrayType(of)), Some([_, Value::Text(order), ..])) => {
+            Object::ArrayType(ArrayType { order: Some(order), ..*of })
+        }
+        _ => return Ok(()),
+    };
+    heap.set(object, made);
+    Ok(())
+}
+
+fn fortran<T>(at: usize) -> Result<T, ReadError> {
+    unsupported(format!("an array in Fortran's order at byte {at}; save numpy.ascontiguousarray of it"))
+}
+
+fn array<'a>(
+    shape: Value<'a>,
+    of: Value<'a>,
+    bytes: Value<'a>,
+    heap: &Heap<'a>,
+    at: usize,
+) -> Result<ArrayInfo<'a>, ReadError> {
+    match (heap.get(of), bytes) {
+        (Some(Object::ArrayType(of)), Value::Bytes(bytes)) => {
+            Ok(ArrayInfo { shape: sizes(shape, heap, at)?, of: *of, bytes })
+        }
+        _ => malformed(format!("an array at byte {at} without a type or without bytes")),
     }
 }
 
@@ -78,8 +129,8 @@ fn tensor<'a>(args: [Value<'a>; 4], heap: &Heap<'a>, at: usize) -> Result<Tensor
 fn sizes<'a>(value: Value<'a>, heap: &Heap<'a>, at: usize) -> Result<Vec<usize>, ReadError> {
     match heap.tuple(value) {
         Some(values) if values.len() <= AXES => values.iter().map(|value| size(*value, "an axis", at)).collect(),
-        Some(values) => malformed(format!("a tensor at byte {at} of {} axes, at most {AXES}", values.len())),
-        None => malformed(format!("a tensor at byte {at} whose shape or strides are not a tuple")),
+        Some(values) => malformed(format!("a tensor or array at byte {at} of {} axes, at most {AXES}", values.len())),
+        None => malformed(format!("a tensor or array at byte {at} whose shape or strides are not a tuple")),
     }
 }
 

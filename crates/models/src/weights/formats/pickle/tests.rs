@@ -1,5 +1,6 @@
 //! Files that torch wrote, and files that lie.
 
+mod arrays;
 mod build;
 mod goldens;
 mod legacy_files;
@@ -9,10 +10,9 @@ mod zip_files;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
+use super::containers;
 use super::error::ReadError;
 use super::state_dict::TensorPlace;
-use super::zip::Directory;
-use super::{legacy, torch_zip};
 
 /// A file that `reference/make_pickle_goldens.py` made.
 fn golden(name: &str) -> PathBuf {
@@ -21,7 +21,7 @@ fn golden(name: &str) -> PathBuf {
 
 /// What [`super::PickleFile::open`] does, without a file.
 fn read(bytes: &[u8]) -> Result<HashMap<String, TensorPlace>, ReadError> {
-    if Directory::is_zip(bytes) { torch_zip::read(bytes) } else { legacy::read(bytes) }
+    containers::read(bytes)
 }
 
 /// The text of the error that `bytes` are refused with, which contains all `words`.

@@ -10,8 +10,8 @@ use super::cursor::Cursor;
 use super::error::{ReadError, malformed, unsupported};
 use super::globals::Global;
 use super::opcode as op;
-use super::rebuild::{call, storage};
-use super::value::{Heap, Object, Value};
+use super::rebuild::{build, call, storage};
+use super::value::{ByteRange, Heap, Object, Value};
 
 /// Most instructions of a pickle. A tensor takes about 45.
 const INSTRUCTIONS: usize = 1 << 22;
@@ -74,8 +74,10 @@ impl<'a> Unpickler<'a> {
                 Ok(())
             }
             op::APPEND | op::APPENDS | op::ADDITEMS | op::SETITEM | op::SETITEMS => self.add_items(opcode, at),
-            // Attributes of an object, such as the `_metadata` of a state dict: not needed.
-            op::BUILD => self.pop(at).and_then(|_| self.top(at)).map(|_| ()),
+            op::BUILD => {
+                let state = self.pop(at)?;
+                build(self.top(at)?, state, &mut self.heap, at)
+            }
             _ => {
                 let value = match opcode {
                     op::EMPTY_TUPLE
@@ -145,15 +147,15 @@ impl<'a> Unpickler<'a> {
             }
             op::SHORT_BINBYTES => {
                 let len = cursor.u8()?;
-                cursor.take(len.into()).map(|_| Value::Opaque)
+                byte_range(cursor, len.into())
             }
             op::BINBYTES => {
                 let len = cursor.u32()?;
-                cursor.take_u64(len.into()).map(|_| Value::Opaque)
+                byte_range(cursor, len.into())
             }
             op::BINBYTES8 | op::BYTEARRAY8 => {
                 let len = cursor.u64()?;
-                cursor.take_u64(len).map(|_| Value::Opaque)
+                byte_range(cursor, len)
             }
             _ => unsupported(op::refusal(opcode, at)),
         }
@@ -274,6 +276,12 @@ impl<'a> Unpickler<'a> {
             None => malformed(format!("no mark for the instruction at byte {at}")),
         }
     }
+}
+
+/// The next `len` bytes, which stay where they are.
+fn byte_range<'a>(cursor: &mut Cursor<'a>, len: u64) -> Result<Value<'a>, ReadError> {
+    let start = cursor.at;
+    cursor.take_u64(len).map(|bytes| Value::Bytes(ByteRange { start, len: bytes.len() }))
 }
 
 /// Keys and values that follow one another.

@@ -10,6 +10,8 @@ pub(super) enum Value<'a> {
     Int(i64),
     Bool(bool),
     Text(&'a str),
+    /// Bytes of the file.
+    Bytes(ByteRange),
     /// An integer of more than 64 bits: its bytes, little-endian.
     LongInt(&'a [u8]),
     /// A class or function, only named.
@@ -23,6 +25,15 @@ pub(super) enum Value<'a> {
 #[derive(Clone, Copy)]
 pub(super) struct ObjectId(u32);
 
+/// Bytes of the file.
+#[derive(Clone, Copy)]
+pub(super) struct ByteRange {
+    /// The first one.
+    pub(super) start: usize,
+    /// How many.
+    pub(super) len: usize,
+}
+
 /// What a [`Value::Object`] points at.
 pub(super) enum Object<'a> {
     Tuple(Vec<Value<'a>>),
@@ -32,6 +43,25 @@ pub(super) enum Object<'a> {
     Tensor(Box<TensorInfo<'a>>),
     /// A tensor made by this function, which is not one of those that are read (sparse, quantized, and so on).
     UnreadTensor(&'a str),
+    /// A numpy array; `None` until its state is read.
+    Array(Option<ArrayInfo<'a>>),
+    /// A numpy type.
+    ArrayType(ArrayType<'a>),
+}
+
+/// A numpy array in the order of C.
+#[derive(Clone)]
+pub(super) struct ArrayInfo<'a> {
+    pub(super) shape: Vec<usize>,
+    pub(super) of: ArrayType<'a>,
+    pub(super) bytes: ByteRange,
+}
+
+/// A numpy type: its code, as in `f2`, and the order of bytes, `<` for little-endian.
+#[derive(Clone, Copy)]
+pub(super) struct ArrayType<'a> {
+    pub(super) code: &'a str,
+    pub(super) order: Option<&'a str>,
 }
 
 /// A flat array that tensors are views of. Several tensors may share one.
@@ -92,6 +122,13 @@ impl<'a> Heap<'a> {
     pub(super) fn get_mut(&mut self, value: Value<'a>) -> Option<&mut Object<'a>> {
         let Value::Object(ObjectId(id)) = value else { return None };
         self.objects.get_mut(id as usize)
+    }
+
+    /// Puts `object` in the place of the one that `value` points at.
+    pub(super) fn set(&mut self, value: Value<'a>, object: Object<'a>) {
+        if let Some(place) = self.get_mut(value) {
+            *place = object;
+        }
     }
 
     /// The elements of a tuple.

@@ -4,10 +4,10 @@
 
 use std::collections::HashMap;
 
-use super::error::{ReadError, malformed, unsupported};
-use super::state_dict::{TensorPlace, tensors};
-use super::unpickler::unpickle;
-use super::zip::Directory;
+use super::super::error::{ReadError, malformed, unsupported};
+use super::super::state_dict::{TensorPlace, tensors};
+use super::super::unpickler::unpickle;
+use super::super::zip::Directory;
 
 /// The tensors of `file`, a zip file.
 pub(super) fn read(file: &[u8]) -> Result<HashMap<String, TensorPlace>, ReadError> {

@@ -7,17 +7,17 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use super::cursor::Cursor;
-use super::error::{ReadError, malformed, unsupported};
-use super::state_dict::{TensorPlace, tensors};
-use super::unpickler::unpickle;
-use super::value::{Heap, Object, Storage, Value};
+use super::super::cursor::Cursor;
+use super::super::error::{ReadError, malformed, unsupported};
+use super::super::state_dict::{TensorPlace, tensors};
+use super::super::unpickler::unpickle;
+use super::super::value::{Heap, Object, Storage, Value};
 
 /// The magic number 0x1950a86a20f9469cfc6c, little-endian.
 const MAGIC: [u8; 10] = [0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19];
 const VERSION: i64 = 1001;
 /// The instruction that each pickle of protocol 2 and later begins with.
-const PICKLE: u8 = super::opcode::PROTO;
+const PICKLE: u8 = super::super::opcode::PROTO;
 
 /// The tensors of `file`, which is no zip file.
 pub(super) fn read(file: &[u8]) -> Result<HashMap<String, TensorPlace>, ReadError> {

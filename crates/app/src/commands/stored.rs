@@ -1,0 +1,41 @@
+//! Where features of films lie that were stored before.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use zoetrope_engine::{FeatureIndex, Limits};
+use zoetrope_models::contract::feature_file::ModelIdentity;
+use zoetrope_models::weights::ParameterGroup;
+
+use crate::cli::IndexUseArgs;
+use crate::failure::Failure;
+use crate::model::Loaded;
+
+/// Looks for stored features of `loaded`, unless the user does not want that.
+pub(super) fn index(args: &IndexUseArgs, loaded: &Loaded, limits: &Limits) -> Result<Option<FeatureIndex>, Failure> {
+    if args.no_index {
+        return Ok(None);
+    }
+    if let Some(file) = &args.index {
+        super::media_args::check_file(file)?;
+    }
+    Ok(Some(feature_index(loaded, limits, args.index.clone())?))
+}
+
+/// Features of `loaded`; `named` is a file that is looked into first.
+pub(super) fn feature_index(loaded: &Loaded, limits: &Limits, named: Option<PathBuf>) -> Result<FeatureIndex, Failure> {
+    let vision = loaded.model.weights().group(ParameterGroup::Vision).held_as();
+    let family = loaded.model.processor().info().family;
+    let model = ModelIdentity::of(family, vision, std::slice::from_ref(&loaded.checkpoint))?;
+    Ok(FeatureIndex::new(model, &limits.files, cache(), named))
+}
+
+/// The folder for features of films in folders that cannot be written to.
+fn cache() -> Option<PathBuf> {
+    let variable = |name: &str| std::env::var_os(name).filter(|value: &OsString| !value.is_empty()).map(PathBuf::from);
+    let caches = match cfg!(windows) {
+        true => variable("LOCALAPPDATA"),
+        false => variable("XDG_CACHE_HOME").or_else(|| Some(variable("HOME")?.join(".cache"))),
+    };
+    Some(caches?.join("zoetrope").join("features"))
+}

@@ -1,0 +1,126 @@
+//! Features of films that were encoded before: where they lie, and whether they are those that a request needs.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use zoetrope_media::OpenOptions;
+use zoetrope_models::contract::Processor;
+use zoetrope_models::contract::feature_file::{FeatureKey, FilmIdentity, ModelIdentity, StoredFeatures};
+use zoetrope_models::contract::media_plan::MediaPlan;
+use zoetrope_models::error::ModelResult;
+
+use super::encode::{EncodedMedia, MediaFeatures};
+use super::faults::FrameFaults;
+
+/// What the name of a file of features ends with, behind the name of the film.
+const ENDING: &str = ".zoetrope-features";
+
+/// Looks for features of films that were encoded before.
+#[derive(Clone, Debug)]
+pub struct FeatureIndex {
+    model: ModelIdentity,
+    reading: String,
+    /// A folder for films whose own folder cannot be written to.
+    cache: Option<PathBuf>,
+    /// A file that the caller named, for any film.
+    named: Option<PathBuf>,
+}
+
+impl FeatureIndex {
+    /// Features of `model`, of films that are read as `files` says.
+    pub fn new(model: ModelIdentity, files: &OpenOptions, cache: Option<PathBuf>, named: Option<PathBuf>) -> Self {
+        FeatureIndex { model, reading: reading(files), cache, named }
+    }
+
+    /// Where features of `film` are written, in order of preference: beside it, and in the cache.
+    pub fn places(&self, film: &Path) -> Vec<PathBuf> {
+        let mut name = film.file_name().map(OsString::from).unwrap_or_else(|| "film".into());
+        name.push(ENDING);
+        let mut places = vec![film.with_file_name(&name)];
+        if let Some(cache) = &self.cache {
+            let whole = film.canonicalize().unwrap_or_else(|_| film.to_path_buf());
+            let folder = format!("{:016x}", hash(whole.parent().unwrap_or(Path::new(""))));
+            places.push(cache.join(folder).join(&name));
+        }
+        places
+    }
+
+    /// The key of features of `plan` of `film`; reads all of the film.
+    ///
+    /// # Errors
+    /// When the film cannot be read.
+    pub fn key(&self, film: &Path, plan: &MediaPlan, processor: &dyn Processor) -> ModelResult<FeatureKey> {
+        let identity = FilmIdentity::of(film).map_err(|error| zoetrope_models::error::ModelError::File {
+            file: film.to_path_buf(),
+            what: error.to_string(),
+        })?;
+        let width = processor.info().feature_width;
+        FeatureKey::new(Some(identity), self.reading.clone(), self.model.clone(), plan, width)
+    }
+
+    /// Stored features of `plan` of `film`, where there are some. What is there and does not fit is a warning, because
+    /// encoding anew takes long.
+    pub fn find(&self, film: &Path, plan: &MediaPlan, processor: &dyn Processor) -> Option<Arc<StoredFeatures>> {
+        let candidates = self.named.iter().cloned().chain(self.places(film)).filter(|place| place.is_file());
+        for place in candidates {
+            match self.fits(&place, film, plan, processor) {
+                Ok(stored) => return Some(Arc::new(stored)),
+                Err(why) => tracing::warn!("{}: not used: {why}", place.display()),
+            }
+        }
+        None
+    }
+
+    fn fits(
+        &self,
+        place: &Path,
+        film: &Path,
+        plan: &MediaPlan,
+        processor: &dyn Processor,
+    ) -> Result<StoredFeatures, String> {
+        let stored = StoredFeatures::open(place).map_err(|error| error.to_string())?;
+        let width = processor.info().feature_width;
+        let own = FeatureKey::new(None, self.reading.clone(), self.model.clone(), plan, width);
+        let own = own.map_err(|error| error.to_string())?;
+        if let Some(what) = own.difference(stored.key()) {
+            return Err(format!("it has features {what}"));
+        }
+        match stored.key().film.as_ref().map(|identity| identity.is_of(film)) {
+            Some(Ok(true)) => Ok(stored),
+            Some(Ok(false)) | None => Err(format!("{} is not the film that its features are of", film.display())),
+            Some(Err(error)) => Err(format!("{}: {error}", film.display())),
+        }
+    }
+}
+
+/// Stored features as media that the encoder has seen.
+pub(crate) fn encoded(
+    name: &str,
+    plan: &MediaPlan,
+    stored: Arc<StoredFeatures>,
+    processor: &dyn Processor,
+) -> EncodedMedia {
+    let decoded = stored.decoded(plan);
+    let own = stored.faults();
+    let faults = FrameFaults {
+        undecodable: plan.frames.len() - decoded.frames.len(),
+        repeated: own.repeated,
+        damaged: own.damaged,
+        with_bars: own.with_bars,
+    };
+    let spans = processor.visual_spans(&decoded, Some(&stored.per_unit()));
+    EncodedMedia { name: name.to_string(), plan: decoded, faults, features: MediaFeatures::Stored(stored), spans }
+}
+
+/// What changes the pixels of a film, of the options that it is opened with.
+fn reading(files: &OpenOptions) -> String {
+    let OpenOptions { track, sample_aspect, high_dynamic_range, alpha, frame_rate, .. } = files;
+    format!("track {track:?}, {sample_aspect:?}, {high_dynamic_range:?}, {alpha:?}, rate {frame_rate:?}")
+}
+
+/// FNV-1a of a folder's name: tells films of the same name apart in the cache.
+fn hash(folder: &Path) -> u64 {
+    let bytes = folder.as_os_str().as_encoded_bytes();
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, &byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+}
