@@ -156,7 +156,7 @@ def fill(module, seed):
             elif "embeddings" in name or "embed_tokens" in name or "lm_head" in name:
                 p.copy_(0.5 * draw)
             else:
-                p.copy_(draw * (0.1 if "patch_embed" in name else 0.25))
+                p.copy_(draw * (0.06 if "patch_embed" in name else 0.15))
 
 
 def make_tokenizer(folder):
@@ -222,8 +222,8 @@ class Toy:
                     self.published[f"mistral_model.base_model.model.{name}"] = p.detach().clone()
                     continue
                 own = f"mistral_model.base_model.model.{module}"
-                a = 0.3 * torch.randn(RANK, p.shape[1], generator=g)
-                b = 0.3 * torch.randn(p.shape[0], RANK, generator=g)
+                a = 0.2 * torch.randn(RANK, p.shape[1], generator=g)
+                b = 0.15 * torch.randn(p.shape[0], RANK, generator=g)
                 self.published[f"{own}.base_layer.weight"] = p.detach().clone()
                 self.published[f"{own}.lora_A.default.weight"] = a
                 self.published[f"{own}.lora_B.default.weight"] = b
@@ -378,11 +378,11 @@ def greedy(toy, x):
     return ids, torch.stack(rows), margin
 
 
-def gradients(toy, clip, instruction, parts):
+def gradients(toy, clip, instruction, parts, shift=0):
     for part in toy.parts:
         part.zero_grad()
     out = run(toy, clip, instruction, parts)
-    labels = torch.tensor(parts[1])
+    labels = torch.tensor(parts[1]).roll(shift)
     logits = out["logits"][-len(labels) - 1 : -1]
     loss = F.cross_entropy(logits, labels)
     loss.backward()
@@ -448,12 +448,15 @@ def main():
     save_file(toy.tensors(), os.path.join(folder, "model.safetensors"), {"format": "pt"})
     with open(os.path.join(folder, "config.json"), "w") as f:
         json.dump({"model_type": "videochat2", "model_config": MODEL_CONFIG, "llm_config": toy.language_config}, f, indent=1)
-    learned = gradients(toy, *cases["video"][:3])
+    # Rounding of gradients depends on what is learned: the largest of four sequences of labels is taken.
+    draws = [gradients(toy, *cases["video"][:3], shift) for shift in range(4)]
+    learned = draws[0]
     toy.to(torch.float64)
     with torch.no_grad():
         exact = {name: run(toy, *case) for name, case in cases.items()}
     noise = {name: noise_of(found[name], exact[name]) for name in found}
-    noise["gradients"] = noise_of(learned, gradients(toy, *cases["video"][:3]))
+    each = [noise_of(draw, gradients(toy, *cases["video"][:3], shift)) for shift, draw in enumerate(draws)]
+    noise["gradients"] = {name: max(one[name] for one in each) for name in learned}
     for name, case in found.items():
         ids, rows, _ = continued[name]
         case |= {"greedy_ids": torch.tensor(ids), "greedy_logits": rows[::9]}

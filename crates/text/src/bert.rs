@@ -43,7 +43,8 @@ impl BertTokenizer {
     /// file.
     ///
     /// # Errors
-    /// [`TextError::File`] when it is no text or lacks `[CLS]`, `[SEP]` or `[UNK]`, [`TextError::Limit`] for a huge one.
+    /// [`TextError::File`] when it is no text or lacks `[CLS]`, `[SEP]` or `[UNK]`, [`TextError::Limit`] for a huge
+    /// one.
     pub fn from_files(
         files: &(impl TextFiles + ?Sized),
         name: &str,
@@ -53,7 +54,7 @@ impl BertTokenizer {
         Self::from_vocab(&bytes, added).map(Some).map_err(|what| TextError::file(files.path(name), what))
     }
 
-    /// The same from the bytes of the file; an error is a sentence about it.
+    /// A tokenizer from the bytes of a `vocab.txt`; an error is a sentence about it.
     fn from_vocab(bytes: &[u8], added: &[&str]) -> Result<Self, String> {
         let text = std::str::from_utf8(bytes).map_err(|error| format!("not UTF-8: {error}"))?;
         // Of two equal lines the last one counts, as in the reference.

@@ -40,6 +40,10 @@ pub struct DecoderConfig {
     pub rope_theta: f64,
     /// Positions are divided by it (linear scaling); 1 for none.
     pub rope_scaling: f64,
+    /// Divisors of single rotary frequencies, C / 2 of them (LongRoPE, arXiv 2402.13753); empty for none.
+    pub rope_factors: Vec<f32>,
+    /// Factor on rotated queries and on rotated keys (LongRoPE); 1 for none.
+    pub rope_amplitude: f64,
     /// Positions the checkpoint was made for.
     pub max_positions: usize,
     /// Whether query, key and value have biases (Qwen2).
@@ -63,6 +67,11 @@ impl DecoderConfig {
         let (h, k, c) = (self.heads, self.kv_heads, self.head_dim);
         if h == 0 || k == 0 || !h.is_multiple_of(k) || !c.is_multiple_of(2) {
             return Err(format!("{h} heads of {c} over {k} key heads do not fit"));
+        }
+        let factors = &self.rope_factors;
+        let usable = |factor: &f32| factor.is_finite() && *factor > 0.0;
+        if !(factors.is_empty() || factors.len() == c / 2) || !factors.iter().all(usable) {
+            return Err(format!("{} factors of {} rotary frequencies", factors.len(), c / 2));
         }
         if !(1..=256).contains(&self.experts) {
             return Err(format!("{} experts", self.experts));
@@ -238,7 +247,8 @@ impl Decoder {
             (q, k, v, x_qd, q_tables)
         };
         let q_qhc = ops::rope(&q.reshape((n, c.heads, c.head_dim))?, &q_tables.rope)?;
-        let options = AttentionOptions { compute: self.compute, causal: true, scale: (c.head_dim as f64).powf(-0.5) };
+        let scale = c.rope_amplitude.powi(2) * (c.head_dim as f64).powf(-0.5);
+        let options = AttentionOptions { compute: self.compute, causal: true, scale };
         let y_qhc = context.attend(index, &q_qhc, &key_rows(&k)?, &value_rows(&v)?, queries, options)?;
         let y_qd = y_qhc.reshape((n, c.heads * c.head_dim))?;
         let after = |e: &Expert, [y, x]: [&Tensor; 2]| {
@@ -252,7 +262,8 @@ impl Decoder {
     fn rope_tables(&self, positions: &[Position]) -> RopeTables {
         let (half, dim) = (self.config.head_dim / 2, self.config.head_dim as f32);
         let (theta, scaling) = (self.config.rope_theta as f32, self.config.rope_scaling as f32);
-        let inverse: Vec<f32> = (0..half).map(|k| 1.0 / theta.powf((2 * k) as f32 / dim)).collect();
+        let factor = |k: usize| self.config.rope_factors.get(k).copied().unwrap_or(1.0);
+        let inverse: Vec<f32> = (0..half).map(|k| 1.0 / (factor(k) * theta.powf((2 * k) as f32 / dim))).collect();
         let angles: Vec<f32> = positions
             .iter()
             .flat_map(|position| inverse.iter().map(move |f| position.id as f32 / scaling * f))

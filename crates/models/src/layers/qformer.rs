@@ -1,5 +1,5 @@
 //! The text-conditioned Q-Former of InstructBLIP (arXiv 2305.06500): a BERT encoder over learned queries and the words
-//! of an instruction, whose queries look at features in some layers. LLaMA-VID and VideoChat2 have it too.
+//! of an instruction, whose queries look at features in some layers.
 //!
 //! There is no batch axis: one instruction meets the features of several units (frames, say), and every unit has its
 //! own queries and its own copy of the words, which never see those of another unit.
@@ -152,8 +152,8 @@ impl QFormer {
     /// Reads `embeddings.{word_embeddings,position_embeddings,LayerNorm}` and `encoder.layer.N` below `w`, the `bert`
     /// of checkpoints.
     ///
-    /// The feed-forward network of the last layer's words (`intermediate`, `output`), which checkpoints hold, changes no
-    /// result and is not read.
+    /// The feed-forward network of the last layer's words (`intermediate`, `output`), which checkpoints hold, changes
+    /// no result and is not read.
     pub fn load(w: &Weights, c: QFormerConfig) -> ModelResult<Self> {
         let tables = w.sub("embeddings");
         let layer = |i: usize| -> ModelResult<Layer> {

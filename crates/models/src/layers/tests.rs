@@ -6,6 +6,9 @@ use candle_core::{Device, Tensor, Var};
 use zoetrope_kernels::gemm::WeightType;
 
 use super::*;
+use crate::contract::position::Position;
+use crate::kv::KvContext;
+use crate::processing::{DecoderDefaults, decoder_config};
 use crate::weights::{Archive, GroupRule, Learn, LoadOptions, ParameterGroup, Precision, RandomFor, Weights};
 
 fn tensor(shape: &[usize], phase: f32) -> Tensor {
@@ -142,4 +145,29 @@ fn both_placements_of_norms_differentiate() {
         let off = (whole.narrow(0, 3, 4).unwrap() - alone).unwrap().abs().unwrap().max_all().unwrap();
         assert!(off.to_scalar::<f32>().unwrap() < 1e-5);
     }
+}
+
+fn decoder_logits(config: &DecoderConfig) -> Vec<f32> {
+    let archive = Archive::random(9, RandomFor::Everything);
+    let weights = Weights::open(vec![archive], LoadOptions::cpu(candle_core::DType::F32)).unwrap();
+    let decoder = Decoder::load(&weights.sub("model"), &weights.sub("lm_head"), config).unwrap();
+    let positions: Vec<Position> = (0..7).map(Position::text).collect();
+    let y = decoder.forward(&tensor(&[7, 16], 0.4), &positions, &mut KvContext::Varlen(&[7]), &[6]).unwrap();
+    y.flatten_all().unwrap().to_vec1().unwrap()
+}
+
+/// Equal factors of all frequencies are linear scaling, and an amplitude scales queries and keys.
+#[test]
+fn rotary_factors_and_amplitude_reach_the_scores() {
+    let config = serde_json::json!({
+        "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 24, "vocab_size": 10
+    });
+    let defaults = DecoderDefaults { rope_theta: 100.0, max_positions: 64, qkv_bias: false };
+    let plain = decoder_config(&config, defaults).unwrap();
+    let linear = decoder_logits(&DecoderConfig { rope_scaling: 2.0, ..plain.clone() });
+    assert_eq!(decoder_logits(&DecoderConfig { rope_factors: vec![2.0; 4], ..plain.clone() }), linear);
+    let own = decoder_logits(&plain);
+    assert_ne!(linear, own);
+    assert_ne!(decoder_logits(&DecoderConfig { rope_factors: vec![1.0, 1.0, 1.0, 3.0], ..plain.clone() }), own);
+    assert_ne!(decoder_logits(&DecoderConfig { rope_amplitude: 1.2, ..plain }), own);
 }

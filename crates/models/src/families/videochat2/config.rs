@@ -2,15 +2,12 @@
 
 use serde_json::{Value, json};
 
-use super::stages;
+use super::stages::{self, NAME};
 use crate::checkpoint::Checkpoint;
 use crate::contract::model_info::GenerationDefaults;
 use crate::error::ModelResult;
 use crate::layers::{DecoderConfig, QFormerConfig};
 use crate::processing::{DecoderDefaults, decoder_config, generation_defaults};
-
-/// The family's name, and its `model_type`.
-pub(super) const NAME: &str = "videochat2";
 
 /// Most tiles of a picture: each is a whole clip to the encoder.
 pub(super) const MAX_TILES: usize = 64;
@@ -169,7 +166,7 @@ impl Config {
         Self::parse(&config, &generation).map_err(|what| checkpoint.error("config.json", what))
     }
 
-    /// The same of JSON; an error is a sentence about it.
+    /// The configuration in JSON; an error is a sentence about it.
     fn parse(config: &Value, generation: &Value) -> Result<Self, String> {
         let own = model_part(config);
         let number = |value: &Value, name: &str, default: usize| match &value[name] {

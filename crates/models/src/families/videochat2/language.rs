@@ -1,5 +1,5 @@
-//! The decoder: Vicuna, Mistral and Phi-3 are of the Llama form. Phi-3 stores q, k, v and gate, up fused, which the name
-//! table tells.
+//! The decoder: Vicuna, Mistral and Phi-3 are of the Llama form. Phi-3 stores q, k, v and gate, up fused, which the
+//! name table tells.
 
 use crate::error::ModelResult;
 use crate::layers::{Decoder, DecoderConfig};

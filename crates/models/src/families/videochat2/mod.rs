@@ -1,5 +1,5 @@
-//! VideoChat2 (arXiv 2311.17005): UMT over all frames together, a Q-Former that hears the instruction, Vicuna, Mistral or
-//! Phi-3. See README.md here.
+//! VideoChat2 (arXiv 2311.17005): UMT over all frames together, a Q-Former that hears the instruction, Vicuna, Mistral
+//! or Phi-3. See README.md here.
 
 mod bicubic;
 mod config;
@@ -11,6 +11,8 @@ mod processor;
 mod projector;
 mod prompt;
 mod stages;
+#[cfg(test)]
+mod tests;
 mod tiles;
 mod vision;
 
@@ -38,7 +40,7 @@ use crate::weights::{ParameterGroup, Weights};
 
 /// The family.
 pub(super) const FAMILY: Family = Family {
-    name: config::NAME,
+    name: stages::NAME,
     abilities: Abilities {
         images: true,
         several: true,
@@ -50,7 +52,7 @@ pub(super) const FAMILY: Family = Family {
         times: "one sentence with the seconds of all frames",
     },
     published: PUBLISHED,
-    model_types: &[config::NAME],
+    model_types: &[stages::NAME],
     matches: Config::matches,
     implied: stages::implied,
     tables: |checkpoint| Ok(names::tables(&Config::load(checkpoint)?)),
@@ -59,17 +61,17 @@ pub(super) const FAMILY: Family = Family {
 };
 
 /// What stage files lack.
-const VICUNA: &str = "umt_l16_qformer.pth of OpenGVLab/VideoChat beside it, bert-base-uncased/vocab.txt of \
+const VICUNA: &str = "umt_l16_qformer.pth of OpenGVLab/videochat beside it, bert-base-uncased/vocab.txt of \
                       google-bert/bert-base-uncased, and --base Vicuna-7B-v0";
-const MISTRAL: &str = "umt_l16_qformer.pth of OpenGVLab/VideoChat beside it, bert-base-uncased/vocab.txt of \
+const MISTRAL: &str = "umt_l16_qformer.pth of OpenGVLab/videochat beside it, bert-base-uncased/vocab.txt of \
                        google-bert/bert-base-uncased, and --base mistralai/Mistral-7B-Instruct-v0.2";
-const PHI: &str = "umt_l16_qformer.pth of OpenGVLab/VideoChat beside it, bert-base-uncased/vocab.txt of \
+const PHI: &str = "umt_l16_qformer.pth of OpenGVLab/videochat beside it, bert-base-uncased/vocab.txt of \
                    google-bert/bert-base-uncased, and --base microsoft/Phi-3-mini-128k-instruct";
 
 const PUBLISHED: &[Published] = &[
-    Published { name: "OpenGVLab/VideoChat2_stage3_Vicuna_7B (videochat2_7b_stage3.pth)", needs: VICUNA },
+    Published { name: "OpenGVLab/videochat (videochat2_7b_stage3.pth)", needs: VICUNA },
     Published { name: "OpenGVLab/VideoChat2_stage3_Mistral_7B (videochat2_mistral_7b_stage3.pth)", needs: MISTRAL },
-    Published { name: "OpenGVLab/videochat2 (videochat2_phi3_stage3.pth)", needs: PHI },
+    Published { name: "OpenGVLab/VideoChat2_stage3_Phi3 (videochat2_phi3_stage3.pth)", needs: PHI },
     Published {
         name: "OpenGVLab/VideoChat2_HD_stage4_Mistral_7B (videochat2_hd_mistral_7b_stage4.pth)",
         needs: MISTRAL,

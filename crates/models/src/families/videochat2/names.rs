@@ -28,11 +28,13 @@ pub(super) fn tables(c: &Config) -> Vec<NameTable> {
         head: "language_model.lm_head.weight",
         interleaved: Some(heads),
     };
-    vec![
+    // Files of Phi-3 are of another architecture, with fused matrices.
+    let gguf = (c.model != LanguageModel::Phi3).then(|| gguf.table());
+    let own = [
         table("stage files, low-rank parts apart", |names| has_base_model(names), true),
         table("stage files or a language model, whole", |names| !has_base_model(names), false),
-        gguf.table(),
-    ]
+    ];
+    own.into_iter().chain(gguf).collect()
 }
 
 fn has_base_model(names: &TensorNames<'_>) -> bool {

@@ -24,8 +24,8 @@ pub(super) fn settings(c: &Config) -> Vec<Setting> {
         flag(REPEAT, "repeat the system text before every question, as the published MVBench run of Vicuna does"),
         Setting {
             name: NORM,
-            meaning: "mean and deviation of pixels: those of CLIP, as in the published MVBench runs, or of ImageNet, as \
-                      in training and HD",
+            meaning: "mean and deviation of pixels: those of CLIP, as in the published MVBench runs, or of \
+                      ImageNet, as in training and HD",
             value_type: SettingType::Word(&[CLIP, IMAGENET]),
             default: default_norm(c).to_string(),
         },

@@ -3,14 +3,14 @@
 use candle_core::{Device, Tensor};
 use rayon::prelude::*;
 use zoetrope_kernels::image::patchify::patchify;
-use zoetrope_kernels::image::resize::{Filter, Order};
 use zoetrope_media::{Frame, Rgb};
 use zoetrope_text::Tokenizer;
 
-use super::config::{Config, NAME};
+use super::config::Config;
 use super::planning;
 use super::prompt::{PromptWriter, system_text};
-use super::tiles::TiledFrame;
+use super::stages::NAME;
+use super::tiles::{RESAMPLE, TiledFrame};
 use crate::checkpoint::Checkpoint;
 use crate::contract::Processor;
 use crate::contract::features::{Patches, PrepareState, Unit};
@@ -18,11 +18,7 @@ use crate::contract::media_plan::{MediaMetadata, MediaPlan, PlanOptions};
 use crate::contract::model_info::{ModelInfo, StopCriteria};
 use crate::contract::prompt::{GenerationPrompt, Message, Placement, Prompt, VisualSpan};
 use crate::error::{ModelError, ModelResult};
-use crate::processing::{Resample, in_order, view_image, write_view_patches};
-
-/// Bars beside a frame of another shape are black.
-pub(super) const RESAMPLE: Resample =
-    Resample { filter: Filter::Bicubic, order: Order::HorizontalFirst, background: [0; 3] };
+use crate::processing::{in_order, view_image, write_view_patches};
 
 /// Configuration and tokenizer of a checkpoint.
 pub(super) struct VideoChat2Processor {

@@ -1,7 +1,8 @@
 //! From the features of a clip to its visual tokens: the queries of a Q-Former that hears the instruction, then one
 //! linear layer.
 //!
-//! Legend: U units, R feature rows, E encoder width, Q queries, W width of the Q-Former, V visual tokens, D language width.
+//! Legend: U units, R feature rows, E encoder width, Q queries, W width of the Q-Former, V visual tokens, D language
+//! width.
 
 use candle_core::{Result, Tensor};
 

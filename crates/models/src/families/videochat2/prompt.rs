@@ -137,16 +137,16 @@ impl PromptWriter<'_> {
     /// What a user shows and says. Where a picture or video has a turn of its own, the words before it have, too.
     fn user(&self, message: &Message, system: &str, placement: &mut usize, out: &mut PromptBuilder) {
         let template = self.template;
-        let repeats = self.plans.first().is_some_and(planning::repeats_system);
+        let mut repeated = if self.plans.first().is_some_and(planning::repeats_system) { system } else { "" };
         let mut open = false;
         for part in &message.parts {
             match (part, template.media_end) {
                 (MessagePart::Text(text), _) => {
                     if !open {
                         out.trusted(template.user);
-                        out.untrusted(if repeats { system } else { "" });
                         open = true;
                     }
+                    out.untrusted(std::mem::take(&mut repeated));
                     out.untrusted(text);
                 }
                 (MessagePart::Media(_), Some(media_end)) => {

@@ -3,10 +3,12 @@
 
 use serde_json::{Map, Value, json};
 
-use super::config::NAME;
 use crate::checkpoint::Checkpoint;
 use crate::error::ModelResult;
 use crate::family::Implied;
+
+/// The family's name, and its `model_type`.
+pub(super) const NAME: &str = "videochat2";
 
 /// The file of the first stage: encoder and Q-Former.
 const FIRST: &str = "umt_l16_qformer.pth";

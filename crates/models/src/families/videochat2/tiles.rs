@@ -1,13 +1,17 @@
 //! Frames of high resolution (HD): resized to whole tiles in floats, as the authors do with torch; the whole picture is
 //! shrunk from that.
 
+use zoetrope_kernels::image::resize::{Filter, Order};
 use zoetrope_media::Rgb;
 
 use super::bicubic;
-use super::processor::RESAMPLE;
 use crate::contract::media_plan::{MediaPlan, View};
 use crate::error::ModelResult;
-use crate::processing::view_image;
+use crate::processing::{Resample, view_image};
+
+/// How other frames are resized. Bars beside a frame of another shape are black.
+pub(super) const RESAMPLE: Resample =
+    Resample { filter: Filter::Bicubic, order: Order::HorizontalFirst, background: [0; 3] };
 
 /// A frame resized to its tiles, `[height, width, 3]`, normalized.
 pub(super) struct TiledFrame {

@@ -64,10 +64,8 @@ fn run(model: &VideoChat2, case: &str) -> Run {
         "video" => (goldens["system"].as_str(), goldens["prompts"]["question"].as_str().unwrap(), "Best option:("),
         _ => (None, "What moves?", ""),
     };
-    let asked = Message {
-        role: Role::User,
-        parts: vec![MessagePart::Media(0), MessagePart::Text(question.to_string())],
-    };
+    let asked =
+        Message { role: Role::User, parts: vec![MessagePart::Media(0), MessagePart::Text(question.to_string())] };
     let messages: Vec<Message> =
         system.map(|system| Message::text(Role::System, system)).into_iter().chain([asked]).collect();
     let placement = model.processor.placements(&messages, 1).unwrap().remove(0);

@@ -135,8 +135,11 @@ fn subtitles_stand_before_the_video() {
     let plans = processor.plan(&[], &[media], &PlanOptions::default()).unwrap();
     let spans = vec![processor.visual_spans(&plans[0], None)];
     let prompt = processor.prompt(&[asks("What?")], &plans, &spans, GenerationPrompt::Reply("")).unwrap();
-    let ids: Vec<u32> =
-        prompt.tokens.iter().filter_map(|token| if let PromptToken::Text(id) = token { Some(*id) } else { None }).collect();
+    let ids: Vec<u32> = prompt
+        .tokens
+        .iter()
+        .filter_map(|token| if let PromptToken::Text(id) = token { Some(*id) } else { None })
+        .collect();
     let text = processor.tokenizer().decode(&ids, false).unwrap();
     let want = "<s>[INST] This video's subtitles are listed below: Hello you Its s 5\n<Video></Video> [/INST] ";
     assert!(text.starts_with(want), "{text}");

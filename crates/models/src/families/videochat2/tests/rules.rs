@@ -18,15 +18,17 @@ fn frames_of_a_clip_of_300_are_those_of_mvbench() {
 
 #[test]
 fn frames_of_a_bounded_clip_of_900_are_those_of_mvbench() {
-    let options =
-        PlanOptions { start: Some(5.0), end: Some(12.0), max_frames: Some(8), ..PlanOptions::default() };
+    let options = PlanOptions { start: Some(5.0), end: Some(12.0), max_frames: Some(8), ..PlanOptions::default() };
     assert_eq!(indices(&clip((64, 48), 900, 30), &options), [163, 189, 215, 242, 268, 294, 321, 347]);
 }
 
 /// Half to even: parts of 2.5 frames.
 #[test]
 fn banker_s_rounding_of_frames() {
-    assert_eq!(indices(&clip((64, 48), 11, 1), &PlanOptions { max_frames: Some(4), ..PlanOptions::default() }), [1, 3, 6, 9]);
+    assert_eq!(
+        indices(&clip((64, 48), 11, 1), &PlanOptions { max_frames: Some(4), ..PlanOptions::default() }),
+        [1, 3, 6, 9]
+    );
 }
 
 #[test]
