@@ -126,8 +126,8 @@ impl Timeline {
         Ok(TimeRange { frames, start: from.max(0.0), end: to.min(self.end) })
     }
 
-    /// Whether the frames of a range start at equal distances, within one tick of their clock, and the last one stays no
-    /// longer than the others: the rules of references that count frames then choose by time as well.
+    /// Whether the frames of a range start at equal distances, within one tick of their clock, and the last one stays
+    /// no longer than the others: the rules of references that count frames then choose by time as well.
     pub fn has_constant_rate(&self, range: &TimeRange) -> bool {
         let (first, last) = (range.frames.start, range.frames.end - 1);
         if first == last {
