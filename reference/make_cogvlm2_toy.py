@@ -164,7 +164,7 @@ def fill(model, seed):
                 if "patch_embedding.proj.weight" in name:
                     p.copy_(0.12 * draw)
             elif "query_key_value" in name:
-                p.copy_(0.3 * draw)
+                p.copy_(0.18 * draw)
             else:
                 p.copy_(0.15 * draw)
 
@@ -395,7 +395,7 @@ def main():
     versions = {"torch": torch.__version__, "torchvision": torchvision.__version__, "transformers": transformers.__version__, "pillow": PIL.__version__, "numpy": np.__version__}
     report = {"versions": versions, "seeds": {}, "cases": {}, "gradients": {}}
     # Where the search for a continuation without near ties begins: what it found.
-    for kind, seed in (("image", 30), ("video", 1)):
+    for kind, seed in (("image", 1), ("video", 1)):
         make(kind, args.out, tokenizer, ids, modelling, config_class, report, seed)
     dump(report, os.path.join(args.out, "goldens.json"))
 

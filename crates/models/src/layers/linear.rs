@@ -62,23 +62,27 @@ impl Linear {
 
     /// Reads a hidden matrix `weight` `[output, input]` and, if asked, `bias` below `weights`.
     pub fn load(weights: &Weights, input: usize, output: usize, bias: Bias) -> ModelResult<Self> {
-        let lora = Lora::load(weights, input, output)?;
-        Ok(Linear { lora, ..Self::load_as(weights, &[output, input], bias, ParameterRole::HiddenMatrix)? })
+        Self::load_as(weights, &[output, input], bias, ParameterRole::HiddenMatrix)
     }
 
-    /// Reads `weight` with `shape` `[out, ...]`, all further axes being the input, in another role.
+    /// Reads `weight` with `shape` `[out, ...]`, all further axes being the input, in another role. A hidden matrix has
+    /// an adapter beside it when the group has.
     pub fn load_as(weights: &Weights, shape: &[usize], bias: Bias, role: ParameterRole) -> ModelResult<Self> {
+        let lora = match role {
+            ParameterRole::HiddenMatrix => Lora::load(weights, shape[1..].iter().product(), shape[0])?,
+            _ => None,
+        };
         let matrix = match weights.packed(shape, "weight", role)? {
             Some(packed) => HeldMatrix::Packed(packed),
             None => HeldMatrix::Float(weights.get(shape, "weight", role)?.flatten_from(1)?),
         };
         let init_std = match bias {
-            Bias::None => return Ok(Linear { matrix, bias: None, lora: None }),
+            Bias::None => return Ok(Linear { matrix, bias: None, lora }),
             Bias::Zero => 0.0,
             Bias::Normal(std) => std,
         };
         let bias = Some(weights.get(&shape[..1], "bias", ParameterRole::Bias { init_std })?);
-        Ok(Linear { matrix, bias, lora: None })
+        Ok(Linear { matrix, bias, lora })
     }
 
     /// Multiplies `[T, in]` to `[T, out]`; differentiable in `x` and in what is learned.

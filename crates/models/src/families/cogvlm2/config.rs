@@ -72,6 +72,36 @@ impl Template {
     }
 }
 
+/// Which frames of a video are taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sampling {
+    /// One a second from the first frame on.
+    Seconds,
+    /// Spread over the first 60 seconds.
+    Uniform,
+    /// Spread over the whole video.
+    Whole,
+}
+
+impl Sampling {
+    /// Names of all, as [`Sampling::named`] takes them.
+    pub(super) const NAMES: &[&str] = &["seconds", "uniform", "whole"];
+
+    /// The sampling called `name`.
+    pub(super) fn named(name: &str) -> Option<Self> {
+        [Sampling::Seconds, Sampling::Uniform, Sampling::Whole].into_iter().find(|sampling| sampling.name() == name)
+    }
+
+    /// Its name.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Sampling::Seconds => "seconds",
+            Sampling::Uniform => "uniform",
+            Sampling::Whole => "whole",
+        }
+    }
+}
+
 /// EVA2-CLIP-E.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct VisionConfig {
@@ -153,6 +183,15 @@ impl Config {
             named || folder.to_string_lossy().contains(BASE_NAME)
         };
         Self::from_json(&config, &generation, named_base).map_err(|what| checkpoint.error("config.json", what))
+    }
+
+    /// How videos are sampled where the caller says nothing.
+    pub(super) fn sampling(&self) -> Sampling {
+        match (self.made_for, self.template) {
+            (MadeFor::Pictures, _) => Sampling::Whole,
+            (MadeFor::Videos, Template::Base) => Sampling::Uniform,
+            (MadeFor::Videos, _) => Sampling::Seconds,
+        }
     }
 
     /// The configuration of these two files.

@@ -1,6 +1,6 @@
 //! Which frames of a video the model sees, and which times it is told.
 
-use super::planning::Sampling;
+use super::config::Sampling;
 use crate::contract::media_plan::{MediaMetadata, PlanOptions, PlannedFrame};
 use crate::contract::timeline::{TimeRange, Timeline};
 use crate::error::{ModelError, ModelResult};
@@ -56,8 +56,8 @@ fn nearest(video: &Timeline, range: &TimeRange, moment: f64) -> usize {
     index
 }
 
-/// What of a range the authors' `base` sampling spreads over. Of frames at a constant rate it takes the whole number
-/// that 60 seconds have, which may be one less than start in them.
+/// What of a range the authors' `base` sampling spreads over. Of frames at a constant rate it takes as many
+/// as 60 seconds have, rounded down, which may be one less than start in them.
 fn first_minute(video: &Timeline, range: &TimeRange) -> TimeRange {
     let end = range.start + UNIFORM_SECONDS;
     if range.end <= end {
@@ -71,7 +71,7 @@ fn first_minute(video: &Timeline, range: &TimeRange) -> TimeRange {
         let rounding = in_minute * video.tick_of(first).min(1e-3) / seconds;
         (in_minute + rounding).floor().max(1.0) as usize
     } else {
-        (video.on_screen(end) - first).max(1)
+        video.range(Some(range.start), Some(end)).map_or(1, |minute| minute.frames.len())
     };
     let frames = first..range.frames.end.min(first.saturating_add(frames));
     TimeRange { frames, start: range.start, end }

@@ -1,6 +1,6 @@
 //! Which frames through which view, and the family's settings.
 
-use super::config::{Config, MadeFor, Template};
+use super::config::{Config, MadeFor, Sampling, Template};
 use super::frame_sampling;
 use crate::contract::media_plan::{MediaKind, MediaMetadata, MediaPlan, PlanOptions, View, Window};
 use crate::contract::settings::{Setting, SettingType, Settings};
@@ -13,42 +13,6 @@ const FRAME_NUMBERS: &str = "frame_numbers";
 
 /// Longest ratio of a frame's sides: of a longer one the square in its middle shows next to nothing.
 const MAX_ASPECT: u64 = 200;
-
-/// Which frames of a video are taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Sampling {
-    /// One a second from the first frame on.
-    Seconds,
-    /// Spread over the first 60 seconds.
-    Uniform,
-    /// Spread over the whole video.
-    Whole,
-}
-
-impl Sampling {
-    const NAMES: &[&str] = &["seconds", "uniform", "whole"];
-
-    fn named(name: &str) -> Option<Self> {
-        [Sampling::Seconds, Sampling::Uniform, Sampling::Whole].into_iter().find(|sampling| sampling.name() == name)
-    }
-
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Sampling::Seconds => "seconds",
-            Sampling::Uniform => "uniform",
-            Sampling::Whole => "whole",
-        }
-    }
-
-    /// How videos are sampled where the caller says nothing.
-    pub(super) fn of(c: &Config) -> Self {
-        match (c.made_for, c.template) {
-            (MadeFor::Pictures, _) => Sampling::Whole,
-            (MadeFor::Videos, Template::Base) => Sampling::Uniform,
-            (MadeFor::Videos, _) => Sampling::Seconds,
-        }
-    }
-}
 
 /// The family's settings.
 pub(super) fn settings(c: &Config) -> Vec<Setting> {
@@ -66,7 +30,7 @@ pub(super) fn settings(c: &Config) -> Vec<Setting> {
             "which frames of a video: one a second from the start, evenly over the first 60 seconds, or evenly over \
              the whole video, for which no checkpoint was trained: answers become vaguer",
             SettingType::Word(Sampling::NAMES),
-            Sampling::of(c).name(),
+            c.sampling().name(),
         ),
         setting(
             FRAME_NUMBERS,
@@ -126,7 +90,7 @@ pub(super) fn plan(
 fn one_plan(c: &Config, media: &MediaMetadata, options: &PlanOptions, most: usize) -> ModelResult<MediaPlan> {
     let source = media.size();
     let template = options.settings.word(TEMPLATE).and_then(Template::named).unwrap_or(c.template);
-    let sampling = options.settings.word(SAMPLING).and_then(Sampling::named).unwrap_or(Sampling::of(c));
+    let sampling = options.settings.word(SAMPLING).and_then(Sampling::named).unwrap_or(c.sampling());
     let numbered = options.settings.flag(FRAME_NUMBERS).unwrap_or(numbers_frames(c, template));
     let frames = match media.kind {
         MediaKind::Image => vec![media.planned_frame(0, 0.0)],

@@ -22,7 +22,7 @@ use crate::processing::{Resample, view_image, write_view_patches};
 
 /// Mean and standard deviation of the channels (CLIP).
 const MEAN: [f32; 3] = [0.481_454_66, 0.457_827_5, 0.408_210_73];
-const STD: [f32; 3] = [0.268_629_54, 0.261_302_58, 0.275_777_11];
+const STD: [f32; 3] = [0.268_629_54, 0.261_302_6, 0.275_777_1];
 
 /// What surrounds a frame of another shape than the planned one: the mean color.
 const BACKGROUND: [u8; 3] = [122, 116, 104];
@@ -144,7 +144,7 @@ fn info(c: &Config) -> ModelInfo {
     };
     let made_for = match c.made_for {
         MadeFor::Videos => {
-            format!("videos of up to {} frames, by default {}", c.max_frames, planning::Sampling::of(c).name())
+            format!("videos of up to {} frames, by default {}", c.max_frames, c.sampling().name())
         }
         MadeFor::Pictures => format!("one picture; of a video up to {} frames are shown as pictures", c.max_frames),
     };

@@ -118,8 +118,7 @@ impl PromptWriter<'_> {
 
 /// The texts of a message.
 fn texts(message: &Message) -> impl Iterator<Item = &str> {
-    let text = |part| if let &MessagePart::Text(ref text) = part { Some(text.as_str()) } else { None };
-    message.parts.iter().filter_map(text)
+    message.parts.iter().filter_map(|part| if let MessagePart::Text(text) = part { Some(text.as_str()) } else { None })
 }
 
 impl Draft {
@@ -165,8 +164,8 @@ impl Draft {
 /// The authors' position ids and experts.
 ///
 /// The first and the last visual token of a run count as text. Text has a position of its own; all other visual tokens
-/// of a run share one. In models with experts (`experts`) a visual token goes through that of visual tokens when another
-/// visual token follows: the last of a run goes through that of text.
+/// of a run share one. In models with experts a visual token goes through that of visual tokens when another visual
+/// token follows: the last of a run goes through that of text.
 pub(super) fn positions(tokens: &[PromptToken], experts: bool) -> Vec<Position> {
     let visual = |at: Option<usize>| {
         at.and_then(|at| tokens.get(at)).is_some_and(|token| matches!(token, PromptToken::Visual { .. }))

@@ -38,7 +38,8 @@ pub(super) fn run(model: &CogVlm2, kind: &str, name: &str) -> Run {
         let seen = model.encode(plan, &ready).unwrap();
         visual.push(model.project(plan, &seen, 0, None).unwrap());
         spans.push(processor.visual_spans(plan, Some(&seen.per_unit)));
-        (patches.push(ready), features.push(seen));
+        patches.push(ready);
+        features.push(seen);
     }
     let prompt =
         processor.prompt(&messages_of(case, plans.len()), &plans, &spans, GenerationPrompt::Reply("")).unwrap();

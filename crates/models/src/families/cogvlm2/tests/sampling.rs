@@ -77,7 +77,7 @@ fn the_base_checkpoint_is_known_by_its_name() {
     let of = |named: bool| {
         let config = checkpoint("video").config().unwrap();
         let config = Config::from_json(&config, &Value::Null, named).unwrap();
-        (config.template, planning::Sampling::of(&config).name())
+        (config.template, config.sampling().name())
     };
     assert_eq!((of(false), of(true)), ((config::Template::Chat, "seconds"), (config::Template::Base, "uniform")));
 }
@@ -113,13 +113,14 @@ fn what_cannot_be_sampled_is_refused() {
     let none = PlanOptions { max_frames: Some(0), ..PlanOptions::default() };
     assert!(processor("video").plan(&[], &[clip(30, 1, 30)], &none).is_err());
     let strip = MediaMetadata::picture((5000, 3));
-    let text = processor("video").plan(&[], &[strip.clone()], &PlanOptions::default()).unwrap_err().to_string();
+    let text =
+        processor("video").plan(&[], std::slice::from_ref(&strip), &PlanOptions::default()).unwrap_err().to_string();
     assert!(text.contains("5000x3"), "{text}");
     assert!(processor("image").plan(&[], &[strip], &PlanOptions::default()).is_ok());
     let empty = MediaMetadata::picture((0, 3));
-    KINDS
-        .iter()
-        .for_each(|kind| assert!(processor(kind).plan(&[], &[empty.clone()], &PlanOptions::default()).is_err()));
+    KINDS.iter().for_each(|kind| {
+        assert!(processor(kind).plan(&[], std::slice::from_ref(&empty), &PlanOptions::default()).is_err())
+    });
 }
 
 /// The short side becomes that of the picture, the long side is rounded down; the square in the middle is seen.
@@ -138,4 +139,16 @@ fn frames_are_cut_to_the_square_in_their_middle() {
     // A picture model squeezes.
     let picture = processor("image").plan(&[], &[MediaMetadata::picture((320, 240))], &PlanOptions::default()).unwrap();
     assert_eq!((picture[0].views[0].resized, picture[0].views[0].window.left), ((42, 42), 0));
+}
+
+/// Where frames do not come at a constant rate, moments are spread, not numbers of frames: slides of 25 s.
+#[test]
+fn slides_get_as_many_frames_as_they_stay() {
+    let times: Vec<Time> = (0..6).map(|n| Time::new(1000 * (25 * n + n % 2), 1000)).collect();
+    let slides = MediaMetadata::video((64, 64), times, 150.0);
+    let options = PlanOptions { max_frames: Some(6), ..with("sampling", "uniform") };
+    // Slides start at 0, 26, 50, 76, ...: in the first minute the last one that starts does so at 50 s.
+    assert_eq!(indices(&slides, &options), [0, 0, 0, 1, 1, 2]);
+    let whole = PlanOptions { max_frames: Some(6), ..with("sampling", "whole") };
+    assert_eq!(indices(&slides, &whole), [0, 1, 2, 2, 3, 5]);
 }
