@@ -111,6 +111,21 @@ impl StoredFeatures {
         self.starts.windows(2).map(|pair| (pair[1] - pair[0]) as usize).collect()
     }
 
+    /// The plan that the features are of, with its captions and with all frames.
+    ///
+    /// # Errors
+    /// [`crate::error::ModelError::File`] when it cannot be read, or does not fit the features.
+    pub fn plan(&self) -> ModelResult<MediaPlan> {
+        let plan: MediaPlan = serde_json::from_str(&self.key.plan)
+            .map_err(|error| wrong(&self.file, format!("its plan cannot be read: {error}")))?;
+        let (frames, units) = (plan.frames.len(), self.decoded(&plan).units());
+        let captioned = self.key.captions.iter().all(|(number, _)| *number < frames);
+        if frames != self.key.frames || plan.units() != self.key.units || units + 1 != self.starts.len() || !captioned {
+            return Err(wrong(&self.file, format!("its plan of {frames} frames does not fit its features")));
+        }
+        Ok(MediaPlan { captions: self.key.captions.clone(), ..plan })
+    }
+
     /// `plan`, which has the frames that were planned, with those that could be decoded.
     pub fn decoded(&self, plan: &MediaPlan) -> MediaPlan {
         let is_lost = |number: usize| self.lost.iter().any(|&lost| lost as usize == number);
