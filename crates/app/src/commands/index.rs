@@ -181,7 +181,7 @@ fn encode(
                 estimated = true;
                 let left = begun.elapsed().mul_f64((total - progress.frames) as f64 / done as f64);
                 let bytes = progress.bytes as f64 / progress.frames as f64 * total as f64;
-                bars.say(&format!("about {} and {}, judging by the first {done}", time(left), size(bytes as u64)));
+                bars.say(&format!("about {} and {}, judging by {done} frames", time(left), size(bytes as u64)));
             }
             bars.count("index", "frames", progress.frames, total);
         }
