@@ -120,7 +120,7 @@ fn number(value: &serde_json::Value) -> u64 {
 #[test]
 fn help_names_every_command_and_the_default_sampling() {
     let help = out(&run(&["--help"]));
-    for command in ["ask", "chat", "plan", "frames", "info", "pull", "dump", "train", "eval", "synth"] {
+    for command in ["ask", "chat", "plan", "index", "frames", "info", "pull", "dump", "train", "eval", "synth"] {
         assert!(help.contains(&format!("  {command} ")), "{command}: {help}");
     }
     assert!(!help.contains("decode-child"), "internal commands are hidden");

@@ -159,27 +159,49 @@ impl Conversation {
         if opened.is_empty() {
             return Ok(Vec::new());
         }
-        let (metadata, captions) = self.metadata(&opened, options)?;
-        let plans = self.processor.plan(&earlier, &metadata, options)?;
-        if plans.len() != opened.len() {
-            let text = format!("the model planned {} media of {}", plans.len(), opened.len());
+        let alone = self.stored_alone(&opened)?;
+        let (metadata, mut captions) = self.metadata(&opened, &alone, options)?;
+        let with_own_plan: Vec<MediaPlan> = earlier.iter().chain(alone.iter().flatten()).cloned().collect();
+        let planned = match metadata.is_empty() {
+            true => Vec::new(),
+            false => self.processor.plan(&with_own_plan, &metadata, options)?,
+        };
+        if planned.len() != metadata.len() {
+            let text = format!("the model planned {} media of {}", planned.len(), metadata.len());
             return Err(EngineError::Bug(text));
         }
+        let mut planned = planned.into_iter();
+        let plans: Vec<MediaPlan> = alone.into_iter().filter_map(|own| own.or_else(|| planned.next())).collect();
         let tokens = |plan: &MediaPlan| visual_tokens(&self.processor.visual_spans(plan, None));
         let all: usize = earlier.iter().chain(&plans).map(tokens).sum();
         check_limit("visual tokens", all, self.limits.visual_tokens)?;
-        let stored = |path: &Option<PathBuf>, plan: &MediaPlan| {
-            self.index.as_ref()?.find(path.as_ref()?, plan, self.processor.as_ref())
-        };
-        let new = |(n, (((name, source, path), plan), captions))| {
-            let stored = stored(&path, &plan);
-            NewMedia { number: first + n, name, source, plan, stored, captions }
-        };
-        Ok(opened.into_iter().zip(plans).zip(captions).enumerate().map(new).collect())
+        let mut new = Vec::with_capacity(opened.len());
+        for (number, ((name, source, path), plan)) in opened.into_iter().zip(plans).enumerate() {
+            let found = || self.index.as_ref()?.find(path.as_ref()?, &plan, self.processor.as_ref());
+            let (stored, captions) = (source.stored().or_else(found), captions[number].take());
+            new.push(NewMedia { number: first + number, name, source, plan, stored, captions });
+        }
+        Ok(new)
     }
 
-    /// What planning needs to know of media that were opened, with their subtitles where the family reads them.
-    fn metadata(&self, opened: &[Opened], options: &PlanOptions) -> Result<WithCaptions, EngineError> {
+    /// The plans of media of which there are only features.
+    fn stored_alone(&self, opened: &[Opened]) -> Result<Vec<Option<MediaPlan>>, EngineError> {
+        let plan = |(name, source, _): &Opened| match (source.stored(), &self.index) {
+            (None, _) => Ok(None),
+            (Some(stored), Some(index)) => index.plan_alone(&stored, self.processor.as_ref()).map(Some),
+            (Some(_), None) => Err(EngineError::caller(format!("{name}: stored features are not to be used"))),
+        };
+        opened.iter().map(plan).collect()
+    }
+
+    /// What planning needs to know of media that were opened and have no plan of their own, with their subtitles where
+    /// the family reads them.
+    fn metadata(
+        &self,
+        opened: &[Opened],
+        alone: &[Option<MediaPlan>],
+        options: &PlanOptions,
+    ) -> Result<WithCaptions, EngineError> {
         let uses_captions = self.processor.uses_captions(options);
         let named = !matches!(self.limits.files.subtitles, SubtitleChoice::Auto | SubtitleChoice::None);
         if named && !uses_captions {
@@ -187,7 +209,11 @@ impl Conversation {
             return Err(EngineError::caller(format!("subtitles were named, and {family} reads none")));
         }
         let (mut all, mut from) = (Vec::new(), Vec::new());
-        for (name, source, _) in opened {
+        for ((name, source, _), own) in opened.iter().zip(alone) {
+            if own.is_some() {
+                from.push(None);
+                continue;
+            }
             let (mut metadata, mut told) = (source.metadata(), None);
             if uses_captions {
                 let found = source.subtitles();

@@ -82,7 +82,7 @@ pub(crate) struct IndexArgs {
     /// The film: a video, or a folder of frames
     #[arg(value_name = "FILM")]
     pub(crate) film: PathBuf,
-    /// File to write [default: FILM.zoetrope-features]
+    /// File to write; a question is told of it with --index [default: FILM.zoetrope-features]
     #[arg(long, short, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
     /// What features are stored as

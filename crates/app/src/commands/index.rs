@@ -14,7 +14,7 @@ use super::media_args::check_file;
 use super::request::{media_limits, plan_options};
 use super::stored::feature_index;
 use crate::cli::{Common, IndexArgs, StoredDtype};
-use crate::failure::Failure;
+use crate::failure::{self, Failure};
 use crate::interrupt::Interrupt;
 use crate::model::{self, Loaded};
 use crate::output;
@@ -54,7 +54,14 @@ pub(crate) fn run(args: &IndexArgs, common: &Common) -> Result<(), Failure> {
     bars.spin(format!("opening {}", film.display()));
     let (name, processor) = (film.display().to_string(), loaded.model.processor());
     let source = open_file(&film, &limits)?;
-    let plan = processor.plan(&[], &[source.metadata()], &options)?.swap_remove(0);
+    let mut metadata = source.metadata();
+    if processor.uses_captions(&options)
+        && let Some(found) = source.subtitles().map_err(|error| failure::media(&name, &error))?
+    {
+        bars.say(&format!("{} subtitles from {}", found.captions.len(), found.name));
+        metadata.captions = found.captions;
+    }
+    let plan = processor.plan(&[], &[metadata], &options)?.swap_remove(0);
     check(&name, &plan, &loaded, &limits)?;
     bars.spin(format!("reading {name}"));
     let index = feature_index(&loaded, &limits, None)?;
@@ -174,7 +181,7 @@ fn encode(
                 estimated = true;
                 let left = begun.elapsed().mul_f64((total - progress.frames) as f64 / done as f64);
                 let bytes = progress.bytes as f64 / progress.frames as f64 * total as f64;
-                bars.say(&format!("about {} and {}, judging by the first {done}", time(left), size(bytes as u64)));
+                bars.say(&format!("about {} and {}, judging by {done} frames", time(left), size(bytes as u64)));
             }
             bars.count("index", "frames", progress.frames, total);
         }

@@ -8,7 +8,7 @@ use zoetrope_media::{Clip, Frames, MediaError};
 use zoetrope_models::contract::media_plan::MediaMetadata;
 
 use super::source::{FoundSubtitles, FrameIter, MediaSource, SourceFrame};
-use super::subtitles;
+use super::{stored, subtitles};
 use crate::error::EngineError;
 use crate::limits::Limits;
 
@@ -17,6 +17,9 @@ use crate::limits::Limits;
 /// # Errors
 /// [`EngineError::Media`] with the file's name.
 pub fn open_file(path: &Path, limits: &Limits) -> Result<Arc<dyn MediaSource>, EngineError> {
+    if stored::is_features(path) {
+        return stored::open_alone(path);
+    }
     match zoetrope_media::open(path, &limits.files) {
         Ok(clip) => {
             for warning in &clip.info().warnings {

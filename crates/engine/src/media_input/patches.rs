@@ -38,13 +38,17 @@ pub struct PatchStream {
 impl PatchStream {
     /// Begins to decode.
     pub fn new(processor: &Arc<dyn Processor>, name: &str, source: &Arc<dyn MediaSource>, plan: &MediaPlan) -> Self {
-        let run = frames_per_run(plan);
+        let frames = PlannedFrames::new(name, source, plan, frames_per_run(plan));
+        Self::over(processor, plan, frames)
+    }
+
+    fn over(processor: &Arc<dyn Processor>, plan: &MediaPlan, frames: PlannedFrames) -> Self {
         PatchStream {
             processor: Arc::clone(processor),
             plan: plan.clone(),
-            frames: PlannedFrames::new(name, source, plan, run),
+            frames,
             state: PrepareState::default(),
-            run,
+            run: frames_per_run(plan),
             preparing: 0.0,
         }
     }
@@ -63,8 +67,8 @@ impl PatchStream {
     ) -> Result<Self, EngineError> {
         let frames = plan.frames.iter().enumerate().filter(|(number, _)| *number == last || *number >= next);
         let left = MediaPlan { frames: frames.map(|(_, frame)| frame.clone()).collect(), ..plan.clone() };
-        let mut stream = PatchStream::new(processor, name, source, plan);
-        stream.frames = PlannedFrames::new(name, source, &left, stream.run);
+        let frames = PlannedFrames::new(name, source, &left, frames_per_run(plan));
+        let mut stream = Self::over(processor, plan, frames);
         match stream.frames.next().transpose()? {
             Some((planned, frame)) if plan.frames.get(last) == Some(&planned) => {
                 processor.prepare(plan, &[frame], &mut stream.state)?;

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use zoetrope_media::{Frame, MediaError};
+use zoetrope_models::contract::feature_file::StoredFeatures;
 use zoetrope_models::contract::media_plan::{Caption, MediaKind, MediaMetadata};
 
 /// Frames in the order they were requested.
@@ -48,6 +49,10 @@ pub trait MediaSource: Send + Sync {
     /// When those that were named cannot be read.
     fn subtitles(&self) -> Result<Option<FoundSubtitles>, MediaError> {
         Ok(None)
+    }
+    /// Its features, where they are all that there is of it.
+    fn stored(&self) -> Option<Arc<StoredFeatures>> {
+        None
     }
     /// The frames with these indices (ascending, repeats allowed), decoded as the iterator is pulled. A frame that
     /// cannot be decoded, in an otherwise readable source, is left out.

@@ -4,14 +4,16 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use zoetrope_media::OpenOptions;
+use zoetrope_media::{MediaError, OpenOptions, Time};
 use zoetrope_models::contract::Processor;
 use zoetrope_models::contract::feature_file::{FeatureKey, FilmIdentity, ModelIdentity, StoredFeatures};
-use zoetrope_models::contract::media_plan::MediaPlan;
-use zoetrope_models::error::ModelResult;
+use zoetrope_models::contract::media_plan::{MediaMetadata, MediaPlan};
+use zoetrope_models::error::{ModelError, ModelResult};
 
 use super::encode::{EncodedMedia, MediaFeatures};
 use super::faults::FrameFaults;
+use super::source::{FrameIter, MediaSource};
+use crate::error::EngineError;
 
 /// What the name of a file of features ends with, behind the name of the film.
 const ENDING: &str = ".zoetrope-features";
@@ -51,12 +53,32 @@ impl FeatureIndex {
     /// # Errors
     /// When the film cannot be read.
     pub fn key(&self, film: &Path, plan: &MediaPlan, processor: &dyn Processor) -> ModelResult<FeatureKey> {
-        let identity = FilmIdentity::of(film).map_err(|error| zoetrope_models::error::ModelError::File {
-            file: film.to_path_buf(),
-            what: error.to_string(),
-        })?;
+        let identity = FilmIdentity::of(film)
+            .map_err(|error| ModelError::File { file: film.to_path_buf(), what: error.to_string() })?;
         let width = processor.info().feature_width;
         FeatureKey::new(Some(identity), self.reading.clone(), self.model.clone(), plan, width)
+    }
+
+    /// The plan of a file of features that is shown instead of its film.
+    ///
+    /// # Errors
+    /// [`EngineError::Caller`] when the features are of another model.
+    pub(crate) fn plan_alone(
+        &self,
+        stored: &StoredFeatures,
+        processor: &dyn Processor,
+    ) -> Result<MediaPlan, EngineError> {
+        let (own, key) = (&self.model, stored.key());
+        // Another program says no more of its model than the family.
+        let same = match key.film {
+            Some(_) => *own == key.model,
+            None => own.family == key.model.family,
+        };
+        if !same || key.width != processor.info().feature_width {
+            let text = "its features are of another model, or of this one at another precision";
+            return Err(EngineError::caller(format!("{}: {text}", stored.file().display())));
+        }
+        Ok(stored.plan()?)
     }
 
     /// Stored features of `plan` of `film`, where there are some. What is there and does not fit is a warning, because
@@ -91,6 +113,39 @@ impl FeatureIndex {
             Some(Ok(false)) | None => Err(format!("{} is not the film that its features are of", film.display())),
             Some(Err(error)) => Err(format!("{}: {error}", film.display())),
         }
+    }
+}
+
+/// Whether a path is named as files of features are.
+pub(super) fn is_features(path: &Path) -> bool {
+    path.extension().is_some_and(|ending| ending == ENDING.trim_start_matches('.'))
+}
+
+/// A film of which there are only features.
+struct FeaturesAlone(Arc<StoredFeatures>, MediaPlan);
+
+/// Opens a file of features as a film.
+pub(super) fn open_alone(path: &Path) -> Result<Arc<dyn MediaSource>, EngineError> {
+    let stored = StoredFeatures::open(path)?;
+    let plan = stored.plan()?;
+    Ok(Arc::new(FeaturesAlone(Arc::new(stored), plan)))
+}
+
+impl MediaSource for FeaturesAlone {
+    fn metadata(&self) -> MediaMetadata {
+        let FeaturesAlone(_, plan) = self;
+        let time = |seconds: f64| Time::new((seconds * 1e6).round() as i64, 1_000_000);
+        let times: Vec<Time> = plan.frames.iter().map(|frame| time(frame.source_time)).collect();
+        let end = plan.frames.last().map_or(0.0, |frame| frame.source_time);
+        MediaMetadata::video(plan.source, times, end)
+    }
+
+    fn stored(&self) -> Option<Arc<StoredFeatures>> {
+        Some(Arc::clone(&self.0))
+    }
+
+    fn frames<'s>(&'s self, _: &[usize]) -> FrameIter<'s> {
+        Box::new(std::iter::once(Err(MediaError::Caller("a file of features has no frames to decode".into()))))
     }
 }
 

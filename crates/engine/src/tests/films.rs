@@ -193,6 +193,16 @@ fn stored_features_are_used_until_the_film_changes() {
     assert!(stored.stored && stored.answer.is_ok());
     assert_eq!(stored.answer, fresh.answer);
     assert_eq!(model.frames_seen.load(Ordering::SeqCst), seen, "nothing was encoded");
+    // The file alone stands for its film.
+    let alone = told(&model, &features, SubtitleChoice::Auto, Some(&index));
+    assert!(alone.stored);
+    assert_eq!(alone.answer, fresh.answer);
+    let unwanted = told(&model, &features, SubtitleChoice::Auto, None).answer.expect_err("refused");
+    assert!(unwanted.contains("not to be used"), "{unwanted}");
+    let other = ModelIdentity { checkpoint: "d".into(), ..identity() };
+    let other = FeatureIndex::new(other, &limits.files, None, None);
+    let error = told(&model, &features, SubtitleChoice::Auto, Some(&other)).answer.expect_err("refused");
+    assert!(error.contains("of another model"), "{error}");
     // Subtitles are of the question, not of the features.
     std::fs::write(folder.path().join("film.srt"), "1\n00:00:01,000 --> 00:00:02,000\nHi\n").expect("written");
     let stored = told(&model, &place, SubtitleChoice::Auto, Some(&index));

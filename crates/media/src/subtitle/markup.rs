@@ -123,6 +123,6 @@ fn without_overrides(text: &str, is_ass: bool) -> String {
 
 /// Whether an override begins a drawing (`\p1`) or ends one (`\p0`); `None` when it says nothing of it.
 fn drawing(overrides: &str) -> Option<bool> {
-    let numbers = overrides.split('\\').filter_map(|one| one.strip_prefix('p')?.trim().parse::<u32>().ok());
-    numbers.last().map(|number| number > 0)
+    let mut numbers = overrides.split('\\').filter_map(|one| one.strip_prefix('p')?.trim().parse::<u32>().ok());
+    numbers.next_back().map(|number| number > 0)
 }

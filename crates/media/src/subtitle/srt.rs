@@ -5,17 +5,24 @@ use super::cues::{MAX_TEXT, Subtitles};
 use super::markup::Markup;
 use super::timestamp::{is_timing, timing};
 
+/// A cue whose end is not seen yet.
+struct OpenCue<'t> {
+    /// `None` when they are damaged.
+    times: Option<(f64, f64)>,
+    lines: Vec<&'t str>,
+}
+
 /// The cues of `text`.
 pub(super) fn parse(text: &str) -> Subtitles {
     let mut found = Subtitles::default();
-    let mut cue: Option<(Option<(f64, f64)>, Vec<&str>)> = None;
+    let mut cue: Option<OpenCue<'_>> = None;
     for line in text.lines().flat_map(|line| line.split('\r')) {
         let line = line.trim();
         if is_timing(line) {
             end(cue.take(), true, &mut found);
-            cue = Some((timing(line), Vec::new()));
-        } else if let Some((_, lines)) = &mut cue {
-            lines.push(line);
+            cue = Some(OpenCue { times: timing(line), lines: Vec::new() });
+        } else if let Some(cue) = &mut cue {
+            cue.lines.push(line);
         }
     }
     end(cue, false, &mut found);
@@ -23,8 +30,8 @@ pub(super) fn parse(text: &str) -> Subtitles {
 }
 
 /// Adds a cue. Its last line is the number of the next one, where there is a next one.
-fn end(cue: Option<(Option<(f64, f64)>, Vec<&str>)>, has_next: bool, found: &mut Subtitles) {
-    let Some((times, mut lines)) = cue else { return };
+fn end(cue: Option<OpenCue<'_>>, has_next: bool, found: &mut Subtitles) {
+    let Some(OpenCue { times, mut lines }) = cue else { return };
     let is_number = |line: &&&str| !line.is_empty() && line.bytes().all(|byte| byte.is_ascii_digit());
     if has_next && lines.last().as_ref().is_some_and(is_number) {
         lines.pop();

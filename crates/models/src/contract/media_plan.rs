@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use zoetrope_media::Time;
 
 use crate::contract::settings::Settings;
@@ -10,7 +10,7 @@ use crate::contract::timeline::{TimeRange, Timeline};
 use crate::error::ModelResult;
 
 /// Whether media is one picture or a sequence of pictures in time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum MediaKind {
     /// One picture.
@@ -99,7 +99,7 @@ pub struct PlanOptions {
 }
 
 /// One frame that the model will see.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PlannedFrame {
     /// Index in presentation order.
     pub index: usize,
@@ -113,7 +113,7 @@ pub struct PlannedFrame {
 }
 
 /// A rectangle in pixels; it may reach beyond the picture (padding) or leave some out (cropping).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Window {
     /// Left edge.
     pub left: i32,
@@ -126,7 +126,7 @@ pub struct Window {
 }
 
 /// One picture that the encoder is given of a frame: the frame in the middle of `canvas`, resized, cut to `window`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct View {
     /// The frame's own size (width, height), or larger: bars in the family's color.
     pub canvas: (u32, u32),
@@ -152,7 +152,7 @@ impl View {
 }
 
 /// How one picture or video will be shown to the model.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct MediaPlan {
     /// Picture or video.
     pub kind: MediaKind,

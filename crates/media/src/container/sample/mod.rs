@@ -1,4 +1,4 @@
-//! Samples: where their bytes lie, and what their headers say.
+//! Samples: where their bytes lie, what their headers say, and the cues of text tracks.
 
 pub(super) mod facts;
 pub(super) mod layout;

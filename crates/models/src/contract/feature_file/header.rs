@@ -48,6 +48,8 @@ pub struct FeatureKey {
     pub model: ModelIdentity,
     /// The plan without captions, as JSON: frames, views, settings. Compared as text, which is exact.
     pub plan: String,
+    /// The captions of the plan, for those who have the file alone; they do not tell features apart.
+    pub captions: Vec<(usize, String)>,
     /// Frames of the plan.
     pub frames: usize,
     /// Units of the plan.
@@ -75,20 +77,21 @@ impl FeatureKey {
             reading,
             model,
             plan: plan_text(plan)?,
+            captions: plan.captions.clone(),
             frames,
             units,
             width,
         })
     }
 
-    /// Whether both are of the same features. The time of change of the film does not count.
+    /// Whether both are of the same features. Neither captions nor the film's time of change count.
     pub fn is_same(&self, other: &Self) -> bool {
         let same_film = match (&self.film, &other.film) {
             (Some(film), Some(other)) => film.has_bytes_of(other),
             (None, None) => true,
             _ => false,
         };
-        let rest = |key: &Self| FeatureKey { film: None, ..key.clone() };
+        let rest = |key: &Self| FeatureKey { film: None, captions: Vec::new(), ..key.clone() };
         same_film && rest(self) == rest(other)
     }
 

@@ -10,11 +10,18 @@ use zoetrope_system::mmap::MappedFile;
 
 use super::header::{FAULTS, FORMAT, FORMAT_NAME, FeatureKey, GIVEN, KEY, LENGTH, StoredFaults, wrong};
 use crate::contract::features::Features;
-use crate::contract::media_plan::MediaPlan;
+use crate::contract::media_plan::{MediaPlan, View};
 use crate::error::ModelResult;
 
 /// Largest header, in bytes: room for a plan of some hundred thousand frames.
 const HEADER_BYTES: u64 = 64 << 20;
+
+/// Frames of a plan at most.
+const MAX_FRAMES: usize = 1 << 24;
+/// Views of a frame, patches and pixels of a side of one, at most, of a plan that comes from a file.
+const MAX_VIEWS: usize = 256;
+const MAX_SIDE: usize = 4096;
+const MAX_PIXELS: u32 = 1 << 20;
 
 /// A complete file of features.
 #[derive(Debug)]
@@ -70,7 +77,11 @@ impl StoredFeatures {
         let info = metadata.info("rows").ok_or_else(|| wrong("no tensor \"rows\""))?;
         let total = starts.last().copied().unwrap_or(0);
         let stored = stored_type(info).ok_or_else(|| wrong(&format!("rows of type {:?}", info.dtype)))?;
-        if info.shape != [total as usize, key.width] || lost.len() > key.frames || per_unit.len() > key.units {
+        if info.shape != [total as usize, key.width]
+            || key.frames > MAX_FRAMES
+            || lost.len() > key.frames
+            || per_unit.len() > key.units
+        {
             let (units, shape) = (per_unit.len(), &info.shape);
             return Err(wrong(&format!("{units} units of {total} rows, but rows {shape:?}, width {}", key.width)));
         }
@@ -111,11 +122,35 @@ impl StoredFeatures {
         self.starts.windows(2).map(|pair| (pair[1] - pair[0]) as usize).collect()
     }
 
+    /// The plan that the features are of, with its captions and with all frames.
+    ///
+    /// # Errors
+    /// [`crate::error::ModelError::File`] when it cannot be read, or does not fit the features.
+    pub fn plan(&self) -> ModelResult<MediaPlan> {
+        let plan: MediaPlan = serde_json::from_str(&self.key.plan)
+            .map_err(|error| wrong(&self.file, format!("its plan cannot be read: {error}")))?;
+        let frames = plan.frames.len();
+        let sound = |view: &View| {
+            let sides = [view.grid.0, view.grid.1].into_iter().all(|side| side > 0 && side <= MAX_SIDE);
+            sides && [view.canvas, view.resized].into_iter().all(|(w, h)| w.max(h) <= MAX_PIXELS)
+        };
+        if frames != self.key.frames || plan.views.len() > MAX_VIEWS || !plan.views.iter().all(sound) {
+            return Err(wrong(&self.file, format!("its plan of {frames} frames makes no sense")));
+        }
+        let units = self.decoded(&plan).units();
+        let captioned = self.key.captions.iter().all(|(number, _)| *number < frames);
+        if plan.units() != self.key.units || units + 1 != self.starts.len() || !captioned {
+            return Err(wrong(&self.file, format!("its plan of {frames} frames does not fit its features")));
+        }
+        Ok(MediaPlan { captions: self.key.captions.clone(), ..plan })
+    }
+
     /// `plan`, which has the frames that were planned, with those that could be decoded.
     pub fn decoded(&self, plan: &MediaPlan) -> MediaPlan {
-        let is_lost = |number: usize| self.lost.iter().any(|&lost| lost as usize == number);
-        let frames = plan.frames.iter().enumerate().filter(|(number, _)| !is_lost(*number));
-        plan.with_frames(frames.map(|(_, frame)| frame.clone()).collect())
+        let mut is_lost = vec![false; plan.frames.len().max(self.key.frames)];
+        self.lost.iter().for_each(|&number| is_lost[number as usize] = true);
+        let frames = plan.frames.iter().zip(is_lost).filter(|(_, is_lost)| !is_lost);
+        plan.with_frames(frames.map(|(frame, _)| frame.clone()).collect())
     }
 
     /// The features of `units` on `device`, of the type that the encoder gave.

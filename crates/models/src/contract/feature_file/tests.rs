@@ -72,6 +72,8 @@ fn features_come_back_bit_for_bit_without_the_lost_frame() {
     let stored = StoredFeatures::open(&place).unwrap();
     assert!(stored.key().is_same(&key(10)) && !stored.key().is_same(&key(9)));
     assert_eq!(stored.decoded(&plan(10)).frames.len(), 9);
+    assert_eq!(stored.plan().unwrap().captions, plan(10).captions);
+    assert_eq!(stored.plan().unwrap().frames.len(), 10);
     assert_eq!((stored.per_unit(), stored.faults().damaged), (vec![1, 2, 3, 1, 3, 1, 2, 3, 1], 9));
     let units = stored.units(3..6, &Device::Cpu).unwrap();
     let fresh = Features::concat(&[features(3).0, features(5).0, features(6).0]).unwrap();
