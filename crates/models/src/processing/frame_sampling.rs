@@ -1,8 +1,8 @@
 //! Which frames of a video stand for it: rules that several families' references have.
 //!
 //! The references count frames, which is the same as time where frames come at a constant rate. Elsewhere counting
-//! would take most frames from where they are dense, so there the rules space moments evenly and take the frame on screen at
-//! each. A frame that is taken again is stamped with that moment. No rule takes more frames than there are.
+//! would take most frames from where they are dense, so there the rules space moments evenly and take the frame on
+//! screen at each. A frame that is taken again is stamped with that moment. No rule takes more frames than there are.
 
 use crate::contract::media_plan::{MediaMetadata, PlannedFrame};
 use crate::contract::timeline::TimeRange;

@@ -20,13 +20,18 @@ pub struct Resample {
     pub background: [u8; 3],
 }
 
+/// Most pixels of a canvas that is made before it is resized. On a larger one, of a very long picture, the frame is
+/// resized alone, which differs at its edges only.
+const CANVAS_PIXELS: u64 = 1 << 27;
+
 /// The view of `frame` as a picture of the window's size. The view was made for frames of `planned` size (width,
 /// height).
 ///
 /// # Errors
 /// [`ModelError::Caller`] for a frame without pixels.
 pub fn view_image(view: &View, planned: (u32, u32), frame: &Rgb, how: Resample) -> ModelResult<Rgb> {
-    if pixels(frame)? != planned {
+    let canvas = u64::from(view.canvas.0) * u64::from(view.canvas.1);
+    if pixels(frame)? != planned || canvas > CANVAS_PIXELS {
         return Ok(cut(view, letterbox(view, planned, frame, how)?, how.background));
     }
     let padded = pad(view, frame, how.background)?;
@@ -212,6 +217,8 @@ mod tests {
         // A square canvas has room for more of a portrait frame than the planned frame's own rectangle.
         let square = |size| box_of(size, planned, (320, 320), (160, 160));
         assert_eq!((square((320, 240)), square((240, 320))), ([0, 20, 160, 140], [20, 0, 140, 160]));
+        // The canvas of a long picture would have 10 billion pixels.
+        assert_eq!(box_of((100_000, 2), (100_000, 2), (100_000, 100_000), (64, 64)), [0, 31, 64, 32]);
         // A frame that its family gives a border all around keeps it at every size.
         let bordered = |size| box_of(size, planned, (640, 480), (160, 120));
         assert_eq!((bordered((320, 240)), bordered((80, 60))), ([40, 30, 120, 90], [40, 30, 120, 90]));

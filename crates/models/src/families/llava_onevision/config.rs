@@ -140,8 +140,8 @@ pub(super) struct Config {
 }
 
 impl Config {
-    /// Whether `config.json` is of this family. `llava` is the `model_type` of others as well; of those only the original
-    /// has a Qwen2 decoder and `mm_` keys.
+    /// Whether `config.json` is of this family. `llava` is the `model_type` of others as well; of those only the
+    /// original has a Qwen2 decoder and `mm_` keys.
     pub(super) fn matches(config: &Value) -> bool {
         let qwen = config["architectures"][0].as_str().is_some_and(|name| name.starts_with("LlavaQwen"));
         match config["model_type"].as_str() {
