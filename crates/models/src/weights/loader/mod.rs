@@ -1,5 +1,6 @@
 //! The tensors of a model: a stack of archives, looked up in order under our own names.
 
+mod archive_rows;
 pub(super) mod lookup;
 
 use std::collections::BTreeMap;

@@ -217,7 +217,7 @@ fn every_layout_gives_the_same_model() {
     let whole = run(&native, name);
     let last = [whole.prompt.tokens.len() - 1];
     let want = logits_of(&native, &whole.embedded, &last);
-    for table in &names::tables()[1..] {
+    for table in names::tables()[1..].iter().filter(|table| table.gguf_architecture.is_none()) {
         let folder = folder("toy-hf", table);
         let model = open(&Checkpoint::from(folder.path())).unwrap();
         assert_eq!((model.weights.layouts(), model.weights.unused()), (vec![table.layout], vec![]));

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use super::Archive;
 use crate::error::{ModelError, ModelResult};
+use crate::weights::archive::Archive;
 use crate::weights::formats::{RowSource, Segment, SegmentValues, matrix_dims};
 use crate::weights::origin::{Origin, interleaved_order};
 
 impl Archive {
     /// The rows of the tensor at `origin`, which must have `shape`. Of a vocabulary there may be fewer.
-    pub(in crate::weights) fn source(&self, origin: &Origin, shape: &[usize]) -> ModelResult<RowSource> {
+    pub(super) fn source(&self, origin: &Origin, shape: &[usize]) -> ModelResult<RowSource> {
         let (rows, cols) = matrix_dims(shape);
         let segments = match origin {
             Origin::Tensor(name) => vec![self.rows(name, shape)?],
@@ -46,7 +46,7 @@ impl Archive {
     }
 
     /// `base + scale * up down`, with LoRA's A (`down`) and B (`up`) of this archive.
-    pub(in crate::weights) fn with_low_rank(
+    pub(super) fn with_low_rank(
         &self,
         base: RowSource,
         (down, up, scale): (&str, &str, f32),
@@ -62,7 +62,7 @@ impl Archive {
     }
 
     fn rows(&self, name: &str, shape: &[usize]) -> ModelResult<Segment> {
-        match self.store.tensors() {
+        match self.tensors() {
             Some(tensors) => tensors.rows(name, shape),
             None => Err(ModelError::Bug(format!("a seed holds no tensor {name}"))),
         }
@@ -77,16 +77,16 @@ impl Archive {
     }
 
     /// The shape in which the tensor of ours lies here as a tensor of its own.
-    pub(in crate::weights) fn stored_shape(&self, canonical: &str) -> Option<&[usize]> {
+    pub(super) fn stored_shape(&self, canonical: &str) -> Option<&[usize]> {
         match self.origin(canonical)? {
-            Origin::Tensor(name) => self.store.tensors()?.shape(&name),
+            Origin::Tensor(name) => self.tensors()?.shape(&name),
             _ => None,
         }
     }
 
     /// Rows of the tensor as it is stored; `unknown` when the archive does not say.
     fn stored_rows(&self, name: &str, unknown: usize) -> usize {
-        let shape = self.store.tensors().and_then(|tensors| tensors.shape(name));
+        let shape = self.tensors().and_then(|tensors| tensors.shape(name));
         shape.and_then(|shape| shape.first().copied()).unwrap_or(unknown)
     }
 

@@ -1,23 +1,21 @@
 //! One place that tensors come from, with the names of its layout.
 
-mod rows;
-
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use candle_core::Tensor;
 
+use super::formats::{
+    GgufFile, MemoryTensors, PytorchFiles, RowSource, SafetensorsFiles, TensorStore, matrix_dims, unpacked_name,
+};
+use super::name_table::{NameTable, TensorNames};
+use super::origin::Origin;
+use super::parameter::{ParameterGroup, ParameterRole};
+use super::precision::ArchiveFacts;
 use crate::checkpoint::Checkpoint;
 use crate::error::{ModelError, ModelResult};
 use crate::folder::kind;
-use crate::weights::formats::{
-    GgufFile, MemoryTensors, PytorchFiles, RowSource, SafetensorsFiles, TensorStore, matrix_dims, unpacked_name,
-};
-use crate::weights::name_table::{NameTable, TensorNames};
-use crate::weights::origin::Origin;
-use crate::weights::parameter::{ParameterGroup, ParameterRole};
-use crate::weights::precision::ArchiveFacts;
 
 /// What a seed is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -160,6 +158,11 @@ impl Archive {
         }
     }
 
+    /// The tensors; `None` for a seed.
+    pub(super) fn tensors(&self) -> Option<&dyn TensorStore> {
+        self.store.tensors()
+    }
+
     /// The files, when it is safetensors.
     pub(super) fn safetensors(&self) -> Option<&SafetensorsFiles> {
         match &self.store {
@@ -231,7 +234,8 @@ impl Archive {
         matches!(self.store, Store::Gguf(_)) && self.origin(canonical).is_some()
     }
 
-    fn origin(&self, canonical: &str) -> Option<Origin> {
+    /// Where a tensor of ours lies in this layout.
+    pub(super) fn origin(&self, canonical: &str) -> Option<Origin> {
         match self.store {
             Store::Random(..) => None,
             _ => (self.table.origin)(canonical),
