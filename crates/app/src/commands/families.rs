@@ -8,6 +8,9 @@ use crate::cli::Common;
 use crate::failure::Failure;
 use crate::output;
 
+/// Heads of the table's columns.
+const COLUMNS: [&str; 7] = ["family", "images", "several", "video", "frames", "positions", "times"];
+
 /// One family of the list that `--json` prints.
 #[derive(Serialize)]
 struct FamilyRow {
@@ -17,7 +20,7 @@ struct FamilyRow {
     checkpoints: &'static [Published],
 }
 
-/// Prints the families.
+/// Prints the families: a table, then how each sees media and its checkpoints.
 pub(crate) fn run(common: &Common) -> Result<(), Failure> {
     let rows = families::ALL.iter().map(|family| FamilyRow {
         family: family.name,
@@ -28,33 +31,38 @@ pub(crate) fn run(common: &Common) -> Result<(), Failure> {
     if common.json {
         return output::json(&serde_json::json!({ "families": rows }));
     }
-    Ok(output::text(&rows.iter().map(described).collect::<Vec<_>>().join("\n"))?)
+    let mut text = table(&rows);
+    rows.iter().for_each(|row| text.push_str(&details(row)));
+    Ok(output::text(&text)?)
 }
 
-fn described(row: &FamilyRow) -> String {
-    let Abilities { images, several, video, frames, sampling, tokens, context, times } = row.abilities;
-    let takes: Vec<&str> = [(images, "a picture"), (several, "several"), (video, "video")]
-        .into_iter()
-        .filter_map(|(can, what)| can.then_some(what))
-        .collect();
-    let lines = [
-        ("takes", takes.join(", ")),
-        ("frames", frames.to_string()),
-        ("sampling", sampling.to_string()),
-        ("visual tokens", tokens.to_string()),
-        ("positions", context.to_string()),
-        ("times", times.to_string()),
-    ];
-    let mut text = format!("{}\n", row.family);
-    for (name, value) in lines {
-        text.push_str(&format!("  {name:<14}{value}\n"));
-    }
+fn table(rows: &[FamilyRow]) -> String {
+    let yes = |can: bool| if can { "yes" } else { "no" };
+    let cells = |row: &FamilyRow| {
+        let Abilities { images, several, video, frames, context, times, .. } = row.abilities;
+        [row.family, yes(images), yes(several), yes(video), frames, context, times]
+    };
+    let lines: Vec<[&str; 7]> = std::iter::once(COLUMNS).chain(rows.iter().map(cells)).collect();
+    let width = |column: usize| lines.iter().map(|line| line[column].len()).max().unwrap_or_default();
+    let widths: Vec<usize> = (0..COLUMNS.len()).map(width).collect();
+    let line = |cells: &[&str; 7]| {
+        let padded: Vec<String> = cells.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+        format!("{}\n", padded.join("  ").trim_end())
+    };
+    lines.iter().map(line).collect()
+}
+
+fn details(row: &FamilyRow) -> String {
+    let Abilities { sampling, tokens, .. } = row.abilities;
+    let mut text = format!("\n{}\n  sampling       {sampling}\n  visual tokens  {tokens}\n", row.family);
+    let mut last = "";
     for (at, checkpoint) in row.checkpoints.iter().enumerate() {
         let name = if at == 0 { "checkpoints" } else { "" };
-        text.push_str(&format!("  {name:<14}{}\n", checkpoint.name));
-        if !checkpoint.needs.is_empty() {
-            text.push_str(&format!("  {:<16}needs {}\n", "", checkpoint.needs));
+        text.push_str(&format!("  {name:<15}{}\n", checkpoint.name));
+        if !checkpoint.needs.is_empty() && checkpoint.needs != last {
+            text.push_str(&format!("  {:<15}  needs {}\n", "", checkpoint.needs));
         }
+        last = checkpoint.needs;
     }
     text
 }
