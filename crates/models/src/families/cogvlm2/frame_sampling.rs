@@ -23,7 +23,7 @@ pub(super) fn frames(
     Ok(match sampling {
         Sampling::Seconds => every_second(media, &range, options.fps.unwrap_or(1.0), most),
         Sampling::Uniform => spread(media, &first_minute(&media.timeline, &range), options.fps, most),
-        // No rule of the authors: nothing is shown twice.
+        // No rule of the authors: a short clip is not shown several times.
         Sampling::Whole => spread(media, &range, options.fps, most.min(range.frames.len())),
     })
 }
