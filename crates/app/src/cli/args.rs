@@ -79,7 +79,7 @@ pub(crate) struct PlanArgs {
     given again.\n\nExample:\n  zoetrope index film.mkv --fps 1 --model FOLDER\n  \
     zoetrope ask film.mkv \"Who is at the door?\" --fps 1 --model FOLDER")]
 pub(crate) struct IndexArgs {
-    /// The film: a video, or a folder of frames
+    /// The film: a video, a folder of frames, or features that were published as a pickle (FILM.pkl)
     #[arg(value_name = "FILM")]
     pub(crate) film: PathBuf,
     /// File to write; a question is told of it with --index [default: FILM.zoetrope-features]

@@ -11,6 +11,7 @@ use zoetrope_models::contract::media_plan::{MediaKind, MediaPlan};
 use zoetrope_models::error::ModelError;
 
 use super::media_args::check_file;
+use super::published_features::{import, is_published};
 use super::request::{media_limits, plan_options};
 use super::stored::feature_index;
 use crate::cli::{Common, IndexArgs, StoredDtype};
@@ -51,6 +52,15 @@ pub(crate) fn run(args: &IndexArgs, common: &Common) -> Result<(), Failure> {
     let limits = media_limits(&args.media, common);
     let mut bars = Bars::new(common);
     let loaded = model::load(&args.model, &mut bars)?;
+    if is_published(&film) {
+        let (file, frames) = import(&film, args.out.as_deref(), &options, &loaded, &mut bars)?;
+        drop(bars);
+        return report(
+            &Encoded { model: &loaded.name, film: &film, file: &file, frames, resumed_from: 0 },
+            begun,
+            common,
+        );
+    }
     bars.spin(format!("opening {}", film.display()));
     let (name, processor) = (film.display().to_string(), loaded.model.processor());
     let source = open_file(&film, &limits)?;
@@ -70,25 +80,35 @@ pub(crate) fn run(args: &IndexArgs, common: &Common) -> Result<(), Failure> {
         Some(out) => out.clone(),
         None => index.places(&film).swap_remove(0),
     };
-    let report = |file: &Path, resumed_from: usize, common: &Common| {
-        let bytes = std::fs::metadata(file).map_err(|error| Failure::file(file, &error))?.len();
-        let (frames, seconds) = (plan.frames.len(), begun.elapsed().as_secs_f64());
-        let (model, file) = (loaded.name.as_str(), file.display().to_string());
-        let peak_memory_bytes = process_memory::peak();
-        let film = name.clone();
-        let indexed = Indexed { model, film, file, frames, resumed_from, bytes, seconds, peak_memory_bytes };
-        tell(&indexed, common)
-    };
+    let frames = plan.frames.len();
+    let encoded = |file, resumed_from| Encoded { model: &loaded.name, film: &film, file, frames, resumed_from };
     if is_there(&place, &key, &film, args.overwrite)? {
         drop(bars);
-        return report(&place, plan.frames.len(), common);
+        return report(&encoded(&place, frames), begun, common);
     }
     let (writer, place) = writer(args, &index, &film, place, key)?;
     let job = IndexJob::new(&loaded.model, &name, &source, plan.clone(), writer)?;
     let resumed_from = job.progress().frames;
     encode(job, &plan, args.store, &loaded, &interrupt, &mut bars)?;
     drop(bars);
-    report(&place, resumed_from, common)
+    report(&encoded(&place, resumed_from), begun, common)
+}
+
+/// A film and the file of its features.
+struct Encoded<'a> {
+    model: &'a str,
+    film: &'a Path,
+    file: &'a Path,
+    frames: usize,
+    resumed_from: usize,
+}
+
+fn report(encoded: &Encoded<'_>, begun: Instant, common: &Common) -> Result<(), Failure> {
+    let Encoded { model, film, file, frames, resumed_from } = *encoded;
+    let bytes = std::fs::metadata(file).map_err(|error| Failure::file(file, &error))?.len();
+    let (film, file) = (film.display().to_string(), file.display().to_string());
+    let (seconds, peak_memory_bytes) = (begun.elapsed().as_secs_f64(), process_memory::peak());
+    tell(&Indexed { model, film, file, frames, resumed_from, bytes, seconds, peak_memory_bytes }, common)
 }
 
 /// Refuses what no question could be asked of.

@@ -15,6 +15,7 @@ pub(crate) mod manual;
 mod media_args;
 pub(crate) mod plan;
 pub(crate) mod probe;
+mod published_features;
 pub(crate) mod pull;
 mod request;
 mod stored;

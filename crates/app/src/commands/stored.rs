@@ -24,10 +24,14 @@ pub(super) fn index(args: &IndexUseArgs, loaded: &Loaded, limits: &Limits) -> Re
 
 /// Features of `loaded`; `named` is a file that is looked into first.
 pub(super) fn feature_index(loaded: &Loaded, limits: &Limits, named: Option<PathBuf>) -> Result<FeatureIndex, Failure> {
+    Ok(FeatureIndex::new(identity(loaded)?, &limits.files, cache(), named))
+}
+
+/// What features are told apart by: the family, its files, and what the encoder is held as.
+pub(super) fn identity(loaded: &Loaded) -> Result<ModelIdentity, Failure> {
     let vision = loaded.model.weights().group(ParameterGroup::Vision).held_as();
     let family = loaded.model.processor().info().family;
-    let model = ModelIdentity::of(family, vision, std::slice::from_ref(&loaded.checkpoint))?;
-    Ok(FeatureIndex::new(model, &limits.files, cache(), named))
+    Ok(ModelIdentity::of(family, vision, std::slice::from_ref(&loaded.checkpoint))?)
 }
 
 /// The folder for features of films in folders that cannot be written to.

@@ -70,6 +70,10 @@ impl Processor for VideoChat2Processor {
         planning::plan(&self.config, earlier, new, options)
     }
 
+    fn uses_captions(&self, _: &PlanOptions) -> bool {
+        true
+    }
+
     fn prepare(&self, plan: &MediaPlan, frames: &[Frame], _: &mut PrepareState) -> ModelResult<Patches> {
         let Some(view) = plan.views.first() else { return Err(ModelError::Bug("a plan without views".to_string())) };
         let per_frame: Vec<Vec<f32>> =
