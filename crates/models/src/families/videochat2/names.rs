@@ -31,7 +31,7 @@ pub(super) fn tables(c: &Config) -> Vec<NameTable> {
     // Files of Phi-3 are of another architecture, with fused matrices.
     let gguf = (c.model != LanguageModel::Phi3).then(|| gguf.table());
     let own = [
-        table("stage files, low-rank parts apart", |names| has_base_model(names), true),
+        table("stage files, low-rank parts apart", has_base_model, true),
         table("stage files or a language model, whole", |names| !has_base_model(names), false),
     ];
     own.into_iter().chain(gguf).collect()

@@ -32,7 +32,7 @@ fn sines(positions: usize, d: usize) -> Vec<f32> {
     let divisors: Vec<f64> = (0..d).map(|j| 10_000f64.powf((2 * (j / 2)) as f64 / d as f64)).collect();
     let value = |p: usize, j: usize| {
         let angle = p as f64 / divisors[j];
-        if j % 2 == 0 { angle.sin() as f32 } else { angle.cos() as f32 }
+        if j.is_multiple_of(2) { angle.sin() as f32 } else { angle.cos() as f32 }
     };
     (0..positions).flat_map(|p| (0..d).map(move |j| (p, j))).map(|(p, j)| value(p, j)).collect()
 }
