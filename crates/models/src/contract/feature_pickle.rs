@@ -88,8 +88,10 @@ impl FeaturePickle {
         if frames.is_empty() || frames.end > all {
             return Err(ModelError::Bug(format!("frames {frames:?} of {all}")));
         }
-        let bytes = &bytes[frames.start * frame..frames.end * frame];
-        let rows_re = Tensor::from_raw_buffer(bytes, dtype, &[frames.len() * rows, width], &Device::Cpu)?;
+        let place = frames.start * frame..frames.end * frame;
+        let shape = [frames.len() * rows, width];
+        let rows_re = Tensor::from_raw_buffer(&bytes[place.clone()], dtype, &shape, &Device::Cpu)?;
+        self.file.release(ROWS, place);
         Ok(Features { rows: rows_re, per_unit: vec![rows; frames.len()] })
     }
 }

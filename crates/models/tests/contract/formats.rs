@@ -35,6 +35,9 @@ pub(crate) fn weight_formats() -> Vec<WeightFormat> {
     ]
 }
 
+/// How far another order of its terms moves a sum, as a share of its size: n roundings of f32 for n products.
+const ORDER: f64 = 512.0 / (1u64 << 24) as f64;
+
 /// Plain f32.
 pub(crate) fn f32_format() -> WeightFormat {
     WeightFormat { precision: DType::F32.into(), rounding: 2f64.powi(-24) }
@@ -64,12 +67,24 @@ impl WeightFormat {
         if kernels() { Tolerance::Exact } else { self.other_order(info) }
     }
 
+    /// As [`WeightFormat::same_kernels`] over a cache of `dtype`.
+    pub(crate) fn same_kernels_over(&self, info: &ModelInfo, dtype: KvDtype) -> Tolerance {
+        if kernels() { Tolerance::Exact } else { self.other_order_over(info, dtype) }
+    }
+
     /// What logits may differ by when sums run in another order. An order moves a sum of n products by at most n
     /// roundings of f32, and then the rounding of activations may fall to the other side. That happens in each of about
     /// five products or attentions of a layer, and errors of all layers add.
     pub(crate) fn other_order(&self, info: &ModelInfo) -> Tolerance {
-        const LONGEST_SUM: f64 = 512.0;
-        Tolerance::Relative(stages(info) * (LONGEST_SUM * 2f64.powi(-24) + self.rounding))
+        Tolerance::Relative(stages(info) * (ORDER + self.rounding))
+    }
+
+    /// The same over a cache of `dtype`: keys and values, too, may be rounded to the other side. That happens to the
+    /// share of them that lies as near to a border as the order moves them, each of which moves by the distance of
+    /// neighboring values.
+    pub(crate) fn other_order_over(&self, info: &ModelInfo, dtype: KvDtype) -> Tolerance {
+        let Tolerance::Relative(order) = self.other_order(info) else { return Tolerance::Exact };
+        Tolerance::Relative(order + stages(info) * (ORDER * 2.0 * kv_rounding(dtype)).sqrt())
     }
 
     /// What logits may differ by when pictures, too, are computed in another order: the encoder has about as many

@@ -88,7 +88,7 @@ fn chunks_of_a_prompt_are_the_whole_prompt() {
                     let passes: Vec<Pass> = runs.iter().map(|run| vec![(0, *run)]).collect();
                     let mut paged = PagedSequences::new(model, std::slice::from_ref(sequence), dtype);
                     let ours = paged.forward_all(&passes, Wanted::All).remove(0);
-                    same(&what, &ours, &want, format.same_kernels(info(model)));
+                    same(&what, &ours, &want, format.same_kernels_over(info(model), dtype));
                 }
             }
         }
@@ -111,7 +111,7 @@ fn tokens_one_by_one_are_near_the_whole_prompt() {
                 let tolerance = match dtype {
                     // Another first run, other scales of channels.
                     KvDtype::Int8 => format.other_kv(info(model), dtype),
-                    _ => format.other_order(info(model)),
+                    _ => format.other_order_over(info(model), dtype),
                 };
                 same(&what, &ours, &want, tolerance);
             }
@@ -142,7 +142,7 @@ fn a_batch_gives_each_sequence_what_it_gets_alone() {
                 let passes: Vec<Pass> = runs[n].iter().map(|run| vec![(0, *run)]).collect();
                 let mut paged = PagedSequences::new(model, std::slice::from_ref(sequence), dtype);
                 let want = paged.forward_all(&passes, wanted).remove(0);
-                same(&what, ours, &want, format.same_kernels(info(model)));
+                same(&what, ours, &want, format.same_kernels_over(info(model), dtype));
             }
         }
     });

@@ -73,6 +73,14 @@ impl PickledArrays {
         std::str::from_utf8(&self.bytes[range.clone()]).map_err(|error| self.wrong(format!("{name:?}: {error}")))
     }
 
+    /// Gives the pages of `bytes` of the array `name` back to the system.
+    pub fn release(&self, name: &str, bytes: Range<usize>) {
+        if let Some(Entry::Array(_, _, range)) = self.values.get(name) {
+            let at = |byte: usize| (range.start + byte).min(range.end);
+            self.bytes.release(at(bytes.start)..at(bytes.end));
+        }
+    }
+
     /// Where the file is.
     pub fn path(&self) -> &Path {
         &self.path
