@@ -158,7 +158,7 @@ fn models_that_cannot_run_are_refused_before_their_weights() {
     for (name, words) in [
         ("org/other", ["not supported", "of_another_family"]),
         ("org/quantized", ["quantized by awq", "original model"]),
-        ("org/adapter", ["an adapter (LoRA) of some/base", "merge it"]),
+        ("org/adapter", ["an adapter (LoRA) of some/base", "--base some/base"]),
     ] {
         for args in [vec!["ask", "hi", "--model", name], vec!["pull", name], vec!["info", name]] {
             let output = hub.run(home.path(), &args);
@@ -170,6 +170,9 @@ fn models_that_cannot_run_are_refused_before_their_weights() {
         }
     }
     assert_eq!(hub.weights_asked_for(), Vec::<String>::new());
+    // Over its base an adapter is fetched like a model. This one has the tensors of a whole model, under other names.
+    let output = hub.run(home.path(), &["ask", "hi", "--model", "org/adapter", "--base", TOY]);
+    assert_eq!(hub.weights_asked_for().len(), 1, "{}", said(&output));
 }
 
 #[test]

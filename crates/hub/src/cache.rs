@@ -57,7 +57,7 @@ impl Repo {
         let Some(commit) = self.commit(revision) else { return Held::Part(vec!["all files".to_string()]) };
         let folder = self.snapshot(&commit);
         let mut missing = Vec::new();
-        if !contents::has(&folder, contents::CONFIG) {
+        if !contents::has(&folder, contents::CONFIG) && !contents::has(&folder, contents::ADAPTER) {
             missing.push(contents::CONFIG.to_string());
         }
         let absent = |name: &&str| self.root.join(".no_exist").join(&commit).join(name).exists();

@@ -27,9 +27,11 @@ pub(crate) struct WeightFormat {
 }
 
 /// The formats, the one that is taken first.
-pub(crate) const FORMATS: [WeightFormat; 2] = [
+pub(crate) const FORMATS: [WeightFormat; 3] = [
     WeightFormat { single: "model.safetensors", index: "model.safetensors.index.json" },
     WeightFormat { single: "pytorch_model.bin", index: "pytorch_model.bin.index.json" },
+    // Of an adapter, which is used over the model that it was made from.
+    WeightFormat { single: "adapter_model.safetensors", index: "adapter_model.safetensors.index.json" },
 ];
 
 /// Endings of the small files that are fetched.
@@ -39,7 +41,6 @@ pub(crate) const SMALL: [&str; 4] = ["json", "jinja", "txt", "model"];
 /// The configuration, without which nothing is a model.
 pub(crate) const CONFIG: &str = "config.json";
 /// The configuration of an adapter.
-#[cfg(feature = "download")]
 pub(crate) const ADAPTER: &str = "adapter_config.json";
 
 /// Files that change what a model sees or says, of each row one; not every model has all. A folder from another program

@@ -73,13 +73,15 @@ fn a_model_that_is_refused_costs_no_weights() {
 }
 
 #[test]
-fn folders_of_adapters_and_of_other_formats_are_refused_before_anything_large() {
+fn adapters_are_left_to_the_caller_and_other_formats_refused_before_anything_large() {
     let adapter = [("adapter_config.json", b"{}".to_vec(), false), ("adapter_model.safetensors", weights(), true)];
     let hub = Hub::new(&adapter);
-    let error = pull(MODEL, &hub.options(), &mut Unwatched).expect_err("adapter");
-    assert!(matches!(&error, HubError::Unsupported(text) if text.contains("adapter_model.safetensors")), "{error}");
+    let error = pull(MODEL, &hub.options(), &mut Refuses).expect_err("adapter");
+    assert!(matches!(error, HubError::Refused(_)), "{error}");
     assert!(hub.snapshot().join("adapter_config.json").is_file(), "the caller may look into it");
     assert!(!asked_for_weights(&hub.take_log()));
+    let folder = pull(MODEL, &hub.options(), &mut Unwatched).expect("an adapter that is wanted");
+    assert!(folder.join("adapter_model.safetensors").is_file());
     let hub = Hub::new(&[("README.md", vec![], false), ("x-Q4.gguf", weights(), true)]);
     let error = pull(MODEL, &hub.options(), &mut Unwatched).expect_err("GGUF").to_string();
     assert!(error.contains("x-Q4.gguf") && error.contains("original model"), "{error}");

@@ -79,9 +79,9 @@ impl WeightFormat {
         Tolerance::Relative(stages(info) * (ORDER + self.rounding))
     }
 
-    /// The same over a cache of `dtype`: keys and values, too, may be rounded to the other side. That happens to the
-    /// share of them that lies as near to a border as the order moves them, each of which moves by the distance of
-    /// neighboring values.
+    /// As [`WeightFormat::other_order`], over a cache of `dtype`: keys and values, too, may be rounded to the other side.
+    /// That happens to the share of them that lies as near to a border as the order moves them, each of which moves by
+    /// the distance of neighboring values.
     pub(crate) fn other_order_over(&self, info: &ModelInfo, dtype: KvDtype) -> Tolerance {
         let Tolerance::Relative(order) = self.other_order(info) else { return Tolerance::Exact };
         Tolerance::Relative(order + stages(info) * (ORDER * 2.0 * kv_rounding(dtype)).sqrt())
