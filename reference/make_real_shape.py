@@ -35,6 +35,22 @@ def config():
     }  # fmt: skip
 
 
+def encoder_layers(prefix, layers, d, m):
+    """(name, shape) of the layers of a SigLIP encoder of width `d`, and `m` inside the MLP."""
+    for n in range(layers):
+        p = f"{prefix}encoder.layers.{n}."
+        for norm in ("layer_norm1", "layer_norm2"):
+            yield p + norm + ".weight", (d,)
+            yield p + norm + ".bias", (d,)
+        for name in ("q_proj", "k_proj", "v_proj", "out_proj"):
+            yield p + f"self_attn.{name}.weight", (d, d)
+            yield p + f"self_attn.{name}.bias", (d,)
+        yield p + "mlp.fc1.weight", (m, d)
+        yield p + "mlp.fc1.bias", (m,)
+        yield p + "mlp.fc2.weight", (d, m)
+        yield p + "mlp.fc2.bias", (d,)
+
+
 def tensors():
     """(name, shape) of the published layout, in file order (778 tensors)."""
     h, i, v = LANGUAGE["hidden_size"], LANGUAGE["intermediate_size"], LANGUAGE["vocab_size"]
@@ -57,18 +73,7 @@ def tensors():
     e = "model.vision_encoder."
     yield e + "embeddings.patch_embedding.weight", (d, 3, 14, 14)
     yield e + "embeddings.patch_embedding.bias", (d,)
-    for n in range(VISION["num_hidden_layers"]):
-        p = f"{e}encoder.layers.{n}."
-        for norm in ("layer_norm1", "layer_norm2"):
-            yield p + norm + ".weight", (d,)
-            yield p + norm + ".bias", (d,)
-        for name in ("q_proj", "k_proj", "v_proj", "out_proj"):
-            yield p + f"self_attn.{name}.weight", (d, d)
-            yield p + f"self_attn.{name}.bias", (d,)
-        yield p + "mlp.fc1.weight", (m, d)
-        yield p + "mlp.fc1.bias", (m,)
-        yield p + "mlp.fc2.weight", (d, m)
-        yield p + "mlp.fc2.bias", (d,)
+    yield from encoder_layers(e, VISION["num_hidden_layers"], d, m)
     yield e + "post_layernorm.weight", (d,)
     yield e + "post_layernorm.bias", (d,)
     yield "model.mm_projector.readout.0.weight", (h, d)

@@ -18,6 +18,7 @@ import make_llava_onevision_toy as toy
 import make_original_toy
 import make_qwen_tokenizer
 import toy_tokenizer
+from make_real_shape import encoder_layers
 
 SIZES = {
     "0.5b": dict(hidden_size=896, num_hidden_layers=24, num_attention_heads=14, num_key_value_heads=2, intermediate_size=4864, tied=True, shards=1),
@@ -101,18 +102,7 @@ def tensors(size, layout):
     yield vision + "embeddings.patch_embedding.weight", (d, 3, 14, 14)
     yield vision + "embeddings.patch_embedding.bias", (d,)
     yield vision + "embeddings.position_embedding.weight", (729, d)
-    for n in range(v["num_hidden_layers"]):
-        p = f"{vision}encoder.layers.{n}."
-        for norm in ("layer_norm1", "layer_norm2"):
-            yield p + norm + ".weight", (d,)
-            yield p + norm + ".bias", (d,)
-        for name in ("q_proj", "k_proj", "v_proj", "out_proj"):
-            yield p + f"self_attn.{name}.weight", (d, d)
-            yield p + f"self_attn.{name}.bias", (d,)
-        yield p + "mlp.fc1.weight", (m, d)
-        yield p + "mlp.fc1.bias", (m,)
-        yield p + "mlp.fc2.weight", (d, m)
-        yield p + "mlp.fc2.bias", (d,)
+    yield from encoder_layers(vision, v["num_hidden_layers"], d, m)
     yield vision + "post_layernorm.weight", (d,)
     yield vision + "post_layernorm.bias", (d,)
 

@@ -28,6 +28,33 @@ def median(repeats, work):
 
 
 @torch.inference_mode()
+def speeds(model, dtype, args, patches, encode):
+    """Medians of `encode`, which encodes so many patches, and of what the language model does behind it."""
+    ids = (torch.arange(args.prompt) * 7919 % model.config.text_config.vocab_size)[None]
+
+    def first_logits():
+        out = model.model.language_model(input_ids=ids, use_cache=True)
+        return model.lm_head(out.last_hidden_state[:, -1:]), out.past_key_values
+
+    encode_s = median(args.repeats, encode)
+    read_s = median(args.repeats, first_logits)
+    _, cache = first_logits()
+
+    def write():
+        for _ in range(args.answer):
+            out = model.model.language_model(input_ids=ids[:, :1], past_key_values=cache, use_cache=True)
+            model.lm_head(out.last_hidden_state[:, -1:])
+
+    write_s = median(max(1, args.repeats // 2), write)
+    return {
+        "dtype": str(dtype),
+        "attention": model.config._attn_implementation,
+        "patches_per_s": patches / encode_s,
+        "prompt_tokens_per_s": args.prompt / read_s,
+        "answer_tokens_per_s": args.answer / write_s,
+    }
+
+
 def measure(model, dtype, args):
     side = args.side // 14
     patches = torch.randn(args.frames * side * side, 3 * 14 * 14, dtype=dtype)
@@ -38,33 +65,7 @@ def measure(model, dtype, args):
     def encode():
         model.model.projector(vision(patches, grid, merge).last_hidden_state)
 
-    ids = (torch.arange(args.prompt) * 7919 % model.config.text_config.vocab_size)[None]
-
-    def read():
-        return model.model.language_model(input_ids=ids, use_cache=True)
-
-    def first_logits():
-        out = read()
-        return model.lm_head(out.last_hidden_state[:, -1:]), out.past_key_values
-
-    encode_s = median(args.repeats, encode)
-    read_s = median(args.repeats, first_logits)
-    _, cache = first_logits()
-    one = ids[:, :1]
-
-    def write():
-        for _ in range(args.answer):
-            out = model.model.language_model(input_ids=one, past_key_values=cache, use_cache=True)
-            model.lm_head(out.last_hidden_state[:, -1:])
-
-    write_s = median(max(1, args.repeats // 2), write)
-    return {
-        "dtype": str(dtype),
-        "attention": model.config._attn_implementation,
-        "patches_per_s": patches.shape[0] / encode_s,
-        "prompt_tokens_per_s": args.prompt / read_s,
-        "answer_tokens_per_s": args.answer / write_s,
-    }
+    return speeds(model, dtype, args, patches.shape[0], encode)
 
 
 def main():

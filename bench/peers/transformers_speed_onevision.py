@@ -12,37 +12,14 @@ import torch
 import transformers
 from transformers import LlavaOnevisionForConditionalGeneration
 
-from transformers_speed import median
+from transformers_speed import speeds
 
 
-@torch.inference_mode()
 def measure(model, dtype, args):
     config = model.config.vision_config
     frames = torch.randn(1, args.frames, 3, config.image_size, config.image_size, dtype=dtype)
     patches = args.frames * (config.image_size // config.patch_size) ** 2
-    ids = (torch.arange(args.prompt) * 7919 % model.config.text_config.vocab_size)[None]
-
-    def first_logits():
-        out = model.model.language_model(input_ids=ids, use_cache=True)
-        return model.lm_head(out.last_hidden_state[:, -1:]), out.past_key_values
-
-    encode_s = median(args.repeats, lambda: model.model.get_video_features(frames))
-    read_s = median(args.repeats, first_logits)
-    _, cache = first_logits()
-
-    def write():
-        for _ in range(args.answer):
-            out = model.model.language_model(input_ids=ids[:, :1], past_key_values=cache, use_cache=True)
-            model.lm_head(out.last_hidden_state[:, -1:])
-
-    write_s = median(max(1, args.repeats // 2), write)
-    return {
-        "dtype": str(dtype),
-        "attention": model.config._attn_implementation,
-        "patches_per_s": patches / encode_s,
-        "prompt_tokens_per_s": args.prompt / read_s,
-        "answer_tokens_per_s": args.answer / write_s,
-    }
+    return speeds(model, dtype, args, patches, lambda: model.model.get_video_features(frames))
 
 
 def main():

@@ -16,8 +16,7 @@ use crate::vocabulary::{self, Vocabulary, insert, parse};
 /// Longest text that is encoded, in bytes, unless [`Tokenizer::with_limit`] says otherwise.
 pub const MAX_TEXT_BYTES: usize = 1_000_000;
 
-/// Files that may add tokens to the vocabulary.
-const CONFIG: &str = "tokenizer_config.json";
+/// A file that may add tokens to the vocabulary.
 const EXTRA: &str = "added_tokens.json";
 
 /// A tokenizer; copies are cheap and share the vocabulary.
@@ -59,9 +58,10 @@ impl Tokenizer {
     pub fn from_files(files: &(impl TextFiles + ?Sized)) -> Result<Self, TextError> {
         let read = |name: &str| files.read(name, vocabulary::MAX_FILE_BYTES, vocabulary::FILE_UNIT);
         let in_file = |name: &'static str| move |what: String| TextError::file(files.path(name), what);
-        let Vocabulary { base, mut added, file } = vocabulary::read(files)?;
-        if let Some(bytes) = read(CONFIG)? {
-            add_from_config(&mut added, &base, &bytes).map_err(in_file(CONFIG))?;
+        let rules = read(vocabulary::RULES)?;
+        let Vocabulary { base, mut added, file } = vocabulary::read(files, rules.as_deref())?;
+        if let Some(bytes) = rules {
+            add_from_config(&mut added, &base, &bytes).map_err(in_file(vocabulary::RULES))?;
         }
         if let Some(bytes) = read(EXTRA)? {
             add_from_map(&mut added, &base, &bytes).map_err(in_file(EXTRA))?;

@@ -44,6 +44,14 @@ pub(super) struct ParsedFile {
     pub(super) layout: SampleLayout,
 }
 
+impl ParsedFile {
+    /// A file of video alone, whose samples are ranges of its bytes.
+    pub(super) fn of_video(track: VideoTrack, tracks: Vec<TrackSummary>, chosen: usize, warnings: Vec<String>) -> Self {
+        let (audio_tracks, sub_tracks, texts, layout) = (0, 0, Vec::new(), SampleLayout::Ranges);
+        ParsedFile { track, tracks, chosen, warnings, audio_tracks, sub_tracks, texts, layout }
+    }
+}
+
 impl Movie {
     /// Checks frame size and duration against `limits` and finds the start time.
     pub(super) fn new(container: Container, parsed: ParsedFile, limits: &Limits) -> Result<Movie, MediaError> {

@@ -7,7 +7,7 @@ use zoetrope_media::Time;
 
 use crate::contract::settings::Settings;
 use crate::contract::timeline::{TimeRange, Timeline};
-use crate::error::ModelResult;
+use crate::error::{ModelError, ModelResult};
 
 /// Whether media is one picture or a sequence of pictures in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,10 +66,23 @@ impl MediaMetadata {
         self.sizes.iter().rev().copied().max_by_key(pixels).unwrap_or((0, 0))
     }
 
+    /// The size that is planned for.
+    ///
+    /// # Errors
+    /// [`ModelError::Caller`] for a picture without pixels.
+    pub fn shown_size(&self) -> ModelResult<(u32, u32)> {
+        match self.size() {
+            (width, height) if width == 0 || height == 0 => {
+                Err(ModelError::Caller(format!("a picture of {width}x{height} pixels has nothing to show")))
+            }
+            size => Ok(size),
+        }
+    }
+
     /// What is on screen in the part of a video that `options` name.
     ///
     /// # Errors
-    /// [`crate::error::ModelError::Caller`] when that is nothing.
+    /// [`ModelError::Caller`] when that is nothing.
     pub fn range(&self, options: &PlanOptions) -> ModelResult<TimeRange> {
         self.timeline.range(options.start, options.end)
     }

@@ -1,6 +1,8 @@
 //! The model families: a folder and a line in [`ALL`] each.
 
 mod cogvlm2;
+#[cfg(test)]
+mod golden_frames;
 mod llama_vid;
 mod llava_onevision;
 mod videochat2;

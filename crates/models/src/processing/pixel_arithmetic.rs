@@ -2,6 +2,12 @@
 
 use zoetrope_kernels::image::resize::Order as PassOrder;
 
+/// What every gray level of a channel becomes where pictures are floats from 0 to 1 before they are normalized
+/// (torchvision's `ToTensor` and `Normalize`): `(level / 255 - mean) / std`.
+pub fn unit_gray_levels(mean: f32, std: f32) -> [f32; 256] {
+    std::array::from_fn(|level| (level as f32 / 255.0 - mean) / std)
+}
+
 /// A library and its version, as far as they differ in bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PixelArithmetic {

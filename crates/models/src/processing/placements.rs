@@ -1,6 +1,7 @@
 //! Where media stand in a conversation.
 
-use crate::contract::prompt::{Message, MessagePart, Placement, Role};
+use crate::contract::media_plan::MediaPlan;
+use crate::contract::prompt::{Message, MessagePart, Placement, Role, VisualSpan};
 use crate::error::{ModelError, ModelResult};
 
 /// Every picture or video once, where a user's message shows it.
@@ -22,4 +23,15 @@ pub fn in_order(messages: &[Message], media: usize) -> ModelResult<Vec<Placement
         return Err(ModelError::Caller(text));
     }
     Ok(shown.into_iter().map(|media| Placement { media, instruction: None }).collect())
+}
+
+/// Fails unless there are spans for every one of `plans`.
+///
+/// # Errors
+/// [`ModelError::Bug`] with both numbers.
+pub fn check_spans(plans: &[MediaPlan], spans: &[Vec<VisualSpan>]) -> ModelResult<()> {
+    match (spans.len(), plans.len()) {
+        (spans, plans) if spans != plans => Err(ModelError::Bug(format!("spans of {spans} media, plans of {plans}"))),
+        _ => Ok(()),
+    }
 }

@@ -25,8 +25,8 @@ const SENTENCEPIECE: &str = "tokenizer.model";
 /// Byte-level BPE: tokens, and the merges by rank.
 const TOKENS: &str = "vocab.json";
 const MERGES: &str = "merges.txt";
-/// Which rules go with a vocabulary.
-const RULES: &str = "tokenizer_config.json";
+/// Which rules go with a vocabulary, and tokens that are added to it.
+pub(crate) const RULES: &str = "tokenizer_config.json";
 
 /// A vocabulary with its rules, the tokens added to it, and the file that errors name.
 pub(crate) struct Vocabulary {
@@ -36,19 +36,19 @@ pub(crate) struct Vocabulary {
 }
 
 /// Reads `tokenizer.json`, else `tokenizer.model`, else `vocab.json` with `merges.txt`. The last two get the rules
-/// that the tokenizer class of `tokenizer_config.json` has in transformers.
+/// that the tokenizer class of `tokenizer_config.json`, whose bytes are `rules`, has in transformers.
 ///
 /// # Errors
 /// [`TextError::File`] when there is none, or it is damaged.
-pub(crate) fn read(files: &(impl TextFiles + ?Sized)) -> Result<Vocabulary, TextError> {
+pub(crate) fn read(files: &(impl TextFiles + ?Sized), rules: Option<&[u8]>) -> Result<Vocabulary, TextError> {
     let bytes = |name: &str| files.read(name, MAX_FILE_BYTES, FILE_UNIT);
     let in_file = |name: &'static str| move |what: String| TextError::file(files.path(name), what);
     if let Some(fast) = bytes(FAST)? {
         let (base, added) = parse(&fast).map_err(in_file(FAST))?;
         return Ok(Vocabulary { base, added, file: FAST });
     }
-    let rules: Value = match bytes(RULES)? {
-        Some(rules) => serde_json::from_slice(&rules).map_err(|error| in_file(RULES)(error.to_string()))?,
+    let rules: Value = match rules {
+        Some(rules) => serde_json::from_slice(rules).map_err(|error| in_file(RULES)(error.to_string()))?,
         None => json!({}),
     };
     let (json, file) = if let Some(model) = bytes(SENTENCEPIECE)? {

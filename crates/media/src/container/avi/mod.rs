@@ -15,7 +15,6 @@ mod riff;
 use super::byte_source::ByteSource;
 use super::choice::{TrackChoice, choose};
 use super::movie::ParsedFile;
-use super::sample::layout::SampleLayout;
 use super::track::codec_of_fourcc;
 use super::track::ratio::reduced_ratio;
 use super::track::{Sample, TrackSummary, VideoTrack};
@@ -73,16 +72,7 @@ pub(super) fn read(source: &ByteSource, limits: &Limits, choice: &TrackChoice<'_
         ..VideoTrack::new(codec)
     };
     let (audio_tracks, sub_tracks) = (header.audio, header.subtitles);
-    Ok(ParsedFile {
-        track,
-        tracks,
-        chosen,
-        warnings,
-        audio_tracks,
-        sub_tracks,
-        texts: Vec::new(),
-        layout: SampleLayout::Ranges,
-    })
+    Ok(ParsedFile { audio_tracks, sub_tracks, ..ParsedFile::of_video(track, tracks, chosen, warnings) })
 }
 
 fn summary(stream: &StreamHeader) -> TrackSummary {

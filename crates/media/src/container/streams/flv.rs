@@ -137,7 +137,7 @@ impl<'a> FlvFile<'a> {
             layout = SampleLayout::WithParameterSets(sets);
         }
         track.samples = self.samples;
-        let (warnings, audio_tracks) = (self.warnings, usize::from(self.audio));
-        Ok(ParsedFile { track, tracks, chosen, warnings, audio_tracks, sub_tracks: 0, texts: Vec::new(), layout })
+        let audio_tracks = usize::from(self.audio);
+        Ok(ParsedFile { audio_tracks, layout, ..ParsedFile::of_video(track, tracks, chosen, self.warnings) })
     }
 }

@@ -5,7 +5,6 @@ use super::super::byte_source::cursor::Cursor;
 use super::super::byte_source::{ByteSource, PeekReader};
 use super::super::choice::{TrackChoice, choose};
 use super::super::movie::ParsedFile;
-use super::super::sample::layout::SampleLayout;
 use super::super::track::codec_of_fourcc;
 use super::super::track::{Sample, TrackSummary, VideoTrack};
 use crate::error::{MediaError, malformed};
@@ -70,14 +69,5 @@ pub(in super::super) fn read(
     let tracks = vec![summary];
     let chosen = choose(&tracks, choice)?;
     let track = VideoTrack { width, height, timescale: rate, samples, ..VideoTrack::new(codec) };
-    Ok(ParsedFile {
-        track,
-        tracks,
-        chosen,
-        warnings,
-        audio_tracks: 0,
-        sub_tracks: 0,
-        texts: Vec::new(),
-        layout: SampleLayout::Ranges,
-    })
+    Ok(ParsedFile::of_video(track, tracks, chosen, warnings))
 }

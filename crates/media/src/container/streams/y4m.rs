@@ -3,7 +3,6 @@
 use super::super::byte_source::{ByteSource, PeekReader};
 use super::super::choice::{TrackChoice, choose};
 use super::super::movie::ParsedFile;
-use super::super::sample::layout::SampleLayout;
 use super::super::track::ratio::reduced_ratio;
 use super::super::track::{Codec, RawFormat, Sample, TrackSummary, VideoTrack};
 use crate::color::description::Color;
@@ -73,16 +72,7 @@ pub(in super::super) fn read(
         samples,
         ..VideoTrack::new(codec)
     };
-    Ok(ParsedFile {
-        track,
-        tracks,
-        chosen,
-        warnings,
-        audio_tracks: 0,
-        sub_tracks: 0,
-        texts: Vec::new(),
-        layout: SampleLayout::Ranges,
-    })
+    Ok(ParsedFile::of_video(track, tracks, chosen, warnings))
 }
 
 /// The bytes before the first newline.

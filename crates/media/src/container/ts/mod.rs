@@ -63,16 +63,8 @@ pub(super) fn read(source: &ByteSource, limits: &Limits, choice: &TrackChoice<'_
     let (width, height) = units.sps.map_or((0, 0), |s| (s.width, s.height));
     let track = VideoTrack { width, height, timescale: 90_000, samples, ..VideoTrack::new(codec) };
     let layout = SampleLayout::Packets(PacketPayload { pid, packet_size: format.size, skips });
-    Ok(ParsedFile {
-        track,
-        tracks,
-        chosen,
-        warnings,
-        audio_tracks: program.audio,
-        sub_tracks: program.subtitles,
-        texts: Vec::new(),
-        layout,
-    })
+    let (audio_tracks, sub_tracks) = (program.audio, program.subtitles);
+    Ok(ParsedFile { audio_tracks, sub_tracks, layout, ..ParsedFile::of_video(track, tracks, chosen, warnings) })
 }
 
 fn scrambled_stream() -> MediaError {

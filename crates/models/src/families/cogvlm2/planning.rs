@@ -5,6 +5,7 @@ use super::frame_sampling;
 use crate::contract::media_plan::{MediaKind, MediaMetadata, MediaPlan, PlanOptions, View, Window};
 use crate::contract::settings::{Setting, SettingType, Settings};
 use crate::error::{ModelError, ModelResult};
+use crate::processing::{BudgetShare, plan_in_shares};
 
 /// Names of the family's settings.
 const TEMPLATE: &str = "template";
@@ -65,30 +66,22 @@ pub(super) fn plan(
     options: &PlanOptions,
 ) -> ModelResult<Vec<MediaPlan>> {
     let per_frame = c.vision.tokens();
-    let before = earlier.iter().map(|plan| plan.frames.len() * per_frame).sum();
-    let mut left = options.max_visual_tokens.map(|budget| budget.saturating_sub(before));
-    let mut plans = Vec::with_capacity(new.len());
-    for (number, media) in new.iter().enumerate() {
-        let share = left.map_or(usize::MAX, |left| left / (new.len() - number) / per_frame);
-        if share == 0 {
-            let text = format!(
-                "a budget of {} visual tokens, of which {} are left for {} media: a frame takes {per_frame}",
-                options.max_visual_tokens.unwrap_or(0),
-                left.unwrap_or(0),
-                new.len() - number
-            );
-            return Err(ModelError::Caller(text));
+    let one = |media: &MediaMetadata, share: Option<BudgetShare>| {
+        let most = share.map_or(usize::MAX, |share| share.tokens() / per_frame);
+        match share {
+            Some(BudgetShare { left, media }) if most == 0 => Err(ModelError::Caller(format!(
+                "a budget of {} visual tokens, of which {left} are left for {media} media: a frame takes {per_frame}",
+                options.max_visual_tokens.unwrap_or(0)
+            ))),
+            _ => one_plan(c, media, options, most),
         }
-        let plan = one_plan(c, media, options, share)?;
-        left = left.map(|left| left - plan.frames.len() * per_frame);
-        plans.push(plan);
-    }
-    Ok(plans)
+    };
+    plan_in_shares(earlier, new, options, |plan| plan.frames.len() * per_frame, one)
 }
 
 /// Media of at most `most` frames.
 fn one_plan(c: &Config, media: &MediaMetadata, options: &PlanOptions, most: usize) -> ModelResult<MediaPlan> {
-    let source = media.size();
+    let source = media.shown_size()?;
     let template = options.settings.word(TEMPLATE).and_then(Template::named).unwrap_or(c.template);
     let sampling = options.settings.word(SAMPLING).and_then(Sampling::named).unwrap_or(c.sampling());
     let numbered = options.settings.flag(FRAME_NUMBERS).unwrap_or(numbers_frames(c, template));
@@ -139,10 +132,6 @@ fn warn_of(c: &Config, sampling: Sampling, media: &MediaMetadata, options: &Plan
 fn view(c: &Config, source: (u32, u32)) -> ModelResult<View> {
     let (width, height) = (u64::from(source.0), u64::from(source.1));
     let (short, long) = (width.min(height), width.max(height));
-    if short == 0 {
-        let text = format!("a picture of {width}x{height} pixels has nothing to show");
-        return Err(ModelError::Caller(text));
-    }
     let (side, grid) = (c.vision.side as u32, (c.vision.grid(), c.vision.grid()));
     if c.made_for == MadeFor::Pictures {
         return Ok(View::whole(source, (side, side), grid));

@@ -18,7 +18,7 @@ use crate::contract::media_plan::{MediaMetadata, MediaPlan, PlanOptions, View};
 use crate::contract::model_info::{ModelInfo, StopCriteria};
 use crate::contract::prompt::{GenerationPrompt, Message, Prompt, VisualSpan};
 use crate::error::ModelResult;
-use crate::processing::{Resample, view_image, write_view_patches};
+use crate::processing::{Resample, unit_gray_levels, view_image, write_view_patches};
 
 /// Mean and standard deviation of the channels (CLIP).
 const MEAN: [f32; 3] = [0.481_454_66, 0.457_827_5, 0.408_210_73];
@@ -41,8 +41,8 @@ impl CogVlm2Processor {
         let config = Config::load(checkpoint)?;
         let tokenizer = Tokenizer::from_files(checkpoint)?;
         let info = info(&config);
-        let level = |channel: usize| std::array::from_fn(|level| (level as f32 / 255.0 - MEAN[channel]) / STD[channel]);
-        Ok(CogVlm2Processor { config, tokenizer, info, levels: [0, 1, 2].map(level) })
+        let levels = [0, 1, 2].map(|channel| unit_gray_levels(MEAN[channel], STD[channel]));
+        Ok(CogVlm2Processor { config, tokenizer, info, levels })
     }
 
     /// Pictures are resized as Pillow did it then. Of videos only frames of another size than the planned one, which

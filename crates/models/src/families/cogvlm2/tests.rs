@@ -11,12 +11,13 @@ use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Device, Tensor};
 use serde_json::Value;
-use zoetrope_media::{Frame, Rgb, Time};
+use zoetrope_media::{Frame, Time};
 
 use super::*;
 use crate::contract::media_plan::{MediaKind, MediaMetadata, PlanOptions};
 use crate::contract::prompt::{Message, MessagePart, Prompt, PromptToken, Role};
 use crate::contract::settings::Settings;
+use crate::families::golden_frames;
 use crate::weights::{Archive, LoadOptions};
 
 /// The two kinds of checkpoints.
@@ -48,19 +49,9 @@ fn processor(kind: &str) -> CogVlm2Processor {
     CogVlm2Processor::load(&checkpoint(kind)).unwrap()
 }
 
-/// `[F, h, w, 3]` bytes as frames, one a second.
+/// Frames of a golden file, one a second.
 fn frames_of(raw: &Tensor) -> Vec<Frame> {
-    let (n, height, width, _) = raw.dims4().unwrap();
-    let frame = |index: usize| Frame {
-        index,
-        time: Time::new(index as i64, 1),
-        image: Rgb {
-            width: width as u32,
-            height: height as u32,
-            data: raw.get(index).unwrap().flatten_all().unwrap().to_vec1::<u8>().unwrap(),
-        },
-    };
-    (0..n).map(frame).collect()
+    golden_frames::frames_of(raw, 1)
 }
 
 /// What is known of frames that come one a second; one frame is a picture.

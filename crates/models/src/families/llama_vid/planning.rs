@@ -7,6 +7,7 @@ use crate::contract::media_plan::{
 };
 use crate::contract::settings::{Setting, SettingType, Settings};
 use crate::error::{ModelError, ModelResult};
+use crate::processing::{BudgetShare, plan_in_shares};
 
 /// Names of the family's settings.
 pub(super) const FILM: &str = "film";
@@ -104,31 +105,29 @@ pub(super) fn plan(
         return Err(ModelError::Caller(text));
     }
     let each = tokens_of(c, pool_of(c, grid));
-    let before: usize = earlier.iter().map(|plan| plan.frames.len() * tokens_per_frame(c, plan)).sum();
-    let mut left = options.max_visual_tokens.map(|budget| budget.saturating_sub(before));
-    let mut plans = Vec::with_capacity(new.len());
-    for (number, media) in new.iter().enumerate() {
-        let share = left.map_or(usize::MAX, |left| left / (new.len() - number));
-        if share < each {
-            let text = format!("{each} visual tokens of a frame do not fit in the {share} that are left");
-            return Err(ModelError::Caller(text));
-        }
-        let mut plan = one(c, media, options, share / each)?;
-        if film(&plan) != OFF {
-            plan.captions = captions(&media.captions, &plan.frames, options);
-        }
-        left = left.map(|left| left - plan.frames.len() * each);
-        plans.push(plan);
-    }
-    Ok(plans)
+    plan_in_shares(
+        earlier,
+        new,
+        options,
+        |plan| plan.frames.len() * tokens_per_frame(c, plan),
+        |media, share| {
+            let share = share.map_or(usize::MAX, BudgetShare::tokens);
+            if share < each {
+                let text = format!("{each} visual tokens of a frame do not fit in the {share} that are left");
+                return Err(ModelError::Caller(text));
+            }
+            let mut plan = one(c, media, options, share / each)?;
+            if film(&plan) != OFF {
+                plan.captions = captions(&media.captions, &plan.frames, options);
+            }
+            Ok(plan)
+        },
+    )
 }
 
 /// Media with at most `most` frames, without subtitles.
 fn one(c: &Config, media: &MediaMetadata, options: &PlanOptions, most: usize) -> ModelResult<MediaPlan> {
-    let source = media.size();
-    if source.0 == 0 || source.1 == 0 {
-        return Err(ModelError::Caller(format!("a picture of {}x{} pixels has nothing to show", source.0, source.1)));
-    }
+    let source = media.shown_size()?;
     let part = options.start.is_some() || options.end.is_some();
     let told = match (c.film, part) {
         (false, _) => OFF,

@@ -17,7 +17,7 @@ use crate::contract::media_plan::{MediaMetadata, MediaPlan, PlanOptions};
 use crate::contract::model_info::{ModelInfo, StopCriteria};
 use crate::contract::prompt::{GenerationPrompt, Message, Placement, Prompt, VisualSpan};
 use crate::error::ModelResult;
-use crate::processing::{Resample, view_image, write_view_patches};
+use crate::processing::{Resample, unit_gray_levels, view_image, write_view_patches};
 
 /// Configuration and tokenizer of a checkpoint.
 pub(super) struct LlamaVidProcessor {
@@ -62,7 +62,8 @@ impl Processor for LlamaVidProcessor {
 
     fn prepare(&self, plan: &MediaPlan, frames: &[Frame], _: &mut PrepareState) -> ModelResult<Patches> {
         let (view, patch) = (&plan.views[0], self.config.vision.patch);
-        let tables = [0, 1, 2].map(|channel| gray_levels(&self.config, channel));
+        let norm = &self.config.normalization;
+        let tables = [0, 1, 2].map(|channel| unit_gray_levels(norm.mean[channel], norm.std[channel]));
         let (rows, cols) = view.grid;
         let per_patch = self.config.vision.patch_values();
         let per_frame = rows * cols * per_patch;
@@ -98,12 +99,6 @@ impl Processor for LlamaVidProcessor {
     ) -> ModelResult<Prompt> {
         PromptWriter { plans, spans }.write(messages, end, &self.tokenizer)
     }
-}
-
-/// What every gray level of a channel becomes, as transformers 4.31 computes it.
-fn gray_levels(c: &Config, channel: usize) -> [f32; 256] {
-    let (mean, std) = (c.normalization.mean[channel], c.normalization.std[channel]);
-    std::array::from_fn(|level| ((level as f64 / 255.0) as f32 - mean) / std)
 }
 
 fn info(c: &Config, tokenizer: &Tokenizer) -> ModelInfo {

@@ -5,8 +5,8 @@ use zoetrope_text::Tokenizer;
 use super::planning::{self, LLAVA, OFF, PART};
 use crate::contract::media_plan::MediaPlan;
 use crate::contract::prompt::{GenerationPrompt, Message, MessagePart, Placement, Prompt, Role, VisualSpan};
-use crate::error::{ModelError, ModelResult};
-use crate::processing::{PromptBuilder, in_order};
+use crate::error::ModelResult;
+use crate::processing::{PromptBuilder, check_spans, in_order};
 
 /// System messages of `vicuna_v1` (also `imgsp_v1`, the training's) and of `llava_v1`.
 const VICUNA_SYSTEM: &str = "A chat between a curious user and an artificial intelligence assistant. \
@@ -90,10 +90,7 @@ impl PromptWriter<'_> {
         end: GenerationPrompt<'_>,
         tokenizer: &Tokenizer,
     ) -> ModelResult<Prompt> {
-        if self.spans.len() != self.plans.len() {
-            let text = format!("spans of {} media, plans of {}", self.spans.len(), self.plans.len());
-            return Err(ModelError::Bug(text));
-        }
+        check_spans(self.plans, self.spans)?;
         let showings = showings(messages, self.plans.len())?;
         let mut out = PromptBuilder::default();
         out.trusted(BEGIN);

@@ -12,13 +12,14 @@ use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Device, Tensor};
 use serde_json::Value;
-use zoetrope_media::{Frame, Rgb, Time};
+use zoetrope_media::{Frame, Time};
 
 use super::*;
 use crate::contract::features::PrepareState;
 use crate::contract::media_plan::{Caption, MediaMetadata, PlanOptions};
 use crate::contract::prompt::{GenerationPrompt, Message, MessagePart, Prompt, PromptToken, Role};
 use crate::contract::settings::Settings;
+use crate::families::golden_frames;
 use crate::weights::{Archive, LoadOptions, Origin};
 
 fn golden() -> PathBuf {
@@ -67,15 +68,9 @@ struct Case {
     options: PlanOptions,
 }
 
-/// The raw picture `[H, W, 3]` or clip `[F, H, W, 3]`.
+/// Frames of a golden file, two a second.
 fn frames_of(raw: &Tensor) -> Vec<Frame> {
-    let raw = if raw.rank() == 3 { raw.unsqueeze(0).unwrap() } else { raw.clone() };
-    let (n, height, width, _) = raw.dims4().unwrap();
-    let image = |index: usize| {
-        let data = raw.get(index).unwrap().flatten_all().unwrap().to_vec1::<u8>().unwrap();
-        Rgb { width: width as u32, height: height as u32, data }
-    };
-    (0..n).map(|index| Frame { index, time: Time::new(index as i64, 2), image: image(index) }).collect()
+    golden_frames::frames_of(raw, 2)
 }
 
 fn ask(question: &str) -> Message {

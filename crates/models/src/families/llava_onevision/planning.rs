@@ -80,10 +80,7 @@ pub(super) fn plan(
 
 /// Media with all frames and views that it may have.
 fn one(c: &Config, media: &MediaMetadata, options: &PlanOptions, tiled: bool) -> ModelResult<MediaPlan> {
-    let source = media.size();
-    if source.0 == 0 || source.1 == 0 {
-        return Err(ModelError::Caller(format!("a picture of {}x{} pixels has nothing to show", source.0, source.1)));
-    }
+    let source = media.shown_size()?;
     let sampling = sampling(c, options)?;
     let (frames, views, tiles) = match media.kind {
         MediaKind::Image if tiled => (vec![media.planned_frame(0, 0.0)], tiled_views(c, source), ANYRES),

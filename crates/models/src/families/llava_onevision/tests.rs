@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Device, Tensor};
 use serde_json::Value;
-use zoetrope_media::{Frame, Rgb, Time};
+use zoetrope_media::{Frame, Time};
 
 use super::*;
 use crate::contract::embed;
@@ -19,6 +19,7 @@ use crate::contract::media_plan::{MediaMetadata, PlanOptions};
 use crate::contract::prompt::{GenerationPrompt, Message, MessagePart, Prompt, PromptToken, Role};
 use crate::contract::settings::Settings;
 use crate::error::ModelError;
+use crate::families::golden_frames;
 use crate::weights::{Archive, LoadOptions, NameTable, Origin};
 
 fn golden() -> PathBuf {
@@ -109,20 +110,9 @@ fn within(what: &str, ours: &Tensor, theirs: &Tensor, bound: f64) {
     assert!(worst <= bound, "{what}: off by {worst}, allowed {bound}");
 }
 
-/// Frames `[n, height, width, 3]`, or a picture.
+/// Frames of a golden file, one a second.
 fn frames_of(raw: &Tensor) -> Vec<Frame> {
-    let raw = if raw.rank() == 3 { raw.unsqueeze(0).unwrap() } else { raw.clone() };
-    let (n, height, width, _) = raw.dims4().unwrap();
-    let frame = |index: usize| Frame {
-        index,
-        time: Time::new(index as i64, 1),
-        image: Rgb {
-            width: width as u32,
-            height: height as u32,
-            data: raw.get(index).unwrap().flatten_all().unwrap().to_vec1::<u8>().unwrap(),
-        },
-    };
-    (0..n).map(frame).collect()
+    golden_frames::frames_of(raw, 1)
 }
 
 fn metadata(frames: &[Frame], kind: MediaKind) -> MediaMetadata {

@@ -5,6 +5,7 @@ use crate::contract::media_plan::{MediaKind, MediaMetadata, MediaPlan, PlanOptio
 use crate::contract::settings::{Setting, SettingType, Settings};
 use crate::contract::timeline::TimeRange;
 use crate::error::{ModelError, ModelResult};
+use crate::processing::{BudgetShare, plan_in_shares};
 
 /// Names of the family's settings.
 const TIMES: &str = "times";
@@ -72,24 +73,12 @@ pub(super) fn plan(
         return Err(ModelError::Limit { what: "tiles of a picture", number: tiles, limit: MAX_TILES });
     }
     let tokens = |plan: &MediaPlan| plan.units() * c.tokens();
-    let before: usize = earlier.iter().map(tokens).sum();
-    let mut left = options.max_visual_tokens.map(|budget| budget.saturating_sub(before));
-    let mut plans = Vec::with_capacity(new.len());
-    for (number, media) in new.iter().enumerate() {
-        let share = left.map(|left| left / (new.len() - number));
-        let plan = one(c, media, options, share)?;
-        left = left.map(|left| left - tokens(&plan));
-        plans.push(plan);
-    }
-    Ok(plans)
+    plan_in_shares(earlier, new, options, tokens, |media, share| one(c, media, options, share.map(BudgetShare::tokens)))
 }
 
 /// One picture or video within its `share` of visual tokens.
 fn one(c: &Config, media: &MediaMetadata, options: &PlanOptions, share: Option<usize>) -> ModelResult<MediaPlan> {
-    let source = media.size();
-    if source.0 == 0 || source.1 == 0 {
-        return Err(ModelError::Caller(format!("a picture of {}x{} pixels has nothing to show", source.0, source.1)));
-    }
+    let source = media.shown_size()?;
     let units = share.map_or(usize::MAX, |share| share / c.tokens());
     let (least, tiles) = match c.tiles {
         None => (1, None),

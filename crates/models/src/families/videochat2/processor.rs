@@ -18,7 +18,7 @@ use crate::contract::media_plan::{MediaMetadata, MediaPlan, PlanOptions};
 use crate::contract::model_info::{ModelInfo, StopCriteria};
 use crate::contract::prompt::{GenerationPrompt, Message, Placement, Prompt, VisualSpan};
 use crate::error::{ModelError, ModelResult};
-use crate::processing::{in_order, view_image, write_view_patches};
+use crate::processing::{in_order, unit_gray_levels, view_image, write_view_patches};
 
 /// Configuration and tokenizer of a checkpoint.
 pub(super) struct VideoChat2Processor {
@@ -47,8 +47,7 @@ impl VideoChat2Processor {
             return Ok(TiledFrame::new(plan, &frame.image, norm)?.patches(plan, patch));
         }
         let view = &plan.views[0];
-        let level = |level: usize, channel: usize| (level as f32 / 255.0 - norm.0[channel]) / norm.1[channel];
-        let tables = [0, 1, 2].map(|channel| std::array::from_fn(|value| level(value, channel)));
+        let tables = [0, 1, 2].map(|channel| unit_gray_levels(norm.0[channel], norm.1[channel]));
         let mut pixels = vec![0.0; view.patches() * self.config.vision.patch_values()];
         let write = |rows: &[u8], out: &mut [f32]| patchify(rows, view.grid.1, patch, 1, &tables, out);
         write_view_patches(view, plan.source, &frame.image, RESAMPLE, patch, &mut pixels, write)?;

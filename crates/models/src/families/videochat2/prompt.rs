@@ -9,8 +9,8 @@ use crate::contract::position::Position;
 use crate::contract::prompt::{
     GenerationPrompt, Message, MessagePart, Placement, Prompt, PromptToken, Role, VisualSpan,
 };
-use crate::error::{ModelError, ModelResult};
-use crate::processing::PromptBuilder;
+use crate::error::ModelResult;
+use crate::processing::{PromptBuilder, check_spans};
 
 /// How a language model writes turns.
 pub(super) struct Template {
@@ -98,10 +98,7 @@ impl PromptWriter<'_> {
         end: GenerationPrompt<'_>,
         tokenizer: &Tokenizer,
     ) -> ModelResult<Prompt> {
-        if self.spans.len() != self.plans.len() {
-            let text = format!("spans of {} media, plans of {}", self.spans.len(), self.plans.len());
-            return Err(ModelError::Bug(text));
-        }
+        check_spans(self.plans, self.spans)?;
         let (mut out, mut placement, template) = (PromptBuilder::default(), 0, self.template);
         let system = system_text(messages);
         out.untrusted(&system);

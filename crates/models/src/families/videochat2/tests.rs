@@ -12,10 +12,11 @@ use std::path::{Path, PathBuf};
 use candle_core::{Device, Tensor};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use zoetrope_media::{Frame, Rgb, Time};
+use zoetrope_media::{Frame, Time};
 
 use super::*;
 use crate::contract::media_plan::{MediaMetadata, PlanOptions};
+use crate::families::golden_frames;
 use crate::weights::{Archive, LoadOptions};
 
 fn golden() -> PathBuf {
@@ -67,18 +68,9 @@ fn processor_of(config: &Value) -> VideoChat2Processor {
     VideoChat2Processor::load(&Checkpoint::from(folder_with(config).path())).unwrap()
 }
 
+/// Frames of a golden file, one a second.
 fn frames_of(raw: &Tensor) -> Vec<Frame> {
-    let (n, height, width, _) = raw.dims4().unwrap();
-    let frame = |index: usize| Frame {
-        index,
-        time: Time::new(index as i64, 1),
-        image: Rgb {
-            width: width as u32,
-            height: height as u32,
-            data: raw.get(index).unwrap().flatten_all().unwrap().to_vec1::<u8>().unwrap(),
-        },
-    };
-    (0..n).map(frame).collect()
+    golden_frames::frames_of(raw, 1)
 }
 
 /// A video of `n` frames, `fps` a second.

@@ -61,11 +61,7 @@ pub(super) fn plan(
     }
     let mut chosen = Vec::with_capacity(new.len());
     for media in new {
-        let (width, height) = media.size();
-        if width == 0 || height == 0 {
-            let text = format!("a picture of {width}x{height} pixels has nothing to show");
-            return Err(ModelError::Caller(text));
-        }
+        media.shown_size()?;
         let (frames, merge) = match media.kind {
             MediaKind::Image => (frame_sampling::still(media), c.image_merge),
             MediaKind::Video => (frame_sampling::frames(c, media, options)?, c.video_merge),

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use candle_core::{DType, Device, Tensor};
 use serde_json::Value;
 use zoetrope_kernels::gemm::WeightType;
-use zoetrope_media::{Frame, Rgb, Time};
+use zoetrope_media::{Frame, Time};
 
 use super::config::{Convention, PixelRange, ProcessorConfig};
 use super::*;
@@ -23,6 +23,7 @@ use crate::contract::media_plan::{MediaKind, MediaMetadata, PlanOptions, Planned
 use crate::contract::prompt::{GenerationPrompt, Message, MessagePart, Prompt, PromptToken, Role, VisualSpan};
 use crate::contract::settings::Settings;
 use crate::error::ModelError;
+use crate::families::golden_frames;
 use crate::kv::{BLOCK, KvCache, KvDtype, SequenceRun};
 use crate::layers::DecoderConfig;
 use crate::weights::{Archive, LoadOptions, Origin, Precision};
@@ -118,19 +119,9 @@ struct Given {
     times: Vec<f64>,
 }
 
+/// Frames of a golden file, one a second.
 fn frames_of(raw: &Tensor) -> Vec<Frame> {
-    let raw = if raw.rank() == 3 { raw.unsqueeze(0).unwrap() } else { raw.clone() };
-    let (n, height, width, _) = raw.dims4().unwrap();
-    let frame = |index: usize| Frame {
-        index,
-        time: Time::new(index as i64, 1),
-        image: Rgb {
-            width: width as u32,
-            height: height as u32,
-            data: raw.get(index).unwrap().flatten_all().unwrap().to_vec1::<u8>().unwrap(),
-        },
-    };
-    (0..n).map(frame).collect()
+    golden_frames::frames_of(raw, 1)
 }
 
 fn given(raw: &Tensor, kind: MediaKind, prompt_times: Vec<f64>) -> Given {

@@ -5,6 +5,7 @@ use zoetrope_models::contract::media_plan::{
 };
 use zoetrope_models::contract::settings::{Setting, SettingType, Settings};
 use zoetrope_models::error::{ModelError, ModelResult};
+use zoetrope_models::processing::{BudgetShare, plan_in_shares};
 
 use super::config::Config;
 
@@ -59,28 +60,18 @@ pub(super) fn plan(
         return Err(ModelError::Caller(text));
     }
     let tokens = |plan: &MediaPlan| plan.units() * tokens_per_unit(c, plan);
-    let before: usize = earlier.iter().map(tokens).sum();
-    let mut left = options.max_visual_tokens.map(|budget| budget.saturating_sub(before));
-    let mut plans = Vec::with_capacity(new.len());
-    for (number, media) in new.iter().enumerate() {
+    plan_in_shares(earlier, new, options, tokens, |media, share| {
         let full = one(c, media, options, merge)?;
-        let share = left.map(|left| left / (new.len() - number));
-        let plan = match share {
-            Some(share) if tokens(&full) > share => reduced(c, full, share)?,
-            _ => full,
-        };
-        left = left.map(|left| left - tokens(&plan));
-        plans.push(plan);
-    }
-    Ok(plans)
+        match share.map(BudgetShare::tokens) {
+            Some(share) if tokens(&full) > share => reduced(c, full, share),
+            _ => Ok(full),
+        }
+    })
 }
 
 /// Media with all views and frames that it may have.
 fn one(c: &Config, media: &MediaMetadata, options: &PlanOptions, merge: usize) -> ModelResult<MediaPlan> {
-    let source = media.size();
-    if source.0 == 0 || source.1 == 0 {
-        return Err(ModelError::Caller(format!("a picture of {}x{} pixels has nothing to show", source.0, source.1)));
-    }
+    let source = media.shown_size()?;
     let (frames, views) = match media.kind {
         MediaKind::Image => (vec![media.planned_frame(0, 0.0)], tiled_views(c, source)),
         MediaKind::Video => (frames(c, media, options)?, vec![padded_view(c, source)]),

@@ -5,8 +5,8 @@ use zoetrope_models::contract::position::Position;
 use zoetrope_models::contract::prompt::{
     GenerationPrompt, Message, MessagePart, Placement, Prompt, PromptToken, Role, VisualSpan,
 };
-use zoetrope_models::error::{ModelError, ModelResult};
-use zoetrope_models::processing::PromptBuilder;
+use zoetrope_models::error::ModelResult;
+use zoetrope_models::processing::{PromptBuilder, check_spans};
 use zoetrope_text::Tokenizer;
 
 use super::planning::{self, BASE};
@@ -32,10 +32,7 @@ impl PromptWriter<'_> {
         end: GenerationPrompt<'_>,
         tokenizer: &Tokenizer,
     ) -> ModelResult<Prompt> {
-        if self.spans.len() != self.plans.len() {
-            let text = format!("spans of {} media, plans of {}", self.spans.len(), self.plans.len());
-            return Err(ModelError::Bug(text));
-        }
+        check_spans(self.plans, self.spans)?;
         // One template for a conversation: that of its first media.
         let base = self.plans.first().is_some_and(|plan| planning::template(&plan.settings) == BASE);
         let (user, assistant) = if base { ("Question: ", "Answer: ") } else { ("Human: ", "Assistant: ") };
