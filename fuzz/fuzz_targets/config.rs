@@ -4,7 +4,7 @@
 use zoetrope_models::checkpoint::Checkpoint;
 use zoetrope_models::contract::media_plan::{MediaMetadata, PlanOptions};
 use zoetrope_models::loading;
-use zoetrope_models::weights::LoadOptions;
+use zoetrope_models::weights::{LoadOptions, Precision};
 
 mod folder;
 
@@ -16,5 +16,5 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
         std::hint::black_box(processor.visual_spans(&plans[0], None));
     }
     // Lists what a model of these sizes would ask for; nothing is read or allocated.
-    std::hint::black_box(loading::open_listed(&checkpoint, LoadOptions::default()).is_ok());
+    std::hint::black_box(loading::open_listed(&checkpoint, LoadOptions::cpu(Precision::Auto)).is_ok());
 });

@@ -3,12 +3,12 @@
 
 use zoetrope_models::checkpoint::Checkpoint;
 use zoetrope_models::loading;
-use zoetrope_models::weights::LoadOptions;
+use zoetrope_models::weights::{LoadOptions, Precision};
 
 mod folder;
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     let checkpoint = Checkpoint::Folder(folder::with("model.safetensors", data));
-    std::hint::black_box(loading::open_listed(&checkpoint, LoadOptions::default()).is_ok());
-    std::hint::black_box(loading::open(&checkpoint, LoadOptions::default()).is_ok());
+    std::hint::black_box(loading::open_listed(&checkpoint, LoadOptions::cpu(Precision::Auto)).is_ok());
+    std::hint::black_box(loading::open(&checkpoint, LoadOptions::cpu(Precision::Auto)).is_ok());
 });

@@ -70,7 +70,7 @@ pub(crate) struct Conversation {
     messages: Vec<Message>,
     media: Vec<MediaState>,
     /// Keys of visual tokens handed out so far.
-    keys: u64,
+    keys: u128,
     /// Where stored features are looked for.
     index: Option<FeatureIndex>,
 }

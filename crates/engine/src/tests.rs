@@ -563,12 +563,12 @@ fn keys_and_values_of_other_visual_tokens_are_not_reused() {
         (0..20).for_each(|row| prompt.tokens[row] = PromptToken::Visual { placement: 0, row: row as u32 });
         Arc::new(prompt)
     };
-    let visual = |key: u64| {
-        let rows: Vec<Vec<f32>> = (0..20).map(|row| vec![(row as u64 + 3 * key) as f32, 1.0]).collect();
+    let visual = |key: u128| {
+        let rows: Vec<Vec<f32>> = (0..20).map(|row| vec![(row as u128 + 3 * key) as f32, 1.0]).collect();
         let rows = candle_core::Tensor::new(rows, &candle_core::Device::Cpu).expect("rows");
         vec![VisualTokens { key, rows }]
     };
-    let mut ask = |key: u64, reuse: Option<RetainedKv>| {
+    let mut ask = |key: u128, reuse: Option<RetainedKv>| {
         let visual = visual(key);
         let job = GenerateRequest { prompt: prompt(), visual, reuse, retain: true, ..request(&[1], 5) };
         engine.generate(job).expect("a job");

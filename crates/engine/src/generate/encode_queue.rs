@@ -17,16 +17,29 @@ struct Queued {
 
 type Advanced = (Queued, Result<EncodeProgress, EngineError>);
 
-/// Encoding jobs in order.
-#[derive(Default)]
+/// Encoding jobs, a chunk of each in turn, so that a picture does not wait for the end of a film.
 pub(super) struct EncodeQueue {
     waiting: VecDeque<Queued>,
-    /// The job whose next chunk is computed on the pool.
+    /// The job whose next chunk is computed on a pool.
     beside: Option<(JobId, Receiver<Advanced>)>,
-    pool: Option<rayon::ThreadPool>,
+    /// Whether chunks are computed on a pool even while nobody generates.
+    always_beside: bool,
+    /// Half of the threads, for chunks beside others.
+    half: Option<rayon::ThreadPool>,
+    /// All threads, for chunks while nobody generates.
+    all: Option<rayon::ThreadPool>,
 }
 
 impl EncodeQueue {
+    pub(super) fn new(always_beside: bool) -> Self {
+        EncodeQueue { waiting: VecDeque::new(), beside: None, always_beside, half: None, all: None }
+    }
+
+    /// Whether a chunk is being computed, of a queue that never waits for one.
+    pub(super) fn is_busy_beside(&self) -> bool {
+        self.always_beside && self.beside.is_some()
+    }
+
     pub(super) fn push(&mut self, id: JobId, job: EncodeJob, trace: bool) {
         self.waiting.push_back(Queued { id, trace, job });
     }
@@ -46,12 +59,12 @@ impl EncodeQueue {
         beside || self.waiting.len() < before
     }
 
-    /// Goes on with the first job: with a chunk here and now, or, `beside_others`, with what the pool has done
+    /// Goes on with the next job: with a chunk here and now, or, `beside_others`, with what the pool has done
     /// meanwhile.
     pub(super) fn advance(&mut self, beside_others: bool) -> Result<Vec<JobOutput>, EngineError> {
         if let Some((_, receiver)) = &self.beside {
             // Without others there is nothing else to do than to wait.
-            let advanced = match beside_others {
+            let advanced = match beside_others || self.always_beside {
                 true => receiver.try_recv(),
                 false => receiver.recv().map_err(|_| TryRecvError::Disconnected),
             };
@@ -66,13 +79,13 @@ impl EncodeQueue {
         }
         let Some(mut queued) = self.waiting.pop_front() else { return Ok(Vec::new()) };
         // On an accelerator all products go through one library handle, which two threads must not use at once.
-        if !beside_others || queued.job.needs_accelerator() {
+        if !(beside_others || self.always_beside) || queued.job.needs_accelerator() {
             let progress = queued.job.advance();
             return Ok(self.take_back((queued, progress)));
         }
         let (sender, receiver) = channel();
         self.beside = Some((queued.id, receiver));
-        self.pool()?.spawn(move || {
+        self.pool(beside_others)?.spawn(move || {
             let progress = queued.job.advance();
             // Nobody listens after a cancellation.
             let _ = sender.send((queued, progress));
@@ -80,17 +93,20 @@ impl EncodeQueue {
         Ok(Vec::new())
     }
 
-    /// Half of the threads, one at least.
-    fn pool(&mut self) -> Result<&rayon::ThreadPool, EngineError> {
-        if self.pool.is_none() {
-            let threads = (rayon::current_num_threads() / 2).max(1);
-            let built = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
-            self.pool = Some(built.map_err(|error| EngineError::Bug(format!("threads for the encoder: {error}")))?);
+    /// Half of the threads, one at least, beside others; else all.
+    fn pool(&mut self, beside_others: bool) -> Result<&rayon::ThreadPool, EngineError> {
+        let all = rayon::current_num_threads();
+        let (pool, threads) = if beside_others { (&mut self.half, (all / 2).max(1)) } else { (&mut self.all, all) };
+        match pool {
+            Some(pool) => Ok(pool),
+            None => {
+                let built = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+                Ok(pool.insert(built.map_err(|error| EngineError::Bug(format!("threads for the encoder: {error}")))?))
+            }
         }
-        self.pool.as_ref().ok_or_else(|| EngineError::Bug("no threads for the encoder".to_string()))
     }
 
-    /// The events of a chunk; the job goes back to the front unless it is over.
+    /// The events of a chunk; the job goes to the end of the queue unless it is over.
     fn take_back(&mut self, (queued, progress): Advanced) -> Vec<JobOutput> {
         let (id, trace) = (queued.id, queued.trace);
         let (event, over) = match progress {
@@ -103,7 +119,7 @@ impl EncodeQueue {
             Err(error) => (JobEvent::Failed(error), true),
         };
         if !over {
-            self.waiting.push_front(queued);
+            self.waiting.push_back(queued);
         }
         vec![JobOutput { job: id, event }]
     }

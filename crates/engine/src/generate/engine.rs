@@ -12,7 +12,8 @@ use zoetrope_models::kv::{BLOCK, KvCache, KvContext, SequenceRun};
 use super::block_pool::BlockPool;
 use super::encode_queue::EncodeQueue;
 use super::job::{GenerateRequest, JobEvent, JobId, JobOutput, RetainedKv};
-use super::scheduler::{MIN_TAIL, schedule};
+use super::prefix_cache::{PrefixCache, PrefixKey};
+use super::scheduler::schedule;
 use super::sequence::Sequence;
 use crate::answer::FinishReason;
 use crate::error::EngineError;
@@ -30,23 +31,37 @@ pub struct EngineOptions {
     pub step_rows: usize,
     /// Bytes of the KV cache, rounded up to a block; it grows as it is needed.
     pub cache_bytes: usize,
+    /// Bytes of these that beginnings of prompts may take after their sequences have ended, for others that begin
+    /// alike; 0 shares nothing.
+    pub prefix_bytes: usize,
+    /// Whether media is always encoded beside the steps, so that a step never waits for it.
+    pub encode_beside: bool,
 }
 
 impl Default for EngineOptions {
     fn default() -> Self {
-        EngineOptions { max_sequences: 256, step_rows: CHUNK_ROWS, cache_bytes: 8 << 30 }
+        EngineOptions {
+            max_sequences: 256,
+            step_rows: CHUNK_ROWS,
+            cache_bytes: 8 << 30,
+            prefix_bytes: 0,
+            encode_beside: false,
+        }
     }
 }
 
 /// One model and the jobs on it.
 pub struct Engine {
-    model: Arc<dyn VideoLanguageModel>,
-    options: EngineOptions,
-    cache: KvCache,
-    pool: BlockPool,
+    pub(super) model: Arc<dyn VideoLanguageModel>,
+    pub(super) options: EngineOptions,
+    pub(super) cache: KvCache,
+    pub(super) pool: BlockPool,
+    pub(super) prefixes: PrefixCache,
     media: EncodeQueue,
-    waiting: VecDeque<Sequence>,
-    running: Vec<Sequence>,
+    pub(super) waiting: VecDeque<Sequence>,
+    pub(super) running: Vec<Sequence>,
+    /// Steps in a row in which long prompts were passed over.
+    passed_over: usize,
     jobs: u64,
 }
 
@@ -63,9 +78,11 @@ impl Engine {
             options,
             cache,
             pool: BlockPool::default(),
-            media: EncodeQueue::default(),
+            prefixes: PrefixCache::default(),
+            media: EncodeQueue::new(options.encode_beside),
             waiting: VecDeque::new(),
             running: Vec::new(),
+            passed_over: 0,
             jobs: 0,
         })
     }
@@ -73,6 +90,22 @@ impl Engine {
     /// The model.
     pub fn model(&self) -> &Arc<dyn VideoLanguageModel> {
         &self.model
+    }
+
+    /// Whether a step would only look whether media is encoded.
+    pub fn waits_for_media(&self) -> bool {
+        self.waiting.is_empty() && self.running.is_empty() && self.media.is_busy_beside()
+    }
+
+    /// Sequences that run, and that wait.
+    pub fn sequences(&self) -> (usize, usize) {
+        (self.running.len(), self.waiting.len())
+    }
+
+    /// Bytes of the KV cache: all, and those of sequences and shared beginnings.
+    pub fn cache_use(&self) -> (usize, usize) {
+        let bytes = |blocks: usize| blocks * BLOCK * self.bytes_per_token();
+        (bytes(self.pool.total()), bytes(self.pool.total() - self.pool.free()))
     }
 
     /// Whether there is nothing to do.
@@ -93,7 +126,11 @@ impl Engine {
     /// When the request does not fit together; nothing is computed then.
     pub fn generate(&mut self, request: GenerateRequest) -> Result<JobId, EngineError> {
         let id = self.next_id();
-        self.waiting.push_back(Sequence::new(id, request, self.model.as_ref())?);
+        let mut sequence = Sequence::new(id, request, self.model.as_ref())?;
+        if self.options.prefix_bytes > 0 {
+            sequence.share_prefix(&PrefixKey::default());
+        }
+        self.waiting.push_back(sequence);
         Ok(id)
     }
 
@@ -150,95 +187,10 @@ impl Engine {
         Ok(outputs)
     }
 
-    /// Lets waiting sequences run, in order, as long as there is room for whole replies.
-    fn admit(&mut self, outputs: &mut Vec<JobOutput>) -> Result<(), EngineError> {
-        while self.running.len() < self.options.max_sequences {
-            let Some(mut sequence) = self.waiting.pop_front() else { return Ok(()) };
-            if sequence.reply.finish_reason().is_some() {
-                // A reply of no tokens.
-                self.finish(sequence, outputs)?;
-                continue;
-            }
-            match self.reserve(&mut sequence)? {
-                Reserved::Now(reused) => {
-                    let (job, total) = (sequence.id, sequence.state().prompt);
-                    outputs.push(JobOutput { job, event: JobEvent::Prefill { done: reused, total } });
-                    self.running.push(sequence);
-                }
-                Reserved::Later if self.running.is_empty() => {
-                    let bytes = sequence.most_rows() * self.bytes_per_token();
-                    let (number, limit) = (bytes as u64, self.options.cache_bytes as u64);
-                    let error = EngineError::Limit { what: "bytes of keys and values", number, limit };
-                    outputs.push(JobOutput { job: sequence.id, event: JobEvent::Failed(error) });
-                }
-                Reserved::Later => {
-                    self.waiting.push_front(sequence);
-                    return Ok(());
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn bytes_per_token(&self) -> usize {
-        self.model.processor().info().kv.bytes_per_token(self.cache.dtype())
-    }
-
-    /// Blocks for prompt and whole reply, beginning with what an earlier turn has computed (prefix reuse).
-    fn reserve(&mut self, sequence: &mut Sequence) -> Result<Reserved, EngineError> {
-        let wanted = sequence.most_rows().div_ceil(BLOCK);
-        let earlier = sequence.reuse.take();
-        let rows = sequence.prompt_rows();
-        let reused = earlier.as_ref().map_or(0, |earlier| {
-            let common = earlier.rows.iter().zip(&rows).take_while(|(a, b)| a == b).count();
-            common.min(rows.len().saturating_sub(MIN_TAIL))
-        });
-        let mut blocks = earlier.map(|earlier| earlier.blocks).unwrap_or_default();
-        let kept = if reused == 0 { 0 } else { wanted.min(blocks.len()) };
-        self.pool.release(&blocks.split_off(kept))?;
-        // What others hold, too, is not written into.
-        let shared: Vec<usize> = (reused / BLOCK..blocks.len()).filter(|&at| self.pool.is_shared(blocks[at])).collect();
-        let missing = wanted - blocks.len() + shared.len();
-        self.make_room(missing)?;
-        let Some(mut new) = self.pool.allocate(missing) else {
-            self.pool.release(&blocks)?;
-            return Ok(Reserved::Later);
-        };
-        self.copy_on_write(&mut blocks, &shared, &mut new)?;
-        blocks.extend(new);
-        sequence.admit(blocks, reused);
-        Ok(Reserved::Now(reused))
-    }
-
-    /// Puts copies into `new` blocks in place of the blocks at `shared`, which other sequences hold, too.
-    fn copy_on_write(&mut self, blocks: &mut [u32], shared: &[usize], new: &mut Vec<u32>) -> Result<(), EngineError> {
-        for &at in shared {
-            let Some(own) = new.pop() else { break };
-            self.cache.copy_block(blocks[at], own)?;
-            self.pool.release(&[std::mem::replace(&mut blocks[at], own)])?;
-        }
-        Ok(())
-    }
-
-    /// Grows the KV cache so that `blocks` are free, as far as the limit allows.
-    fn make_room(&mut self, blocks: usize) -> Result<(), EngineError> {
-        let total = self.pool.total();
-        let missing = blocks.saturating_sub(self.pool.free());
-        let most = self.options.cache_bytes.div_ceil((self.bytes_per_token() * BLOCK).max(1));
-        if missing == 0 || total + missing > most {
-            return Ok(());
-        }
-        // Half as much again, so that a growing conversation is not copied at every turn.
-        let larger = (total + missing).max(total + total / 2).min(most);
-        self.cache.grow(larger)?;
-        self.pool.grow(larger);
-        Ok(())
-    }
-
     /// One pass over rows of the running sequences, and the tokens that follow.
     fn forward(&mut self, outputs: &mut Vec<JobOutput>) -> Result<(), EngineError> {
         let states: Vec<_> = self.running.iter().map(Sequence::state).collect();
-        let scheduled = schedule(&states, self.options.step_rows);
+        let scheduled = schedule(&states, self.options.step_rows, &mut self.passed_over);
         let model = self.model.as_ref();
         let (mut rows, mut positions, mut runs) = (Vec::new(), Vec::new(), Vec::new());
         let (mut wanted, mut total) = (Vec::new(), 0);
@@ -274,6 +226,7 @@ impl Engine {
                 take_token(sequence, logits, model, outputs);
             }
         }
+        self.publish_prefixes();
         self.finish_ended(outputs)
     }
 
@@ -294,21 +247,13 @@ impl Engine {
         Ok(())
     }
 
-    fn finish(&mut self, sequence: Sequence, outputs: &mut Vec<JobOutput>) -> Result<(), EngineError> {
+    pub(super) fn finish(&mut self, sequence: Sequence, outputs: &mut Vec<JobOutput>) -> Result<(), EngineError> {
         let job = sequence.id;
         let (generated, released) = sequence.finish();
         self.pool.release(&released)?;
         outputs.push(JobOutput { job, event: JobEvent::Finished(Box::new(generated)) });
         Ok(())
     }
-}
-
-/// Whether a sequence can run.
-enum Reserved {
-    /// It runs: so many of its rows are in the KV cache already.
-    Now(usize),
-    /// It runs when others have ended and freed their blocks.
-    Later,
 }
 
 /// Chooses a sequence's next token.

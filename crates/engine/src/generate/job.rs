@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use candle_core::Tensor;
+use sha2::{Digest, Sha256};
 use zoetrope_models::contract::features::{Features, Patches};
 use zoetrope_models::contract::position::Position;
 use zoetrope_models::contract::prompt::{Prompt, PromptToken};
@@ -21,7 +22,7 @@ pub struct JobId(pub(super) u64);
 pub struct VisualTokens {
     /// Says which tokens these are: equal keys mean equal tokens, so that keys and values of earlier turns are reused
     /// only for the very same ones.
-    pub key: u64,
+    pub key: u128,
     /// `[V, D]`.
     pub rows: Tensor,
 }
@@ -38,7 +39,7 @@ pub(super) struct CachedRow {
 enum CachedToken {
     Text(u32),
     /// Key of the visual tokens, and the row.
-    Visual(u64, u32),
+    Visual(u128, u32),
 }
 
 impl CachedRow {
@@ -50,6 +51,18 @@ impl CachedRow {
             }
         };
         CachedRow { token, position }
+    }
+
+    /// What distinguishes it from other rows, of fixed length.
+    pub(super) fn digest_into(&self, digest: &mut Sha256) {
+        let (kind, key, number) = match self.token {
+            CachedToken::Text(id) => (0, 0, id),
+            CachedToken::Visual(key, row) => (1, key, row),
+        };
+        digest.update([kind, self.position.expert]);
+        digest.update(key.to_le_bytes());
+        digest.update(number.to_le_bytes());
+        digest.update(self.position.id.to_le_bytes());
     }
 }
 

@@ -1,9 +1,11 @@
 //! Replies: an engine of steps, its scheduler and blocks, and what chooses and ends tokens.
 
+mod admission;
 mod block_pool;
 mod encode_queue;
 mod engine;
 mod job;
+mod prefix_cache;
 mod reply;
 mod sampler;
 mod scheduler;

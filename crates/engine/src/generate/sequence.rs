@@ -6,11 +6,13 @@ use candle_core::Tensor;
 use zoetrope_models::contract::position::Position;
 use zoetrope_models::contract::prompt::PromptToken;
 use zoetrope_models::contract::{VideoLanguageModel, embed};
+use zoetrope_models::kv::BLOCK;
 
 use super::job::{CachedRow, GenerateRequest, Generated, JobId, RetainedKv, VisualTokens};
+use super::prefix_cache::{PrefixKey, prefix_keys};
 use super::reply::Reply;
 use super::sampler::Sampler;
-use super::scheduler::SequenceState;
+use super::scheduler::{MIN_TAIL, SequenceState};
 use crate::answer::FinishReason;
 use crate::error::EngineError;
 
@@ -32,6 +34,10 @@ pub(super) struct Sequence {
     pub(super) reuse: Option<RetainedKv>,
     pub(super) retain: bool,
     pub(super) logits: bool,
+    /// Digests of the full blocks of its prompt, where prefixes are shared.
+    pub(super) keys: Vec<PrefixKey>,
+    /// How many of these blocks others may use already.
+    pub(super) published: usize,
     begun: Instant,
     prompt_read: Option<Instant>,
 }
@@ -66,6 +72,8 @@ impl Sequence {
             reuse: request.reuse,
             retain: request.retain,
             logits: request.logits,
+            keys: Vec::new(),
+            published: 0,
             begun: Instant::now(),
             prompt_read: None,
         })
@@ -84,6 +92,21 @@ impl Sequence {
     pub(super) fn prompt_rows(&self) -> Vec<CachedRow> {
         let rows = self.tokens.iter().zip(&self.positions).take(self.prompt);
         rows.map(|(token, position)| CachedRow::new(*token, *position, &self.visual)).collect()
+    }
+
+    /// Lets its prompt share blocks with others that begin alike.
+    pub(super) fn share_prefix(&mut self, seed: &PrefixKey) {
+        self.keys = prefix_keys(seed, &self.prompt_rows());
+    }
+
+    /// Full blocks at the beginning of its prompt that it may take from others: something is left to compute.
+    pub(super) fn sharable(&self) -> &[PrefixKey] {
+        &self.keys[..self.keys.len().min(self.prompt.saturating_sub(MIN_TAIL) / BLOCK)]
+    }
+
+    /// Full blocks of its prompt that are computed.
+    pub(super) fn computed_blocks(&self) -> usize {
+        self.keys.len().min(self.stored / BLOCK)
     }
 
     /// Begins with `reused` rows that its `blocks` hold already.

@@ -1,0 +1,169 @@
+//! Which waiting sequences run: as long as there is room for whole replies, and not before another sequence has read
+//! the beginning that both share.
+
+use zoetrope_models::kv::BLOCK;
+
+use super::engine::Engine;
+use super::job::{JobEvent, JobOutput};
+use super::scheduler::MIN_TAIL;
+use super::sequence::Sequence;
+use crate::error::EngineError;
+
+/// Whether a sequence can run.
+enum Reserved {
+    /// It runs: so many of its rows are in the KV cache already.
+    Now(usize),
+    /// It runs when others have ended and freed their blocks.
+    Later,
+}
+
+impl Engine {
+    /// Lets waiting sequences run, in order.
+    pub(super) fn admit(&mut self, outputs: &mut Vec<JobOutput>) -> Result<(), EngineError> {
+        let mut at = 0;
+        while self.running.len() < self.options.max_sequences && at < self.waiting.len() {
+            if self.is_being_read(&self.waiting[at]) {
+                at += 1;
+                continue;
+            }
+            let Some(mut sequence) = self.waiting.remove(at) else { return Ok(()) };
+            if sequence.reply.finish_reason().is_some() {
+                // A reply of no tokens.
+                self.finish(sequence, outputs)?;
+                continue;
+            }
+            match self.reserve(&mut sequence)? {
+                Reserved::Now(reused) => {
+                    let (job, total) = (sequence.id, sequence.state().prompt);
+                    outputs.push(JobOutput { job, event: JobEvent::Prefill { done: reused, total } });
+                    self.running.push(sequence);
+                }
+                Reserved::Later if self.running.is_empty() => {
+                    let bytes = sequence.most_rows() * self.bytes_per_token();
+                    let (number, limit) = (bytes as u64, self.options.cache_bytes as u64);
+                    let error = EngineError::Limit { what: "bytes of keys and values", number, limit };
+                    outputs.push(JobOutput { job: sequence.id, event: JobEvent::Failed(error) });
+                }
+                Reserved::Later => {
+                    self.waiting.insert(at, sequence);
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn bytes_per_token(&self) -> usize {
+        self.model.processor().info().kv.bytes_per_token(self.cache.dtype())
+    }
+
+    /// Whether a running sequence is about to compute the next block that `sequence` could take over.
+    fn is_being_read(&self, sequence: &Sequence) -> bool {
+        let keys = sequence.sharable();
+        let known = self.prefixes.known(keys);
+        let Some(next) = keys.get(known) else { return false };
+        self.running.iter().any(|other| other.published <= known && other.keys.get(known) == Some(next))
+    }
+
+    /// Blocks for prompt and whole reply, beginning with what was computed before: by an earlier turn, or by any
+    /// sequence that began alike.
+    fn reserve(&mut self, sequence: &mut Sequence) -> Result<Reserved, EngineError> {
+        let wanted = sequence.most_rows().div_ceil(BLOCK);
+        let (mut blocks, reused) = match sequence.reuse.is_some() {
+            true => self.earlier_turn(sequence, wanted)?,
+            false => self.shared_prefix(sequence),
+        };
+        // What others hold, too, is not written into.
+        let shared: Vec<usize> = (reused / BLOCK..blocks.len()).filter(|&at| self.pool.is_shared(blocks[at])).collect();
+        let missing = wanted - blocks.len() + shared.len();
+        self.make_room(missing)?;
+        let Some(mut new) = self.pool.allocate(missing) else {
+            self.pool.release(&blocks)?;
+            return Ok(Reserved::Later);
+        };
+        self.copy_on_write(&mut blocks, &shared, &mut new)?;
+        blocks.extend(new);
+        sequence.admit(blocks, reused);
+        Ok(Reserved::Now(reused))
+    }
+
+    /// The blocks of the conversation's earlier turn, at most `wanted`, and how many rows of them are this prompt's.
+    fn earlier_turn(&mut self, sequence: &mut Sequence, wanted: usize) -> Result<(Vec<u32>, usize), EngineError> {
+        let Some(earlier) = sequence.reuse.take() else { return Ok((Vec::new(), 0)) };
+        let rows = sequence.prompt_rows();
+        let common = earlier.rows.iter().zip(&rows).take_while(|(a, b)| a == b).count();
+        let reused = common.min(rows.len().saturating_sub(MIN_TAIL));
+        let mut blocks = earlier.blocks;
+        let kept = if reused == 0 { 0 } else { wanted.min(blocks.len()) };
+        self.pool.release(&blocks.split_off(kept))?;
+        Ok((blocks, reused))
+    }
+
+    /// The blocks of the prompt's beginning that are in the cache, and how many rows they are.
+    fn shared_prefix(&mut self, sequence: &Sequence) -> (Vec<u32>, usize) {
+        let blocks = self.prefixes.take(sequence.sharable());
+        self.pool.share(&blocks);
+        let rows = blocks.len() * BLOCK;
+        (blocks, rows)
+    }
+
+    /// Lets others use the full blocks that running sequences have computed of their prompts.
+    pub(super) fn publish_prefixes(&mut self) {
+        let mut published = false;
+        for sequence in &mut self.running {
+            for at in sequence.published..sequence.computed_blocks() {
+                let block = sequence.blocks[at];
+                if self.prefixes.insert(sequence.keys[at], at, block) {
+                    self.pool.share(&[block]);
+                    published = true;
+                }
+                sequence.published = at + 1;
+            }
+        }
+        let most = self.options.prefix_bytes / (self.bytes_per_token() * BLOCK).max(1);
+        if published && self.prefixes.len() > most {
+            self.evict(self.prefixes.len() - most);
+        }
+    }
+
+    /// Forgets up to `blocks` shared beginnings that no sequence uses.
+    fn evict(&mut self, blocks: usize) {
+        let pool = &self.pool;
+        let gone = self.prefixes.evict(blocks, |block| !pool.is_shared(block));
+        // Each of them has one holder.
+        let released = self.pool.release(&gone);
+        debug_assert!(released.is_ok(), "{released:?}");
+    }
+
+    /// Puts copies into `new` blocks in place of the blocks at `shared`, which other sequences hold, too.
+    fn copy_on_write(&mut self, blocks: &mut [u32], shared: &[usize], new: &mut Vec<u32>) -> Result<(), EngineError> {
+        for &at in shared {
+            let Some(own) = new.pop() else { break };
+            self.cache.copy_block(blocks[at], own)?;
+            self.pool.release(&[std::mem::replace(&mut blocks[at], own)])?;
+        }
+        Ok(())
+    }
+
+    /// Frees `blocks` blocks: the KV cache grows as far as the limit allows, then shared beginnings go.
+    fn make_room(&mut self, blocks: usize) -> Result<(), EngineError> {
+        let total = self.pool.total();
+        let missing = blocks.saturating_sub(self.pool.free());
+        let most = self.options.cache_bytes.div_ceil((self.bytes_per_token() * BLOCK).max(1));
+        if missing == 0 {
+            return Ok(());
+        }
+        if total + missing > most {
+            self.evict(missing - most.saturating_sub(total));
+        }
+        let missing = blocks.saturating_sub(self.pool.free());
+        if missing == 0 || total + missing > most {
+            return Ok(());
+        }
+        // Half as much again, so that a growing conversation is not copied at every turn.
+        let larger = (total + missing).max(total + total / 2).min(most);
+        self.cache.grow(larger)?;
+        self.pool.grow(larger);
+        Ok(())
+    }
+}

@@ -1,0 +1,124 @@
+//! Blocks of the KV cache that hold beginnings of prompts, found by the digest of what they were computed from
+//! (automatic prefix caching, as in vLLM: arXiv 2309.06180, section 4.4).
+
+use std::collections::HashMap;
+
+use sha2::{Digest, Sha256};
+use zoetrope_models::kv::BLOCK;
+
+use super::job::CachedRow;
+
+/// Digest of the rows of a block and of all rows before it: equal digests mean equal keys and values.
+pub(super) type PrefixKey = [u8; 32];
+
+/// The digest of every full block of `rows`, under a `seed` that says of which model the blocks are.
+pub(super) fn prefix_keys(seed: &PrefixKey, rows: &[CachedRow]) -> Vec<PrefixKey> {
+    let mut before = *seed;
+    let digest = |block: &[CachedRow]| {
+        let mut digest = Sha256::new_with_prefix(before);
+        block.iter().for_each(|row| row.digest_into(&mut digest));
+        before = digest.finalize().into();
+        before
+    };
+    rows.chunks_exact(BLOCK).map(digest).collect()
+}
+
+struct Entry {
+    block: u32,
+    /// Blocks before it in its prompt.
+    depth: usize,
+    /// When it was used last; larger is later.
+    used: u64,
+}
+
+/// Which block holds which beginning. Each block in here has this cache as one of its holders.
+#[derive(Default)]
+pub(super) struct PrefixCache {
+    entries: HashMap<PrefixKey, Entry>,
+    clock: u64,
+}
+
+impl PrefixCache {
+    /// Blocks that are held.
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// How many of `keys`, from the first on, are here.
+    pub(super) fn known(&self, keys: &[PrefixKey]) -> usize {
+        keys.iter().take_while(|key| self.entries.contains_key(*key)).count()
+    }
+
+    /// The blocks of as many of `keys`, from the first on, as are here; they count as used now.
+    pub(super) fn take(&mut self, keys: &[PrefixKey]) -> Vec<u32> {
+        self.clock += 1;
+        let mut blocks = Vec::new();
+        for key in keys {
+            let Some(entry) = self.entries.get_mut(key) else { break };
+            entry.used = self.clock;
+            blocks.push(entry.block);
+        }
+        blocks
+    }
+
+    /// Notes that `block` holds `key`; `false` when another block does already.
+    pub(super) fn insert(&mut self, key: PrefixKey, depth: usize, block: u32) -> bool {
+        if self.entries.contains_key(&key) {
+            return false;
+        }
+        self.clock += 1;
+        self.entries.insert(key, Entry { block, depth, used: self.clock });
+        true
+    }
+
+    /// Forgets up to `blocks` blocks of those that `may_go`, the longest unused first and of one prompt the last first,
+    /// since without an earlier block a later one is not found.
+    pub(super) fn evict(&mut self, blocks: usize, may_go: impl Fn(u32) -> bool) -> Vec<u32> {
+        let mut order: Vec<_> = self.entries.iter().filter(|(_, entry)| may_go(entry.block)).collect();
+        order.sort_unstable_by_key(|(_, entry)| (entry.used, std::cmp::Reverse(entry.depth)));
+        let keys: Vec<PrefixKey> = order.into_iter().take(blocks).map(|(key, _)| *key).collect();
+        keys.iter().filter_map(|key| self.entries.remove(key)).map(|entry| entry.block).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use zoetrope_models::contract::position::Position;
+    use zoetrope_models::contract::prompt::PromptToken;
+
+    use super::*;
+
+    fn rows(ids: impl Iterator<Item = u32>) -> Vec<CachedRow> {
+        let row = |(at, id): (usize, u32)| CachedRow::new(PromptToken::Text(id), Position::text(at as u32), &[]);
+        ids.enumerate().map(row).collect()
+    }
+
+    #[test]
+    fn a_key_says_all_rows_up_to_its_block() {
+        let seed = [7; 32];
+        let long = prefix_keys(&seed, &rows(0..3 * BLOCK as u32 + 5));
+        assert_eq!(long.len(), 3, "only full blocks have a key");
+        assert_eq!(prefix_keys(&seed, &rows(0..2 * BLOCK as u32)), long[..2]);
+        let other = |changed: u32| {
+            let ids = (0..3 * BLOCK as u32).map(|id| if id == changed { 9999 } else { id });
+            prefix_keys(&seed, &rows(ids)).iter().zip(&long).take_while(|(a, b)| a == b).count()
+        };
+        assert_eq!([other(0), other(BLOCK as u32), other(3 * BLOCK as u32 - 1)], [0, 1, 2]);
+        assert_ne!(prefix_keys(&[8; 32], &rows(0..BLOCK as u32)), long[..1], "of another model");
+    }
+
+    #[test]
+    fn the_longest_unused_goes_first_and_the_end_of_a_prompt_before_its_beginning() {
+        let key = |n: u8| [n; 32];
+        let mut cache = PrefixCache::default();
+        for n in 0..3 {
+            assert!(cache.insert(key(n), usize::from(n), u32::from(n)));
+        }
+        assert!(cache.insert(key(9), 0, 9));
+        assert!(!cache.insert(key(9), 0, 10), "another block has it");
+        assert_eq!(cache.take(&[key(0), key(1), key(2), key(5)]), [0, 1, 2]);
+        assert_eq!(cache.evict(2, |_| true), [9, 2]);
+        assert_eq!(cache.evict(9, |block| block != 1), [0]);
+        assert_eq!((cache.len(), cache.known(&[key(0), key(1)]), cache.known(&[key(1)])), (1, 0, 1));
+    }
+}
