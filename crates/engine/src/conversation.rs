@@ -10,12 +10,13 @@ use zoetrope_models::contract::media_plan::{MediaKind, MediaMetadata, MediaPlan,
 use zoetrope_models::contract::prompt::{GenerationPrompt, Message, MessagePart, Placement, Prompt, Role, VisualSpan};
 use zoetrope_models::contract::{Processor, VideoLanguageModel};
 
-use crate::answer::{FrameUsage, MediaUsage};
+use crate::answer::{FrameUsage, MediaUsage, TokenCounts};
 use crate::error::EngineError;
 use crate::generate::VisualTokens;
 use crate::limits::{Limits, check_limit};
 use crate::media_input::{
-    EncodedMedia, FeatureIndex, FrameFaults, MediaInput, MediaSource, open_file, project, stored_media,
+    ContentDigest, EncodedMedia, FeatureIndex, FrameFaults, MediaInput, MediaSource, OpenedMedia, open_file, project,
+    stored_media,
 };
 
 /// A part of a message, as the caller gives it.
@@ -30,18 +31,18 @@ pub enum ContentPart {
 enum MediaState {
     /// Not opened yet.
     File(PathBuf),
-    /// Open, not encoded yet; with its path where it is a file.
-    Open(String, Arc<dyn MediaSource>, Option<PathBuf>),
-    /// Encoded, with the visual tokens for each instruction so far.
-    Encoded(Arc<EncodedMedia>, Vec<(Option<String>, VisualTokens)>),
+    /// Open, not encoded yet.
+    Open(OpenedMedia),
+    /// Encoded, under the name of this conversation, with the visual tokens for each instruction so far.
+    Encoded(String, Arc<EncodedMedia>, Vec<(Option<String>, VisualTokens)>),
 }
 
 impl MediaState {
     fn name(&self) -> String {
         match self {
             MediaState::File(path) => path.display().to_string(),
-            MediaState::Open(name, ..) => name.clone(),
-            MediaState::Encoded(media, _) => media.name.clone(),
+            MediaState::Open(opened) => opened.name.clone(),
+            MediaState::Encoded(name, ..) => name.clone(),
         }
     }
 }
@@ -52,14 +53,14 @@ pub(crate) struct NewMedia {
     pub(crate) name: String,
     pub(crate) source: Arc<dyn MediaSource>,
     pub(crate) plan: MediaPlan,
+    pub(crate) path: Option<PathBuf>,
+    pub(crate) digest: Option<ContentDigest>,
     /// Features that were stored before.
     pub(crate) stored: Option<Arc<StoredFeatures>>,
     /// Where its subtitles come from, and how many there are.
     pub(crate) captions: Option<(String, usize)>,
 }
 
-/// Media that was opened: its name, its frames, and its path where it is a file.
-type Opened = (String, Arc<dyn MediaSource>, Option<PathBuf>);
 /// Metadata of media, and where their subtitles come from, with how many there are.
 type WithCaptions = (Vec<MediaMetadata>, Vec<Option<(String, usize)>>);
 
@@ -131,7 +132,8 @@ impl Conversation {
                 ContentPart::Media(input) => {
                     self.media.push(match input {
                         MediaInput::Path(path) => MediaState::File(path),
-                        MediaInput::Source(name, source) => MediaState::Open(name, source, None),
+                        MediaInput::Source(name, source) => MediaState::Open(OpenedMedia::new(name, source)),
+                        MediaInput::Opened(opened) => MediaState::Open(opened),
                     });
                     MessagePart::Media(self.media.len() - 1)
                 }
@@ -143,19 +145,32 @@ impl Conversation {
 
     /// Opens and plans the media that are not encoded yet; headers only. Checks the number of visual tokens.
     pub(crate) fn plan_new(&mut self, options: &PlanOptions) -> Result<Vec<NewMedia>, EngineError> {
-        let earlier: Vec<MediaPlan> = self.encoded().map(|media| media.plan.clone()).collect();
+        self.plan_next(&[], self.media.len(), options)
+    }
+
+    /// As [`Conversation::plan_new`], but only the next `most` media after those that are `planned` already.
+    pub(crate) fn plan_next(
+        &mut self,
+        planned: &[NewMedia],
+        most: usize,
+        options: &PlanOptions,
+    ) -> Result<Vec<NewMedia>, EngineError> {
+        let earlier = self.encoded().map(|media| &media.plan).chain(planned.iter().map(|media| &media.plan));
+        let earlier: Vec<MediaPlan> = earlier.cloned().collect();
         let first = earlier.len();
-        for media in &mut self.media[first..] {
+        let end = self.media.len().min(first.saturating_add(most));
+        for media in &mut self.media[first..end] {
             if let MediaState::File(path) = media {
                 let source = open_file(path, &self.limits)?;
-                *media = MediaState::Open(path.display().to_string(), source, Some(path.clone()));
+                let opened = OpenedMedia::new(path.display().to_string(), source);
+                *media = MediaState::Open(OpenedMedia { path: Some(path.clone()), ..opened });
             }
         }
-        let opened = self.media[first..].iter().filter_map(|media| match media {
-            MediaState::Open(name, source, path) => Some((name.clone(), Arc::clone(source), path.clone())),
+        let opened = self.media[first..end].iter().filter_map(|media| match media {
+            MediaState::Open(opened) => Some(opened.clone()),
             MediaState::File(_) | MediaState::Encoded(..) => None,
         });
-        let opened: Vec<Opened> = opened.collect();
+        let opened: Vec<OpenedMedia> = opened.collect();
         if opened.is_empty() {
             return Ok(Vec::new());
         }
@@ -176,17 +191,18 @@ impl Conversation {
         let all: usize = earlier.iter().chain(&plans).map(tokens).sum();
         check_limit("visual tokens", all, self.limits.visual_tokens)?;
         let mut new = Vec::with_capacity(opened.len());
-        for (number, ((name, source, path), plan)) in opened.into_iter().zip(plans).enumerate() {
+        for (number, (media, plan)) in opened.into_iter().zip(plans).enumerate() {
+            let OpenedMedia { name, source, path, digest, .. } = media;
             let found = || self.index.as_ref()?.find(path.as_ref()?, &plan, self.processor.as_ref());
             let (stored, captions) = (source.stored().or_else(found), captions[number].take());
-            new.push(NewMedia { number: first + number, name, source, plan, stored, captions });
+            new.push(NewMedia { number: first + number, name, source, plan, path, digest, stored, captions });
         }
         Ok(new)
     }
 
     /// The plans of media of which there are only features.
-    fn stored_alone(&self, opened: &[Opened]) -> Result<Vec<Option<MediaPlan>>, EngineError> {
-        let plan = |(name, source, _): &Opened| match (source.stored(), &self.index) {
+    fn stored_alone(&self, opened: &[OpenedMedia]) -> Result<Vec<Option<MediaPlan>>, EngineError> {
+        let plan = |OpenedMedia { name, source, .. }: &OpenedMedia| match (source.stored(), &self.index) {
             (None, _) => Ok(None),
             (Some(stored), Some(index)) => index.plan_alone(&stored, self.processor.as_ref()).map(Some),
             (Some(_), None) => Err(EngineError::caller(format!("{name}: stored features are not to be used"))),
@@ -198,7 +214,7 @@ impl Conversation {
     /// the family reads them.
     fn metadata(
         &self,
-        opened: &[Opened],
+        opened: &[OpenedMedia],
         alone: &[Option<MediaPlan>],
         options: &PlanOptions,
     ) -> Result<WithCaptions, EngineError> {
@@ -209,7 +225,7 @@ impl Conversation {
             return Err(EngineError::caller(format!("subtitles were named, and {family} reads none")));
         }
         let (mut all, mut from) = (Vec::new(), Vec::new());
-        for ((name, source, _), own) in opened.iter().zip(alone) {
+        for (OpenedMedia { name, source, .. }, own) in opened.iter().zip(alone) {
             if own.is_some() {
                 from.push(None);
                 continue;
@@ -234,9 +250,17 @@ impl Conversation {
     }
 
     /// Notes that media number `number` is encoded.
-    pub(crate) fn set_encoded(&mut self, number: usize, media: EncodedMedia) {
+    pub(crate) fn set_encoded(&mut self, number: usize, media: impl Into<Arc<EncodedMedia>>) {
         if let Some(state) = self.media.get_mut(number) {
-            *state = MediaState::Encoded(Arc::new(media), Vec::new());
+            *state = MediaState::Encoded(state.name(), media.into(), Vec::new());
+        }
+    }
+
+    /// Media number `number`, when it is encoded.
+    pub(crate) fn encoded_media(&self, number: usize) -> Option<&Arc<EncodedMedia>> {
+        match self.media.get(number) {
+            Some(MediaState::Encoded(_, media, _)) => Some(media),
+            _ => None,
         }
     }
 
@@ -250,7 +274,7 @@ impl Conversation {
 
     pub(crate) fn encoded(&self) -> impl Iterator<Item = &EncodedMedia> {
         self.media.iter().filter_map(|media| match media {
-            MediaState::Encoded(media, _) => Some(media.as_ref()),
+            MediaState::Encoded(_, media, _) => Some(media.as_ref()),
             MediaState::File(_) | MediaState::Open(..) => None,
         })
     }
@@ -266,7 +290,7 @@ impl Conversation {
         model: &dyn VideoLanguageModel,
         placement: &Placement,
     ) -> Result<(VisualTokens, bool), EngineError> {
-        let Some(MediaState::Encoded(media, projected)) = self.media.get_mut(placement.media) else {
+        let Some(MediaState::Encoded(_, media, projected)) = self.media.get_mut(placement.media) else {
             return Err(EngineError::Bug(format!("media {} is shown before it is encoded", placement.media)));
         };
         if let Some((_, tokens)) = projected.iter().find(|(own, _)| *own == placement.instruction) {
@@ -305,12 +329,52 @@ impl Conversation {
 
     /// How the media are reported in an answer.
     pub(crate) fn usage(&self) -> Vec<MediaUsage> {
-        let usage = |media: &EncodedMedia| {
+        let usage = |state: &MediaState| {
+            let MediaState::Encoded(name, media, _) = state else { return None };
             let before = self.processor.visual_spans(&media.plan, None);
-            let usage = usage(media.name.clone(), &media.plan, &media.spans, &before);
-            MediaUsage { faults: media.faults, features: media.features.file(), ..usage }
+            let usage = usage(name.clone(), &media.plan, &media.spans, &before);
+            Some(MediaUsage { faults: media.faults, features: media.features.file(), ..usage })
         };
-        self.encoded().map(usage).collect()
+        self.media.iter().filter_map(usage).collect()
+    }
+
+    /// What needs no weights.
+    pub(crate) fn processor(&self) -> &Arc<dyn Processor> {
+        &self.processor
+    }
+
+    /// Tokens of `prompt` by modality.
+    pub(crate) fn count(&self, prompt: &Prompt) -> TokenCounts {
+        let of = |kind| -> usize {
+            self.encoded().filter(|media| media.plan.kind == kind).map(|media| visual_tokens(&media.spans)).sum()
+        };
+        TokenCounts {
+            text: prompt.tokens.len() - prompt.visual_tokens(),
+            image: of(MediaKind::Image),
+            video: of(MediaKind::Video),
+            prompt: prompt.tokens.len(),
+            ..TokenCounts::default()
+        }
+    }
+
+    /// How many tokens the answer to `prompt` may take, of those `wanted`, when keys and values take `bytes_per_token`.
+    ///
+    /// # Errors
+    /// [`EngineError::Limit`] when the prompt, or the KV cache, is over a limit.
+    pub(crate) fn answer_budget(
+        &self,
+        prompt: &Prompt,
+        wanted: usize,
+        bytes_per_token: usize,
+    ) -> Result<usize, EngineError> {
+        let (length, next) = (prompt.tokens.len(), prompt.next_position().id as usize);
+        let most = self.processor.info().max_positions;
+        check_limit("prompt tokens", length, self.limits.prompt_tokens)?;
+        check_limit("prompt tokens", next, most)?;
+        let budget = wanted.min(most - next);
+        let bytes = (length + budget).saturating_mul(bytes_per_token);
+        check_limit("bytes of keys and values", bytes, self.limits.cache_bytes)?;
+        Ok(budget)
     }
 }
 

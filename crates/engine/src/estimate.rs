@@ -129,8 +129,19 @@ fn next_turn(
 ) -> Result<RequestPlan, EngineError> {
     conversation.push(Role::User, content)?;
     conversation.use_index(options.index.cloned());
-    let earlier: Vec<_> = conversation.encoded().map(|media| (media.plan.clone(), media.spans.clone())).collect();
     let media = conversation.plan_new(&request.options.plan)?;
+    estimate(processor, &conversation, media, request, options)
+}
+
+/// What the reply to `conversation` would take, of whose media `media` is not encoded yet.
+pub(crate) fn estimate(
+    processor: &Arc<dyn Processor>,
+    conversation: &Conversation,
+    media: Vec<NewMedia>,
+    request: &mut RequestContext<'_, '_>,
+    options: EstimateOptions<'_>,
+) -> Result<RequestPlan, EngineError> {
+    let earlier: Vec<_> = conversation.encoded().map(|media| (media.plan.clone(), media.spans.clone())).collect();
     for (name, cues) in media.iter().filter_map(|media| media.captions.clone()) {
         request.emit(&Event::Subtitles { name, cues })?;
     }

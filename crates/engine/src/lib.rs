@@ -18,6 +18,7 @@ mod generate;
 mod limits;
 mod media_input;
 mod request;
+mod service;
 mod session;
 
 pub use answer::{Answer, FinishReason, FrameUsage, MediaUsage, Timings, TokenCounts};
@@ -31,11 +32,15 @@ pub use generate::{
 };
 pub use limits::{Limits, check_limit};
 pub use media_input::{
-    CHUNK_PATCHES, EncodeJob, EncodeProgress, EncodeTimings, EncodedMedia, FeatureIndex, FoundSubtitles, FrameFaults,
-    FrameIter, InMemory, IndexJob, IndexProgress, MediaFeatures, MediaInput, MediaSource, PatchStream, PlannedFrames,
-    PreparedFrames, SourceFrame, frames_per_run, open_file, project,
+    CHUNK_PATCHES, ContentDigest, EncodeJob, EncodeProgress, EncodeTimings, EncodedMedia, FeatureIndex, FoundSubtitles,
+    FrameFaults, FrameIter, InMemory, IndexJob, IndexProgress, MediaFeatures, MediaInput, MediaSource, OpenedMedia,
+    PatchStream, PlannedFrames, PreparedFrames, SourceFrame, frames_per_run, open_file, project,
 };
 pub use request::Options;
+pub use service::{
+    MediaKey, PreparedTurn, Service, ServiceOptions, ServiceState, Stage, TurnClient, TurnEvent, TurnReport,
+    TurnRequest,
+};
 pub use session::Session;
 
 #[cfg(test)]

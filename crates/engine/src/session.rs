@@ -3,12 +3,11 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use zoetrope_models::contract::media_plan::MediaKind;
 use zoetrope_models::contract::prompt::{Message, Prompt, Role};
 use zoetrope_models::contract::{Processor, VideoLanguageModel};
 
 use crate::answer::{Answer, FinishReason, TokenCounts};
-use crate::conversation::{ContentPart, Conversation, NewMedia, visual_tokens};
+use crate::conversation::{ContentPart, Conversation, NewMedia};
 use crate::error::EngineError;
 use crate::events::{Event, EventHandler};
 use crate::generate::{
@@ -137,9 +136,10 @@ impl Session {
         self.encode_new_media(request)?;
         let visual = self.project_placements(request)?;
         let prompt = Arc::new(self.conversation.prompt(&[])?);
-        let budget = self.answer_budget(&prompt, request.options.max_new_tokens)?;
+        let per_token = self.engine.bytes_per_token();
+        let budget = self.conversation.answer_budget(&prompt, request.options.max_new_tokens, per_token)?;
         request.emit(&Event::Prompt(Arc::clone(&prompt)))?;
-        let counts = self.count(&prompt);
+        let counts = self.conversation.count(&prompt);
         let generated = self.generate(request, prompt, visual, budget)?;
         request.timings.prefill = generated.prefill;
         request.timings.generation = generated.generation;
@@ -334,31 +334,6 @@ impl Session {
                 self.engine.end(job, FinishReason::Cancelled)?;
                 Err(error)
             }
-        }
-    }
-
-    /// How many tokens the answer may take; fails when the prompt or the KV cache is over a limit.
-    fn answer_budget(&self, prompt: &Prompt, wanted: usize) -> Result<usize, EngineError> {
-        let info = self.processor().info();
-        let (length, next) = (prompt.tokens.len(), prompt.next_position().id as usize);
-        check_limit("prompt tokens", length, self.limits.prompt_tokens)?;
-        check_limit("prompt tokens", next, info.max_positions)?;
-        let budget = wanted.min(info.max_positions - next);
-        let per_token = info.kv.bytes_per_token(self.engine.model().weights().kv_dtype());
-        check_limit("bytes of keys and values", (length + budget).saturating_mul(per_token), self.limits.cache_bytes)?;
-        Ok(budget)
-    }
-
-    fn count(&self, prompt: &Prompt) -> TokenCounts {
-        let of = |kind| -> usize {
-            self.conversation.encoded().filter(|m| m.plan.kind == kind).map(|m| visual_tokens(&m.spans)).sum()
-        };
-        TokenCounts {
-            text: prompt.tokens.len() - prompt.visual_tokens(),
-            image: of(MediaKind::Image),
-            video: of(MediaKind::Video),
-            prompt: prompt.tokens.len(),
-            ..TokenCounts::default()
         }
     }
 }

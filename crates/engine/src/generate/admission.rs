@@ -53,10 +53,6 @@ impl Engine {
         Ok(())
     }
 
-    pub(super) fn bytes_per_token(&self) -> usize {
-        self.model.processor().info().kv.bytes_per_token(self.cache.dtype())
-    }
-
     /// Whether a running sequence is about to compute the next block that `sequence` could take over.
     fn is_being_read(&self, sequence: &Sequence) -> bool {
         let keys = sequence.sharable();
@@ -109,19 +105,26 @@ impl Engine {
 
     /// Lets others use the full blocks that running sequences have computed of their prompts.
     pub(super) fn publish_prefixes(&mut self) {
-        let mut published = false;
         for sequence in &mut self.running {
-            for at in sequence.published..sequence.computed_blocks() {
+            let computed = sequence.computed_blocks();
+            if sequence.published == computed {
+                continue;
+            }
+            for at in sequence.published..computed {
                 let block = sequence.blocks[at];
                 if self.prefixes.insert(sequence.keys[at], at, block) {
                     self.pool.share(&[block]);
-                    published = true;
                 }
-                sequence.published = at + 1;
             }
+            sequence.published = computed;
+            self.prefixes.touch(&sequence.keys[..computed]);
         }
+    }
+
+    /// Forgets what is kept beyond the limit, after a sequence has given its blocks back.
+    pub(super) fn trim_prefixes(&mut self) {
         let most = self.options.prefix_bytes / (self.bytes_per_token() * BLOCK).max(1);
-        if published && self.prefixes.len() > most {
+        if self.prefixes.len() > most {
             self.evict(self.prefixes.len() - most);
         }
     }

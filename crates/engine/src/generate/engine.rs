@@ -92,6 +92,11 @@ impl Engine {
         &self.model
     }
 
+    /// Bytes of keys and values of one token.
+    pub fn bytes_per_token(&self) -> usize {
+        self.model.processor().info().kv.bytes_per_token(self.cache.dtype())
+    }
+
     /// Whether a step would only look whether media is encoded.
     pub fn waits_for_media(&self) -> bool {
         self.waiting.is_empty() && self.running.is_empty() && self.media.is_busy_beside()
@@ -251,6 +256,7 @@ impl Engine {
         let job = sequence.id;
         let (generated, released) = sequence.finish();
         self.pool.release(&released)?;
+        self.trim_prefixes();
         outputs.push(JobOutput { job, event: JobEvent::Finished(Box::new(generated)) });
         Ok(())
     }

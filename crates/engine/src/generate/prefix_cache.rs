@@ -66,9 +66,18 @@ impl PrefixCache {
         if self.entries.contains_key(&key) {
             return false;
         }
-        self.clock += 1;
         self.entries.insert(key, Entry { block, depth, used: self.clock });
         true
+    }
+
+    /// Counts `keys` as used now: a prompt's earlier blocks are needed to find its later ones.
+    pub(super) fn touch(&mut self, keys: &[PrefixKey]) {
+        self.clock += 1;
+        for key in keys {
+            if let Some(entry) = self.entries.get_mut(key) {
+                entry.used = self.clock;
+            }
+        }
     }
 
     /// Forgets up to `blocks` blocks of those that `may_go`, the longest unused first and of one prompt the last first,
@@ -115,6 +124,7 @@ mod tests {
             assert!(cache.insert(key(n), usize::from(n), u32::from(n)));
         }
         assert!(cache.insert(key(9), 0, 9));
+        cache.touch(&[key(9)]);
         assert!(!cache.insert(key(9), 0, 10), "another block has it");
         assert_eq!(cache.take(&[key(0), key(1), key(2), key(5)]), [0, 1, 2]);
         assert_eq!(cache.evict(2, |_| true), [9, 2]);

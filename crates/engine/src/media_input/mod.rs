@@ -17,6 +17,8 @@ pub use file::open_file;
 pub use frames::PlannedFrames;
 pub use index::{IndexJob, IndexProgress};
 pub use patches::{CHUNK_PATCHES, PatchStream, PreparedFrames, frames_per_run};
-pub use source::{FoundSubtitles, FrameIter, InMemory, MediaInput, MediaSource, SourceFrame};
+pub use source::{
+    ContentDigest, FoundSubtitles, FrameIter, InMemory, MediaInput, MediaSource, OpenedMedia, SourceFrame,
+};
 pub use stored::FeatureIndex;
 pub(crate) use stored::encoded as stored_media;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use zoetrope_media::{Frame, MediaError};
 use zoetrope_models::contract::feature_file::StoredFeatures;
-use zoetrope_models::contract::media_plan::{Caption, MediaKind, MediaMetadata};
+use zoetrope_models::contract::media_plan::{Caption, MediaKind, MediaMetadata, PlanOptions};
 
 /// Frames in the order they were requested.
 pub type FrameIter<'s> = Box<dyn Iterator<Item = Result<SourceFrame, MediaError>> + 's>;
@@ -65,6 +65,33 @@ pub enum MediaInput {
     Path(PathBuf),
     /// Anything else, with the name that answers and errors give it.
     Source(String, Arc<dyn MediaSource>),
+    /// A source that its caller knows more about.
+    Opened(OpenedMedia),
+}
+
+/// Digest of what media is made of: equal digests mean equal frames at equal times.
+pub type ContentDigest = [u8; 32];
+
+/// A picture or video that is open.
+#[derive(Clone)]
+pub struct OpenedMedia {
+    /// The name that answers and errors give it.
+    pub name: String,
+    /// Its frames.
+    pub source: Arc<dyn MediaSource>,
+    /// Where it lies, when it is a file: stored features are looked for there.
+    pub path: Option<PathBuf>,
+    /// What it is made of; media without one is never taken for other media.
+    pub digest: Option<ContentDigest>,
+    /// Sampling of this picture or video alone, in place of the request's.
+    pub plan: Option<PlanOptions>,
+}
+
+impl OpenedMedia {
+    /// A source of which no more is known than its name.
+    pub fn new(name: String, source: Arc<dyn MediaSource>) -> Self {
+        OpenedMedia { name, source, path: None, digest: None, plan: None }
+    }
 }
 
 impl MediaInput {
@@ -73,6 +100,7 @@ impl MediaInput {
         match self {
             MediaInput::Path(path) => path.display().to_string(),
             MediaInput::Source(name, _) => name.clone(),
+            MediaInput::Opened(opened) => opened.name.clone(),
         }
     }
 }

@@ -1,0 +1,107 @@
+//! What was encoded and projected, by what it is made of.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use candle_core::Tensor;
+use sha2::{Digest, Sha256};
+use zoetrope_models::contract::VideoLanguageModel;
+
+use super::prepared::MediaKey;
+use crate::error::EngineError;
+use crate::generate::VisualTokens;
+use crate::media_input::{EncodedMedia, MediaFeatures, project};
+
+struct Entry {
+    media: Arc<EncodedMedia>,
+    /// Visual tokens for each instruction so far.
+    projected: Vec<(Option<String>, VisualTokens)>,
+    bytes: usize,
+    used: u64,
+}
+
+/// Encoded media, the longest unused of which goes when they take too much memory.
+pub(super) struct MediaCache {
+    entries: HashMap<MediaKey, Entry>,
+    bytes: usize,
+    most: usize,
+    clock: u64,
+}
+
+impl MediaCache {
+    /// A cache of about `most` bytes.
+    pub(super) fn new(most: usize) -> Self {
+        MediaCache { entries: HashMap::new(), bytes: 0, most, clock: 0 }
+    }
+
+    /// Bytes that it holds.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub(super) fn get(&mut self, key: &MediaKey) -> Option<Arc<EncodedMedia>> {
+        self.clock += 1;
+        let entry = self.entries.get_mut(key)?;
+        entry.used = self.clock;
+        Some(Arc::clone(&entry.media))
+    }
+
+    pub(super) fn insert(&mut self, key: MediaKey, media: Arc<EncodedMedia>) {
+        let bytes = match &media.features {
+            MediaFeatures::Fresh(features) => bytes_of(&features.rows),
+            MediaFeatures::Stored(_) => 0,
+        };
+        self.clock += 1;
+        self.bytes += bytes;
+        let entry = Entry { media, projected: Vec::new(), bytes, used: self.clock };
+        if let Some(old) = self.entries.insert(key, entry) {
+            self.bytes -= old.bytes;
+        }
+        self.shrink();
+    }
+
+    /// The visual tokens of `media`, which has `key`, for `instruction`.
+    pub(super) fn visual_tokens(
+        &mut self,
+        model: &dyn VideoLanguageModel,
+        key: &MediaKey,
+        media: &EncodedMedia,
+        instruction: Option<&str>,
+    ) -> Result<VisualTokens, EngineError> {
+        let known = |entry: &Entry| {
+            let own = entry.projected.iter().find(|(own, _)| own.as_deref() == instruction);
+            own.map(|(_, tokens)| tokens.clone())
+        };
+        if let Some(tokens) = self.entries.get(key).and_then(known) {
+            return Ok(tokens);
+        }
+        let tokens = VisualTokens { key: token_key(key, instruction), rows: project(model, media, instruction)? };
+        if let Some(entry) = self.entries.get_mut(key) {
+            let bytes = bytes_of(&tokens.rows);
+            entry.projected.push((instruction.map(String::from), tokens.clone()));
+            entry.bytes += bytes;
+            self.bytes += bytes;
+            self.shrink();
+        }
+        Ok(tokens)
+    }
+
+    fn shrink(&mut self) {
+        while self.bytes > self.most {
+            let oldest = self.entries.iter().min_by_key(|(_, entry)| entry.used).map(|(key, _)| *key);
+            let Some(gone) = oldest.and_then(|key| self.entries.remove(&key)) else { return };
+            self.bytes -= gone.bytes;
+        }
+    }
+}
+
+fn bytes_of(rows: &Tensor) -> usize {
+    rows.elem_count() * rows.dtype().size_in_bytes()
+}
+
+/// Tokens of the same media for the same words have the same key, also in another process.
+fn token_key(key: &MediaKey, instruction: Option<&str>) -> u128 {
+    let digest = Sha256::new_with_prefix(key).chain_update([u8::from(instruction.is_some())]);
+    let digest = digest.chain_update(instruction.unwrap_or_default()).finalize();
+    digest.iter().take(16).fold(0, |number, &byte| number << 8 | u128::from(byte))
+}

@@ -1,0 +1,108 @@
+//! A conversation whose media are open and planned, ready for an engine.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use sha2::{Digest, Sha256};
+use zoetrope_models::contract::Processor;
+use zoetrope_models::contract::media_plan::PlanOptions;
+use zoetrope_models::contract::prompt::Role;
+
+use crate::conversation::{ContentPart, Conversation, NewMedia};
+use crate::error::EngineError;
+use crate::estimate::{EstimateOptions, RequestPlan, estimate};
+use crate::events::ignore;
+use crate::limits::Limits;
+use crate::media_input::{FeatureIndex, MediaInput};
+use crate::request::RequestContext;
+
+/// Digest of what media is made of and of how it is shown: equal keys mean equal features.
+pub type MediaKey = [u8; 32];
+
+/// A conversation to be answered. Its media are open and planned; nothing is decoded.
+pub struct PreparedTurn {
+    pub(super) conversation: Conversation,
+    pub(crate) media: Vec<NewMedia>,
+    /// Of each media.
+    pub(super) keys: Vec<MediaKey>,
+    /// Seconds that opening and planning took.
+    pub(super) seconds: f64,
+}
+
+impl PreparedTurn {
+    /// Opens and plans the media of `messages`: those of one message together, after those of earlier messages, so that
+    /// a further message changes nothing of what was shown before.
+    ///
+    /// # Errors
+    /// [`EngineError`], by who must act.
+    pub fn new(
+        processor: &Arc<dyn Processor>,
+        limits: &Limits,
+        messages: Vec<(Role, Vec<ContentPart>)>,
+        plan: &PlanOptions,
+        index: Option<FeatureIndex>,
+    ) -> Result<Self, EngineError> {
+        let begun = Instant::now();
+        let mut conversation = Conversation::new(Arc::clone(processor), limits.clone());
+        conversation.use_index(index);
+        let mut media = Vec::new();
+        for (role, content) in messages {
+            let own_plans: Vec<Option<PlanOptions>> = content.iter().filter_map(own_plan).collect();
+            conversation.push(role, content)?;
+            for (options, most) in groups(&own_plans) {
+                let new = conversation.plan_next(&media, most, options.unwrap_or(plan))?;
+                media.extend(new);
+            }
+        }
+        let keys = media.iter().map(media_key).collect();
+        Ok(PreparedTurn { conversation, media, keys, seconds: begun.elapsed().as_secs_f64() })
+    }
+
+    /// The names of the media and their keys.
+    pub fn media_keys(&self) -> impl Iterator<Item = (&str, &MediaKey)> {
+        self.media.iter().map(|media| &media.name[..]).zip(&self.keys)
+    }
+
+    /// What the reply would show the model and take.
+    ///
+    /// # Errors
+    /// [`EngineError`], when the messages do not fit together or frames cannot be decoded.
+    pub fn estimate(self, limits: &Limits, options: EstimateOptions<'_>) -> Result<RequestPlan, EngineError> {
+        let processor = Arc::clone(self.conversation.processor());
+        let mut handler = ignore;
+        let mut request = RequestContext::new(limits, options.request, &mut handler);
+        estimate(&processor, &self.conversation, self.media, &mut request, options)
+    }
+}
+
+/// `Some` for media: its own sampling, where it has one.
+fn own_plan(part: &ContentPart) -> Option<Option<PlanOptions>> {
+    match part {
+        ContentPart::Text(_) => None,
+        ContentPart::Media(MediaInput::Opened(opened)) => Some(opened.plan.clone()),
+        ContentPart::Media(_) => Some(None),
+    }
+}
+
+/// How many media in a row are planned together, and with which options of their own: each that has some alone.
+fn groups(plans: &[Option<PlanOptions>]) -> Vec<(Option<&PlanOptions>, usize)> {
+    let mut groups: Vec<(Option<&PlanOptions>, usize)> = Vec::new();
+    for plan in plans {
+        match (plan, groups.last_mut()) {
+            (None, Some((None, count))) => *count += 1,
+            (own, _) => groups.push((own.as_ref(), 1)),
+        }
+    }
+    groups
+}
+
+fn media_key(media: &NewMedia) -> MediaKey {
+    /// Media without a digest is like no other.
+    static UNKNOWN: AtomicU64 = AtomicU64::new(0);
+    let digest = match &media.digest {
+        Some(digest) => Sha256::new_with_prefix([1]).chain_update(digest),
+        None => Sha256::new_with_prefix([0]).chain_update(UNKNOWN.fetch_add(1, Ordering::Relaxed).to_le_bytes()),
+    };
+    digest.chain_update(format!("{:?}", media.plan)).finalize().into()
+}

@@ -1,0 +1,258 @@
+//! Many requests over one engine.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use super::*;
+
+/// What a client was told, and whether it is still there.
+#[derive(Default)]
+struct Told {
+    texts: Vec<String>,
+    report: Option<TurnReport>,
+    failed: Option<String>,
+    stages: Vec<(Stage, usize, usize)>,
+    finished: Vec<(usize, FinishReason)>,
+}
+
+#[derive(Clone, Default)]
+struct Client(Arc<Mutex<Told>>, Arc<AtomicBool>);
+
+impl TurnClient for Client {
+    fn event(&mut self, event: TurnEvent) {
+        let mut told = self.0.lock().expect("not poisoned");
+        match event {
+            TurnEvent::Progress { stage, done, total } => told.stages.push((stage, done, total)),
+            TurnEvent::Text { reply, text } => {
+                if told.texts.len() <= reply {
+                    told.texts.resize(reply + 1, String::new());
+                }
+                told.texts[reply].push_str(&text);
+            }
+            TurnEvent::Finished { reply, reason, .. } => told.finished.push((reply, reason)),
+            TurnEvent::Done(report) => told.report = Some(*report),
+            TurnEvent::Failed(error) => told.failed = Some(error.to_string()),
+            TurnEvent::Prompt(_) | TurnEvent::Token { .. } => {}
+        }
+    }
+
+    fn is_gone(&self) -> bool {
+        self.1.load(Ordering::SeqCst)
+    }
+}
+
+impl Client {
+    fn told(&self) -> std::sync::MutexGuard<'_, Told> {
+        self.0.lock().expect("not poisoned")
+    }
+}
+
+fn options() -> ServiceOptions {
+    let engine = EngineOptions { prefix_bytes: 1 << 20, encode_beside: true, ..EngineOptions::default() };
+    ServiceOptions { engine, media_bytes: 1 << 20, encode_at_once: 2, wall_time: Duration::from_secs(60) }
+}
+
+fn service(model: &Arc<FakeModel>, options: ServiceOptions) -> Service {
+    Service::new(model.clone(), options).expect("a service")
+}
+
+/// A part that shows `values` as a film of known content.
+fn film(values: &[u8]) -> ContentPart {
+    let mut digest = [0; 32];
+    digest[0] = values.iter().fold(0u8, |sum, value| sum.wrapping_mul(31).wrapping_add(*value));
+    let opened = OpenedMedia::new("film".to_string(), Arc::new(video(values)));
+    ContentPart::Media(MediaInput::Opened(OpenedMedia { digest: Some(digest), ..opened }))
+}
+
+fn prepared(model: &Arc<FakeModel>, messages: Vec<(Role, Vec<ContentPart>)>) -> PreparedTurn {
+    let (processor, limits) = (model.processor(), Limits::default());
+    PreparedTurn::new(processor, &limits, messages, &PlanOptions::default(), None).expect("a turn")
+}
+
+fn submit(service: &mut Service, model: &Arc<FakeModel>, content: Vec<ContentPart>, tokens: usize) -> Client {
+    let client = Client::default();
+    let request = TurnRequest { max_new_tokens: tokens, replies: 1, ..TurnRequest::default() };
+    service.submit(prepared(model, vec![(Role::User, content)]), request, Box::new(client.clone()));
+    client
+}
+
+fn run_all(service: &mut Service) {
+    while !service.is_idle() {
+        service.step();
+    }
+}
+
+/// A film of which every frame differs: 4 tokens a frame.
+fn values(frames: usize) -> Vec<u8> {
+    (0..frames).map(|n| (n % 200) as u8).collect()
+}
+
+#[test]
+fn clients_of_one_film_share_its_encoding_and_its_keys_and_answer_as_alone() {
+    let model = Arc::new(FakeModel::new());
+    let question = |n: usize| format!("what is number {}", "i".repeat(n + 1));
+    let alone: Vec<String> =
+        (0..6).map(|n| ask(&model, vec![film(&values(200)), text(&question(n))], &short(12)).text).collect();
+    let (frames, rows) = (model.frames_seen.swap(0, Ordering::SeqCst), model.rows_computed.swap(0, Ordering::SeqCst));
+    assert_eq!(frames, 6 * 200);
+    let mut service = service(&model, options());
+    let clients: Vec<Client> =
+        (0..6).map(|n| submit(&mut service, &model, vec![film(&values(200)), text(&question(n))], 12)).collect();
+    run_all(&mut service);
+    for (client, want) in clients.iter().zip(&alone) {
+        let told = client.told();
+        assert_eq!((&told.texts[..], &told.failed), (&[want.clone()][..], &None));
+        let report = told.report.as_ref().expect("a report");
+        assert_eq!((report.tokens.video, report.media[0].frames.len()), (800, 200));
+    }
+    assert_eq!(model.frames_seen.load(Ordering::SeqCst), 200, "encoded once");
+    let reused: Vec<usize> = clients.iter().filter_map(|c| c.told().report.as_ref().map(|r| r.tokens.reused)).collect();
+    assert_eq!(reused, [0, 768, 768, 768, 768, 768], "three blocks of 256 rows are shared, also while they are read");
+    assert!(model.rows_computed.load(Ordering::SeqCst) < rows - 5 * 768 + 10);
+    // And again later, from what is kept.
+    let late = submit(&mut service, &model, vec![film(&values(200)), text(&question(0))], 12);
+    run_all(&mut service);
+    assert_eq!((&late.told().texts[0], model.frames_seen.load(Ordering::SeqCst)), (&alone[0], 200));
+}
+
+#[test]
+fn what_is_kept_stays_within_its_bytes_and_what_went_is_computed_again() {
+    let model = Arc::new(FakeModel::new());
+    let engine = EngineOptions { prefix_bytes: 2 * 256 * 16, cache_bytes: 8 * 256 * 16, ..options().engine };
+    // A film of 200 frames has 800 rows of two f32 features, and as many visual tokens.
+    let mut service = service(&model, ServiceOptions { engine, media_bytes: 13_000, ..options() });
+    let mut ask_about = |phase: u8| {
+        let values: Vec<u8> = values(200).iter().map(|value| value.wrapping_add(phase)).collect();
+        let client = submit(&mut service, &model, vec![film(&values), text("what")], 12);
+        run_all(&mut service);
+        let state = service.state();
+        assert!(state.media_bytes <= 13_000 && state.cache_used <= 2 * 256 * 16, "{state:?}");
+        let told = client.told();
+        (told.texts[0].clone(), told.report.as_ref().map(|report| report.tokens.reused))
+    };
+    let first = ask_about(0);
+    assert_eq!(first.1, Some(0));
+    assert_eq!(ask_about(0), (first.0.clone(), Some(512)), "two blocks are kept");
+    for phase in 1..4 {
+        ask_about(phase);
+    }
+    assert_eq!(ask_about(0), first, "it went, and comes back");
+    assert_eq!(model.frames_seen.load(Ordering::SeqCst), 5 * 200);
+}
+
+#[test]
+fn a_client_that_leaves_ends_what_only_it_waited_for() {
+    let mut model = FakeModel::new();
+    model.encode_millis = 2;
+    let model = Arc::new(model);
+    let mut service = service(&model, options());
+    let alone = submit(&mut service, &model, vec![film(&values(300))], 2000);
+    let shared = submit(&mut service, &model, vec![film(&values(9)), text("what")], 5);
+    let other = submit(&mut service, &model, vec![film(&values(9)), text("when")], 5);
+    let endless = submit(&mut service, &model, vec![text("what")], 5000);
+    while endless.told().texts.is_empty() {
+        service.step();
+    }
+    for client in [&alone, &shared, &endless] {
+        client.1.store(true, Ordering::SeqCst);
+    }
+    run_all(&mut service);
+    assert_eq!(other.told().finished, [(0, FinishReason::Length)]);
+    for client in [&alone, &endless] {
+        assert!(client.told().report.is_none() && client.told().failed.as_deref() == Some("cancelled"));
+    }
+    assert!(model.frames_seen.load(Ordering::SeqCst) < 309);
+    let state = service.state();
+    assert_eq!((state.requests, state.running, state.waiting), (0, 0, 0));
+}
+
+/// A film none of whose frames can be decoded.
+struct Broken;
+
+impl MediaSource for Broken {
+    fn metadata(&self) -> MediaMetadata {
+        video(&values(3)).metadata()
+    }
+
+    fn frames<'s>(&'s self, _: &[usize]) -> FrameIter<'s> {
+        Box::new(std::iter::empty())
+    }
+}
+
+#[test]
+fn media_that_cannot_be_read_fails_its_requests_and_no_other() {
+    let model = Arc::new(FakeModel::new());
+    let mut service = service(&model, options());
+    let broken = || {
+        let opened = OpenedMedia::new("broken".to_string(), Arc::new(Broken));
+        ContentPart::Media(MediaInput::Opened(OpenedMedia { digest: Some([9; 32]), ..opened }))
+    };
+    let [one, two] = [(); 2].map(|()| submit(&mut service, &model, vec![broken(), text("what")], 5));
+    let fine = submit(&mut service, &model, vec![film(&values(3)), text("what")], 5);
+    run_all(&mut service);
+    for client in [&one, &two] {
+        let told = client.told();
+        assert_eq!(told.failed.as_deref(), Some("broken: none of the 3 requested frames can be decoded"));
+    }
+    assert_eq!(fine.told().finished, [(0, FinishReason::Length)]);
+}
+
+#[test]
+fn several_replies_are_those_of_their_seeds() {
+    let model = Arc::new(FakeModel::new());
+    let sampling = |seed| Sampling { temperature: 3.0, seed, ..Sampling::default() };
+    let alone = |seed| {
+        let options = Options { sampling: sampling(seed), ..short(20) };
+        let answer = ask(&model, vec![text("what")], &options);
+        (answer.text, answer.ids.len())
+    };
+    let alone = [5, 6, 7].map(alone);
+    let mut service = service(&model, options());
+    let client = Client::default();
+    let request = TurnRequest { sampling: sampling(5), max_new_tokens: 20, replies: 3, ..TurnRequest::default() };
+    service.submit(prepared(&model, vec![(Role::User, vec![text("what")])]), request, Box::new(client.clone()));
+    run_all(&mut service);
+    let told = client.told();
+    assert_eq!(told.texts, alone.each_ref().map(|(text, _)| text.clone()));
+    assert_eq!(
+        told.report.as_ref().map(|report| report.tokens.generated),
+        Some(alone.iter().map(|(_, ids)| ids).sum())
+    );
+}
+
+#[test]
+fn the_wall_time_ends_replies_with_what_there_is_and_refuses_what_has_not_begun() {
+    let model = Arc::new(FakeModel::new());
+    let mut service = service(&model, ServiceOptions { wall_time: Duration::from_millis(300), ..options() });
+    let writing = submit(&mut service, &model, vec![text("what")], 8000);
+    run_all(&mut service);
+    assert_eq!(writing.told().finished, [(0, FinishReason::Time)]);
+    assert!(!writing.told().texts[0].is_empty());
+    let mut slow = FakeModel::new();
+    slow.encode_millis = 40;
+    let slow = Arc::new(slow);
+    let mut service = Service::new(slow.clone(), ServiceOptions { wall_time: Duration::from_millis(60), ..options() })
+        .expect("a service");
+    let waiting = submit(&mut service, &slow, vec![film(&values(5000))], 5);
+    run_all(&mut service);
+    assert!(waiting.told().failed.as_deref().is_some_and(|text| text.starts_with("seconds of wall time")));
+}
+
+#[test]
+fn a_later_message_changes_nothing_of_what_was_shown_before() {
+    let model = Arc::new(FakeModel::new());
+    let first = || (Role::User, vec![film(&values(5)), text("what")]);
+    let short_film = || {
+        let ContentPart::Media(MediaInput::Opened(opened)) = film(&values(9)) else { panic!("a film") };
+        let plan = PlanOptions { max_frames: Some(2), ..PlanOptions::default() };
+        ContentPart::Media(MediaInput::Opened(OpenedMedia { plan: Some(plan), ..opened }))
+    };
+    let alone = prepared(&model, vec![first()]);
+    let later = vec![first(), (Role::Assistant, vec![text("yes")]), (Role::User, vec![short_film(), film(&values(7))])];
+    let both = prepared(&model, later);
+    let keys: Vec<MediaKey> = both.media_keys().map(|(_, key)| *key).collect();
+    assert_eq!(alone.media_keys().next().map(|(_, key)| *key), Some(keys[0]));
+    let frames: Vec<usize> = both.media.iter().map(|media| media.plan.frames.len()).collect();
+    assert_eq!(frames, [5, 2, 7], "a part's own sampling is its own");
+}
