@@ -15,8 +15,8 @@ use crate::error::EngineError;
 use crate::generate::VisualTokens;
 use crate::limits::{Limits, check_limit};
 use crate::media_input::{
-    ContentDigest, EncodedMedia, FeatureIndex, FrameFaults, MediaInput, MediaSource, OpenedMedia, open_file, project,
-    stored_media,
+    ContentDigest, EncodedMedia, FeatureIndex, FrameFaults, MediaInput, MediaSource, OpenedMedia, as_one_a_second,
+    open_file, project, stored_media, with_own_times,
 };
 
 /// A part of a message, as the caller gives it.
@@ -177,9 +177,10 @@ impl Conversation {
         let alone = self.stored_alone(&opened)?;
         let (metadata, mut captions) = self.metadata(&opened, &alone, options)?;
         let with_own_plan: Vec<MediaPlan> = earlier.iter().chain(alone.iter().flatten()).cloned().collect();
-        let planned = match metadata.is_empty() {
-            true => Vec::new(),
-            false => self.processor.plan(&with_own_plan, &metadata, options)?,
+        let planned = match &opened[..] {
+            [one] if one.source.is_chosen() => self.plan_chosen(&with_own_plan, &metadata, options)?,
+            _ if metadata.is_empty() => Vec::new(),
+            _ => self.processor.plan(&with_own_plan, &metadata, options)?,
         };
         if planned.len() != metadata.len() {
             let text = format!("the model planned {} media of {}", planned.len(), metadata.len());
@@ -198,6 +199,22 @@ impl Conversation {
             new.push(NewMedia { number: first + number, name, source, plan, path, digest, stored, captions });
         }
         Ok(new)
+    }
+
+    /// Plans frames that were chosen already: all of them, whatever the model's rule of sampling.
+    fn plan_chosen(
+        &self,
+        earlier: &[MediaPlan],
+        metadata: &[MediaMetadata],
+        options: &PlanOptions,
+    ) -> Result<Vec<MediaPlan>, EngineError> {
+        let mut plans = Vec::with_capacity(metadata.len());
+        for own in metadata {
+            let (even, options, first) = as_one_a_second(own, options)?;
+            plans.extend(self.processor.plan(earlier, &[even], &options)?);
+            plans.iter_mut().for_each(|plan| with_own_times(plan, own, first));
+        }
+        Ok(plans)
     }
 
     /// The plans of media of which there are only features.

@@ -4,6 +4,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
+use zoetrope_models::contract::prompt::Prompt;
+
 use super::client::{Stage, TurnClient, TurnEvent, TurnReport, TurnRequest};
 use super::prepared::{MediaKey, PreparedTurn};
 use crate::answer::{Timings, TokenCounts};
@@ -17,6 +19,8 @@ pub(super) struct Turn {
     pub(super) request: TurnRequest,
     pub(super) client: Box<dyn TurnClient>,
     pub(super) begun: Instant,
+    /// The prompt, where it is not that of the conversation.
+    pub(super) prompt: Option<Prompt>,
     /// Keys of all its media, by number.
     pub(super) keys: Vec<MediaKey>,
     /// Media that is not encoded yet: its number, its key, and its planned frames.
@@ -40,6 +44,7 @@ impl Turn {
             request,
             client,
             begun: Instant::now(),
+            prompt: prepared.prompt,
             keys: prepared.keys,
             missing: VecDeque::new(),
             jobs: Vec::new(),
