@@ -46,7 +46,6 @@ export function forget() {
 function show(image, url) {
   watcher.unobserve(image);
   image.src = url;
-  image.hidden = false;
 }
 
 async function next() {

@@ -1,5 +1,5 @@
 // The film as a line: frames and how much of each was kept, subtitles, the part that is read, where the player stands.
-import { button, el, get, roving, still } from './dom.js';
+import { el, get, roving, still } from './dom.js';
 import { forget, thumb } from './thumbs.js';
 import { clock, nearest, plural } from './times.js';
 
@@ -10,6 +10,7 @@ const MARGIN = 0.1;
 export class Timeline {
   #root = get('timeline', HTMLElement);
   #track = get('track', HTMLElement);
+  #lane = get('lane', HTMLElement);
   #bars = get('bars', HTMLElement);
   #cues = get('cues', HTMLElement);
   #head = get('playhead', HTMLElement);
@@ -132,13 +133,13 @@ export class Timeline {
     const pruned = frame.tokens_before_pruning !== undefined;
     const label = pruned
       ? `Frame at ${clock(frame.time)}, kept ${frame.tokens} of ${all} tokens` : `Frame at ${clock(frame.time)}, ${all} tokens`;
-    const image = el('img', { alt: '', hidden: true });
-    const veil = el('span', { class: 'veil' });
+    const image = el('img', { alt: '' });
+    const veil = el('span', { class: 'veil', hidden: frame.tokens === all });
     veil.style.height = `${100 - (100 * frame.tokens) / all}%`;
-    const node = button('', () => this.on.seek(frame.time), { 'aria-label': label, tabindex: at ? -1 : 0 });
-    node.title = label;
-    node.replaceChildren(el('span', { class: 'picture' }, image, veil),
-      el('span', { class: 'when' }, clock(frame.time)), el('span', { class: 'kept' }, pruned ? `${frame.tokens}/${all}` : `${all}`));
+    const node = el('button', {
+      type: 'button', title: label, 'aria-label': label, tabindex: at ? -1 : 0, click: () => this.on.seek(frame.time),
+      'data-when': clock(frame.time), 'data-kept': pruned ? `${frame.tokens}/${all}` : all,
+    }, el('span', { class: 'picture' }, image, veil));
     if (this.#medium?.fileId) thumb(image, this.#medium.fileId, frame.time);
     return node;
   }
@@ -200,7 +201,7 @@ export class Timeline {
 
   /** @param {PointerEvent} event */
   #at(event) {
-    const box = this.#track.getBoundingClientRect();
+    const box = this.#lane.getBoundingClientRect();
     return Math.min(1, Math.max(0, (event.clientX - box.left) / box.width)) * (this.#medium?.duration ?? 0);
   }
 

@@ -56,8 +56,8 @@ export class TurnView {
       medium.removed ? `${medium.name} (removed: not in later questions)` : medium.name));
     this.#question.replaceChildren(
       ...(chips.length ? [el('p', { class: 'chips' }, ...chips)] : []),
-      el('p', { class: 'words' }, this.turn.question),
-      el('div', { class: 'acts' }, button('Edit', () => this.#edit(), { icon: 'edit', class: 'quiet' })),
+      el('div', { class: 'asked' }, button('Edit', () => this.#edit(), { icon: 'edit', bare: true, class: 'quiet' }),
+        el('p', { class: 'words' }, this.turn.question)),
     );
   }
 
