@@ -3,7 +3,7 @@ import { failureOf, filePath, json, setKey } from './api.js';
 import { ask } from './asker.js';
 import { showModels, theme } from './card.js';
 import { Cost } from './cost.js';
-import { alertOf, button, el, get } from './dom.js';
+import { alertOf, button, el, ui } from './dom.js';
 import { History, titleOf } from './history.js';
 import { Media } from './media.js';
 import { Player } from './player.js';
@@ -13,8 +13,7 @@ import { Store, fresh } from './store.js';
 import { Timeline } from './timeline.js';
 import { TurnView } from './turns.js';
 
-/** @import { Context } from './inline.js' */
-/** @import { Failure, Medium, ModelCard, Plan, Talk, Turn } from './types.js' */
+/** @import { Acts, Context, Failure, Medium, ModelCard, Plan, Talk, Turn } from './types.js' */
 
 class App {
   store = new Store();
@@ -33,10 +32,6 @@ class App {
   replaces;
   #saving = 0;
 
-  main = get('main', HTMLElement);
-  log = get('log', HTMLElement);
-  question = get('question', HTMLTextAreaElement);
-  chooser = get('chooser', HTMLInputElement);
 
   constructor() {
     this.timeline = new Timeline({ seek: (seconds) => this.player.seek(seconds), range: () => this.reread() });
@@ -55,7 +50,7 @@ class App {
       uploads: () => this.media.uploading,
       card: () => this.card,
       plan: (plan, sent) => {
-        this.plan = { plan, sent: sent.map((medium) => medium.id) };
+        this.plan = plan && { plan, sent: sent.map((medium) => medium.id) };
         if (!this.shown) this.drawFrames();
       },
     });
@@ -81,35 +76,35 @@ class App {
 
   listen() {
     theme();
-    get('composer', HTMLFormElement).addEventListener('submit', (event) => {
+    ui.composer.addEventListener('submit', (event) => {
       event.preventDefault();
       this.send();
     });
-    this.question.addEventListener('keydown', (event) => {
+    ui.question.addEventListener('keydown', (event) => {
       if (event.key !== 'Enter' || event.shiftKey || event.isComposing) return;
       event.preventDefault();
       this.send();
     });
-    this.question.addEventListener('input', () => {
+    ui.question.addEventListener('input', () => {
       this.grow();
       this.cost.later(600);
     });
-    this.question.addEventListener('paste', (event) => this.files(event.clipboardData?.files, event));
-    get('stop', HTMLButtonElement).addEventListener('click', () => this.running?.abort());
-    get('new-talk', HTMLButtonElement).addEventListener('click', () => this.open(fresh()));
-    get('open-model', HTMLButtonElement).addEventListener('click', () => get('model-card', HTMLDialogElement).showModal());
+    ui.question.addEventListener('paste', (event) => this.files(event.clipboardData?.files, event));
+    ui.stop.addEventListener('click', () => this.running?.abort());
+    ui.newTalk.addEventListener('click', () => this.open(fresh()));
+    ui.openModel.addEventListener('click', () => ui.modelCard.showModal());
     for (const add of document.querySelectorAll('[data-add]')) add.addEventListener('click', () => this.choose());
     for (const example of document.querySelectorAll('#examples button')) {
       example.addEventListener('click', () => {
-        this.question.value = example.textContent ?? '';
+        ui.question.value = example.textContent ?? '';
         this.grow();
-        this.question.focus();
+        ui.question.focus();
         this.cost.later();
       });
     }
-    this.chooser.addEventListener('change', () => {
-      this.files(this.chooser.files);
-      this.chooser.value = '';
+    ui.chooser.addEventListener('change', () => {
+      this.files(ui.chooser.files);
+      ui.chooser.value = '';
     });
     this.drops();
     for (const dialog of document.querySelectorAll('dialog')) {
@@ -117,19 +112,22 @@ class App {
       dialog.addEventListener('click', (event) => event.target === dialog && dialog.close());
     }
     addEventListener('popstate', () => this.fromAddress());
-    if (matchMedia('(max-width: 860px)').matches) get('sampling', HTMLDetailsElement).open = false;
+    const narrow = matchMedia('(max-width: 860px)');
+    const fold = () => { ui.sampling.open = !narrow.matches; };
+    narrow.addEventListener('change', fold);
+    fold();
   }
 
   drops() {
     let inside = 0;
     const mark = (/** @type {number} */ depth) => {
       inside = depth;
-      this.main.classList.toggle('dropping', inside > 0);
+      ui.main.classList.toggle('dropping', inside > 0);
     };
-    this.main.addEventListener('dragenter', () => mark(inside + 1));
-    this.main.addEventListener('dragleave', () => mark(inside - 1));
-    this.main.addEventListener('dragover', (event) => event.preventDefault());
-    this.main.addEventListener('drop', (event) => {
+    ui.main.addEventListener('dragenter', () => mark(inside + 1));
+    ui.main.addEventListener('dragleave', () => mark(inside - 1));
+    ui.main.addEventListener('dragover', (event) => event.preventDefault());
+    ui.main.addEventListener('drop', (event) => {
       mark(0);
       this.files(event.dataTransfer?.files, event);
     });
@@ -139,7 +137,7 @@ class App {
     await this.fromAddress();
     try {
       this.cards = (await json('/v1/models')).data ?? [];
-      get('banner', HTMLElement).replaceChildren();
+      ui.banner.replaceChildren();
     } catch (error) {
       this.banner(failureOf(error));
     }
@@ -155,7 +153,7 @@ class App {
       if (field) setKey(field.value.trim());
       this.start();
     });
-    get('banner', HTMLElement).replaceChildren(alertOf(failure, field, again));
+    ui.banner.replaceChildren(alertOf(failure, field, again));
   }
 
   useCard() {
@@ -191,13 +189,13 @@ class App {
     const address = talk.turns.length || talk.media.length ? `/#talk=${talk.id}` : '/';
     if (byHand) history.pushState(null, '', address);
     document.title = talk.title ? `${talk.title} · Zoetrope` : 'Zoetrope';
-    this.question.value = '';
+    ui.question.value = '';
     this.grow();
     this.drawTalk();
     this.useCard();
     this.media.open(talk).then(() => this.cost.later(0));
-    if (byHand) this.question.focus();
-    this.log.scrollTop = this.log.scrollHeight;
+    if (byHand) ui.question.focus();
+    ui.log.scrollTop = ui.log.scrollHeight;
   }
 
   /** The conversation and its files, here and on the server. @param {Talk} talk */
@@ -226,7 +224,7 @@ class App {
   /** @param {Medium} [replaces] */
   choose(replaces) {
     this.replaces = replaces;
-    this.chooser.click();
+    ui.chooser.click();
   }
 
   /**
@@ -262,10 +260,10 @@ class App {
   }
 
   draft() {
-    const question = this.question.value.trim();
+    const question = ui.question.value.trim();
     const fresher = unasked(this.talk).map((medium) => medium.id);
     const made = bodyOf(this.talk, this.talk.turns.length, question, fresher);
-    return { ...made, asks: Boolean(question || made.sent.length) };
+    return { ...made, asks: Boolean(question || made.sent.length || this.talk.turns.length) };
   }
 
   drawMedium() {
@@ -275,7 +273,7 @@ class App {
     this.player.uploaded();
     this.timeline.show(medium, here?.cues ?? []);
     this.drawFrames();
-    this.main.classList.toggle('has-media', Boolean(medium));
+    ui.main.classList.toggle('has-media', Boolean(medium));
   }
 
   drawFrames() {
@@ -289,27 +287,26 @@ class App {
 
   drawTalk() {
     this.views.clear();
-    this.log.querySelectorAll('article').forEach((article) => article.remove());
+    ui.log.querySelectorAll('article').forEach((article) => article.remove());
     for (const turn of this.talk.turns) this.view(turn);
-    get('welcome', HTMLElement).hidden = this.talk.turns.length > 0;
+    ui.welcome.hidden = this.talk.turns.length > 0;
   }
 
   /** @param {Turn} turn */
   view(turn) {
     const view = new TurnView(turn, this.acts());
     this.views.set(turn, view);
-    this.log.append(...view.nodes);
+    ui.log.append(...view.nodes);
     view.update(false);
     return view;
   }
 
-  /** @returns {import('./turns.js').Acts} */
+  /** @returns {Acts} */
   acts() {
     return {
       context: (turn) => this.context(turn),
       medium: (id) => this.talk.media.find((medium) => medium.id === id),
-      regenerate: (turn) => this.from(turn, turn.question),
-      edit: (turn, question) => this.from(turn, question),
+      from: (turn, question) => this.from(turn, question),
       frames: (turn) => this.showFrames(turn),
       request: (turn, language) => {
         const { body, sent } = bodyOf(this.talk, this.talk.turns.indexOf(turn), turn.question, turn.media);
@@ -317,10 +314,6 @@ class App {
       },
       last: (turn) => turn === this.talk.turns.at(-1),
       busy: () => this.running !== null,
-      key: (key, turn) => {
-        setKey(key);
-        this.from(turn, turn.question);
-      },
     };
   }
 
@@ -357,13 +350,13 @@ class App {
     const first = present(this.talk).find((medium) => turn.answer?.sent.includes(medium.id));
     if (!has && first) this.media.select(first.id);
     this.drawFrames();
-    get('frames', HTMLElement).querySelector('button')?.focus();
+    ui.frames.querySelector('button')?.focus();
   }
 
   send() {
-    const question = this.question.value.trim();
+    const question = ui.question.value.trim();
     if (!question || this.running) return;
-    this.question.value = '';
+    ui.question.value = '';
     this.grow();
     this.talk.title ||= question.slice(0, 80);
     const turn = { question, media: unasked(this.talk).map((medium) => medium.id) };
@@ -392,7 +385,7 @@ class App {
     const { talk } = this;
     const running = new AbortController();
     this.running = running;
-    get('welcome', HTMLElement).hidden = true;
+    ui.welcome.hidden = true;
     turn.answer = { text: '', sent: [] };
     const view = this.views.get(turn) ?? this.view(turn);
     this.busy(true);
@@ -423,7 +416,7 @@ class App {
 
   /** Stop stands where Send was, and the focus stays there. @param {boolean} busy */
   busy(busy) {
-    const [send, stop] = [get('send', HTMLButtonElement), get('stop', HTMLButtonElement)];
+    const [send, stop] = [ui.send, ui.stop];
     const [gone, here] = busy ? [send, stop] : [stop, send];
     const focused = document.activeElement === gone;
     gone.hidden = true;
@@ -432,13 +425,13 @@ class App {
   }
 
   scroll() {
-    const scroller = getComputedStyle(this.log).overflowY === 'auto' ? this.log : this.main;
+    const scroller = getComputedStyle(ui.log).overflowY === 'auto' ? ui.log : ui.main;
     scroller.scrollTop = scroller.scrollHeight;
   }
 
   grow() {
-    this.question.style.height = 'auto';
-    this.question.style.height = `${Math.min(this.question.scrollHeight, 200)}px`;
+    ui.question.style.height = 'auto';
+    ui.question.style.height = `${Math.min(ui.question.scrollHeight, 200)}px`;
   }
 }
 

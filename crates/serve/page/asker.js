@@ -2,16 +2,12 @@
 import { Refusal, chat, failureOf, isAbort } from './api.js';
 import { bodyOf, present } from './request.js';
 
-/** @import { Answer, Chunk, Medium, Progress, Talk, Upload } from './types.js' */
+/** @import { Answer, AskOn, Chunk, Talk } from './types.js' */
 
 /**
  * @param {Talk} talk
  * @param {number} at which turn
- * @param {object} on
- * @param {AbortSignal} on.signal
- * @param {(medium: Medium) => Upload | undefined} on.upload
- * @param {(progress: Progress | null) => void} on.changed
- * @returns {Promise<void>}
+ * @param {AskOn} on
  */
 export async function ask(talk, at, on) {
   const turn = talk.turns[at];
@@ -35,7 +31,7 @@ export async function ask(talk, at, on) {
  * Puts a chunk into the answer.
  * @param {Answer} answer
  * @param {Chunk} chunk
- * @returns {Progress | null} how far the server is, before the first word
+ * @returns {import('./types.js').Progress | null} how far the server is, before the first word
  */
 function take(answer, chunk) {
   const choice = chunk.choices?.[0];
@@ -52,7 +48,7 @@ function take(answer, chunk) {
  * Waits until the server has what the question is about.
  * @param {Talk} talk
  * @param {number} at
- * @param {{ signal: AbortSignal, upload: (medium: Medium) => Upload | undefined, changed: (progress: Progress) => void }} on
+ * @param {AskOn} on
  */
 async function uploads(talk, at, on) {
   const asked = new Set(talk.turns.slice(0, at + 1).flatMap((turn) => turn.media));

@@ -1,5 +1,5 @@
 // The model card and the choice among models; the theme.
-import { el, get } from './dom.js';
+import { el, ui } from './dom.js';
 import { count, size } from './times.js';
 
 /** @import { ModelCard } from './types.js' */
@@ -9,7 +9,7 @@ const THEMES = /** @type {const} */ (['auto', 'light', 'dark']);
 
 /** Light, dark, or as the system has it; kept in the browser. */
 export function theme() {
-  const control = get('theme', HTMLButtonElement);
+  const control = ui.theme;
   const show = (/** @type {string} */ name) => {
     document.documentElement.dataset.theme = name;
     control.setAttribute('aria-label', `Theme: ${name}`);
@@ -32,13 +32,13 @@ export function theme() {
  * @param {(card: ModelCard) => void} choose
  */
 export function showModels(cards, chosen, choose) {
-  get('model-name', HTMLElement).textContent = chosen?.id ?? 'none';
+  ui.modelName.textContent = chosen?.id ?? 'none';
   const choices = cards.length > 1 ? cards.map((card) => {
     const input = el('input', { type: 'radio', name: 'model', value: card.id, change: () => choose(card) });
     input.checked = card === chosen;
     return el('label', { class: 'choice' }, input, card.id);
   }) : [];
-  get('model-body', HTMLElement).replaceChildren(
+  ui.modelBody.replaceChildren(
     ...(choices.length ? [el('fieldset', {}, el('legend', {}, 'Models of this server'), ...choices)] : []),
     ...(chosen ? [factsOf(chosen)] : [el('p', {}, 'The server has told of no model.')]),
   );

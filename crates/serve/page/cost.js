@@ -1,27 +1,18 @@
 // The price of the next question, live: a dry run on the server whenever something changes.
 import { Refusal, failureOf, isAbort, json } from './api.js';
-import { alertOf, el, fill, get } from './dom.js';
+import { alertOf, el, fill, ui } from './dom.js';
 import { count, plural, size, span } from './times.js';
 
-/** @import { Body, Medium, ModelCard, Plan, Upload } from './types.js' */
+/** @import { CostOn, Failure, Plan } from './types.js' */
 
 export class Cost {
-  #status = get('cost', HTMLElement);
-  #meter = get('meter', HTMLElement);
-  #refusal = get('cost-refusal', HTMLElement);
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #timer;
   /** @type {AbortController | null} */
   #running = null;
   #offered = true;
 
-  /**
-   * @param {object} on
-   * @param {() => { body: Body, sent: Medium[], asks: boolean }} on.body
-   * @param {() => Upload[]} on.uploads
-   * @param {() => ModelCard | undefined} on.card
-   * @param {(plan: Plan, sent: Medium[]) => void} on.plan
-   */
+  /** @param {CostOn} on */
   constructor(on) {
     this.on = on;
   }
@@ -48,7 +39,7 @@ export class Cost {
     if (!asks || !this.#offered) { this.#idle(); return; }
     const running = new AbortController();
     this.#running = running;
-    this.#status.classList.add('stale');
+    ui.cost.classList.add('stale');
     try {
       const plan = /** @type {Plan} */ (await json('/v1/plan', { method: 'POST', body, signal: running.signal }));
       this.#show(plan);
@@ -57,15 +48,22 @@ export class Cost {
       if (isAbort(error)) return;
       const missing = error instanceof Refusal && [404, 405, 501].includes(error.failure.status ?? 0) && !sent.length;
       if (missing) this.#offered = false;
-      this.#idle();
-      if (!missing) this.#refusal.replaceChildren(alertOf(failureOf(error)));
+      if (missing) this.#idle();
+      else this.#refuse(failureOf(error));
     }
-    this.#status.classList.remove('stale');
+    ui.cost.classList.remove('stale');
   }
 
   #idle() {
     const most = this.on.card()?.max_model_len;
     this.#say([el('strong', {}, '0 frames'), most ? el('span', {}, `0 of ${count(most)} tokens`) : null], null);
+  }
+
+  /** @param {Failure} failure */
+  #refuse(failure) {
+    this.#say([el('strong', {}, failure.status ? 'Not possible as it is set' : 'No price')], null);
+    ui.costRefusal.replaceChildren(alertOf(failure));
+    this.on.plan(null, []);
   }
 
   /** @param {Plan} plan */
@@ -90,10 +88,10 @@ export class Cost {
    * @param {number | null} share of the limit
    */
   #say(facts, share) {
-    this.#refusal.replaceChildren();
-    this.#status.replaceChildren();
-    fill(this.#status, ...facts);
-    this.#meter.style.width = `${Math.min(100, 100 * (share ?? 0))}%`;
-    this.#meter.classList.toggle('full', (share ?? 0) > 0.9);
+    ui.costRefusal.replaceChildren();
+    ui.cost.replaceChildren();
+    fill(ui.cost, ...facts);
+    ui.meter.style.width = `${Math.min(100, 100 * (share ?? 0))}%`;
+    ui.meter.classList.toggle('full', (share ?? 0) > 0.9);
   }
 }

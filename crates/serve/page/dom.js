@@ -1,5 +1,6 @@
 // Makes elements. Text only ever becomes text nodes: the page has no innerHTML.
 
+/** @import { Failure, Ui } from './types.js' */
 /** @typedef {string | number | boolean | null | undefined | ((event: any) => void)} Attribute */
 /** @typedef {Node | string | null | undefined | false} Child */
 
@@ -34,18 +35,8 @@ export function fill(node, ...children) {
   }
 }
 
-/**
- * The element of index.html with this id.
- * @template {HTMLElement} T
- * @param {string} id
- * @param {new () => T} type
- * @returns {T}
- */
-export function get(id, type) {
-  const node = document.getElementById(id);
-  if (!(node instanceof type)) throw new Error(`index.html has no ${type.name} with the id ${id}`);
-  return node;
-}
+/** The elements of index.html by their ids. @type {Ui} */
+export const ui = /** @type {any} */ (Object.fromEntries([...document.querySelectorAll('[id]')].map((node) => [node.id, node])));
 
 const SVG = 'http://www.w3.org/2000/svg';
 
@@ -77,7 +68,7 @@ export function button(label, click, options = {}) {
 
 /**
  * A refusal, in the server's words, and what would fit.
- * @param {import('./types.js').Failure} failure
+ * @param {Failure} failure
  * @param {...Child} actions
  */
 export function alertOf(failure, ...actions) {
@@ -96,21 +87,19 @@ export function alertOf(failure, ...actions) {
 }
 
 /**
- * Says "Copied" on the button for a moment.
- * @param {HTMLButtonElement} from
- * @param {string} text
+ * A button that copies a text, and says so for a moment.
+ * @param {string} label
+ * @param {() => string} text
+ * @param {Parameters<typeof button>[2]} options
  */
-export async function copy(from, text) {
-  const label = from.lastChild;
-  if (!label) return;
-  const before = label.textContent;
-  try {
-    await navigator.clipboard.writeText(text);
-    label.textContent = 'Copied';
-  } catch {
-    label.textContent = 'The browser refused';
-  }
-  setTimeout(() => { label.textContent = before; }, 1600);
+export function copyButton(label, text, options) {
+  const made = button(label, async () => {
+    const words = made.lastChild;
+    const done = await navigator.clipboard.writeText(text()).then(() => 'Copied', () => 'The browser refused');
+    if (words) words.textContent = done;
+    setTimeout(() => { if (words) words.textContent = label; }, 1600);
+  }, options);
+  return made;
 }
 
 /** Whether things may move by themselves. */

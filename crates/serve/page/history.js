@@ -1,37 +1,31 @@
 // The list of conversations, and what a conversation looks like outside the page.
-import { button, el, get } from './dom.js';
+import { button, el, ui } from './dom.js';
 import { clock, count, plural, span } from './times.js';
 
-/** @import { Answer, Talk } from './types.js' */
+/** @import { Answer, HistoryOn, Talk } from './types.js' */
 /** @import { Store } from './store.js' */
 
 export class History {
-  #dialog = get('talks', HTMLDialogElement);
-  #list = get('talks-list', HTMLElement);
-  #note = get('talks-note', HTMLElement);
 
   /**
    * @param {Store} store
-   * @param {object} on
-   * @param {(talk: Talk) => void} on.open
-   * @param {(talk: Talk) => Promise<void>} on.delete
-   * @param {() => string} on.current
+   * @param {HistoryOn} on
    */
   constructor(store, on) {
     this.store = store;
     this.on = on;
-    get('open-talks', HTMLButtonElement).addEventListener('click', async () => {
+    ui.openTalks.addEventListener('click', async () => {
       await this.draw();
-      this.#dialog.showModal();
+      ui.talks.showModal();
     });
   }
 
   async draw() {
     const talks = await this.store.all();
     const where = this.store.lasting ? 'Kept in this browser only.' : 'This browser keeps nothing: conversations end with the tab.';
-    this.#note.textContent = talks.length ? where : `No conversations yet. ${this.store.lasting ? 'They stay in this browser.' : where}`;
-    this.#list.hidden = !talks.length;
-    this.#list.replaceChildren(...talks.map((talk) => this.#item(talk)));
+    ui.talksNote.textContent = talks.length ? where : `No conversations yet. ${this.store.lasting ? 'They stay in this browser.' : where}`;
+    ui.talksList.hidden = !talks.length;
+    ui.talksList.replaceChildren(...talks.map((talk) => this.#item(talk)));
   }
 
   /** @param {Talk} talk */
@@ -42,7 +36,7 @@ export class History {
     const open = el('button', {
       type: 'button', class: 'talk', 'aria-current': talk.id === this.on.current() ? 'true' : null,
       click: () => {
-        this.#dialog.close();
+        ui.talks.close();
         this.on.open(talk);
       },
     }, el('span', { class: 'name' }, title), el('span', { class: 'facts' }, `${day}, ${time} · ${plural(talk.turns.length, 'question')}`));
@@ -50,7 +44,7 @@ export class History {
       if (remove.dataset.sure) {
         await this.on.delete(talk);
         await this.draw();
-        this.#dialog.querySelector('button')?.focus();
+        ui.talks.querySelector('button')?.focus();
         return;
       }
       remove.dataset.sure = 'yes';

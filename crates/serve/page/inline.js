@@ -2,13 +2,7 @@
 import { el } from './dom.js';
 import { clock, findTimes } from './times.js';
 
-/**
- * A film that times can point into.
- * @typedef {{ duration: number, seek: (seconds: number) => void }} Film
- * @typedef {object} Context
- * @property {(text: string) => void} mention hears every text in order: the film named last is the one times speak of
- * @property {() => Film | null} film the one they speak of now
- */
+/** @import { Context } from './types.js' */
 
 // Emphasis spans at most 2,000 characters: bounds the work on a text of nothing but stars.
 const WORDS = new RegExp([

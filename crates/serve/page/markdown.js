@@ -1,14 +1,8 @@
 // Markdown as DOM nodes: blocks here, words in inline.js. HTML in a text stays text.
-import { button, copy, el } from './dom.js';
+import { copyButton, el } from './dom.js';
 import { inline } from './inline.js';
 
-/** @import { Context } from './inline.js' */
-/**
- * @typedef {{ kind: 'paragraph', text: string } | { kind: 'heading', level: number, text: string }
- *   | { kind: 'code', language: string, text: string } | { kind: 'quote', blocks: Block[] } | { kind: 'rule' }
- *   | { kind: 'list', ordered: boolean, start: number, items: Block[][] }
- *   | { kind: 'table', aligns: string[], head: string[], rows: string[][] }} Block
- */
+/** @import { Block, Context } from './types.js' */
 
 const ITEM = /^(\s{0,3})([-*+]|\d{1,9}[.)])(\s+|$)(.*)$/;
 const FENCE = /^\s{0,3}(`{3,}|~{3,})\s*([^`\s]*)[^`]*$/;
@@ -209,8 +203,7 @@ function headingOf(level, words) {
  * @param {string} text
  */
 function codeOf(language, text) {
-  const bar = el('div', { class: 'code-bar' }, el('span', {}, language || 'text'),
-    button('Copy', (event) => copy(/** @type {HTMLButtonElement} */ (event.currentTarget), text), { class: 'quiet' }));
+  const bar = el('div', { class: 'code-bar' }, el('span', {}, language || 'text'), copyButton('Copy', () => text, { class: 'quiet' }));
   const label = language ? `Code in ${language}` : 'Code';
   return el('div', { class: 'code' }, bar, el('pre', { tabindex: 0, 'aria-label': label, role: 'group' }, el('code', {}, text)));
 }

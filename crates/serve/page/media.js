@@ -1,18 +1,15 @@
 // The films and pictures of a conversation: sending them, and their list.
 import { Refusal, failureOf, filePath, isAbort, json, upload } from './api.js';
-import { alertOf, button, el, get, icon } from './dom.js';
+import { alertOf, button, el, ui, icon } from './dom.js';
 import { contentUrl } from './player.js';
 import { present } from './request.js';
 import { newId } from './store.js';
 import { clock, size } from './times.js';
 
-/** @import { Cue, Failure, Medium, StoredFile, Talk, Upload } from './types.js' */
-/** @typedef {{ file?: File, url?: string, upload?: Upload, failure?: Failure, cues: Cue[] }} Here */
+/** @import { Cue, Here, Medium, MediaOn, StoredFile, Talk } from './types.js' */
 
 export class Media {
-  #list = get('media', HTMLElement);
-  #drop = get('drop', HTMLElement);
-  /** What this tab holds of a medium: none of it is stored. @type {Map<string, Here>} */
+  /** By id. @type {Map<string, Here>} */
   #here = new Map();
   /** @type {Talk} */
   #talk;
@@ -21,12 +18,7 @@ export class Media {
 
   /**
    * @param {Talk} talk
-   * @param {object} on
-   * @param {() => void} on.select another one is shown, or the shown one has a new address
-   * @param {(medium: Medium) => void} on.uploaded
-   * @param {() => void} on.changed
-   * @param {(medium: Medium) => void} on.remove
-   * @param {(medium: Medium) => void} on.again the user wants to give the file again
+   * @param {MediaOn} on
    */
   constructor(talk, on) {
     this.#talk = talk;
@@ -100,7 +92,7 @@ export class Media {
       medium.fileId = stored.id;
       this.#learn(medium, stored);
       this.#subtitles(medium);
-      this.on.uploaded(medium);
+      this.on.uploaded();
       this.#touched(medium);
     }, (error) => {
       here.upload = undefined;
@@ -126,7 +118,7 @@ export class Media {
     this.#here.delete(medium.id);
     this.on.remove(medium);
     this.select(present(this.#talk).find((each) => each.id === this.selected)?.id ?? present(this.#talk)[0]?.id ?? '');
-    get('question', HTMLTextAreaElement).focus();
+    ui.question.focus();
   }
 
   /**
@@ -159,7 +151,7 @@ export class Media {
 
   /** Moves the bar without making the list anew. @param {Medium} medium */
   #progress(medium) {
-    const bar = this.#list.querySelector(`[data-id="${medium.id}"] progress`);
+    const bar = ui.media.querySelector(`[data-id="${medium.id}"] progress`);
     const { upload: running } = this.here(medium);
     if (bar instanceof HTMLProgressElement && running) bar.value = running.sent / Math.max(1, running.total);
     this.on.changed();
@@ -167,9 +159,9 @@ export class Media {
 
   draw() {
     const all = present(this.#talk);
-    this.#drop.hidden = all.length > 0;
-    this.#list.hidden = !all.length;
-    this.#list.replaceChildren(...all.map((medium) => this.#item(medium)));
+    ui.drop.hidden = all.length > 0;
+    ui.media.hidden = !all.length;
+    ui.media.replaceChildren(...all.map((medium) => this.#item(medium)));
   }
 
   /** @param {Medium} medium */

@@ -1,22 +1,19 @@
 // How a film is read and an answer is made: sliders with a number beside each, and what the model's family adds.
-import { el, get } from './dom.js';
+import { el, ui } from './dom.js';
 
-/** @import { ModelCard, Sampling, Setting, Value } from './types.js' */
-/** @typedef {'fps' | 'most' | 'visual' | 'temperature' | 'longest' | 'seed'} Name */
-/** @typedef {{ name: Name, label: string, help: string, min: number, max: number, step: number, whole?: boolean }} Field */
+/** @import { Field, ModelCard, Sampling, Setting, Value } from './types.js' */
 
 // The sliders' left end means automatic; the rest of the way is logarithmic.
 const STEPS = 100;
 /** @type {Field[]} */
 const MORE = [
-  { name: 'visual', label: 'Most visual tokens', help: 'for all films and pictures together', min: 1, max: 1e6, step: 64, whole: true },
-  { name: 'longest', label: 'Longest answer', help: 'in tokens', min: 1, max: 1e6, step: 1, whole: true },
+  { name: 'visual', label: 'Most visual tokens', help: 'for all films and pictures together', min: 1, max: 1e6, step: 64 },
+  { name: 'longest', label: 'Longest answer', help: 'in tokens', min: 1, max: 1e6, step: 1 },
   { name: 'temperature', label: 'Temperature', help: '0 always takes the likeliest word', min: 0, max: 2, step: 0.1 },
-  { name: 'seed', label: 'Seed', help: 'of chance, where the temperature is above 0', min: 0, max: 2 ** 31, step: 1, whole: true },
+  { name: 'seed', label: 'Seed', help: 'of chance, where the temperature is above 0', min: 0, max: 2 ** 31, step: 1 },
 ];
 
 export class Settings {
-  #more = get('more-fields', HTMLElement);
   /** @type {Sampling} */
   #sampling = { settings: {} };
   /** @type {Pair[]} */
@@ -25,7 +22,7 @@ export class Settings {
   /** @param {() => void} changed */
   constructor(changed) {
     this.changed = changed;
-    this.#pairs = [new Pair('fps', 0.1, 30, (value) => this.#set('fps', value)), new Pair('most', 1, 512, (value) => this.#set('most', value))];
+    this.#pairs = [new Pair(ui.fps, ui.fpsSlider, 0.1, 30, (value) => this.#set('fps', value)), new Pair(ui.most, ui.mostSlider, 1, 512, (value) => this.#set('most', value))];
   }
 
   /**
@@ -38,12 +35,12 @@ export class Settings {
     most.high = card?.zoetrope?.limits?.max_frames ?? 512;
     fps.show(sampling.fps);
     most.show(sampling.most);
-    this.#more.replaceChildren(...MORE.map((field) => this.#number(field)),
+    ui.moreFields.replaceChildren(...MORE.map((field) => this.#number(field)),
       ...(card?.zoetrope?.settings ?? []).map((setting) => this.#family(setting)));
   }
 
   /**
-   * @param {Name} name
+   * @param {Field['name']} name
    * @param {number | undefined} value
    */
   #set(name, value) {
@@ -54,7 +51,7 @@ export class Settings {
   /** @param {Field} field */
   #number(field) {
     const input = el('input', { type: 'number', id: `f-${field.name}`, min: field.min, max: field.max, step: field.step, placeholder: 'auto',
-      inputmode: field.whole ? 'numeric' : 'decimal', 'aria-describedby': `h-${field.name}`, input: () => this.#set(field.name, valueOf(input)) });
+      inputmode: 'decimal', 'aria-describedby': `h-${field.name}`, input: () => this.#set(field.name, valueOf(input)) });
     input.value = String(this.#sampling[field.name] ?? '');
     return row(field.name, field.label, field.help, input);
   }
@@ -86,16 +83,17 @@ export class Settings {
 /** A slider and a number that say the same. */
 class Pair {
   /**
-   * @param {string} id
+   * @param {HTMLInputElement} number
+   * @param {HTMLInputElement} slider
    * @param {number} low
    * @param {number} high
    * @param {(value: number | undefined) => void} changed
    */
-  constructor(id, low, high, changed) {
+  constructor(number, slider, low, high, changed) {
     this.low = low;
     this.high = high;
-    this.number = get(id, HTMLInputElement);
-    this.slider = get(`${id}-slider`, HTMLInputElement);
+    this.number = number;
+    this.slider = slider;
     this.number.addEventListener('input', () => {
       this.#slide(valueOf(this.number));
       changed(valueOf(this.number));

@@ -1,28 +1,13 @@
 // The film as a line: frames and how much of each was kept, subtitles, the part that is read, where the player stands.
-import { el, get, roving, still } from './dom.js';
+import { el, ui, roving, still } from './dom.js';
 import { forget, thumb } from './thumbs.js';
 import { clock, nearest, plural } from './times.js';
 
-/** @import { Cue, Frame, Medium } from './types.js' */
+/** @import { Cue, Frame, Medium, TimelineOn } from './types.js' */
 
 const MARGIN = 0.1;
 
 export class Timeline {
-  #root = get('timeline', HTMLElement);
-  #track = get('track', HTMLElement);
-  #lane = get('lane', HTMLElement);
-  #bars = get('bars', HTMLElement);
-  #cues = get('cues', HTMLElement);
-  #head = get('playhead', HTMLElement);
-  #before = get('cut-before', HTMLElement);
-  #after = get('cut-after', HTMLElement);
-  #start = get('start', HTMLElement);
-  #end = get('end', HTMLElement);
-  #range = get('range', HTMLElement);
-  #whole = get('whole', HTMLButtonElement);
-  #title = get('frames-title', HTMLElement);
-  #list = get('frames', HTMLElement);
-  #caption = get('caption', HTMLElement);
   /** @type {Medium | null} */
   #medium = null;
   /** @type {Frame[]} */
@@ -31,18 +16,14 @@ export class Timeline {
   #subtitles = [];
   #lit = -1;
 
-  /**
-   * @param {object} on
-   * @param {(seconds: number) => void} on.seek
-   * @param {(medium: Medium) => void} on.range start or end moved
-   */
+  /** @param {TimelineOn} on */
   constructor(on) {
     this.on = on;
-    roving(this.#list);
-    this.#track.addEventListener('pointerdown', (event) => this.#scrub(event));
-    this.#handle(this.#start, 'start');
-    this.#handle(this.#end, 'end');
-    this.#whole.addEventListener('click', () => this.#move(undefined, undefined));
+    roving(ui.frames);
+    ui.track.addEventListener('pointerdown', (event) => this.#scrub(event));
+    this.#handle(ui.start, 'start');
+    this.#handle(ui.end, 'end');
+    ui.whole.addEventListener('click', () => this.#move(undefined, undefined));
   }
 
   /**
@@ -53,10 +34,10 @@ export class Timeline {
     const film = medium?.kind === 'video' && medium.duration ? medium : null;
     if (film !== this.#medium) this.frames([], false);
     this.#medium = film;
-    this.#root.hidden = !film;
+    ui.timeline.hidden = !film;
     this.#subtitles = subtitles;
-    this.#cues.hidden = !subtitles.length;
-    this.#cues.replaceChildren(...subtitles.map((cue) => {
+    ui.cues.hidden = !subtitles.length;
+    ui.cues.replaceChildren(...subtitles.map((cue) => {
       const bar = el('span', { title: cue.text });
       this.#place(bar, cue.start, cue.end);
       return bar;
@@ -74,34 +55,34 @@ export class Timeline {
     forget();
     const before = frames.reduce((sum, frame) => sum + whole(frame), 0);
     const kept = frames.reduce((sum, frame) => sum + frame.tokens, 0);
-    const share = before > kept ? ` · ${Math.round((100 * kept) / before)} % of their tokens kept` : '';
-    this.#list.setAttribute('aria-label', answered ? 'Frames the model saw' : 'Frames the model would see');
-    this.#list.hidden = !frames.length;
-    this.#title.textContent = frames.length
-      ? `${plural(frames.length, 'frame')} ${answered ? 'the model saw' : 'the model would see'}${share}` : '';
-    this.#bars.style.setProperty('--frames', String(frames.length));
-    this.#bars.replaceChildren(...frames.map((frame) => this.#bar(frame)));
-    this.#list.replaceChildren(...frames.map((frame, at) => el('li', {}, this.#button(frame, at))));
-    this.#list.scrollLeft = 0;
+    const share = before > kept ? ` · ${Math.round((100 * kept) / before)} % of tokens kept` : '';
+    ui.frames.setAttribute('aria-label', answered ? 'Frames the model saw' : 'Frames the model would see');
+    ui.frames.hidden = !frames.length;
+    ui.framesTitle.textContent = frames.length
+      ? `${plural(frames.length, 'frame')} ${answered ? 'seen' : 'planned'}${share}` : '';
+    ui.bars.style.setProperty('--frames', String(frames.length));
+    ui.bars.replaceChildren(...frames.map((frame) => this.#bar(frame)));
+    ui.frames.replaceChildren(...frames.map((frame, at) => el('li', {}, this.#button(frame, at))));
+    ui.frames.scrollLeft = 0;
   }
 
   /** Where the player stands. @param {number} seconds */
   time(seconds) {
     const duration = this.#medium?.duration;
     if (!duration) return;
-    this.#head.style.left = `${(100 * Math.min(seconds, duration)) / duration}%`;
+    ui.playhead.style.left = `${(100 * Math.min(seconds, duration)) / duration}%`;
     const cue = this.#subtitles.find((each) => each.start <= seconds && seconds < each.end);
-    this.#caption.textContent = cue?.text ?? '';
-    this.#caption.hidden = !this.#subtitles.length;
+    ui.caption.textContent = cue?.text ?? '';
+    ui.caption.hidden = !this.#subtitles.length;
     const lit = nearest(this.#frames, seconds);
     if (lit === this.#lit) return;
     this.#light(this.#lit, false);
     this.#light(lit, true);
     this.#lit = lit;
-    const item = /** @type {HTMLElement | undefined} */ (this.#list.children[lit]);
-    if (!item || this.#list.contains(document.activeElement)) return;
-    const left = item.offsetLeft - (this.#list.clientWidth - item.offsetWidth) / 2;
-    this.#list.scrollTo({ left, behavior: still() ? 'auto' : 'smooth' });
+    const item = /** @type {HTMLElement | undefined} */ (ui.frames.children[lit]);
+    if (!item || ui.frames.contains(document.activeElement)) return;
+    const left = item.offsetLeft - (ui.frames.clientWidth - item.offsetWidth) / 2;
+    ui.frames.scrollTo({ left, behavior: still() ? 'auto' : 'smooth' });
   }
 
   /**
@@ -109,8 +90,8 @@ export class Timeline {
    * @param {boolean} on
    */
   #light(at, on) {
-    this.#bars.children[at]?.classList.toggle('lit', on);
-    const target = this.#list.children[at]?.firstElementChild;
+    ui.bars.children[at]?.classList.toggle('lit', on);
+    const target = ui.frames.children[at]?.firstElementChild;
     if (on) target?.setAttribute('aria-current', 'true');
     else target?.removeAttribute('aria-current');
   }
@@ -159,10 +140,10 @@ export class Timeline {
     const medium = this.#medium;
     if (!medium?.duration) return;
     const [start, end] = [medium.start ?? 0, medium.end ?? medium.duration];
-    this.#place(this.#before, 0, start);
-    this.#place(this.#after, end, medium.duration);
+    this.#place(ui.cutBefore, 0, start);
+    this.#place(ui.cutAfter, end, medium.duration);
     for (const [handle, value, low, high] of /** @type {const} */ ([
-      [this.#start, start, 0, end - MARGIN], [this.#end, end, start + MARGIN, medium.duration]])) {
+      [ui.start, start, 0, end - MARGIN], [ui.end, end, start + MARGIN, medium.duration]])) {
       handle.style.left = `${(100 * value) / medium.duration}%`;
       handle.setAttribute('aria-valuemin', String(low));
       handle.setAttribute('aria-valuemax', String(high));
@@ -170,8 +151,8 @@ export class Timeline {
       handle.setAttribute('aria-valuetext', clock(value));
     }
     const cut = medium.start !== undefined || medium.end !== undefined;
-    this.#range.textContent = cut ? `Reads ${clock(start)} to ${clock(end)}` : `Reads all ${clock(medium.duration)}`;
-    this.#whole.hidden = !cut;
+    ui.range.textContent = cut ? `Reads ${clock(start)} to ${clock(end)}` : `Reads all ${clock(medium.duration)}`;
+    ui.whole.hidden = !cut;
   }
 
   /**
@@ -186,22 +167,22 @@ export class Timeline {
     medium.start = start !== undefined && start > 0 ? Math.round(Math.min(start, (end ?? duration) - MARGIN) * 10) / 10 : undefined;
     medium.end = end !== undefined && end < duration ? Math.round(Math.max(end, (medium.start ?? 0) + MARGIN) * 10) / 10 : undefined;
     this.#drawRange();
-    this.on.range(medium);
+    this.on.range();
   }
 
   /** Seeks along the track while the pointer is down. @param {PointerEvent} event */
   #scrub(event) {
-    if (event.button || event.target === this.#start || event.target === this.#end) return;
-    this.#track.setPointerCapture(event.pointerId);
+    if (event.button || event.target === ui.start || event.target === ui.end) return;
+    ui.track.setPointerCapture(event.pointerId);
     this.on.seek(this.#at(event));
     const move = (/** @type {PointerEvent} */ next) => this.on.seek(this.#at(next));
-    this.#track.addEventListener('pointermove', move);
-    this.#track.addEventListener('lostpointercapture', () => this.#track.removeEventListener('pointermove', move), { once: true });
+    ui.track.addEventListener('pointermove', move);
+    ui.track.addEventListener('lostpointercapture', () => ui.track.removeEventListener('pointermove', move), { once: true });
   }
 
   /** @param {PointerEvent} event */
   #at(event) {
-    const box = this.#lane.getBoundingClientRect();
+    const box = ui.lane.getBoundingClientRect();
     return Math.min(1, Math.max(0, (event.clientX - box.left) / box.width)) * (this.#medium?.duration ?? 0);
   }
 

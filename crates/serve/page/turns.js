@@ -1,22 +1,10 @@
 // One question and its answer in the log.
-import { alertOf, button, copy, el, get } from './dom.js';
+import { alertOf, button, copyButton, el, ui } from './dom.js';
+import { setKey } from './api.js';
 import { render } from './markdown.js';
 import { count, plural, size, span } from './times.js';
 
-/** @import { Context } from './inline.js' */
-/** @import { Answer, Medium, Progress, Turn } from './types.js' */
-/**
- * @typedef {object} Acts what the user can do with a turn
- * @property {(turn: Turn) => Context} context
- * @property {(id: string) => Medium | undefined} medium
- * @property {(turn: Turn) => void} regenerate
- * @property {(turn: Turn, question: string) => void} edit
- * @property {(turn: Turn) => void} frames shows this answer's frames on the timeline
- * @property {(turn: Turn, language: 'curl' | 'python') => string} request
- * @property {(turn: Turn) => boolean} last
- * @property {() => boolean} busy
- * @property {(key: string, turn: Turn) => void} key
- */
+/** @import { Acts, Answer, Failure, Progress, Turn } from './types.js' */
 
 /** @type {Record<string, (progress: Progress) => string>} */
 const STAGES = {
@@ -66,7 +54,7 @@ export class TurnView {
     if (this.acts.busy()) return;
     const field = el('textarea', { 'aria-label': 'Edit the question', rows: 2 });
     field.value = this.turn.question;
-    const done = () => field.value.trim() && this.acts.edit(this.turn, field.value.trim());
+    const done = () => field.value.trim() && this.acts.from(this.turn, field.value.trim());
     const leave = () => {
       this.drawQuestion();
       this.#question.querySelector('button')?.focus();
@@ -100,12 +88,13 @@ export class TurnView {
   #draw(busy) {
     const { answer } = this.turn;
     if (!answer) return;
-    const log = get('log', HTMLElement);
-    const scroller = getComputedStyle(log).overflowY === 'auto' ? log : get('main', HTMLElement);
+    const log = ui.log;
+    const scroller = getComputedStyle(log).overflowY === 'auto' ? log : ui.main;
     const below = scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight;
     render(this.#prose, answer.text, this.acts.context(this.turn));
     this.#prose.classList.toggle('growing', busy && Boolean(answer.text));
     this.#drawStage(busy && !answer.text);
+    this.#foot.hidden = busy;
     if (!busy) this.#finish(answer);
     // Follows the answer only while its end is in sight.
     if (below < 80) scroller.scrollTop = scroller.scrollHeight;
@@ -135,28 +124,32 @@ export class TurnView {
     if (answer.failure) notes.push(this.#failed(answer.failure));
     this.#notes.replaceChildren(...notes);
     const acts = [];
-    if (answer.text) acts.push(button('Copy', (event) => copy(/** @type {HTMLButtonElement} */ (event.currentTarget), answer.text), { icon: 'copy', class: 'quiet' }));
-    if (!answer.failure) acts.push(button('Regenerate', () => this.acts.regenerate(this.turn), { icon: 'again', class: 'quiet only-last' }));
+    if (answer.text) acts.push(copyButton('Copy', () => answer.text, { icon: 'copy', class: 'quiet' }));
+    if (!answer.failure) acts.push(button('Regenerate', () => this.acts.from(this.turn, this.turn.question), { icon: 'again', class: 'quiet only-last' }));
     if (answer.seen?.some((seen) => seen.frames?.length)) acts.push(button('Frames', () => this.acts.frames(this.turn), { icon: 'film', class: 'quiet', 'aria-label': 'Frames of this answer on the timeline' }));
     this.#foot.replaceChildren(el('div', { class: 'acts' }, ...acts), this.#facts(answer));
   }
 
-  /** @param {import('./types.js').Failure} failure */
+  /** @param {Failure} failure */
   #failed(failure) {
+    const again = () => this.acts.from(this.turn, this.turn.question);
     if (failure.status === 401) {
       const field = el('input', { type: 'password', 'aria-label': 'API key', placeholder: 'API key', autocomplete: 'off' });
-      return alertOf(failure, field, button('Use this key', () => this.acts.key(field.value.trim(), this.turn)));
+      return alertOf(failure, field, button('Use this key', () => {
+        setKey(field.value.trim());
+        again();
+      }));
     }
-    const again = button('Try again', () => this.acts.regenerate(this.turn));
+    const retry = button('Try again', again);
     const until = Date.now() + 1000 * (failure.wait ?? 0);
     const tick = () => {
       const left = Math.ceil((until - Date.now()) / 1000);
-      again.disabled = left > 0;
-      again.textContent = left > 0 ? `Try again in ${left} s` : 'Try again';
+      retry.disabled = left > 0;
+      retry.textContent = left > 0 ? `Try again in ${left} s` : 'Try again';
       if (left > 0) setTimeout(tick, 250);
     };
     tick();
-    return alertOf(failure, again);
+    return alertOf(failure, retry);
   }
 
   /** What the answer cost, and the request behind it. @param {Answer} answer */
@@ -176,9 +169,8 @@ export class TurnView {
       ...Object.entries(seconds ?? {}).map(([name, value]) => [name[0].toUpperCase() + name.slice(1), span(value)]),
     ]);
     const list = el('dl', {}, ...rows.flatMap(([name, value]) => (value ? [el('div', {}, el('dt', {}, name), el('dd', {}, value))] : [])));
-    const asCode = (/** @type {'curl' | 'python'} */ language) => (/** @type {MouseEvent} */ event) => (
-      copy(/** @type {HTMLButtonElement} */ (event.currentTarget), this.acts.request(this.turn, language)));
     return el('details', { class: 'about' }, el('summary', {}, brief || 'Details'), list,
-      el('div', { class: 'row' }, button('Copy as curl', asCode('curl'), { icon: 'code' }), button('Copy as Python', asCode('python'), { icon: 'code' })));
+      el('div', { class: 'row' }, copyButton('Copy as curl', () => this.acts.request(this.turn, 'curl'), { icon: 'code' }),
+        copyButton('Copy as Python', () => this.acts.request(this.turn, 'python'), { icon: 'code' })));
   }
 }

@@ -1,4 +1,4 @@
-// Types for the checker only; the server does not embed this file. First the wire, then what the page keeps.
+// Types for the checker only; the server does not embed this file. The wire, what the page keeps, what its parts want.
 
 export type Value = string | number | boolean;
 
@@ -194,4 +194,159 @@ export interface Upload {
   done: Promise<StoredFile>;
   failure?: Failure;
   abort: () => void;
+}
+
+/** What this tab holds of a medium; none of it is stored. */
+export interface Here {
+  file?: File;
+  /** Where elements find the bytes. */
+  url?: string;
+  upload?: Upload;
+  failure?: Failure;
+  cues: Cue[];
+}
+
+/** A film that times can point into. */
+export interface Film {
+  duration: number;
+  seek: (seconds: number) => void;
+}
+
+export interface Context {
+  /** Hears every text in order: the film named last is the one that times speak of. */
+  mention: (text: string) => void;
+  /** The film that times speak of now. */
+  film: () => Film | null;
+}
+
+export type Block =
+  | { kind: 'paragraph'; text: string }
+  | { kind: 'heading'; level: number; text: string }
+  | { kind: 'code'; language: string; text: string }
+  | { kind: 'quote'; blocks: Block[] }
+  | { kind: 'rule' }
+  | { kind: 'list'; ordered: boolean; start: number; items: Block[][] }
+  | { kind: 'table'; aligns: string[]; head: string[]; rows: string[][] };
+
+/** A number among the settings. */
+export interface Field {
+  name: Exclude<keyof Sampling, 'settings'>;
+  label: string;
+  help: string;
+  min: number;
+  max: number;
+  step: number;
+}
+
+export interface PlayerOn {
+  time: (seconds: number) => void;
+  /** What the browser found out about the film. */
+  facts: (medium: Medium, facts: { duration?: number; width: number; height: number }) => void;
+}
+
+export interface TimelineOn {
+  seek: (seconds: number) => void;
+  /** Start or end moved. */
+  range: () => void;
+}
+
+export interface MediaOn {
+  /** Another one is shown, or the shown one has a new address. */
+  select: () => void;
+  uploaded: () => void;
+  changed: () => void;
+  remove: (medium: Medium) => void;
+  /** The user wants to give the file again. */
+  again: (medium: Medium) => void;
+}
+
+export interface CostOn {
+  /** The request as it would be; `asks` where there is something to ask about. */
+  body: () => { body: Body; sent: Medium[]; asks: boolean };
+  uploads: () => Upload[];
+  card: () => ModelCard | undefined;
+  /** Nothing where the server refuses. */
+  plan: (plan: Plan | null, sent: Medium[]) => void;
+}
+
+export interface HistoryOn {
+  open: (talk: Talk) => void;
+  delete: (talk: Talk) => Promise<void>;
+  current: () => string;
+}
+
+export interface AskOn {
+  signal: AbortSignal;
+  upload: (medium: Medium) => Upload | undefined;
+  /** Nothing where the answer changed, but not how far the server is. */
+  changed: (progress: Progress | null) => void;
+}
+
+/** What the user can do with a turn. */
+export interface Acts {
+  context: (turn: Turn) => Context;
+  medium: (id: string) => Medium | undefined;
+  /** Asks again from this turn on. */
+  from: (turn: Turn, question: string) => void;
+  /** Shows this answer's frames on the timeline. */
+  frames: (turn: Turn) => void;
+  request: (turn: Turn, language: 'curl' | 'python') => string;
+  last: (turn: Turn) => boolean;
+  busy: () => boolean;
+}
+
+/** The elements of index.html, by their ids. */
+export interface Ui {
+  banner: HTMLElement;
+  bars: HTMLElement;
+  caption: HTMLElement;
+  chooser: HTMLInputElement;
+  composer: HTMLFormElement;
+  cost: HTMLElement;
+  costRefusal: HTMLElement;
+  cues: HTMLElement;
+  cutAfter: HTMLElement;
+  cutBefore: HTMLElement;
+  drop: HTMLElement;
+  end: HTMLElement;
+  fps: HTMLInputElement;
+  fpsSlider: HTMLInputElement;
+  frame: HTMLImageElement;
+  frames: HTMLElement;
+  framesPlayer: HTMLElement;
+  framesTitle: HTMLElement;
+  lane: HTMLElement;
+  log: HTMLElement;
+  main: HTMLElement;
+  media: HTMLElement;
+  meter: HTMLElement;
+  modelBody: HTMLElement;
+  modelCard: HTMLDialogElement;
+  modelName: HTMLElement;
+  moreFields: HTMLElement;
+  most: HTMLInputElement;
+  mostSlider: HTMLInputElement;
+  newTalk: HTMLButtonElement;
+  openModel: HTMLButtonElement;
+  openTalks: HTMLButtonElement;
+  playerNote: HTMLElement;
+  playhead: HTMLElement;
+  position: HTMLInputElement;
+  positionText: HTMLElement;
+  question: HTMLTextAreaElement;
+  range: HTMLElement;
+  sampling: HTMLDetailsElement;
+  send: HTMLButtonElement;
+  start: HTMLElement;
+  still: HTMLImageElement;
+  stop: HTMLButtonElement;
+  talks: HTMLDialogElement;
+  talksList: HTMLElement;
+  talksNote: HTMLElement;
+  theme: HTMLButtonElement;
+  timeline: HTMLElement;
+  track: HTMLElement;
+  video: HTMLVideoElement;
+  welcome: HTMLElement;
+  whole: HTMLButtonElement;
 }
