@@ -1,37 +1,30 @@
 // The page: one conversation about films and pictures, and what holds its parts together.
 import { failureOf, filePath, json, setKey } from './api.js';
-import { ask } from './asker.js';
 import { showModels, theme } from './card.js';
+import { Conversation } from './conversation.js';
 import { Cost } from './cost.js';
-import { alertOf, button, el, ui } from './dom.js';
+import { retry, ui } from './dom.js';
 import { History, titleOf } from './history.js';
 import { Media } from './media.js';
 import { Player } from './player.js';
-import { bodyOf, curlOf, present, pythonOf, unasked } from './request.js';
+import { bodyOf, present, unasked } from './request.js';
 import { Settings } from './settings.js';
 import { Store, fresh } from './store.js';
 import { Timeline } from './timeline.js';
-import { TurnView } from './turns.js';
 
-/** @import { Acts, Context, Failure, Medium, ModelCard, Plan, Talk, Turn } from './types.js' */
+/** @import { Failure, Medium, ModelCard, Plan, Talk, Turn } from './types.js' */
 
 class App {
   store = new Store();
   talk = fresh();
   /** @type {ModelCard[]} */
   cards = [];
-  /** @type {AbortController | null} */
-  running = null;
   /** The turn whose frames are on the timeline; none while it shows the plan. @type {Turn | null} */
   shown = null;
   /** @type {{ plan: Plan, sent: string[] } | null} */
   plan = null;
-  /** @type {Map<Turn, TurnView>} */
-  views = new Map();
   /** The medium that a chosen file replaces. @type {Medium | undefined} */
   replaces;
-  #saving = 0;
-
 
   constructor() {
     this.timeline = new Timeline({ seek: (seconds) => this.player.seek(seconds), range: () => this.reread() });
@@ -60,6 +53,15 @@ class App {
       changed: () => this.cost.later(0),
       remove: (medium) => this.removed(medium),
       again: (medium) => this.choose(medium),
+    });
+    this.conversation = new Conversation(this.talk, this.media, {
+      seek: (seconds) => this.player.seek(seconds),
+      saved: (talk) => this.save(talk),
+      shown: (turn) => {
+        this.shown = turn ?? this.shown;
+        this.drawFrames();
+      },
+      done: () => this.cost.later(0),
     });
     this.settings = new Settings(() => this.reread());
     this.history = new History(this.store, {
@@ -90,7 +92,7 @@ class App {
       this.cost.later(600);
     });
     ui.question.addEventListener('paste', (event) => this.files(event.clipboardData?.files, event));
-    ui.stop.addEventListener('click', () => this.running?.abort());
+    ui.stop.addEventListener('click', () => this.conversation.stop());
     ui.newTalk.addEventListener('click', () => this.open(fresh()));
     ui.openModel.addEventListener('click', () => ui.modelCard.showModal());
     for (const add of document.querySelectorAll('[data-add]')) add.addEventListener('click', () => this.choose());
@@ -113,7 +115,9 @@ class App {
     }
     addEventListener('popstate', () => this.fromAddress());
     const narrow = matchMedia('(max-width: 860px)');
-    const fold = () => { ui.sampling.open = !narrow.matches; };
+    const fold = () => {
+      ui.sampling.open = !narrow.matches;
+    };
     narrow.addEventListener('change', fold);
     fold();
   }
@@ -147,13 +151,11 @@ class App {
 
   /** A refusal that stops everything. @param {Failure} failure */
   banner(failure) {
-    const field = failure.status === 401
-      && el('input', { type: 'password', 'aria-label': 'API key', placeholder: 'API key', autocomplete: 'off' });
-    const again = button(field ? 'Use this key' : 'Try again', () => {
-      if (field) setKey(field.value.trim());
+    const { alert } = retry(failure, 'Try again', (key) => {
+      if (key) setKey(key);
       this.start();
     });
-    ui.banner.replaceChildren(alertOf(failure, field, again));
+    ui.banner.replaceChildren(alert);
   }
 
   useCard() {
@@ -169,17 +171,11 @@ class App {
   async fromAddress() {
     const id = /^#talk=(\w+)$/.exec(location.hash)?.[1];
     if (id === this.talk.id) return;
-    this.open((id && await this.store.get(id)) || fresh(), false);
+    this.open((id && (await this.store.get(id))) || fresh(), false);
   }
 
-  /**
-   * @param {Talk} talk
-   * @param {boolean} [byHand]
-   */
+  /** @param {Talk} talk @param {boolean} [byHand] */
   open(talk, byHand = true) {
-    this.running?.abort();
-    this.running = null;
-    this.busy(false);
     for (const { answer } of talk.turns) {
       if (answer && !answer.finish && !answer.failure) answer.stopped = true;
     }
@@ -191,11 +187,10 @@ class App {
     document.title = talk.title ? `${talk.title} · Zoetrope` : 'Zoetrope';
     ui.question.value = '';
     this.grow();
-    this.drawTalk();
+    this.conversation.open(talk);
     this.useCard();
     this.media.open(talk).then(() => this.cost.later(0));
     if (byHand) ui.question.focus();
-    ui.log.scrollTop = ui.log.scrollHeight;
   }
 
   /** The conversation and its files, here and on the server. @param {Talk} talk */
@@ -211,12 +206,13 @@ class App {
     if (medium.fileId && !used) await json(filePath(medium.fileId), { method: 'DELETE' }).catch(() => {});
   }
 
-  save() {
-    const { talk } = this;
+  /** @param {Talk} [talk] */
+  save(talk = this.talk) {
+    if (!talk.turns.length && !talk.media.length) return;
     talk.updated = Date.now();
     talk.model ??= this.card?.id;
-    clearTimeout(this.#saving);
-    this.#saving = setTimeout(() => this.store.put(talk), 200);
+    this.store.put(talk);
+    if (talk !== this.talk) return;
     if (!location.hash) history.replaceState(null, '', `/#talk=${talk.id}`);
     document.title = `${titleOf(talk)} · Zoetrope`;
   }
@@ -227,10 +223,7 @@ class App {
     ui.chooser.click();
   }
 
-  /**
-   * @param {FileList | null | undefined} files
-   * @param {Event} [event]
-   */
+  /** @param {FileList | null | undefined} files @param {Event} [event] */
   files(files, event) {
     if (!files?.length) return;
     event?.preventDefault();
@@ -246,7 +239,7 @@ class App {
     // A medium that no question had leaves nothing behind.
     const asked = this.talk.turns.some((turn) => turn.media.includes(medium.id));
     if (!asked) this.talk.media = this.talk.media.filter((each) => each !== medium);
-    this.drawTalk();
+    this.conversation.draw();
     this.reread();
     await this.store.put(this.talk);
     await this.dropFile(medium);
@@ -257,6 +250,14 @@ class App {
     this.shown = null;
     this.cost.later();
     this.save();
+  }
+
+  send() {
+    const question = ui.question.value.trim();
+    if (!question || this.conversation.busy) return;
+    ui.question.value = '';
+    this.grow();
+    this.conversation.ask(question);
   }
 
   draft() {
@@ -283,150 +284,6 @@ class App {
     const planned = this.plan?.plan.media[this.plan.sent.indexOf(id)];
     this.timeline.frames((seen ?? planned)?.frames ?? [], Boolean(seen));
     this.timeline.time(this.player.time);
-  }
-
-  drawTalk() {
-    this.views.clear();
-    ui.log.querySelectorAll('article').forEach((article) => article.remove());
-    for (const turn of this.talk.turns) this.view(turn);
-    ui.welcome.hidden = this.talk.turns.length > 0;
-  }
-
-  /** @param {Turn} turn */
-  view(turn) {
-    const view = new TurnView(turn, this.acts());
-    this.views.set(turn, view);
-    ui.log.append(...view.nodes);
-    view.update(false);
-    return view;
-  }
-
-  /** @returns {Acts} */
-  acts() {
-    return {
-      context: (turn) => this.context(turn),
-      medium: (id) => this.talk.media.find((medium) => medium.id === id),
-      from: (turn, question) => this.from(turn, question),
-      frames: (turn) => this.showFrames(turn),
-      request: (turn, language) => {
-        const { body, sent } = bodyOf(this.talk, this.talk.turns.indexOf(turn), turn.question, turn.media);
-        return language === 'curl' ? curlOf(body, sent) : pythonOf(body, sent);
-      },
-      last: (turn) => turn === this.talk.turns.at(-1),
-      busy: () => this.running !== null,
-    };
-  }
-
-  /** Which film a time in this turn's answer means: the one named last before it, else the first asked about. @param {Turn} turn @returns {Context} */
-  context(turn) {
-    const films = present(this.talk).filter((medium) => medium.kind === 'video' && medium.duration);
-    let film = films.find((medium) => turn.answer?.sent.includes(medium.id)) ?? films[0];
-    return {
-      mention: (text) => {
-        const places = films.map((medium) => text.lastIndexOf(medium.name));
-        const last = Math.max(-1, ...places);
-        if (last >= 0) film = films[places.indexOf(last)];
-      },
-      film: () => {
-        const { id, duration } = film ?? {};
-        return id && duration ? { duration, seek: (seconds) => this.seek(id, seconds) } : null;
-      },
-    };
-  }
-
-  /**
-   * @param {string} id
-   * @param {number} seconds
-   */
-  seek(id, seconds) {
-    if (this.media.selected !== id) this.media.select(id);
-    this.player.seek(seconds);
-  }
-
-  /** @param {Turn} turn */
-  showFrames(turn) {
-    this.shown = turn;
-    const has = turn.answer?.sent.includes(this.media.selected);
-    const first = present(this.talk).find((medium) => turn.answer?.sent.includes(medium.id));
-    if (!has && first) this.media.select(first.id);
-    this.drawFrames();
-    ui.frames.querySelector('button')?.focus();
-  }
-
-  send() {
-    const question = ui.question.value.trim();
-    if (!question || this.running) return;
-    ui.question.value = '';
-    this.grow();
-    this.talk.title ||= question.slice(0, 80);
-    const turn = { question, media: unasked(this.talk).map((medium) => medium.id) };
-    this.talk.turns.push(turn);
-    this.run(turn);
-  }
-
-  /**
-   * Asks again from this turn on; what came later goes, and its media stay for the new question.
-   * @param {Turn} turn
-   * @param {string} question
-   */
-  from(turn, question) {
-    if (this.running) return;
-    const at = this.talk.turns.indexOf(turn);
-    if (at === 0) this.talk.title = question.slice(0, 80);
-    this.talk.turns.length = at;
-    const again = { question, media: unasked(this.talk).map((medium) => medium.id) };
-    this.talk.turns.push(again);
-    this.drawTalk();
-    this.run(again);
-  }
-
-  /** @param {Turn} turn */
-  async run(turn) {
-    const { talk } = this;
-    const running = new AbortController();
-    this.running = running;
-    ui.welcome.hidden = true;
-    turn.answer = { text: '', sent: [] };
-    const view = this.views.get(turn) ?? this.view(turn);
-    this.busy(true);
-    view.update(true);
-    this.scroll();
-    let saved = Date.now();
-    await ask(talk, talk.turns.indexOf(turn), {
-      signal: running.signal,
-      upload: (medium) => this.media.here(medium).upload,
-      changed: (progress) => {
-        view.update(true, progress);
-        if (Date.now() - saved < 2000 || talk !== this.talk) return;
-        saved = Date.now();
-        this.save();
-      },
-    });
-    view.update(false);
-    if (this.running === running) this.running = null;
-    if (talk !== this.talk) { this.store.put(talk); return; }
-    this.busy(false);
-    if (turn.answer?.seen) this.shown = turn;
-    this.drawFrames();
-    this.save();
-    this.cost.later(0);
-    // Perhaps the server lost a file.
-    if (turn.answer?.failure) for (const medium of present(talk)) this.media.check(medium);
-  }
-
-  /** Stop stands where Send was, and the focus stays there. @param {boolean} busy */
-  busy(busy) {
-    const [send, stop] = [ui.send, ui.stop];
-    const [gone, here] = busy ? [send, stop] : [stop, send];
-    const focused = document.activeElement === gone;
-    gone.hidden = true;
-    here.hidden = false;
-    if (focused) here.focus();
-  }
-
-  scroll() {
-    const scroller = getComputedStyle(ui.log).overflowY === 'auto' ? ui.log : ui.main;
-    scroller.scrollTop = scroller.scrollHeight;
   }
 
   grow() {

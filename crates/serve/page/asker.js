@@ -4,11 +4,7 @@ import { bodyOf, present } from './request.js';
 
 /** @import { Answer, AskOn, Chunk, Talk } from './types.js' */
 
-/**
- * @param {Talk} talk
- * @param {number} at which turn
- * @param {AskOn} on
- */
+/** @param {Talk} talk @param {number} at which turn @param {AskOn} on */
 export async function ask(talk, at, on) {
   const turn = talk.turns[at];
   const answer = /** @type {Answer} */ ({ text: '', sent: [] });
@@ -27,12 +23,8 @@ export async function ask(talk, at, on) {
   on.changed(null);
 }
 
-/**
- * Puts a chunk into the answer.
- * @param {Answer} answer
- * @param {Chunk} chunk
- * @returns {import('./types.js').Progress | null} how far the server is, before the first word
- */
+/** Puts a chunk into the answer. @param {Answer} answer @param {Chunk} chunk
+ * @returns {import('./types.js').Progress | null} how far the server is, before the first word */
 function take(answer, chunk) {
   const choice = chunk.choices?.[0];
   answer.text += choice?.delta?.content ?? choice?.delta?.refusal ?? '';
@@ -44,12 +36,7 @@ function take(answer, chunk) {
   return stage && !answer.text ? { stage, done: done ?? 0, total: total ?? 0 } : null;
 }
 
-/**
- * Waits until the server has what the question is about.
- * @param {Talk} talk
- * @param {number} at
- * @param {AskOn} on
- */
+/** Waits until the server has what the question is about. @param {Talk} talk @param {number} at @param {AskOn} on */
 async function uploads(talk, at, on) {
   const asked = new Set(talk.turns.slice(0, at + 1).flatMap((turn) => turn.media));
   for (const medium of present(talk).filter((each) => asked.has(each.id))) {
@@ -59,9 +46,14 @@ async function uploads(talk, at, on) {
       const stop = new Promise((_, reject) => {
         on.signal.addEventListener('abort', () => reject(on.signal.reason), { once: true });
       });
-      try { await Promise.race([running.done, stop]); } finally { clearInterval(tick); }
+      try {
+        await Promise.race([running.done, stop]);
+      } finally {
+        clearInterval(tick);
+      }
     }
     // Never asks about less than the user sees in the list.
-    if (!medium.fileId && !medium.removed) throw new Refusal({ message: `The server does not have ${medium.name}: add it again, or remove it.` });
+    if (!medium.fileId && !medium.removed)
+      throw new Refusal({ message: `The server does not have ${medium.name}: add it again, or remove it.` });
   }
 }

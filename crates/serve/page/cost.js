@@ -26,17 +26,29 @@ export class Cost {
 
   #sending() {
     const uploads = this.on.uploads();
-    const [sent, total] = [uploads.reduce((sum, each) => sum + each.sent, 0), uploads.reduce((sum, each) => sum + each.total, 0)];
+    const [sent, total] = [
+      uploads.reduce((sum, each) => sum + each.sent, 0),
+      uploads.reduce((sum, each) => sum + each.total, 0),
+    ];
     // All bytes gone, no answer yet: the server opens the file.
-    const words = sent >= total && total > 0 ? `Opening ${size(total)}` : `Sending ${Math.floor((100 * sent) / Math.max(1, total))} % of ${size(total)}`;
+    const words =
+      sent >= total && total > 0
+        ? `Opening ${size(total)}`
+        : `Sending ${Math.floor((100 * sent) / Math.max(1, total))} % of ${size(total)}`;
     this.#say([el('strong', {}, words), el('span', {}, 'the price follows')], null);
   }
 
   async #ask() {
     this.#running?.abort();
-    if (this.on.uploads().length) { this.#sending(); return; }
+    if (this.on.uploads().length) {
+      this.#sending();
+      return;
+    }
     const { body, sent, asks } = this.on.body();
-    if (!asks || !this.#offered) { this.#idle(); return; }
+    if (!asks || !this.#offered) {
+      this.#idle();
+      return;
+    }
     const running = new AbortController();
     this.#running = running;
     ui.cost.classList.add('stale');
@@ -71,22 +83,29 @@ export class Cost {
     const { prompt, limit, image, video, text } = plan.tokens;
     const frames = plan.media.reduce((sum, each) => sum + (each.frames?.length ?? 0), 0);
     const pictures = plan.media.filter((each) => each.kind === 'image').length;
-    const what = [frames || !pictures ? plural(frames, 'frame') : '', pictures ? plural(pictures, 'picture') : ''].filter(Boolean).join(', ');
+    const what = [frames || !pictures ? plural(frames, 'frame') : '', pictures ? plural(pictures, 'picture') : '']
+      .filter(Boolean)
+      .join(', ');
     const bytes = (plan.bytes?.keys_and_values ?? 0) + (plan.bytes?.features ?? 0);
     const time = plan.seconds === null || plan.seconds === undefined ? null : `about ${span(plan.seconds)}`;
-    this.#say([
-      el('strong', {}, what),
-      el('span', { title: `${count(video)} of films, ${count(image)} of pictures, ${count(text)} of text` }, `${count(prompt)} of ${count(limit)} tokens`),
-      time && el('span', {}, time),
-      bytes > 0 && el('span', { title: 'memory for keys, values and features' }, size(bytes)),
-      plan.cached && el('span', { title: 'The film was read before: no frame is decoded or encoded again' }, 'read before'),
-    ], prompt / Math.max(1, limit));
+    this.#say(
+      [
+        el('strong', {}, what),
+        el(
+          'span',
+          { title: `${count(video)} of films, ${count(image)} of pictures, ${count(text)} of text` },
+          `${count(prompt)} of ${count(limit)} tokens`,
+        ),
+        time && el('span', {}, time),
+        bytes > 0 && el('span', { title: 'memory for keys, values and features' }, size(bytes)),
+        plan.cached &&
+          el('span', { title: 'The film was read before: no frame is decoded or encoded again' }, 'read before'),
+      ],
+      prompt / Math.max(1, limit),
+    );
   }
 
-  /**
-   * @param {import('./dom.js').Child[]} facts
-   * @param {number | null} share of the limit
-   */
+  /** @param {import('./dom.js').Child[]} facts @param {number | null} share of the limit */
   #say(facts, share) {
     ui.costRefusal.replaceChildren();
     ui.cost.replaceChildren();

@@ -4,14 +4,9 @@
 /** @typedef {string | number | boolean | null | undefined | ((event: any) => void)} Attribute */
 /** @typedef {Node | string | null | undefined | false} Child */
 
-/**
- * An element. Functions among the attributes listen to the event of that name.
- * @template {keyof HTMLElementTagNameMap} K
- * @param {K} tag
- * @param {Record<string, Attribute>} [attributes]
- * @param {...Child} children
- * @returns {HTMLElementTagNameMap[K]}
- */
+/** An element. Functions among the attributes listen to the event of that name.
+ * @template {keyof HTMLElementTagNameMap} K @param {K} tag @param {Record<string, Attribute>} [attributes]
+ * @param {...Child} children @returns {HTMLElementTagNameMap[K]} */
 export function el(tag, attributes = {}, ...children) {
   const node = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
@@ -23,11 +18,7 @@ export function el(tag, attributes = {}, ...children) {
   return node;
 }
 
-/**
- * Appends what is there.
- * @param {Node} node
- * @param {...Child} children
- */
+/** Appends what is there. @param {Node} node @param {...Child} children */
 export function fill(node, ...children) {
   for (const child of children) {
     if (child === null || child === undefined || child === false) continue;
@@ -36,14 +27,13 @@ export function fill(node, ...children) {
 }
 
 /** The elements of index.html by their ids. @type {Ui} */
-export const ui = /** @type {any} */ (Object.fromEntries([...document.querySelectorAll('[id]')].map((node) => [node.id, node])));
+export const ui = /** @type {any} */ (
+  Object.fromEntries([...document.querySelectorAll('[id]')].map((node) => [node.id, node]))
+);
 
 const SVG = 'http://www.w3.org/2000/svg';
 
-/**
- * An icon of the sprite in index.html.
- * @param {string} name
- */
+/** An icon of the sprite in index.html. @param {string} name */
 export function icon(name) {
   const svg = document.createElementNS(SVG, 'svg');
   svg.setAttribute('class', 'icon');
@@ -54,23 +44,15 @@ export function icon(name) {
   return svg;
 }
 
-/**
- * A button with text, an icon, or both.
- * @param {string} label
- * @param {(event: MouseEvent) => void} click
- * @param {Record<string, Attribute> & { icon?: string, bare?: boolean }} [options] `bare` shows the icon alone
- */
+/** A button with text, an icon, or both. @param {string} label @param {(event: MouseEvent) => void} click
+ * @param {Record<string, Attribute> & { icon?: string, bare?: boolean }} [options] `bare` shows the icon alone */
 export function button(label, click, options = {}) {
   const { icon: name, bare, ...attributes } = options;
   const face = bare ? { 'aria-label': label, title: label } : {};
   return el('button', { type: 'button', click, ...face, ...attributes }, name && icon(name), !bare && label);
 }
 
-/**
- * A refusal, in the server's words, and what would fit.
- * @param {Failure} failure
- * @param {...Child} actions
- */
+/** A refusal, in the server's words, and what would fit. @param {Failure} failure @param {...Child} actions */
 export function alertOf(failure, ...actions) {
   return el(
     'div',
@@ -86,29 +68,48 @@ export function alertOf(failure, ...actions) {
   );
 }
 
-/**
- * A button that copies a text, and says so for a moment.
- * @param {string} label
- * @param {() => string} text
- * @param {Parameters<typeof button>[2]} options
- */
+/** Names and values; rows without a value are left out. @param {[string, string | number | false | null | undefined][]} rows */
+export const factList = (rows) =>
+  el(
+    'dl',
+    {},
+    ...rows.flatMap(([name, value]) => (value ? [el('div', {}, el('dt', {}, name), el('dd', {}, String(value)))] : [])),
+  );
+
+/** A password field for the server's key, where a refusal asks for one, and what to do then.
+ * @param {Failure} failure @param {string} label @param {(key: string) => void} done */
+export function retry(failure, label, done) {
+  const field = el('input', { type: 'password', 'aria-label': 'API key', placeholder: 'API key', autocomplete: 'off' });
+  const asks = failure.status === 401;
+  const again = button(asks ? 'Use this key' : label, () => done(field.value.trim()));
+  return { alert: alertOf(failure, asks && field, again), again };
+}
+
+/** A button that copies a text, and says so for a moment. @param {string} label @param {() => string} text
+ * @param {Parameters<typeof button>[2]} options */
 export function copyButton(label, text, options) {
-  const made = button(label, async () => {
-    const words = made.lastChild;
-    const done = await navigator.clipboard.writeText(text()).then(() => 'Copied', () => 'The browser refused');
-    if (words) words.textContent = done;
-    setTimeout(() => { if (words) words.textContent = label; }, 1600);
-  }, options);
+  const made = button(
+    label,
+    async () => {
+      const words = made.lastChild;
+      const done = await navigator.clipboard.writeText(text()).then(
+        () => 'Copied',
+        () => 'The browser refused',
+      );
+      if (words) words.textContent = done;
+      setTimeout(() => {
+        if (words) words.textContent = label;
+      }, 1600);
+    },
+    options,
+  );
   return made;
 }
 
 /** Whether things may move by themselves. */
 export const still = () => matchMedia('(prefers-reduced-motion: reduce)').matches;
 
-/**
- * One tab stop for a row of buttons; arrows, Home and End move inside it.
- * @param {HTMLElement} list
- */
+/** One tab stop for a row of buttons; arrows, Home and End move inside it. @param {HTMLElement} list */
 export function roving(list) {
   list.addEventListener('keydown', (event) => {
     const all = [...list.querySelectorAll('button')];

@@ -5,24 +5,25 @@ import { clock, findTimes } from './times.js';
 /** @import { Context } from './types.js' */
 
 // Emphasis spans at most 2,000 characters: bounds the work on a text of nothing but stars.
-const WORDS = new RegExp([
-  /(?<ticks>`+)(?<code>[\s\S]{1,2000}?)(?<!`)\k<ticks>(?!`)/,
-  /!?\[(?<label>[^\]\n]{0,1000})\]\((?<url>[^()\s]{1,2000})(?:\s+"[^"]*")?\)/,
-  /<?(?<bare>https?:\/\/[^\s<>()\]"'`]{1,2000}[^\s<>()\]"'`.,;:!?*_])>?/,
-  /\*\*(?=\S)(?<strong>[\s\S]{0,2000}?\S)\*\*/,
-  /(?<!\w)__(?=\S)(?<strong2>[\s\S]{0,2000}?\S)__(?!\w)/,
-  /\*(?=[^\s*])(?<em>[\s\S]{0,2000}?[^\s*])\*(?!\*)/,
-  /(?<![\w_])_(?=[^\s_])(?<em2>[\s\S]{0,2000}?[^\s_])_(?![\w_])/,
-  /~~(?=\S)(?<gone>[\s\S]{0,2000}?\S)~~/,
-  /\\(?<plain>[\\`*_{}[\]()#+\-.!|~>])/,
-  /(?<line>\n)/,
-].map((each) => each.source).join('|'), 'g');
+const WORDS = new RegExp(
+  [
+    /(?<ticks>`+)(?<code>[\s\S]{1,2000}?)(?<!`)\k<ticks>(?!`)/,
+    /!?\[(?<label>[^\]\n]{0,1000})\]\((?<url>[^()\s]{1,2000})(?:\s+"[^"]*")?\)/,
+    /<?(?<bare>https?:\/\/[^\s<>()\]"'`]{1,2000}[^\s<>()\]"'`.,;:!?*_])>?/,
+    /\*\*(?=\S)(?<strong>[\s\S]{0,2000}?\S)\*\*/,
+    /(?<!\w)__(?=\S)(?<strong2>[\s\S]{0,2000}?\S)__(?!\w)/,
+    /\*(?=[^\s*])(?<em>[\s\S]{0,2000}?[^\s*])\*(?!\*)/,
+    /(?<![\w_])_(?=[^\s_])(?<em2>[\s\S]{0,2000}?[^\s_])_(?![\w_])/,
+    /~~(?=\S)(?<gone>[\s\S]{0,2000}?\S)~~/,
+    /\\(?<plain>[\\`*_{}[\]()#+\-.!|~>])/,
+    /(?<line>\n)/,
+  ]
+    .map((each) => each.source)
+    .join('|'),
+  'g',
+);
 
-/**
- * @param {string} text
- * @param {Context} context
- * @returns {DocumentFragment}
- */
+/** @param {string} text @param {Context} context @returns {DocumentFragment} */
 export function inline(text, context) {
   const out = document.createDocumentFragment();
   let at = 0;
@@ -35,12 +36,8 @@ export function inline(text, context) {
   return out;
 }
 
-/**
- * @param {Record<string, string | undefined>} found
- * @param {string} all
- * @param {Context} context
- * @returns {Node | string}
- */
+/** @param {Record<string, string | undefined>} found @param {string} all @param {Context} context
+ * @returns {Node | string} */
 function piece(found, all, context) {
   if (found.code !== undefined) return el('code', {}, found.code.replace(/^ (.+) $/s, '$1'));
   if (found.url !== undefined) return link(found.url, inline(found.label || found.url, context), all);
@@ -54,23 +51,15 @@ function piece(found, all, context) {
   return found.plain ?? all;
 }
 
-/**
- * A link to the web, or the text as it stood where the address is of another kind.
- * @param {string} url
- * @param {Node | string} label
- * @param {string} all
- */
+/** A link to the web, or the text as it stood where the address is of another kind. @param {string} url
+ * @param {Node | string} label @param {string} all */
 function link(url, label, all) {
   const known = URL.canParse(url) && ['http:', 'https:'].includes(new URL(url).protocol);
   return known ? el('a', { href: url, target: '_blank', rel: 'noopener noreferrer' }, label) : all;
 }
 
-/**
- * Plain words, with the times among them as links.
- * @param {DocumentFragment} out
- * @param {string} text
- * @param {Context} context
- */
+/** Plain words, with the times among them as links. @param {DocumentFragment} out @param {string} text
+ * @param {Context} context */
 function words(out, text, context) {
   if (!text) return;
   context.mention(text);
@@ -84,11 +73,7 @@ function words(out, text, context) {
   out.append(text.slice(at));
 }
 
-/**
- * @param {string} label
- * @param {number} seconds
- * @param {(seconds: number) => void} seek
- */
+/** @param {string} label @param {number} seconds @param {(seconds: number) => void} seek */
 function timeLink(label, seconds, seek) {
   const click = (/** @type {MouseEvent} */ event) => {
     event.preventDefault();

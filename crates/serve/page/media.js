@@ -16,10 +16,7 @@ export class Media {
   /** Id of the one that is shown. */
   selected = '';
 
-  /**
-   * @param {Talk} talk
-   * @param {MediaOn} on
-   */
+  /** @param {Talk} talk @param {MediaOn} on */
   constructor(talk, on) {
     this.#talk = talk;
     this.on = on;
@@ -37,7 +34,9 @@ export class Media {
   }
 
   get uploading() {
-    return present(this.#talk).map((medium) => this.here(medium).upload).filter((each) => each !== undefined);
+    return present(this.#talk)
+      .map((medium) => this.here(medium).upload)
+      .filter((each) => each !== undefined);
   }
 
   /** Shows another conversation, and asks the server which of its files are still there. @param {Talk} talk */
@@ -64,11 +63,7 @@ export class Media {
     this.#touched(medium);
   }
 
-  /**
-   * Adds a file and sends it.
-   * @param {File} file
-   * @param {Medium} [again] the medium whose file the server lost
-   */
+  /** Adds a file and sends it. @param {File} file @param {Medium} [again] the medium whose file the server lost */
   add(file, again) {
     const kind = file.type.startsWith('image/') ? 'image' : 'video';
     const medium = again ?? /** @type {Medium} */ ({ id: newId(), name: file.name, size: file.size, kind });
@@ -87,18 +82,21 @@ export class Media {
     here.failure = undefined;
     const running = upload(here.file, () => this.#progress(medium));
     here.upload = running;
-    running.done.then((stored) => {
-      here.upload = undefined;
-      medium.fileId = stored.id;
-      this.#learn(medium, stored);
-      this.#subtitles(medium);
-      this.on.uploaded();
-      this.#touched(medium);
-    }, (error) => {
-      here.upload = undefined;
-      if (!isAbort(error)) here.failure = failureOf(error);
-      this.#touched(medium);
-    });
+    running.done.then(
+      (stored) => {
+        here.upload = undefined;
+        medium.fileId = stored.id;
+        this.#learn(medium, stored);
+        this.#subtitles(medium);
+        this.on.uploaded();
+        this.#touched(medium);
+      },
+      (error) => {
+        here.upload = undefined;
+        if (!isAbort(error)) here.failure = failureOf(error);
+        this.#touched(medium);
+      },
+    );
     this.#touched(medium);
   }
 
@@ -121,14 +119,16 @@ export class Media {
     ui.question.focus();
   }
 
-  /**
-   * @param {Medium} medium
-   * @param {StoredFile} stored
-   */
+  /** @param {Medium} medium @param {StoredFile} stored */
   #learn(medium, stored) {
     const { kind, width, height, duration, codec } = stored.zoetrope ?? {};
     const before = medium.kind;
-    Object.assign(medium, { kind: kind ?? before, width: width ?? medium.width, height: height ?? medium.height, codec });
+    Object.assign(medium, {
+      kind: kind ?? before,
+      width: width ?? medium.width,
+      height: height ?? medium.height,
+      codec,
+    });
     // The server's duration counts: plans and answers are on its clock.
     if (duration) medium.duration = duration;
   }
@@ -168,32 +168,60 @@ export class Media {
   #item(medium) {
     const here = this.here(medium);
     const facts = [
-      medium.duration && clock(medium.duration), medium.width && `${medium.width} × ${medium.height}`, medium.codec,
+      medium.duration && clock(medium.duration),
+      medium.width && `${medium.width} × ${medium.height}`,
+      medium.codec,
       size(medium.size),
-    ].filter(Boolean).join(' · ');
+    ]
+      .filter(Boolean)
+      .join(' · ');
     const name = el('span', { class: 'name', title: medium.name }, medium.name);
     const about = el('span', { class: 'facts' }, facts);
-    const show = el('button', {
-      type: 'button', class: 'show', 'aria-pressed': String(medium.id === this.selected), click: () => this.select(medium.id),
-    }, icon(medium.kind === 'video' ? 'film' : 'picture'), el('span', {}, name, about));
+    const show = el(
+      'button',
+      {
+        type: 'button',
+        class: 'show',
+        'aria-pressed': String(medium.id === this.selected),
+        click: () => this.select(medium.id),
+      },
+      icon(medium.kind === 'video' ? 'film' : 'picture'),
+      el('span', {}, name, about),
+    );
     const value = here.upload ? here.upload.sent / Math.max(1, here.upload.total) : 0;
     const bar = here.upload && el('progress', { value, max: 1, 'aria-label': `Sending ${medium.name}` });
-    return el('li', { 'data-id': medium.id, class: medium.id === this.selected ? 'selected' : null },
-      el('div', { class: 'medium' }, show,
-        button(`Remove ${medium.name}`, () => this.remove(medium), { icon: 'close', bare: true, class: 'quiet' })),
-      bar, ...this.#troubles(medium, here));
+    return el(
+      'li',
+      { 'data-id': medium.id, class: medium.id === this.selected ? 'selected' : null },
+      el(
+        'div',
+        { class: 'medium' },
+        show,
+        button(`Remove ${medium.name}`, () => this.remove(medium), { icon: 'close', bare: true, class: 'quiet' }),
+      ),
+      bar,
+      ...this.#troubles(medium, here),
+    );
   }
 
-  /**
-   * @param {Medium} medium
-   * @param {Here} here
-   */
+  /** @param {Medium} medium @param {Here} here */
   #troubles(medium, here) {
     const troubles = [];
-    if (here.failure) troubles.push(alertOf(here.failure, button('Send again', () => this.send(medium))));
+    if (here.failure)
+      troubles.push(
+        alertOf(
+          here.failure,
+          button('Send again', () => this.send(medium)),
+        ),
+      );
     if (medium.gone) {
       const failure = { message: `The server no longer has ${medium.name}.` };
-      troubles.push(alertOf(failure, button('Add it again', () => this.on.again(medium))));
+      troubles.push(
+        alertOf(
+          failure,
+          button('Add it again', () => this.on.again(medium)),
+        ),
+      );
     }
     return troubles;
   }

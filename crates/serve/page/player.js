@@ -31,10 +31,7 @@ export class Player {
     return this.#decoded ? this.#time : ui.video.currentTime;
   }
 
-  /**
-   * @param {Medium | null} medium
-   * @param {string} [url] where the bytes are; absent while nobody has them
-   */
+  /** @param {Medium | null} medium @param {string} [url] where the bytes are; absent while nobody has them */
   open(medium, url) {
     const shown = medium ? `${medium.id} ${medium.kind} ${url}` : '';
     if (shown === this.#shown) return;
@@ -77,8 +74,12 @@ export class Player {
   #loaded() {
     const { videoWidth: width, videoHeight: height, duration } = ui.video;
     // Sound without a picture: the browser knows the container but not the codec.
-    if (!width) { this.#unplayable(); return; }
-    if (this.#medium) this.on.facts(this.#medium, { width, height, duration: Number.isFinite(duration) ? duration : undefined });
+    if (!width) {
+      this.#unplayable();
+      return;
+    }
+    if (this.#medium)
+      this.on.facts(this.#medium, { width, height, duration: Number.isFinite(duration) ? duration : undefined });
     if (this.#pending) ui.video.currentTime = this.#pending;
   }
 
@@ -117,7 +118,8 @@ export class Player {
       ui.frame.src = this.#frameUrl;
       ui.frame.alt = `${medium.name} at ${clock(this.#time)}`;
     } catch (error) {
-      if (!isAbort(error)) ui.playerNote.textContent = `${medium.name} cannot be shown here: ${error instanceof Error ? error.message : error}`;
+      if (!isAbort(error))
+        ui.playerNote.textContent = `${medium.name} cannot be shown here: ${error instanceof Error ? error.message : error}`;
     }
   }
 
@@ -132,10 +134,7 @@ export class Player {
   }
 }
 
-/**
- * Where the bytes of a file are that the server has.
- * @param {string} id
- */
+/** Where the bytes of a file are that the server has. @param {string} id */
 export async function contentUrl(id) {
   // Elements cannot send a key: then the whole file is fetched with one.
   return hasKey() ? URL.createObjectURL(await blob(filePath(id, 'content'))) : filePath(id, 'content');

@@ -4,24 +4,16 @@
 /** @param {Talk} talk */
 export const present = (talk) => talk.media.filter((medium) => !medium.removed);
 
-/**
- * Media that no question before turn `upTo` had: they go with the next one.
- * @param {Talk} talk
- * @param {number} [upTo]
- */
+/** Media that no question before turn `upTo` had: they go with the next one. @param {Talk} talk
+ * @param {number} [upTo] */
 export function unasked(talk, upTo = talk.turns.length) {
   const asked = new Set(talk.turns.slice(0, upTo).flatMap((turn) => turn.media));
   return present(talk).filter((medium) => !asked.has(medium.id));
 }
 
-/**
- * The request that asks `question` as turn `at`, and the media in it, in the order of their parts.
- * @param {Talk} talk
- * @param {number} at
- * @param {string} question
- * @param {string[]} media ids of what is new with this question
- * @returns {{ body: Body, sent: Medium[] }}
- */
+/** The request that asks `question` as turn `at`, and the media in it, in the order of their parts.
+ * @param {Talk} talk @param {number} at @param {string} question @param {string[]} media ids of what is new with
+ * this question @returns {{ body: Body, sent: Medium[] }} */
 export function bodyOf(talk, at, question, media) {
   const messages = /** @type {Message[]} */ ([]);
   const sent = /** @type {Medium[]} */ ([]);
@@ -49,11 +41,7 @@ export function bodyOf(talk, at, question, media) {
   return { body: { ...body, ...(Object.keys(settings).length ? { settings } : {}) }, sent };
 }
 
-/**
- * @param {Medium} medium
- * @param {Sampling} sampling
- * @returns {Part}
- */
+/** @param {Medium} medium @param {Sampling} sampling @returns {Part} */
 function partOf(medium, sampling) {
   const url = medium.fileId ?? '';
   if (medium.kind === 'image') return { type: 'image_url', image_url: { url } };
@@ -61,41 +49,36 @@ function partOf(medium, sampling) {
   return { type: 'video_url', video_url: film };
 }
 
-/**
- * Comments that say which file an id is, and how to get one.
- * @param {Medium[]} sent
- */
-const uploads = (sent) => sent.map((medium) => (
-  `# ${medium.fileId} is ${medium.name}:\n#   curl ${location.origin}/v1/files -F purpose=user_data -F file=@FILE\n`)).join('');
+/** Comments that say which file an id is, and how to get one. @param {Medium[]} sent */
+const uploads = (sent) =>
+  sent
+    .map(
+      (medium) =>
+        `# ${medium.fileId} is ${medium.name}:\n#   curl ${location.origin}/v1/files -F purpose=user_data -F file=@FILE\n`,
+    )
+    .join('');
 
-/**
- * @param {Body} body
- * @param {Medium[]} sent
- */
+/** @param {Body} body @param {Medium[]} sent */
 export function curlOf(body, sent) {
   const quoted = JSON.stringify(body, null, 2).replaceAll("'", "'\\''");
   return `${uploads(sent)}curl ${location.origin}/v1/chat/completions \\\n  -H 'Content-Type: application/json' \\\n  -d '${quoted}'\n`;
 }
 
-/**
- * @param {Body} body
- * @param {Medium[]} sent
- */
+/** @param {Body} body @param {Medium[]} sent */
 export function pythonOf(body, sent) {
   const { max_visual_tokens: visual, settings, ...known } = body;
   const extra = JSON.parse(JSON.stringify({ max_visual_tokens: visual, settings }));
-  const lines = Object.entries(JSON.parse(JSON.stringify(known))).map(([name, value]) => `    ${name}=${literal(value, 4)},\n`);
+  const lines = Object.entries(JSON.parse(JSON.stringify(known))).map(
+    ([name, value]) => `    ${name}=${literal(value, 4)},\n`,
+  );
   if (Object.keys(extra).length) lines.push(`    extra_body=${literal(extra, 4)},\n`);
-  return `from openai import OpenAI\n\n${uploads(sent)}client = OpenAI(base_url="${location.origin}/v1", api_key="none")\n`
-    + `answer = client.chat.completions.create(\n${lines.join('')})\nprint(answer.choices[0].message.content)\n`;
+  return (
+    `from openai import OpenAI\n\n${uploads(sent)}client = OpenAI(base_url="${location.origin}/v1", api_key="none")\n` +
+    `answer = client.chat.completions.create(\n${lines.join('')})\nprint(answer.choices[0].message.content)\n`
+  );
 }
 
-/**
- * A value of JSON as Python writes it.
- * @param {unknown} value
- * @param {number} indent
- * @returns {string}
- */
+/** A value of JSON as Python writes it. @param {unknown} value @param {number} indent @returns {string} */
 function literal(value, indent) {
   const pad = ' '.repeat(indent + 4);
   const close = ' '.repeat(indent);

@@ -3,15 +3,12 @@
 
 const SHELF = 'conversations';
 
-/**
- * @template T
- * @param {IDBRequest<T>} asked
- * @returns {Promise<T>}
- */
-const settled = (asked) => new Promise((resolve, reject) => {
-  asked.onsuccess = () => resolve(asked.result);
-  asked.onerror = () => reject(asked.error);
-});
+/** @template T @param {IDBRequest<T>} asked @returns {Promise<T>} */
+const settled = (asked) =>
+  new Promise((resolve, reject) => {
+    asked.onsuccess = () => resolve(asked.result);
+    asked.onerror = () => reject(asked.error);
+  });
 
 /** @returns {Promise<IDBDatabase>} */
 function open() {
@@ -35,10 +32,7 @@ export class Store {
     });
   }
 
-  /**
-   * @param {IDBTransactionMode} mode
-   * @returns {Promise<IDBObjectStore | null>}
-   */
+  /** @param {IDBTransactionMode} mode @returns {Promise<IDBObjectStore | null>} */
   async #shelf(mode) {
     return (await this.#database)?.transaction(SHELF, mode).objectStore(SHELF) ?? null;
   }
@@ -74,8 +68,14 @@ export class Store {
 
 /** A conversation without a word yet. @returns {Talk} */
 export const fresh = () => ({
-  id: newId(), title: '', updated: Date.now(), media: [], turns: [], sampling: { settings: {} },
+  id: newId(),
+  title: '',
+  updated: Date.now(),
+  media: [],
+  turns: [],
+  sampling: { settings: {} },
 });
 
 /** `randomUUID` exists only on https and loopback; the page may be served on a local network. */
-export const newId = () => Array.from(crypto.getRandomValues(new Uint8Array(12)), (byte) => byte.toString(16).padStart(2, '0')).join('');
+export const newId = () =>
+  Array.from(crypto.getRandomValues(new Uint8Array(12)), (byte) => byte.toString(16).padStart(2, '0')).join('');

@@ -10,24 +10,23 @@ const made = new Map();
 const waiting = new Map();
 let running = 0;
 
-const watcher = new IntersectionObserver((entries) => {
-  for (const { target, isIntersecting } of entries) {
-    const image = /** @type {HTMLImageElement} */ (target);
-    const path = image.dataset.path ?? '';
-    const known = made.get(path);
-    if (isIntersecting && known) show(image, known);
-    else if (isIntersecting && path) waiting.set(image, path);
-    else waiting.delete(image);
-  }
-  next();
-}, { rootMargin: '0px 200px' });
+const watcher = new IntersectionObserver(
+  (entries) => {
+    for (const { target, isIntersecting } of entries) {
+      const image = /** @type {HTMLImageElement} */ (target);
+      const path = image.dataset.path ?? '';
+      const known = made.get(path);
+      if (isIntersecting && known) show(image, known);
+      else if (isIntersecting && path) waiting.set(image, path);
+      else waiting.delete(image);
+    }
+    next();
+  },
+  { rootMargin: '0px 200px' },
+);
 
-/**
- * Shows the frame at `time` in `image` once that is in sight.
- * @param {HTMLImageElement} image
- * @param {string} id
- * @param {number} time
- */
+/** Shows the frame at `time` in `image` once that is in sight. @param {HTMLImageElement} image @param {string} id
+ * @param {number} time */
 export function thumb(image, id, time) {
   image.dataset.path = filePath(id, 'frame', { time, width: 192 });
   watcher.observe(image);
@@ -39,10 +38,7 @@ export function forget() {
   waiting.clear();
 }
 
-/**
- * @param {HTMLImageElement} image
- * @param {string} url
- */
+/** @param {HTMLImageElement} image @param {string} url */
 function show(image, url) {
   watcher.unobserve(image);
   image.src = url;
@@ -64,7 +60,9 @@ async function next() {
       made.delete(oldest);
       URL.revokeObjectURL(old);
     }
-  } catch { /* the frame keeps its place without a picture; its time is written on it */ }
+  } catch {
+    /* the frame keeps its place without a picture; its time is written on it */
+  }
   running -= 1;
   next();
 }

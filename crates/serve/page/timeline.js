@@ -26,10 +26,7 @@ export class Timeline {
     ui.whole.addEventListener('click', () => this.#move(undefined, undefined));
   }
 
-  /**
-   * @param {Medium | null} medium
-   * @param {Cue[]} subtitles
-   */
+  /** @param {Medium | null} medium @param {Cue[]} subtitles */
   show(medium, subtitles) {
     const film = medium?.kind === 'video' && medium.duration ? medium : null;
     if (film !== this.#medium) this.frames([], false);
@@ -37,18 +34,17 @@ export class Timeline {
     ui.timeline.hidden = !film;
     this.#subtitles = subtitles;
     ui.cues.hidden = !subtitles.length;
-    ui.cues.replaceChildren(...subtitles.map((cue) => {
-      const bar = el('span', { title: cue.text });
-      this.#place(bar, cue.start, cue.end);
-      return bar;
-    }));
+    ui.cues.replaceChildren(
+      ...subtitles.map((cue) => {
+        const bar = el('span', { title: cue.text });
+        this.#place(bar, cue.start, cue.end);
+        return bar;
+      }),
+    );
     this.#drawRange();
   }
 
-  /**
-   * @param {Frame[]} frames
-   * @param {boolean} answered whether the model saw them, or would
-   */
+  /** @param {Frame[]} frames @param {boolean} answered whether the model saw them, or would */
   frames(frames, answered) {
     this.#frames = frames;
     this.#lit = -1;
@@ -59,7 +55,8 @@ export class Timeline {
     ui.frames.setAttribute('aria-label', answered ? 'Frames the model saw' : 'Frames the model would see');
     ui.frames.hidden = !frames.length;
     ui.framesTitle.textContent = frames.length
-      ? `${plural(frames.length, 'frame')} ${answered ? 'seen' : 'planned'}${share}` : '';
+      ? `${plural(frames.length, 'frame')} ${answered ? 'seen' : 'planned'}${share}`
+      : '';
     ui.bars.style.setProperty('--frames', String(frames.length));
     ui.bars.replaceChildren(...frames.map((frame) => this.#bar(frame)));
     ui.frames.replaceChildren(...frames.map((frame, at) => el('li', {}, this.#button(frame, at))));
@@ -85,10 +82,7 @@ export class Timeline {
     ui.frames.scrollTo({ left, behavior: still() ? 'auto' : 'smooth' });
   }
 
-  /**
-   * @param {number} at
-   * @param {boolean} on
-   */
+  /** @param {number} at @param {boolean} on */
   #light(at, on) {
     ui.bars.children[at]?.classList.toggle('lit', on);
     const target = ui.frames.children[at]?.firstElementChild;
@@ -105,31 +99,34 @@ export class Timeline {
     return bar;
   }
 
-  /**
-   * @param {Frame} frame
-   * @param {number} at
-   */
+  /** @param {Frame} frame @param {number} at */
   #button(frame, at) {
     const all = whole(frame);
     const pruned = frame.tokens_before_pruning !== undefined;
     const label = pruned
-      ? `Frame at ${clock(frame.time)}, kept ${frame.tokens} of ${all} tokens` : `Frame at ${clock(frame.time)}, ${all} tokens`;
+      ? `Frame at ${clock(frame.time)}, kept ${frame.tokens} of ${all} tokens`
+      : `Frame at ${clock(frame.time)}, ${all} tokens`;
     const image = el('img', { alt: '' });
     const veil = el('span', { class: 'veil', hidden: frame.tokens === all });
     veil.style.height = `${100 - (100 * frame.tokens) / all}%`;
-    const node = el('button', {
-      type: 'button', title: label, 'aria-label': label, tabindex: at ? -1 : 0, click: () => this.on.seek(frame.time),
-      'data-when': clock(frame.time), 'data-kept': pruned ? `${frame.tokens}/${all}` : all,
-    }, el('span', { class: 'picture' }, image, veil));
+    const node = el(
+      'button',
+      {
+        type: 'button',
+        title: label,
+        'aria-label': label,
+        tabindex: at ? -1 : 0,
+        click: () => this.on.seek(frame.time),
+        'data-when': clock(frame.time),
+        'data-kept': pruned ? `${frame.tokens}/${all}` : all,
+      },
+      el('span', { class: 'picture' }, image, veil),
+    );
     if (this.#medium?.fileId) thumb(image, this.#medium.fileId, frame.time);
     return node;
   }
 
-  /**
-   * @param {HTMLElement} node
-   * @param {number} from
-   * @param {number} to
-   */
+  /** @param {HTMLElement} node @param {number} from @param {number} to */
   #place(node, from, to) {
     const duration = this.#medium?.duration || 1;
     node.style.left = `${(100 * from) / duration}%`;
@@ -143,7 +140,9 @@ export class Timeline {
     this.#place(ui.cutBefore, 0, start);
     this.#place(ui.cutAfter, end, medium.duration);
     for (const [handle, value, low, high] of /** @type {const} */ ([
-      [ui.start, start, 0, end - MARGIN], [ui.end, end, start + MARGIN, medium.duration]])) {
+      [ui.start, start, 0, end - MARGIN],
+      [ui.end, end, start + MARGIN, medium.duration],
+    ])) {
       handle.style.left = `${(100 * value) / medium.duration}%`;
       handle.setAttribute('aria-valuemin', String(low));
       handle.setAttribute('aria-valuemax', String(high));
@@ -155,17 +154,18 @@ export class Timeline {
     ui.whole.hidden = !cut;
   }
 
-  /**
-   * @param {number | undefined} start
-   * @param {number | undefined} end
-   */
+  /** @param {number | undefined} start @param {number | undefined} end */
   #move(start, end) {
     const medium = this.#medium;
     if (!medium?.duration) return;
     const duration = medium.duration;
     // The ends of the film are no limits: the server's duration may be a little longer than the browser's.
-    medium.start = start !== undefined && start > 0 ? Math.round(Math.min(start, (end ?? duration) - MARGIN) * 10) / 10 : undefined;
-    medium.end = end !== undefined && end < duration ? Math.round(Math.max(end, (medium.start ?? 0) + MARGIN) * 10) / 10 : undefined;
+    medium.start =
+      start !== undefined && start > 0 ? Math.round(Math.min(start, (end ?? duration) - MARGIN) * 10) / 10 : undefined;
+    medium.end =
+      end !== undefined && end < duration
+        ? Math.round(Math.max(end, (medium.start ?? 0) + MARGIN) * 10) / 10
+        : undefined;
     this.#drawRange();
     this.on.range();
   }
@@ -177,7 +177,9 @@ export class Timeline {
     this.on.seek(this.#at(event));
     const move = (/** @type {PointerEvent} */ next) => this.on.seek(this.#at(next));
     ui.track.addEventListener('pointermove', move);
-    ui.track.addEventListener('lostpointercapture', () => ui.track.removeEventListener('pointermove', move), { once: true });
+    ui.track.addEventListener('lostpointercapture', () => ui.track.removeEventListener('pointermove', move), {
+      once: true,
+    });
   }
 
   /** @param {PointerEvent} event */
@@ -186,10 +188,7 @@ export class Timeline {
     return Math.min(1, Math.max(0, (event.clientX - box.left) / box.width)) * (this.#medium?.duration ?? 0);
   }
 
-  /**
-   * @param {HTMLElement} handle
-   * @param {'start' | 'end'} which
-   */
+  /** @param {HTMLElement} handle @param {'start' | 'end'} which */
   #handle(handle, which) {
     const to = (/** @type {number} */ value) => {
       const { start, end } = this.#medium ?? {};
@@ -214,8 +213,14 @@ export class Timeline {
       const high = Number(handle.getAttribute('aria-valuemax'));
       /** @type {Record<string, number>} */
       const moves = {
-        ArrowRight: now + step, ArrowUp: now + step, ArrowLeft: now - step, ArrowDown: now - step,
-        PageUp: now + page, PageDown: now - page, Home: Number(handle.getAttribute('aria-valuemin')), End: high,
+        ArrowRight: now + step,
+        ArrowUp: now + step,
+        ArrowLeft: now - step,
+        ArrowDown: now - step,
+        PageUp: now + page,
+        PageDown: now - page,
+        Home: Number(handle.getAttribute('aria-valuemin')),
+        End: high,
       };
       if (moves[event.key] === undefined) return;
       event.preventDefault();

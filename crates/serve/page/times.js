@@ -5,10 +5,7 @@ const CLOCK = /(?<![\d:.,])(?:(\d{1,2}):([0-5]\d)|(\d{1,3})):([0-5]\d)(\.\d{1,3}
 // "at 12.5 s": only behind a word of time, because "lasts 3 s" names no place of the film.
 const SECONDS = /(?<=\b(?:at|from|until|to|around|after|before|by|time:?)\s)(\d+(?:\.\d+)?)\s?(?:s|sec|seconds?)\b/gi;
 
-/**
- * `m:ss`, `h:mm:ss`, with one decimal where the time is not whole.
- * @param {number} seconds
- */
+/** `m:ss`, `h:mm:ss`, with one decimal where the time is not whole. @param {number} seconds */
 export function clock(seconds) {
   const tenths = Math.max(0, Math.round(seconds * 10));
   const whole = Math.floor(tenths / 10);
@@ -18,12 +15,8 @@ export function clock(seconds) {
   return h ? `${h}:${two(m)}:${two(s)}${decimal}` : `${m}:${two(s)}${decimal}`;
 }
 
-/**
- * The times of a text that lie inside a film of `duration` seconds, in order.
- * @param {string} text
- * @param {number} duration
- * @returns {{ start: number, end: number, seconds: number }[]}
- */
+/** The times of a text that lie inside a film of `duration` seconds, in order. @param {string} text
+ * @param {number} duration @returns {{ start: number, end: number, seconds: number }[]} */
 export function findTimes(text, duration) {
   const found = [];
   for (const match of text.matchAll(CLOCK)) {
@@ -38,11 +31,7 @@ export function findTimes(text, duration) {
   return found.filter((time) => time.seconds <= duration + 0.05).sort((a, b) => a.start - b.start);
 }
 
-/**
- * The index of the time nearest to `time`, or -1 of none.
- * @param {{ time: number }[]} frames
- * @param {number} time
- */
+/** The index of the time nearest to `time`, or -1 of none. @param {{ time: number }[]} frames @param {number} time */
 export function nearest(frames, time) {
   let best = -1;
   frames.forEach((frame, at) => {
@@ -51,10 +40,7 @@ export function nearest(frames, time) {
   return best;
 }
 
-/**
- * Bytes for people, in powers of 1000.
- * @param {number} bytes
- */
+/** Bytes for people, in powers of 1000. @param {number} bytes */
 export function size(bytes) {
   const steps = ['B', 'kB', 'MB', 'GB', 'TB'];
   let step = 0;
@@ -65,17 +51,10 @@ export function size(bytes) {
 /** @param {number} number */
 export const count = (number) => number.toLocaleString('en-US');
 
-/**
- * "1 frame", "1,024 frames".
- * @param {number} number
- * @param {string} noun
- */
+/** "1 frame", "1,024 frames". @param {number} number @param {string} noun */
 export const plural = (number, noun) => `${count(number)} ${noun}${number === 1 ? '' : 's'}`;
 
-/**
- * How long something takes, for people.
- * @param {number} seconds
- */
+/** How long something takes, for people. @param {number} seconds */
 export function span(seconds) {
   if (seconds < 10) return `${seconds.toFixed(1)} s`;
   if (seconds < 90) return `${Math.round(seconds)} s`;

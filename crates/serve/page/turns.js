@@ -1,6 +1,6 @@
 // One question and its answer in the log.
-import { alertOf, button, copyButton, el, ui } from './dom.js';
 import { setKey } from './api.js';
+import { button, copyButton, el, factList, retry, ui } from './dom.js';
 import { render } from './markdown.js';
 import { count, plural, size, span } from './times.js';
 
@@ -22,16 +22,20 @@ export class TurnView {
   #notes = el('div', { class: 'notes' });
   #foot = el('footer');
   #question = el('article', { class: 'question', 'aria-label': 'Question' });
-  #answer = el('article', { class: 'answer', 'aria-label': 'Answer' }, this.#stage, this.#prose, this.#notes, this.#foot);
+  #answer = el(
+    'article',
+    { class: 'answer', 'aria-label': 'Answer' },
+    this.#stage,
+    this.#prose,
+    this.#notes,
+    this.#foot,
+  );
   nodes = [this.#question, this.#answer];
   /** @type {Progress | null} */
   #progress = null;
   #drawn = 0;
 
-  /**
-   * @param {Turn} turn
-   * @param {Acts} acts
-   */
+  /** @param {Turn} turn @param {Acts} acts */
   constructor(turn, acts) {
     this.turn = turn;
     this.acts = acts;
@@ -40,12 +44,21 @@ export class TurnView {
 
   drawQuestion() {
     const media = this.turn.media.map((id) => this.acts.medium(id)).filter((medium) => medium !== undefined);
-    const chips = media.map((medium) => el('span', { class: medium.removed ? 'chip removed' : 'chip' },
-      medium.removed ? `${medium.name} (removed: not in later questions)` : medium.name));
+    const chips = media.map((medium) =>
+      el(
+        'span',
+        { class: medium.removed ? 'chip removed' : 'chip' },
+        medium.removed ? `${medium.name} (removed: not in later questions)` : medium.name,
+      ),
+    );
     this.#question.replaceChildren(
       ...(chips.length ? [el('p', { class: 'chips' }, ...chips)] : []),
-      el('div', { class: 'asked' }, button('Edit', () => this.#edit(), { icon: 'edit', bare: true, class: 'quiet' }),
-        el('p', { class: 'words' }, this.turn.question)),
+      el(
+        'div',
+        { class: 'asked' },
+        button('Edit', () => this.#edit(), { icon: 'edit', bare: true, class: 'quiet' }),
+        el('p', { class: 'words' }, this.turn.question),
+      ),
     );
   }
 
@@ -65,17 +78,22 @@ export class TurnView {
       event.preventDefault();
       done();
     });
-    this.#question.replaceChildren(el('div', { class: 'editing' }, field,
-      this.acts.last(this.turn) ? null : el('p', { class: 'help' }, 'Later questions and answers of this conversation go.'),
-      el('div', { class: 'row' }, button('Ask again', done, { class: 'primary' }), button('Cancel', leave))));
+    this.#question.replaceChildren(
+      el(
+        'div',
+        { class: 'editing' },
+        field,
+        this.acts.last(this.turn)
+          ? null
+          : el('p', { class: 'help' }, 'Later questions and answers of this conversation go.'),
+        el('div', { class: 'row' }, button('Ask again', done, { class: 'primary' }), button('Cancel', leave)),
+      ),
+    );
     field.focus();
   }
 
-  /**
-   * Shows what there is of the answer; at most once a frame of the screen while it grows.
-   * @param {boolean} busy
-   * @param {Progress | null} [progress]
-   */
+  /** Shows what there is of the answer; at most once a frame of the screen while it grows. @param {boolean} busy
+   * @param {Progress | null} [progress] */
   update(busy, progress) {
     this.#progress = progress ?? this.#progress;
     this.#answer.setAttribute('aria-busy', String(busy));
@@ -125,31 +143,40 @@ export class TurnView {
     this.#notes.replaceChildren(...notes);
     const acts = [];
     if (answer.text) acts.push(copyButton('Copy', () => answer.text, { icon: 'copy', class: 'quiet' }));
-    if (!answer.failure) acts.push(button('Regenerate', () => this.acts.from(this.turn, this.turn.question), { icon: 'again', class: 'quiet only-last' }));
-    if (answer.seen?.some((seen) => seen.frames?.length)) acts.push(button('Frames', () => this.acts.frames(this.turn), { icon: 'film', class: 'quiet', 'aria-label': 'Frames of this answer on the timeline' }));
+    if (!answer.failure)
+      acts.push(
+        button('Regenerate', () => this.acts.from(this.turn, this.turn.question), {
+          icon: 'again',
+          class: 'quiet only-last',
+        }),
+      );
+    if (answer.seen?.some((seen) => seen.frames?.length))
+      acts.push(
+        button('Frames', () => this.acts.frames(this.turn), {
+          icon: 'film',
+          class: 'quiet',
+          'aria-label': 'Frames of this answer on the timeline',
+        }),
+      );
     this.#foot.replaceChildren(el('div', { class: 'acts' }, ...acts), this.#facts(answer));
   }
 
   /** @param {Failure} failure */
   #failed(failure) {
-    const again = () => this.acts.from(this.turn, this.turn.question);
-    if (failure.status === 401) {
-      const field = el('input', { type: 'password', 'aria-label': 'API key', placeholder: 'API key', autocomplete: 'off' });
-      return alertOf(failure, field, button('Use this key', () => {
-        setKey(field.value.trim());
-        again();
-      }));
-    }
-    const retry = button('Try again', again);
+    const { alert, again } = retry(failure, 'Try again', (key) => {
+      if (key) setKey(key);
+      this.acts.from(this.turn, this.turn.question);
+    });
+    again.classList.add('only-last');
     const until = Date.now() + 1000 * (failure.wait ?? 0);
     const tick = () => {
       const left = Math.ceil((until - Date.now()) / 1000);
-      retry.disabled = left > 0;
-      retry.textContent = left > 0 ? `Try again in ${left} s` : 'Try again';
+      again.disabled = left > 0;
+      if (failure.wait) again.textContent = left > 0 ? `Try again in ${left} s` : 'Try again';
       if (left > 0) setTimeout(tick, 250);
     };
     tick();
-    return alertOf(failure, retry);
+    return alert;
   }
 
   /** What the answer cost, and the request behind it. @param {Answer} answer */
@@ -159,8 +186,10 @@ export class TurnView {
     const kept = seen.reduce((sum, each) => sum + each.tokens, 0);
     const before = seen.reduce((sum, each) => sum + (each.tokens_before_pruning ?? each.tokens), 0);
     const { usage, seconds } = answer;
-    const brief = [frames && plural(frames, 'frame'), seconds?.total && span(seconds.total)].filter(Boolean).join(' · ');
-    const rows = /** @type {[string, string | undefined | false][]} */ ([
+    const brief = [frames && plural(frames, 'frame'), seconds?.total && span(seconds.total)]
+      .filter(Boolean)
+      .join(' · ');
+    const rows = /** @type {[string, string | number | undefined | false][]} */ ([
       ['Frames', frames > 0 && count(frames)],
       ['Visual tokens', seen.length > 0 && (before > kept ? `${count(kept)} kept of ${count(before)}` : count(kept))],
       ['Prompt', usage && plural(usage.prompt_tokens, 'token')],
@@ -168,9 +197,18 @@ export class TurnView {
       ['Answer', usage && plural(usage.completion_tokens, 'token')],
       ...Object.entries(seconds ?? {}).map(([name, value]) => [name[0].toUpperCase() + name.slice(1), span(value)]),
     ]);
-    const list = el('dl', {}, ...rows.flatMap(([name, value]) => (value ? [el('div', {}, el('dt', {}, name), el('dd', {}, value))] : [])));
-    return el('details', { class: 'about' }, el('summary', {}, brief || 'Details'), list,
-      el('div', { class: 'row' }, copyButton('Copy as curl', () => this.acts.request(this.turn, 'curl'), { icon: 'code' }),
-        copyButton('Copy as Python', () => this.acts.request(this.turn, 'python'), { icon: 'code' })));
+    const about = el(
+      'details',
+      { class: 'about', toggle: () => about.open && about.scrollIntoView({ block: 'nearest' }) },
+      el('summary', {}, brief || 'Details'),
+      factList(rows),
+      el(
+        'div',
+        { class: 'row' },
+        copyButton('Copy as curl', () => this.acts.request(this.turn, 'curl'), { icon: 'code' }),
+        copyButton('Copy as Python', () => this.acts.request(this.turn, 'python'), { icon: 'code' }),
+      ),
+    );
+    return about;
   }
 }

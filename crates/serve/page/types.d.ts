@@ -282,6 +282,15 @@ export interface AskOn {
   changed: (progress: Progress | null) => void;
 }
 
+export interface ConversationOn {
+  seek: (seconds: number) => void;
+  saved: (talk: Talk) => void;
+  /** The frames of this turn's answer belong on the timeline; without a turn, as it was. */
+  shown: (turn: Turn | null) => void;
+  /** An answer is complete, stopped or refused. */
+  done: () => void;
+}
+
 /** What the user can do with a turn. */
 export interface Acts {
   context: (turn: Turn) => Context;
