@@ -14,5 +14,28 @@ pub(crate) fn file(name: &str) -> Option<(&'static str, &'static [u8])> {
             }
         };
     }
-    files! { "index.html": HTML, }
+    files! {
+        "api.js": SCRIPT,
+        "app.js": SCRIPT,
+        "asker.js": SCRIPT,
+        "card.js": SCRIPT,
+        "conversation.js": SCRIPT,
+        "cost.js": SCRIPT,
+        "dom.js": SCRIPT,
+        "history.js": SCRIPT,
+        "icon.svg": SVG,
+        "index.html": HTML,
+        "inline.js": SCRIPT,
+        "markdown.js": SCRIPT,
+        "media.js": SCRIPT,
+        "player.js": SCRIPT,
+        "request.js": SCRIPT,
+        "settings.js": SCRIPT,
+        "store.js": SCRIPT,
+        "style.css": CSS,
+        "thumbs.js": SCRIPT,
+        "timeline.js": SCRIPT,
+        "times.js": SCRIPT,
+        "turns.js": SCRIPT,
+    }
 }
