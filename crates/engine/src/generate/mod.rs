@@ -3,6 +3,7 @@
 mod block_pool;
 mod encode_queue;
 mod engine;
+mod grammar;
 mod job;
 mod reply;
 mod sampler;
@@ -12,7 +13,8 @@ mod stop;
 
 pub use block_pool::BlockPool;
 pub use engine::{CHUNK_ROWS, Engine, EngineOptions};
+pub use grammar::{Constraint, Grammar, GrammarCompiler};
 pub use job::{GenerateRequest, Generated, JobEvent, JobId, JobOutput, RetainedKv, VisualTokens};
 pub use reply::Reply;
-pub use sampler::{Sampler, Sampling};
+pub use sampler::{MAX_TOP_LOGPROBS, Sampler, Sampling, TokenLogprob, TokenLogprobs, token_logprobs};
 pub use stop::StopStrings;

@@ -88,7 +88,7 @@ impl fmt::Debug for GrammarCompiler {
 impl Grammar {
     /// The state of a reply that has not begun.
     pub(in crate::generate) fn begin(&self) -> GrammarState {
-        self.start.copy()
+        GrammarState::clone(&self.start)
     }
 }
 

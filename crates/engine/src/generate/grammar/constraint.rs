@@ -73,7 +73,9 @@ impl Constraint {
             Constraint::JsonSchema(schema) => json_grammar(schema),
             Constraint::JsonObject => json_grammar(&json!({"type": "object"})),
             Constraint::Regex(text) => TopLevelGrammar::from_regex(without_anchors(text)),
-            Constraint::Lark(text) => TopLevelGrammar::from_lark_or_grammar_list(text).map_err(|error| error.to_string())?,
+            Constraint::Lark(text) => {
+                TopLevelGrammar::from_lark_or_grammar_list(text).map_err(|error| error.to_string())?
+            }
             Constraint::Choice(texts) => {
                 let texts: Vec<String> = texts.iter().map(|text| quoted(text)).collect();
                 TopLevelGrammar::from_lark(format!("start: CHOICE\nCHOICE: {}", texts.join(" | ")))

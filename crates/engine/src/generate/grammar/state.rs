@@ -17,11 +17,6 @@ impl GrammarState {
         GrammarState { matcher, allowed: None }
     }
 
-    /// The same position with a memory of its own, so that no reply depends on what others have done.
-    pub(super) fn copy(&self) -> Self {
-        GrammarState { matcher: self.matcher.deep_clone(), allowed: self.allowed.clone() }
-    }
-
     /// The ids that may come next: a bit for each. Stop ids are among them where the reply may end.
     ///
     /// # Errors
@@ -32,6 +27,11 @@ impl GrammarState {
             self.allowed = Some(mask);
         }
         Ok(self.allowed.as_ref().map_or(&[], SimpleVob::as_slice))
+    }
+
+    /// The smallest id that may come next, once that was asked.
+    pub(in crate::generate) fn first_allowed(&self) -> Option<u32> {
+        self.allowed.as_ref()?.first_bit_set().map(|id| id as u32)
     }
 
     /// Goes on with a token that was allowed.
@@ -46,6 +46,13 @@ impl GrammarState {
     /// Whether the reply is whole and nothing can follow.
     pub(in crate::generate) fn is_complete(&self) -> bool {
         self.matcher.is_stopped()
+    }
+}
+
+/// A copy has a memory of its own, so that no reply depends on what others have done.
+impl Clone for GrammarState {
+    fn clone(&self) -> Self {
+        GrammarState { matcher: self.matcher.deep_clone(), allowed: self.allowed.clone() }
     }
 }
 

@@ -7,9 +7,7 @@ use llguidance::ParserFactory;
 use llguidance::api::ParserLimits;
 use llguidance::earley::SlicedBiasComputer;
 use llguidance::panic_utils::catch_unwind;
-use llguidance::toktrie::{
-    ApproximateTokEnv, INVALID_TOKEN, InferenceCapabilities, TokEnv, TokRxInfo, TokTrie,
-};
+use llguidance::toktrie::{ApproximateTokEnv, INVALID_TOKEN, InferenceCapabilities, TokEnv, TokRxInfo, TokTrie};
 use zoetrope_text::Tokenizer;
 
 use crate::error::EngineError;
@@ -40,10 +38,9 @@ pub(super) fn parser_factory(tokenizer: &Tokenizer, stop_ids: &[u32]) -> Result<
         return Err(EngineError::caller("this model's tokenizer cannot follow a grammar: it decodes words, not bytes"));
     }
     let bytes = all_bytes(tokenizer, stop_ids)?;
-    let failed = |error: anyhow::Error| EngineError::caller(format!("the tokenizer's vocabulary: {error}"));
-    let build = || {
-        let stops: Vec<u32> = stop_ids.iter().copied().filter(|&id| (id as usize) < bytes.len()).collect();
-        let end = stops.first().copied().unwrap_or(INVALID_TOKEN);
+    let stops: Vec<u32> = stop_ids.iter().copied().filter(|&id| (id as usize) < bytes.len()).collect();
+    let end = stops.first().copied().unwrap_or(INVALID_TOKEN);
+    let built = catch_unwind(AssertUnwindSafe(|| {
         let trie = TokTrie::from(&TokRxInfo::new(bytes.len() as u32, end), &bytes);
         let trie = if stops.is_empty() { trie } else { trie.with_eos_tokens(&stops) };
         // How text is cut into tokens is left to the model.
@@ -53,8 +50,8 @@ pub(super) fn parser_factory(tokenizer: &Tokenizer, stop_ids: &[u32]) -> Result<
         *factory.limits_mut() = LIMITS;
         factory.quiet();
         Ok(factory)
-    };
-    catch_unwind(AssertUnwindSafe(build)).map_err(failed)
+    }));
+    built.map_err(|error| EngineError::caller(format!("the vocabulary cannot be prepared for grammars: {error}")))
 }
 
 /// The bytes of every id. Special tokens begin with a byte that no text has; ids without text have none.
