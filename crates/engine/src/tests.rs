@@ -1,6 +1,7 @@
 //! The engine with a model of plain arithmetic.
 
 mod films;
+mod replies;
 
 use std::ops::ControlFlow;
 use std::sync::Arc;

@@ -48,7 +48,6 @@ impl GrammarCompiler {
     /// [`EngineError::Caller`] for a constraint that cannot be read, is not supported, or that no text fits;
     /// [`EngineError::Limit`] for one that is too large.
     pub fn compile(&self, constraint: &Constraint) -> Result<Grammar, EngineError> {
-        constraint.check()?;
         let name = constraint.name();
         std::thread::scope(|scope| {
             let thread = std::thread::Builder::new().name("grammar".to_string()).stack_size(STACK_BYTES);
@@ -60,6 +59,7 @@ impl GrammarCompiler {
     }
 
     fn compile_here(&self, constraint: &Constraint) -> Result<GrammarState, EngineError> {
+        constraint.check()?;
         let in_constraint = |what: &str| EngineError::caller(format!("{}: {}", constraint.name(), sentence(what)));
         let grammar = constraint.to_library().map_err(|what| in_constraint(&what))?;
         let parser = self.factory()?.create_parser(grammar).map_err(|error| in_constraint(&format!("{error:#}")))?;

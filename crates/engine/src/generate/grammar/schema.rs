@@ -12,6 +12,8 @@ pub(super) const MAX_BYTES: usize = 128 << 10;
 const MAX_DEPTH: usize = 64;
 /// Most members of an object or elements of an array (properties, alternatives, values of an `enum`).
 const MAX_MEMBERS: usize = 4096;
+/// Most properties of an object.
+const MAX_PROPERTIES: usize = 1000;
 /// Most patterns of property names in all: each is compared with every other.
 const MAX_PATTERNS: usize = 32;
 
@@ -30,7 +32,9 @@ pub(super) fn check_schema(schema: &Value) -> Result<(), EngineError> {
             }
             Value::Object(members) => {
                 check_limit("members of an object of a JSON schema", members.len(), MAX_MEMBERS)?;
-                patterns += members.get("patternProperties").and_then(Value::as_object).map_or(0, serde_json::Map::len);
+                let count = |key: &str| members.get(key).and_then(Value::as_object).map_or(0, serde_json::Map::len);
+                check_limit("properties of an object of a JSON schema", count("properties"), MAX_PROPERTIES)?;
+                patterns += count("patternProperties");
                 check_limit("patterns of property names", patterns, MAX_PATTERNS)?;
                 left.extend(members.values().map(|member| (member, depth + 1)));
             }

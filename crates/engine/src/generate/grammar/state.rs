@@ -64,5 +64,8 @@ impl std::fmt::Debug for GrammarState {
 
 fn failure(text: &str) -> EngineError {
     let line = text.lines().next().filter(|line| !line.starts_with("panic")).unwrap_or("it cannot be followed");
-    EngineError::caller(format!("the grammar: {line}"))
+    EngineError::caller(match line {
+        "NoExtensionBias" => "no token of the model's vocabulary goes on with it",
+        line => line,
+    })
 }

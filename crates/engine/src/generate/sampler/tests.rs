@@ -3,8 +3,10 @@
 use rand_xoshiro::SplitMix64;
 use rand_xoshiro::rand_core::{RngCore, SeedableRng};
 
+use zoetrope_text::Tokenizer;
+
 use super::pick::unit_f64;
-use super::{Sampler, Sampling};
+use super::{Sampler, Sampling, TokenLogprob, token_logprobs};
 
 fn sampling() -> Sampling {
     Sampling { temperature: 1.0, ..Sampling::default() }
@@ -138,4 +140,160 @@ fn not_a_number_is_an_error_and_not_a_choice() {
     let mut sampler = Sampler::new(&Sampling::default(), &[]).expect("valid");
     let text = sampler.pick(&[0.0, f32::NAN]).map_err(|e| e.to_string()).expect_err("refused");
     assert!(text.contains("logit 1 of 2"), "{text}");
+}
+
+/// The definition: everything is sorted, then cut, rule by rule.
+fn reference(sampling: &Sampling, logits: &[f32]) -> Vec<(u32, f64)> {
+    let mut all: Vec<(u32, f64)> = (0u32..).zip(logits.iter().map(|&l| f64::from(l) / sampling.temperature)).collect();
+    all.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+    if let Some(kth) = sampling.top_k.and_then(|k| all.get(k - 1)).map(|kth| kth.1) {
+        all.retain(|candidate| candidate.1 >= kth);
+    }
+    let top = all[0].1;
+    all.iter_mut().for_each(|candidate| candidate.1 = (candidate.1 - top).exp());
+    let normalize = |all: &mut Vec<(u32, f64)>| {
+        let mass: f64 = all.iter().map(|candidate| candidate.1).sum();
+        all.iter_mut().for_each(|candidate| candidate.1 /= mass);
+    };
+    normalize(&mut all);
+    if let Some(p) = sampling.top_p {
+        let mut tail = 0.0;
+        while all.len() > 1 && tail + all[all.len() - 1].1 <= 1.0 - p {
+            tail += all.pop().map_or(0.0, |last| last.1);
+        }
+        normalize(&mut all);
+    }
+    if let Some(p) = sampling.min_p {
+        let least = p * all[0].1;
+        all.retain(|candidate| candidate.1 >= least);
+        normalize(&mut all);
+    }
+    all.retain(|candidate| candidate.1 > 0.0);
+    all
+}
+
+/// Logits between -20 and 0, many of them equal.
+fn noisy(count: usize, seed: u64) -> Vec<f32> {
+    let mut rng = SplitMix64::seed_from_u64(seed);
+    (0..count).map(|_| (unit_f64(&mut rng) * -160.0).round() as f32 / 8.0).collect()
+}
+
+#[test]
+fn sorting_only_what_a_draw_may_meet_changes_nothing() {
+    let ks = [None, Some(1), Some(3), Some(40), Some(5000)];
+    let ps = [None, Some(0.2), Some(0.9), Some(0.999), Some(1.0)];
+    let min_ps = [None, Some(0.0), Some(0.05), Some(1.0)];
+    for number in 0..ks.len() * ps.len() * min_ps.len() {
+        let (top_k, top_p, min_p) = (ks[number % 5], ps[number / 5 % 5], min_ps[number / 25]);
+        for (size, temperature) in [(1, 1.0), (7, 0.3), (1000, 1.0), (3000, 4.0)] {
+            let logits = noisy(size, number as u64);
+            let sampling = Sampling { temperature, top_k, top_p, min_p, seed: number as u64, ..Sampling::default() };
+            let want = reference(&sampling, &logits);
+            assert_close(&distribution(&sampling, &[], &logits), &want);
+            // Draws are those from the whole distribution.
+            let mut sampler = Sampler::new(&sampling, &[]).expect("valid");
+            let mut rng = SplitMix64::seed_from_u64(sampling.seed);
+            for _ in 0..20 {
+                let mut left = unit_f64(&mut rng);
+                let drawn = want.iter().find(|candidate| {
+                    left -= candidate.1;
+                    left < 0.0
+                });
+                let want = drawn.or(want.last()).expect("candidates").0;
+                assert_eq!(sampler.pick(&logits).expect("pick"), want, "{sampling:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn min_p_keeps_what_is_likely_enough_beside_the_likeliest() {
+    let half = Sampling { min_p: Some(0.49), ..sampling() };
+    assert_close(&distribution(&half, &[], &logits()), &[(1, 2.0 / 3.0), (0, 1.0 / 3.0)]);
+    assert_close(&distribution(&Sampling { min_p: Some(0.6), ..half.clone() }, &[], &logits()), &[(1, 1.0)]);
+    // After top-p 0.8 there are 4/7, 2/7, 1/7: nearly half of the first is below 2/7.
+    let both = Sampling { top_p: Some(0.8), ..half };
+    assert_close(&distribution(&both, &[], &logits()), &[(1, 2.0 / 3.0), (0, 1.0 / 3.0)]);
+}
+
+#[test]
+fn presence_and_frequency_count_generated_tokens_only() {
+    let both = Sampling { presence_penalty: 0.5, frequency_penalty: 0.25, ..Sampling::default() };
+    let mut sampler = Sampler::new(&both, &[0, 0, 1]).expect("valid");
+    assert_eq!(*sampler.scores(&[1.0, 0.0]).expect("numbers"), [1.0, 0.0], "the prompt does not count");
+    assert_eq!(sampler.pick(&[1.0, 0.0]).expect("pick"), 0);
+    assert_eq!(*sampler.scores(&[1.0, 0.0]).expect("numbers"), [0.25, 0.0]);
+    assert_eq!(sampler.pick(&[1.0, 0.0]).expect("pick"), 0);
+    assert_eq!(*sampler.scores(&[1.0, 0.0]).expect("numbers"), [0.0, 0.0]);
+    let negative = Sampling { presence_penalty: -1.0, ..Sampling::default() };
+    let mut sampler = Sampler::new(&negative, &[]).expect("valid");
+    assert_eq!(sampler.pick(&[0.0, 1.0]).expect("pick"), 1);
+    assert_eq!(*sampler.scores(&[0.0, 1.0]).expect("numbers"), [0.0, 2.0]);
+}
+
+#[test]
+fn a_bias_is_added_to_its_ids() {
+    let biased = Sampling { logit_bias: vec![(2, 5.0), (0, -100.0), (2, 1.0)], ..Sampling::default() };
+    let mut sampler = Sampler::new(&biased, &[]).expect("valid");
+    assert_eq!(*sampler.scores(&[3.0, 4.0, 0.0]).expect("numbers"), [-97.0, 4.0, 6.0]);
+    assert_eq!(sampler.pick(&[3.0, 4.0, 0.0]).expect("pick"), 2);
+    let refused = biased.check_vocabulary(2).map_err(|e| e.to_string()).expect_err("refused");
+    assert_eq!(refused, "logit bias of token 2: the model's vocabulary has 2");
+    biased.check_vocabulary(3).expect("all there");
+}
+
+#[test]
+fn stop_ids_are_not_chosen_before_the_fewest_tokens() {
+    let patient = Sampling { min_tokens: 2, ..Sampling::default() };
+    let mut sampler = Sampler::new(&patient, &[]).expect("valid").with_stop_ids(&[1, 9]);
+    let picks: Vec<u32> = (0..3).map(|_| sampler.pick(&[0.0, 5.0, 1.0]).expect("pick")).collect();
+    assert_eq!(picks, [2, 2, 1]);
+}
+
+#[test]
+fn infinite_logits_are_certain_or_impossible() {
+    let infinite = [0.0, f32::INFINITY, f32::NEG_INFINITY];
+    assert_close(&distribution(&sampling(), &[], &infinite), &[(1, 1.0)]);
+    assert_close(&distribution(&sampling(), &[], &[f32::NEG_INFINITY, 0.0]), &[(1, 1.0)]);
+    assert_close(&distribution(&sampling(), &[], &[f32::NEG_INFINITY; 2]), &[(0, 1.0)]);
+}
+
+#[test]
+fn log_probabilities_are_of_the_logits_themselves() {
+    let vocab = r#"{"a": 0, "Ã": 1, "Ġb": 2}"#;
+    let json = format!(
+        r#"{{"version": "1.0", "added_tokens": [{{"id": 3, "content": "<end>", "special": true, "normalized": false,
+                "single_word": false, "lstrip": false, "rstrip": false}}],
+            "decoder": {{"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": false, "use_regex": false}},
+            "model": {{"type": "BPE", "vocab": {vocab}, "merges": []}}}}"#
+    );
+    let tokenizer = Tokenizer::from_bytes(json.as_bytes()).expect("a tokenizer");
+    // The first four are the probabilities of `logits`, the fifth is a row without a token.
+    let logits: Vec<f32> = logits().into_iter().chain([f32::NEG_INFINITY]).collect();
+    let told = token_logprobs(&tokenizer, &logits, 3, 3).expect("log-probabilities");
+    let near = |got: &TokenLogprob, id: u32, p: f64, bytes: &[u8]| {
+        assert!(got.id == id && (got.logprob - p.ln()).abs() < 1e-6 && got.bytes == bytes, "{got:?}");
+    };
+    near(&told.chosen, 3, 0.125, b"<end>");
+    assert_eq!(told.top.len(), 3);
+    near(&told.top[0], 1, 0.5, &[0xC3]);
+    near(&told.top[1], 0, 0.25, b"a");
+    near(&told.top[2], 2, 0.125, b" b");
+    assert_eq!(told.top[0].text(), "\u{FFFD}");
+    let none = token_logprobs(&tokenizer, &logits, 4, 0).expect("log-probabilities");
+    assert_eq!((none.top.len(), none.chosen.logprob, none.chosen.bytes.len()), (0, f64::NEG_INFINITY, 0));
+    assert_eq!(token_logprobs(&tokenizer, &logits, 0, 20).expect("log-probabilities").top.len(), 5);
+    assert!(token_logprobs(&tokenizer, &logits, 5, 1).is_err());
+}
+
+#[test]
+fn new_values_out_of_range_are_refused_by_name() {
+    let text = |sampling: Sampling| sampling.check().map_err(|e| e.to_string()).expect_err("refused");
+    assert_eq!(text(Sampling { min_p: Some(-0.1), ..sampling() }), "min-p -0.1 is not between 0 and 1");
+    assert_eq!(text(Sampling { presence_penalty: 2.5, ..sampling() }), "presence penalty 2.5 is not between -2 and 2");
+    assert!(text(Sampling { frequency_penalty: f64::NAN, ..sampling() }).contains("frequency penalty NaN"));
+    let bias = Sampling { logit_bias: vec![(1, 0.0), (7, 101.0)], ..sampling() };
+    assert_eq!(text(bias), "logit bias 101 of token 7 is not between -100 and 100");
+    assert!(text(Sampling { logit_bias: vec![(1, 0.0); 2000], ..sampling() }).contains("limit of 1024"));
+    assert!(text(Sampling { logprobs: Some(21), ..sampling() }).contains("limit of 20"));
 }
