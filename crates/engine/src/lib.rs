@@ -3,7 +3,8 @@
 //! and returns events.
 //!
 //! Nouns: [`Session`] (a conversation), [`Engine`] (jobs and steps), [`Reply`] (ids and text while they grow),
-//! [`Sampler`] (logits to an id), [`StopStrings`] (text to an end), [`Limits`] (what a request may cost).
+//! [`Sampler`] (logits to an id), [`Grammar`] (what a reply must look like), [`StopStrings`] (text to an end),
+//! [`Limits`] (what a request may cost).
 //!
 //! May import: media, models, text. Deliberately absent: any model family by name, files other than media, network,
 //! terminal, a batch axis, wire formats (the application has them).
@@ -27,8 +28,9 @@ pub use error::EngineError;
 pub use estimate::{EstimateOptions, MemoryEstimate, RequestPlan, plan_request};
 pub use events::{CancelFlag, Event, EventHandler, ignore};
 pub use generate::{
-    BlockPool, CHUNK_ROWS, Engine, EngineOptions, GenerateRequest, Generated, JobEvent, JobId, JobOutput, Reply,
-    RetainedKv, Sampler, Sampling, StopStrings, VisualTokens,
+    BlockPool, CHUNK_ROWS, Constraint, Engine, EngineOptions, GenerateRequest, Generated, Grammar, GrammarCompiler,
+    JobEvent, JobId, JobOutput, MAX_TOP_LOGPROBS, Reply, RetainedKv, Sampler, Sampling, StopStrings, TokenLogprob,
+    TokenLogprobs, VisualTokens, token_logprobs,
 };
 pub use limits::{Limits, check_limit};
 pub use media_input::{

@@ -1,6 +1,7 @@
 //! The engine with a model of plain arithmetic.
 
 mod films;
+mod replies;
 mod service;
 
 use std::ops::ControlFlow;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
 use tokio::time::timeout_at;
 use zoetrope_engine::{EngineError, FinishReason, PreparedTurn, TurnEvent, TurnReport, TurnRequest};
 
@@ -13,6 +14,7 @@ use crate::media::prepare;
 use crate::state::Server;
 use crate::wire::content::Message;
 use crate::wire::media_options::MediaOptions;
+use crate::wire::usage;
 
 /// How long a stream waits with its head for the prompt, so that what is refused until then has a status of its own.
 const HEAD_WAIT: Duration = Duration::from_secs(5);
@@ -20,7 +22,8 @@ const HEAD_WAIT: Duration = Duration::from_secs(5);
 /// A request that is being answered. Dropping it cancels the request.
 pub(crate) struct Turn {
     pub(crate) server: Arc<Server>,
-    pub(crate) model: Arc<ServedModel>,
+    /// Keeps the model for as long as it is needed.
+    _model: Arc<ServedModel>,
     pub(crate) durations: Vec<Option<f64>>,
     pub(crate) log: RequestLog,
     /// Events that came before the stream began.
@@ -38,6 +41,8 @@ pub(crate) struct Turn {
 pub(crate) struct Reply {
     pub(crate) text: String,
     pub(crate) reason: Option<FinishReason>,
+    /// Its tokens with their log-probabilities, where they were asked for.
+    pub(crate) logprobs: Option<Vec<Value>>,
 }
 
 /// Opens and plans the media of a conversation, on a thread that may block.
@@ -73,7 +78,7 @@ impl Turn {
         let events = model.worker.submit(prepared, request)?;
         Ok(Turn {
             server: Arc::clone(server),
-            model,
+            _model: model,
             durations,
             log,
             early: std::collections::VecDeque::new(),
@@ -139,6 +144,11 @@ impl Turn {
                 TurnEvent::Text { reply, text } => {
                     if let Some(reply) = all.get_mut(reply) {
                         reply.text.push_str(&text);
+                    }
+                }
+                TurnEvent::Logprobs { reply, logprobs } => {
+                    if let Some(reply) = all.get_mut(reply) {
+                        reply.logprobs.get_or_insert_default().push(usage::logprobs(&logprobs));
                     }
                 }
                 TurnEvent::Finished { reply, reason, .. } => {

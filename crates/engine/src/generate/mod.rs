@@ -4,6 +4,7 @@ mod admission;
 mod block_pool;
 mod encode_queue;
 mod engine;
+mod grammar;
 mod job;
 mod prefix_cache;
 mod reply;
@@ -14,7 +15,8 @@ mod stop;
 
 pub use block_pool::BlockPool;
 pub use engine::{CHUNK_ROWS, Engine, EngineOptions};
+pub use grammar::{Constraint, Grammar, GrammarCompiler};
 pub use job::{GenerateRequest, Generated, JobEvent, JobId, JobOutput, RetainedKv, VisualTokens};
 pub use reply::Reply;
-pub use sampler::{Sampler, Sampling};
+pub use sampler::{MAX_TOP_LOGPROBS, Sampler, Sampling, TokenLogprob, TokenLogprobs, token_logprobs};
 pub use stop::StopStrings;

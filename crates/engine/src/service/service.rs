@@ -200,6 +200,7 @@ impl Service {
                 turn.client.event(TurnEvent::Progress { stage: Stage::Read, done, total });
             }
             JobEvent::Token(id) => turn.client.event(TurnEvent::Token { reply, id }),
+            JobEvent::Logprobs(logprobs) => turn.client.event(TurnEvent::Logprobs { reply, logprobs }),
             JobEvent::Text(text) => turn.client.event(TurnEvent::Text { reply, text }),
             JobEvent::Finished(generated) => {
                 if turn.take_reply(reply, &generated)

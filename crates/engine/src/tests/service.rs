@@ -33,7 +33,7 @@ impl TurnClient for Client {
             TurnEvent::Finished { reply, reason, .. } => told.finished.push((reply, reason)),
             TurnEvent::Done(report) => told.report = Some(*report),
             TurnEvent::Failed(error) => told.failed = Some(error.to_string()),
-            TurnEvent::Prompt(_) | TurnEvent::Token { .. } => {}
+            TurnEvent::Prompt(_) | TurnEvent::Token { .. } | TurnEvent::Logprobs { .. } => {}
         }
     }
 

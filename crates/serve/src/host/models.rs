@@ -5,7 +5,9 @@ use std::sync::{Arc, OnceLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use tokio::sync::Mutex;
-use zoetrope_engine::{FeatureIndex, Limits, Service, ServiceOptions};
+use zoetrope_engine::{
+    Constraint, EngineError, FeatureIndex, Grammar, GrammarCompiler, Limits, Service, ServiceOptions,
+};
 use zoetrope_models::contract::{Processor, VideoLanguageModel};
 
 use super::worker::Worker;
@@ -42,6 +44,19 @@ pub(crate) struct ServedModel {
     pub(crate) index: Option<FeatureIndex>,
     pub(crate) limits: Limits,
     pub(crate) facts: ModelFacts,
+    grammars: Arc<GrammarCompiler>,
+}
+
+impl ServedModel {
+    /// The grammar of a constraint, compiled on a thread that may block.
+    ///
+    /// # Errors
+    /// For one that cannot be read, is not supported, or is too large.
+    pub(crate) async fn grammar(&self, constraint: Constraint) -> Result<Grammar, EngineError> {
+        let grammars = Arc::clone(&self.grammars);
+        let compiled = tokio::task::spawn_blocking(move || grammars.compile(&constraint)).await;
+        compiled.unwrap_or_else(|error| Err(EngineError::Bug(error.to_string())))
+    }
 }
 
 /// What `/v1/models` says of a model that was loaded once.
@@ -157,7 +172,8 @@ impl Models {
         let worker = Worker::start(service, self.options.threads, self.options.requests);
         let worker = worker.map_err(|error| ApiError::bug(&error))?;
         let limits = self.options.limits.clone();
-        Ok(ServedModel { id: id.to_string(), worker, processor, index: loaded.index, limits, facts })
+        let grammars = Arc::new(GrammarCompiler::new(processor.as_ref()));
+        Ok(ServedModel { grammars, id: id.to_string(), worker, processor, index: loaded.index, limits, facts })
     }
 
     /// Drops models that nobody uses, the longest unused first, until `bytes` more fit.

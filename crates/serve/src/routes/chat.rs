@@ -9,7 +9,7 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
-use zoetrope_engine::TurnRequest;
+use zoetrope_engine::{Constraint, TurnRequest};
 
 use super::chat_stream::ChatWriter;
 use super::sse;
@@ -24,7 +24,7 @@ use crate::wire::content;
 use crate::wire::json;
 use crate::wire::media_options::MediaOptions;
 use crate::wire::sampling::{MOST_LOGPROBS, SamplingFields, most_tokens};
-use crate::wire::structured::{Asked, Form, FormFields};
+use crate::wire::structured::{Asked, FormFields};
 use crate::wire::usage;
 
 /// What stays the same in all pieces of an answer.
@@ -52,8 +52,7 @@ pub(crate) async fn chat(
     let value = json::object(&headers, &held.bytes)?;
     let fields: ChatFields = json::fields(&value)?;
     let model = server.models.get(fields.model.as_deref()).await?;
-    let (mut request, tool) = request(&server, &model, &value, &fields)?;
-    request.replies = json::fields::<SamplingFields>(&value)?.replies()?;
+    let (request, tool) = request(&server, &model, &value, &fields).await?;
     let options = media_options(&value)?;
     let messages = content::messages(&fields.messages, "messages")?;
     let slot = model.worker.slot()?;
@@ -95,9 +94,9 @@ pub(super) fn media_options(value: &Value) -> Result<MediaOptions, ApiError> {
 }
 
 /// How replies are made, and the tool that is forced.
-fn request(
+async fn request(
     server: &Server,
-    model: &ServedModel,
+    model: &Arc<ServedModel>,
     value: &Value,
     fields: &ChatFields,
 ) -> Result<(TurnRequest, Option<String>), ApiError> {
@@ -113,32 +112,34 @@ fn request(
     let tool = form.forced_tool()?;
     let asked = match (form.form()?, &tool) {
         (asked, None) => asked,
-        (None, Some((_, schema))) => Some((Form::Schema(schema.clone()), "tools")),
+        (None, Some((_, schema))) => Some((Constraint::JsonSchema(schema.clone()), "tools")),
         (Some((_, name)), Some(_)) => {
             return Err(ApiError::invalid(name, format!("{name} and a forced tool both say what form a reply has")));
         }
     };
-    let request = turn_request(model, value, most, asked.as_ref())?;
+    let mut request = turn_request(model, value, most, asked).await?;
+    if fields.logprobs == Some(true) {
+        request.sampling.logprobs = Some(fields.top_logprobs.unwrap_or(0) as usize);
+    } else if fields.top_logprobs.is_some_and(|n| n > 0) {
+        return Err(ApiError::invalid("top_logprobs", "top_logprobs needs logprobs"));
+    }
     Ok((request, tool.map(|(name, _)| name)))
 }
 
 /// How replies are made, of the fields that all kinds of requests share.
-pub(super) fn turn_request(
-    model: &ServedModel,
+pub(super) async fn turn_request(
+    model: &Arc<ServedModel>,
     value: &Value,
     most: usize,
-    form: Option<&Asked>,
+    form: Option<Asked>,
 ) -> Result<TurnRequest, ApiError> {
-    let sampling: SamplingFields = json::fields(value)?;
-    if let Some((_, name)) = form {
-        return Err(ApiError::invalid(*name, "structured answers are not available").code("unsupported"));
+    let fields: SamplingFields = json::fields(value)?;
+    let (stop_texts, replies) = (fields.stops()?, fields.replies()?);
+    let mut sampling = fields.sampling(model.processor.info().vocabulary)?;
+    if let Some((constraint, name)) = form {
+        sampling.grammar = Some(model.grammar(constraint).await.map_err(|error| ApiError::engine(&error, name))?);
     }
-    Ok(TurnRequest {
-        sampling: sampling.sampling(model.processor.info().vocabulary)?,
-        max_new_tokens: most,
-        stop_texts: sampling.stops()?,
-        replies: 1,
-    })
+    Ok(TurnRequest { sampling, max_new_tokens: most, stop_texts, replies })
 }
 
 fn choice(index: usize, reply: &Reply, head: &Head) -> Value {
@@ -154,5 +155,6 @@ fn choice(index: usize, reply: &Reply, head: &Head) -> Value {
             (json!({"role": "assistant", "content": null, "tool_calls": [call]}), reason)
         }
     };
-    json!({"index": index, "message": message, "logprobs": null, "finish_reason": reason})
+    let logprobs = reply.logprobs.as_ref().map(|tokens| json!({"content": tokens, "refusal": null}));
+    json!({"index": index, "message": message, "logprobs": logprobs, "finish_reason": reason})
 }

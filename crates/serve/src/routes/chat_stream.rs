@@ -15,11 +15,13 @@ pub(super) struct ChatWriter {
     head: Head,
     options: StreamOptions,
     replies: usize,
+    /// Of each reply: log-probabilities of tokens whose text is still to come.
+    logprobs: Vec<Vec<Value>>,
 }
 
 impl ChatWriter {
     pub(super) fn new(head: Head, options: StreamOptions, replies: usize) -> Self {
-        ChatWriter { head, options, replies }
+        ChatWriter { head, options, replies, logprobs: vec![Vec::new(); replies] }
     }
 
     fn chunk(&self, choices: Value) -> Value {
@@ -33,12 +35,14 @@ impl ChatWriter {
         chunk
     }
 
-    fn delta(&self, reply: usize, delta: &Value, reason: Option<&str>) -> Event {
-        let choice = json!({"index": reply, "delta": delta, "logprobs": null, "finish_reason": reason});
+    fn delta(&mut self, reply: usize, delta: &Value, reason: Option<&str>) -> Event {
+        let tokens = self.logprobs.get_mut(reply).map(std::mem::take).filter(|tokens| !tokens.is_empty());
+        let logprobs = tokens.map(|tokens| json!({"content": tokens, "refusal": null}));
+        let choice = json!({"index": reply, "delta": delta, "logprobs": logprobs, "finish_reason": reason});
         data(&self.chunk(json!([choice])))
     }
 
-    fn text(&self, reply: usize, text: &str) -> Event {
+    fn text(&mut self, reply: usize, text: &str) -> Event {
         match &self.head.tool {
             None => self.delta(reply, &json!({"content": text}), None),
             Some(_) => {
@@ -48,7 +52,7 @@ impl ChatWriter {
         }
     }
 
-    fn first(&self, reply: usize) -> Event {
+    fn first(&mut self, reply: usize) -> Event {
         let delta = match &self.head.tool {
             None => json!({"role": "assistant", "content": ""}),
             Some(name) => {
@@ -82,6 +86,12 @@ impl Writer for ChatWriter {
                 let mut chunk = self.chunk(json!([]));
                 chunk["zoetrope"] = json!({"stage": stage_name(stage), "done": done, "total": total});
                 vec![data(&chunk)]
+            }
+            TurnEvent::Logprobs { reply, logprobs } => {
+                if let Some(waiting) = self.logprobs.get_mut(reply) {
+                    waiting.push(usage::logprobs(&logprobs));
+                }
+                Vec::new()
             }
             TurnEvent::Text { reply, text } => vec![self.text(reply, &text)],
             TurnEvent::Finished { reply, reason, .. } => {

@@ -21,7 +21,7 @@ use crate::state::Server;
 use crate::turn::Turn;
 use crate::wire::completions::{CompletionFields, PlainPrompt};
 use crate::wire::json;
-use crate::wire::sampling::{SamplingFields, most_tokens};
+use crate::wire::sampling::most_tokens;
 use crate::wire::usage;
 
 /// Tokens of an answer, where none are said.
@@ -43,8 +43,7 @@ pub(crate) async fn completions(
     let prompts = fields.prompts()?;
     let model = server.models.get(fields.model.as_deref()).await?;
     let most = most_tokens("max_tokens", fields.max_tokens.or(Some(USUAL_TOKENS)), server.bounds.answer_tokens)?;
-    let mut request = turn_request(&model, &value, most, None)?;
-    request.replies = json::fields::<SamplingFields>(&value)?.replies()?;
+    let request = turn_request(&model, &value, most, None).await?;
     let head = Head { id: format!("cmpl-{}", crate::ids::random()), created: now(), model: model.id.clone() };
     let is_stream = fields.stream == Some(true);
     if is_stream && prompts.len() > 1 {

@@ -8,7 +8,7 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
-use zoetrope_engine::{FinishReason, TurnReport};
+use zoetrope_engine::{FinishReason, TurnReport, TurnRequest};
 
 use super::chat::{media_options, now, turn_request};
 use super::response_stream::ResponseWriter;
@@ -92,7 +92,7 @@ pub(crate) async fn responses(
         .transpose()
         .map_err(|error| ApiError { param: Some("text.format".into()), ..error })?;
     let form = form.flatten().map(|form| (form, "text.format"));
-    let request = turn_request(&model, &value, most, form.as_ref())?;
+    let request = TurnRequest { replies: 1, ..turn_request(&model, &value, most, form).await? };
     let options = media_options(&value)?;
     let slot = model.worker.slot()?;
     drop((value, held));

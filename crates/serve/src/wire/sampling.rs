@@ -92,29 +92,38 @@ impl SamplingFields {
         if top_p == Some(0.0) {
             return Err(ApiError::invalid("top_p", "top_p 0 leaves no candidate"));
         }
-        within("min_p", self.min_p, 0.0..=1.0)?;
-        within("presence_penalty", self.presence_penalty, -2.0..=2.0)?;
-        within("frequency_penalty", self.frequency_penalty, -2.0..=2.0)?;
+        let min_p = within("min_p", self.min_p, 0.0..=1.0)?;
+        let presence_penalty = within("presence_penalty", self.presence_penalty, -2.0..=2.0)?.unwrap_or(0.0);
+        let frequency_penalty = within("frequency_penalty", self.frequency_penalty, -2.0..=2.0)?.unwrap_or(0.0);
         let repetition_penalty = within("repetition_penalty", self.repetition_penalty, 0.01..=10.0)?.unwrap_or(1.0);
         let top_k = match self.top_k {
             None | Some(-1 | 0) => None,
             Some(k) if k > 0 => Some(usize::try_from(k).unwrap_or(usize::MAX)),
             Some(k) => return Err(ApiError::invalid("top_k", format!("top_k {k} is not a number of candidates"))),
         };
-        self.logit_bias(vocabulary)?;
+        let min_tokens = match self.min_tokens.unwrap_or(0) {
+            n if n >= 0 => usize::try_from(n).unwrap_or(usize::MAX),
+            n => return Err(ApiError::invalid("min_tokens", format!("min_tokens {n} is below 0"))),
+        };
         let sampled = top_p.is_some_and(|p| p < 1.0) || top_k.is_some_and(|k| k > 1);
         Ok(Sampling {
             temperature: temperature.unwrap_or(if sampled { 1.0 } else { 0.0 }),
             top_k,
             top_p,
+            min_p,
             repetition_penalty,
+            presence_penalty,
+            frequency_penalty,
+            logit_bias: self.logit_bias(vocabulary)?,
+            ignore_eos: self.ignore_eos == Some(true),
+            min_tokens,
             seed: self.seed.unwrap_or(0) as u64,
             ..Sampling::default()
         })
     }
 
     /// `logit_bias` by id.
-    fn logit_bias(&self, vocabulary: usize) -> Result<Vec<(u32, f32)>, ApiError> {
+    fn logit_bias(&self, vocabulary: usize) -> Result<Vec<(u32, f64)>, ApiError> {
         let wrong = |text: String| ApiError::invalid("logit_bias", text);
         let Some(biases) = &self.logit_bias else { return Ok(Vec::new()) };
         if biases.len() > MOST_BIASES {
@@ -128,7 +137,7 @@ impl SamplingFields {
             if !(-100.0..=100.0).contains(bias) {
                 return Err(wrong(format!("the bias {bias} of token {id} is not from -100 to 100")));
             }
-            Ok((id, *bias as f32))
+            Ok((id, *bias))
         };
         biases.iter().map(entry).collect()
     }

@@ -3,25 +3,12 @@
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use zoetrope_engine::Constraint;
+
 use crate::error::{ApiError, quoted};
 
-/// A form that a reply must have.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Form {
-    /// A JSON value of this schema.
-    Schema(Value),
-    /// Any JSON object.
-    JsonObject,
-    /// A text that this regular expression matches.
-    Regex(String),
-    /// One of these texts.
-    Choice(Vec<String>),
-    /// What this grammar describes, in the notation of Lark.
-    Lark(String),
-}
-
 /// The form, and the field that asked for it.
-pub(crate) type Asked = (Form, &'static str);
+pub(crate) type Asked = (Constraint, &'static str);
 
 /// Fields that ask for a form.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -55,12 +42,12 @@ impl FormFields {
         if let Some(form) = self.grammar.as_ref().map(grammar).transpose()? {
             forms.push((form, "grammar"));
         }
-        forms.extend(self.guided_json.iter().map(|schema| (Form::Schema(parsed(schema)), "guided_json")));
-        forms.extend(self.json_schema.iter().map(|schema| (Form::Schema(parsed(schema)), "json_schema")));
-        forms.extend(self.guided_regex.iter().map(|regex| (Form::Regex(regex.clone()), "guided_regex")));
-        forms.extend(self.regex.iter().map(|regex| (Form::Regex(regex.clone()), "regex")));
-        forms.extend(self.guided_choice.iter().map(|choice| (Form::Choice(choice.clone()), "guided_choice")));
-        forms.extend(self.guided_grammar.iter().map(|text| (Form::Lark(text.clone()), "guided_grammar")));
+        forms.extend(self.guided_json.iter().map(|schema| (Constraint::JsonSchema(parsed(schema)), "guided_json")));
+        forms.extend(self.json_schema.iter().map(|schema| (Constraint::JsonSchema(parsed(schema)), "json_schema")));
+        forms.extend(self.guided_regex.iter().map(|regex| (Constraint::Regex(regex.clone()), "guided_regex")));
+        forms.extend(self.regex.iter().map(|regex| (Constraint::Regex(regex.clone()), "regex")));
+        forms.extend(self.guided_choice.iter().map(|choice| (Constraint::Choice(choice.clone()), "guided_choice")));
+        forms.extend(self.guided_grammar.iter().map(|text| (Constraint::Lark(text.clone()), "guided_grammar")));
         match &forms[..] {
             [] | [_] => Ok(forms.pop()),
             [(_, one), (_, other), ..] => {
@@ -116,7 +103,7 @@ fn parsed(schema: &Value) -> Value {
 }
 
 /// `response_format` of chat, and `text.format` of responses.
-pub(crate) fn response_format(value: &Value) -> Result<Option<Form>, ApiError> {
+pub(crate) fn response_format(value: &Value) -> Result<Option<Constraint>, ApiError> {
     let wrong = |text: String| Err(ApiError::invalid("response_format", text));
     let Value::Object(format) = value else {
         return if value.is_null() { Ok(None) } else { wrong("response_format is not an object".to_string()) };
@@ -126,12 +113,12 @@ pub(crate) fn response_format(value: &Value) -> Result<Option<Form>, ApiError> {
     let inner = format.get("json_schema").and_then(Value::as_object).unwrap_or(format);
     let schema = inner.get("schema").filter(|schema| !schema.is_null());
     let of_object = |schema: &Value| match schema {
-        Value::Object(_) | Value::Bool(_) => Ok(Some(Form::Schema(schema.clone()))),
+        Value::Object(_) | Value::Bool(_) => Ok(Some(Constraint::JsonSchema(schema.clone()))),
         _ => wrong("the schema is not an object".to_string()),
     };
     match (kind, schema) {
         (Some("text"), _) => Ok(None),
-        (Some("json_object"), None) => Ok(Some(Form::JsonObject)),
+        (Some("json_object"), None) => Ok(Some(Constraint::JsonObject)),
         (Some("json_object" | "json_schema"), Some(schema)) => of_object(schema),
         (Some("json_schema"), None) => wrong("json_schema has no schema".to_string()),
         (Some(other), _) => wrong(format!("type {} is not text, json_object or json_schema", quoted(other))),
@@ -140,7 +127,7 @@ pub(crate) fn response_format(value: &Value) -> Result<Option<Form>, ApiError> {
 }
 
 /// vLLM's `structured_outputs`.
-fn structured(fields: &Map<String, Value>) -> Result<Form, ApiError> {
+fn structured(fields: &Map<String, Value>) -> Result<Constraint, ApiError> {
     let wrong = |text: &str| Err(ApiError::invalid("structured_outputs", text));
     let given: Vec<(&String, &Value)> = fields.iter().filter(|(_, value)| !value.is_null()).collect();
     let known = |name: &str| given.iter().find(|(own, _)| *own == name).map(|(_, value)| *value);
@@ -148,26 +135,26 @@ fn structured(fields: &Map<String, Value>) -> Result<Form, ApiError> {
         let texts = choice
             .as_array()
             .and_then(|list| list.iter().map(|text| text.as_str().map(String::from)).collect::<Option<Vec<String>>>());
-        return texts.map(Form::Choice).map_or_else(|| wrong("choice is not a list of texts"), Ok);
+        return texts.map(Constraint::Choice).map_or_else(|| wrong("choice is not a list of texts"), Ok);
     }
     let text = |name: &str| known(name).and_then(Value::as_str).map(String::from);
     if let Some(regex) = text("regex") {
-        return Ok(Form::Regex(regex));
+        return Ok(Constraint::Regex(regex));
     }
     if let Some(grammar) = text("grammar") {
-        return Ok(Form::Lark(grammar));
+        return Ok(Constraint::Lark(grammar));
     }
     if let Some(schema) = known("json") {
-        return Ok(Form::Schema(parsed(schema)));
+        return Ok(Constraint::JsonSchema(parsed(schema)));
     }
     match known("json_object").and_then(Value::as_bool) {
-        Some(true) => Ok(Form::JsonObject),
+        Some(true) => Ok(Constraint::JsonObject),
         _ => wrong("none of json, json_object, regex, choice and grammar is there"),
     }
 }
 
 /// mistral.rs' `grammar`: an object with type and value; llama.cpp's is a text.
-fn grammar(value: &Value) -> Result<Form, ApiError> {
+fn grammar(value: &Value) -> Result<Constraint, ApiError> {
     let wrong = |text: String| Err(ApiError::invalid("grammar", text));
     let Value::Object(fields) = value else {
         return wrong("grammar is not an object with type and value".to_string());
@@ -175,10 +162,10 @@ fn grammar(value: &Value) -> Result<Form, ApiError> {
     let inner = fields.get("value");
     let text = || inner.and_then(Value::as_str).map(String::from);
     match (fields.get("type").and_then(Value::as_str), text()) {
-        (Some("regex"), Some(regex)) => Ok(Form::Regex(regex)),
-        (Some("lark"), Some(grammar)) => Ok(Form::Lark(grammar)),
+        (Some("regex"), Some(regex)) => Ok(Constraint::Regex(regex)),
+        (Some("lark"), Some(grammar)) => Ok(Constraint::Lark(grammar)),
         (Some("json_schema"), _) => match inner.map(parsed) {
-            Some(schema @ (Value::Object(_) | Value::Bool(_))) => Ok(Form::Schema(schema)),
+            Some(schema @ (Value::Object(_) | Value::Bool(_))) => Ok(Constraint::JsonSchema(schema)),
             _ => wrong("the schema is not an object".to_string()),
         },
         (Some(other), _) => wrong(format!("type {} is not regex, lark or json_schema", quoted(other))),
@@ -201,15 +188,18 @@ mod tests {
         for (body, want) in [
             (
                 json!({"response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}}),
-                Form::Schema(schema.clone()),
+                Constraint::JsonSchema(schema.clone()),
             ),
-            (json!({"response_format": {"type": "json_object", "schema": schema}}), Form::Schema(schema.clone())),
-            (json!({"response_format": {"type": "json_object"}}), Form::JsonObject),
-            (json!({"structured_outputs": {"choice": ["a", "b"]}}), Form::Choice(vec!["a".into(), "b".into()])),
-            (json!({"structured_outputs": {"regex": "a+"}}), Form::Regex("a+".into())),
-            (json!({"regex": "a+"}), Form::Regex("a+".into())),
-            (json!({"grammar": {"type": "regex", "value": "a+"}}), Form::Regex("a+".into())),
-            (json!({"guided_json": "{\"type\": \"object\"}"}), Form::Schema(schema.clone())),
+            (
+                json!({"response_format": {"type": "json_object", "schema": schema}}),
+                Constraint::JsonSchema(schema.clone()),
+            ),
+            (json!({"response_format": {"type": "json_object"}}), Constraint::JsonObject),
+            (json!({"structured_outputs": {"choice": ["a", "b"]}}), Constraint::Choice(vec!["a".into(), "b".into()])),
+            (json!({"structured_outputs": {"regex": "a+"}}), Constraint::Regex("a+".into())),
+            (json!({"regex": "a+"}), Constraint::Regex("a+".into())),
+            (json!({"grammar": {"type": "regex", "value": "a+"}}), Constraint::Regex("a+".into())),
+            (json!({"guided_json": "{\"type\": \"object\"}"}), Constraint::JsonSchema(schema.clone())),
         ] {
             assert_eq!(form(body.clone()).map(|asked| asked.map(|(form, _)| form)), Ok(Some(want)), "{body}");
         }

@@ -1,7 +1,7 @@
 //! Usage by modality, and the frames that an answer was made of.
 
 use serde_json::{Value, json};
-use zoetrope_engine::{FinishReason, MediaUsage, RequestPlan, TokenCounts, TurnReport};
+use zoetrope_engine::{FinishReason, MediaUsage, RequestPlan, TokenCounts, TokenLogprob, TokenLogprobs, TurnReport};
 
 /// Tokens of the prompt by modality, in the spelling of SGLang and in that of vLLM.
 fn details(tokens: &TokenCounts) -> Value {
@@ -75,4 +75,12 @@ pub(crate) fn finish(reason: FinishReason) -> &'static str {
         FinishReason::Stop | FinishReason::Cancelled => "stop",
         FinishReason::Length | FinishReason::Time => "length",
     }
+}
+
+/// A token with its log-probability, and the likeliest ones.
+pub(crate) fn logprobs(token: &TokenLogprobs) -> Value {
+    let one = |token: &TokenLogprob| json!({"token": String::from_utf8_lossy(&token.bytes), "logprob": token.logprob, "bytes": token.bytes});
+    let mut value = one(&token.chosen);
+    value["top_logprobs"] = json!(token.top.iter().map(one).collect::<Vec<_>>());
+    value
 }
