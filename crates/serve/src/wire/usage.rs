@@ -77,9 +77,12 @@ pub(crate) fn finish(reason: FinishReason) -> &'static str {
     }
 }
 
+/// What stands for the logarithm of 0, which JSON does not have; as OpenAI has it.
+const LEAST_LOGPROB: f64 = -9999.0;
+
 /// A token with its log-probability, and the likeliest ones.
 pub(crate) fn logprobs(token: &TokenLogprobs) -> Value {
-    let one = |token: &TokenLogprob| json!({"token": String::from_utf8_lossy(&token.bytes), "logprob": token.logprob, "bytes": token.bytes});
+    let one = |token: &TokenLogprob| json!({"token": String::from_utf8_lossy(&token.bytes), "logprob": token.logprob.max(LEAST_LOGPROB), "bytes": token.bytes});
     let mut value = one(&token.chosen);
     value["top_logprobs"] = json!(token.top.iter().map(one).collect::<Vec<_>>());
     value
