@@ -54,6 +54,8 @@ pub(crate) struct NewMedia {
     pub(crate) source: Arc<dyn MediaSource>,
     pub(crate) plan: MediaPlan,
     pub(crate) path: Option<PathBuf>,
+    /// The second from which it is shown.
+    pub(crate) start: f64,
     pub(crate) digest: Option<ContentDigest>,
     /// Features that were stored before.
     pub(crate) stored: Option<Arc<StoredFeatures>>,
@@ -155,6 +157,10 @@ impl Conversation {
         most: usize,
         options: &PlanOptions,
     ) -> Result<Vec<NewMedia>, EngineError> {
+        // More than the limit cannot be shown: what is asked beyond it goes into no arithmetic.
+        let within = |number: Option<usize>| number.map(|number| number.min(self.limits.visual_tokens));
+        let (max_visual_tokens, max_frames) = (within(options.max_visual_tokens), within(options.max_frames));
+        let options = &PlanOptions { max_visual_tokens, max_frames, ..options.clone() };
         let earlier = self.encoded().map(|media| &media.plan).chain(planned.iter().map(|media| &media.plan));
         let earlier: Vec<MediaPlan> = earlier.cloned().collect();
         let first = earlier.len();
@@ -194,9 +200,10 @@ impl Conversation {
         let mut new = Vec::with_capacity(opened.len());
         for (number, (media, plan)) in opened.into_iter().zip(plans).enumerate() {
             let OpenedMedia { name, source, path, digest, .. } = media;
+            let start = options.start.unwrap_or(0.0);
             let found = || self.index.as_ref()?.find(path.as_ref()?, &plan, self.processor.as_ref());
             let (stored, captions) = (source.stored().or_else(found), captions[number].take());
-            new.push(NewMedia { number: first + number, name, source, plan, path, digest, stored, captions });
+            new.push(NewMedia { number: first + number, name, source, plan, path, start, digest, stored, captions });
         }
         Ok(new)
     }

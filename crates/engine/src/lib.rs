@@ -40,8 +40,8 @@ pub use media_input::{
 };
 pub use request::Options;
 pub use service::{
-    MediaKey, PreparedTurn, Service, ServiceOptions, ServiceState, Stage, TurnClient, TurnEvent, TurnReport,
-    TurnRequest,
+    MediaClock, MediaKey, PreparedTurn, Service, ServiceOptions, ServiceState, Stage, TurnClient, TurnEvent,
+    TurnReport, TurnRequest,
 };
 pub use session::Session;
 

@@ -6,6 +6,7 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 use zoetrope_engine::EngineError;
+use zoetrope_media::MediaError;
 use zoetrope_models::error::ModelError;
 
 /// Longest message; a message may name what a client sent, and must not echo all of it.
@@ -120,15 +121,14 @@ impl ApiError {
         match error {
             EngineError::Caller(text) => Self::invalid(param, text.clone()),
             EngineError::Limit { what, .. } => {
-                let code = if what.contains("prompt tokens") || what.contains("visual tokens") {
-                    "context_length_exceeded"
-                } else {
-                    "limit_exceeded"
+                let code = match *what {
+                    "prompt tokens" | "visual tokens" => "context_length_exceeded",
+                    "characters of a message" | "bytes of text" => "string_above_max_length",
+                    _ => "limit_exceeded",
                 };
                 Self::invalid(param, error.to_string()).code(code)
             }
-            // Its name is that of a file of ours.
-            EngineError::Media { error, .. } => Self::invalid(param, error.to_string()).code("invalid_media"),
+            EngineError::Media { error, .. } => Self::media(error, param),
             EngineError::Model(ModelError::Caller(text)) => Self::invalid(param, text.clone()),
             EngineError::Model(error @ ModelError::Limit { .. }) => {
                 Self::invalid(param, error.to_string()).code("limit_exceeded")
@@ -137,6 +137,27 @@ impl ApiError {
             EngineError::Cancelled => Self::unavailable("the request was cancelled"),
             other => Self::bug(other),
         }
+    }
+
+    /// What is wrong with a picture or film, about the field `param`. What FFmpeg says is for the log: it may name files
+    /// of this machine. What the operator could install is not for the client, either.
+    pub(crate) fn media(error: &MediaError, param: &str) -> Self {
+        let text = match error {
+            MediaError::Malformed { part, what } => {
+                let own = what.split("FFmpeg").next().unwrap_or_default().trim_end_matches([' ', ';', ':', '(']);
+                match own.is_empty() {
+                    true => "it is no picture or film that can be read".to_string(),
+                    false => format!("malformed {part}: {own}"),
+                }
+            }
+            MediaError::Unsupported { what, .. } => format!("unsupported {what}"),
+            MediaError::Limit { .. } => return Self::invalid(param, error.to_string()).code("limit_exceeded"),
+            MediaError::Caller(text) => text.clone(),
+            MediaError::Io(_) => "it cannot be read".to_string(),
+            other => return Self::bug(other),
+        };
+        tracing::debug!("{param}: {error}");
+        Self::invalid(param, text).code("invalid_media")
     }
 
     /// The body as clients read it.
@@ -172,4 +193,29 @@ pub(crate) fn shorten(text: &str, most: usize) -> String {
 /// What a client sent, short enough to be told back.
 pub(crate) fn quoted(text: &str) -> String {
     format!("{:?}", shorten(text, 60))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_ffmpeg_says_and_what_the_operator_could_do_is_not_told() {
+        let told = |error: MediaError| ApiError::media(&error, "messages[0]").message;
+        let malformed = |what: &str| MediaError::Malformed { part: "mp4 file", what: what.to_string() };
+        assert_eq!(
+            told(malformed("no index; FFmpeg found no frame (/tmp/x: no moov)")),
+            "malformed mp4 file: no index"
+        );
+        assert_eq!(told(malformed("FFmpeg found no frame (/tmp/x)")), "it is no picture or film that can be read");
+        let unsupported = MediaError::Unsupported { what: "video codec vvc".into(), remedy: "install FFmpeg".into() };
+        assert_eq!(told(unsupported), "unsupported video codec vvc");
+        assert_eq!(told(std::io::Error::other("/tmp/x").into()), "it cannot be read");
+    }
+
+    #[test]
+    fn a_message_does_not_echo_all_that_was_sent() {
+        assert_eq!(shorten("abcdef", 3), "abc... (6 bytes)");
+        assert_eq!(ApiError::invalid("x", "a".repeat(5000)).message.len(), LONGEST_MESSAGE + "... (5000 bytes)".len());
+    }
 }

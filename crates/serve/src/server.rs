@@ -16,6 +16,8 @@ use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use zoetrope_engine::{Limits, ServiceOptions};
+use zoetrope_hub::fetch::{FetchLimits, Fetcher};
+use zoetrope_media::sandbox::{Sandbox, SandboxOptions};
 
 use crate::error::ApiError;
 use crate::guard::guard;
@@ -33,6 +35,8 @@ const HEAD_BYTES: usize = 64 << 10;
 const HEAD_LINES: usize = 100;
 /// Connections at once.
 const CONNECTIONS: usize = 2048;
+/// Files that are fetched at once.
+const FETCHES: usize = 16;
 /// Uploaded files at once.
 const UPLOADS: usize = 1000;
 /// Bytes of the decoded pictures of one list of frames.
@@ -68,6 +72,10 @@ pub struct ServeOptions {
     pub file_bytes: u64,
     /// Bytes of all uploaded and fetched media.
     pub spool_bytes: u64,
+    /// What fetching a file of the web may cost, and whence it may come.
+    pub fetch: FetchLimits,
+    /// The processes that media are opened and decoded in; in this one where there is none.
+    pub sandbox: Option<SandboxOptions>,
     /// Bytes of a body of JSON.
     pub body_bytes: usize,
     /// Most frames of one film.
@@ -88,6 +96,9 @@ pub enum ServeError {
     /// The first model.
     #[error("{0}")]
     Model(String),
+    /// The processes that decode.
+    #[error("media cannot be decoded in processes without rights: {0}")]
+    Sandbox(String),
     /// Threads or temporary files.
     #[error("the system refuses: {0}")]
     System(#[from] std::io::Error),
@@ -176,6 +187,8 @@ fn server(options: ServeOptions) -> Result<Server, ServeError> {
     let answer_tokens = limits.answer_tokens;
     let root = MediaRoot::new(media_root.as_deref());
     let root = root.map_err(|error| ServeError::MediaRoot(media_root.unwrap_or_default(), error))?;
+    let sandbox = options.sandbox.map(Sandbox::start).transpose();
+    let sandbox = sandbox.map_err(|error| ServeError::Sandbox(error.to_string()))?;
     let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
     let host = HostOptions {
         service,
@@ -205,11 +218,14 @@ fn server(options: ServeOptions) -> Result<Server, ServeError> {
             file_bytes: options.file_bytes,
             frames: options.frames,
             list_bytes: LIST_BYTES,
+            fetcher: Fetcher::new(options.fetch),
+            sandbox,
         },
         metrics: Metrics::new(),
         access,
         bounds,
         opening: Semaphore::new(cores.max(2)),
+        fetching: Semaphore::new(FETCHES),
         bodies: Semaphore::new(4 * options.body_bytes.max(64 << 20) / BODY_UNIT),
         is_draining: AtomicBool::new(false),
     })

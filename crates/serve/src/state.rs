@@ -18,6 +18,8 @@ pub(crate) struct Server {
     pub(crate) bounds: Bounds,
     /// Requests whose media are opened at once.
     pub(crate) opening: Semaphore,
+    /// Files that are fetched at once.
+    pub(crate) fetching: Semaphore,
     /// Bodies that are held in memory, in units of [`BODY_UNIT`].
     pub(crate) bodies: Semaphore,
     /// Whether new requests are refused because the server ends.

@@ -5,12 +5,12 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tokio::time::timeout_at;
-use zoetrope_engine::{EngineError, FinishReason, PreparedTurn, TurnEvent, TurnReport, TurnRequest};
+use zoetrope_engine::{EngineError, FinishReason, MediaClock, PreparedTurn, TurnEvent, TurnReport, TurnRequest};
 
 use crate::error::ApiError;
 use crate::host::{Events, ServedModel, Slot};
 use crate::log::RequestLog;
-use crate::media::prepare;
+use crate::media::{WebFiles, prepare, web_addresses};
 use crate::state::Server;
 use crate::wire::content::Message;
 use crate::wire::media_options::MediaOptions;
@@ -24,7 +24,7 @@ pub(crate) struct Turn {
     pub(crate) server: Arc<Server>,
     /// Keeps the model for as long as it is needed.
     _model: Arc<ServedModel>,
-    pub(crate) durations: Vec<Option<f64>>,
+    pub(crate) clocks: Vec<MediaClock>,
     pub(crate) log: RequestLog,
     /// Events that came before the stream began.
     early: std::collections::VecDeque<TurnEvent>,
@@ -45,7 +45,7 @@ pub(crate) struct Reply {
     pub(crate) logprobs: Option<Vec<Value>>,
 }
 
-/// Opens and plans the media of a conversation, on a thread that may block.
+/// Opens and plans the media of a conversation, on threads that may block.
 ///
 /// # Errors
 /// With the path of the part that is at fault.
@@ -55,10 +55,29 @@ pub(crate) async fn plan(
     messages: Vec<Message>,
     options: MediaOptions,
 ) -> Result<PreparedTurn, ApiError> {
+    let web = fetch(server, &messages, model.limits.media).await?;
     let _permit = server.opening.acquire().await.map_err(|error| ApiError::bug(&error))?;
     let (server, model) = (Arc::clone(server), Arc::clone(model));
-    let prepared = tokio::task::spawn_blocking(move || prepare(&server.media, &model, messages, &options)).await;
-    prepared.map_err(|error| ApiError::bug(&error))?
+    let work = move || prepare(&server.media, &model, messages, &options, &web);
+    tokio::task::spawn_blocking(work).await.map_err(|error| ApiError::bug(&error))?
+}
+
+/// Fetches what messages name of the web, one file after the other.
+async fn fetch(server: &Arc<Server>, messages: &[Message], most: usize) -> Result<WebFiles, ApiError> {
+    let addresses = web_addresses(messages);
+    if addresses.len() > most {
+        let text = format!("{} addresses of the web are more than {most}", addresses.len());
+        return Err(ApiError::invalid("messages", text).code("limit_exceeded"));
+    }
+    let mut files = WebFiles::new();
+    for (url, at) in addresses {
+        let _permit = server.fetching.acquire().await.map_err(|error| ApiError::bug(&error))?;
+        let (server, own) = (Arc::clone(server), url.clone());
+        let fetched = tokio::task::spawn_blocking(move || server.media.fetch(&own)).await;
+        let file = fetched.map_err(|error| ApiError::bug(&error))?;
+        files.insert(url, Arc::new(file.map_err(|error| ApiError { param: Some(at), ..error })?));
+    }
+    Ok(files)
 }
 
 impl Turn {
@@ -74,12 +93,12 @@ impl Turn {
         log: RequestLog,
         at: &'static str,
     ) -> Result<Self, ApiError> {
-        let durations = prepared.durations();
+        let clocks = prepared.clocks();
         let events = model.worker.submit(prepared, request)?;
         Ok(Turn {
             server: Arc::clone(server),
             _model: model,
-            durations,
+            clocks,
             log,
             early: std::collections::VecDeque::new(),
             events,

@@ -8,7 +8,7 @@
 //!   prompt came from the caller ([`Rendered::untrusted`]).
 //! * [`Detokenizer`] turns a stream of ids into text that is never taken back and never breaks a character.
 //!
-//! May import: nothing of ours. Deliberately absent: tokenizers of our own (the `tokenizers` crate does the work),
+//! May import: system. Deliberately absent: tokenizers of our own (the `tokenizers` crate does the work),
 //! training of vocabularies, network access, prompts of any particular model family.
 #![forbid(unsafe_code)]
 

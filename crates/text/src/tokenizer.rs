@@ -8,6 +8,8 @@ use serde::Deserialize;
 use tokenizers::tokenizer::normalizer::Range as TextRange;
 use tokenizers::{Decoder, Model, NormalizedString, Normalizer, OffsetType, PreTokenizedString, PreTokenizer, Token};
 
+use zoetrope_system::panics::caught;
+
 use crate::added::{AddedToken, AddedTokens, Searcher, TextRun, gaps};
 use crate::error::TextError;
 use crate::files::TextFiles;
@@ -170,7 +172,9 @@ impl Tokenizer {
                 )));
             }
         }
-        self.encode_pieces(text, untrusted).map_err(|error| TextError::Bug(format!("tokenizer: {error}")))
+        let bug = |text: String| TextError::Bug(format!("tokenizer: {text}"));
+        // Its library panics over some rules of files that nobody here wrote.
+        caught(|| self.encode_pieces(text, untrusted)).map_err(bug)?.map_err(|error| bug(error.to_string()))
     }
 
     fn encode_pieces(&self, text: &str, untrusted: &[Range<usize>]) -> tokenizers::Result<Vec<(u32, Range<usize>)>> {
@@ -274,7 +278,10 @@ impl Tokenizer {
         let shown = ids.iter().filter(|&&id| self.shows(id, skip_special));
         let tokens: Vec<String> = shown.filter_map(|&id| self.decoded_token(id)).collect();
         match self.inner.base.get_decoder() {
-            Some(decoder) => decoder.decode(tokens).map_err(|error| TextError::Bug(format!("decoder: {error}"))),
+            Some(decoder) => {
+                let decoded = caught(|| decoder.decode(tokens).map_err(|error| error.to_string()));
+                decoded.unwrap_or_else(Err).map_err(|error| TextError::Bug(format!("decoder: {error}")))
+            }
             None => Ok(tokens.join(" ")),
         }
     }

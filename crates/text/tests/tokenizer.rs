@@ -264,3 +264,12 @@ fn encodes_long_texts_quickly(tokenizer: &Tokenizer) {
         assert!(seconds < 5.0, "{} ids took {seconds} s", ids.len());
     }
 }
+
+/// Found by fuzzing: the library panics over half a surrogate in a decoder's rule.
+#[test]
+fn a_file_that_the_library_panics_over_is_an_error() {
+    let file = r#"{"version": "1.0", "added_tokens": [], "model": {"type": "WordLevel", "vocab": {"a": 0}, "unk_token": "a"},
+        "decoder": {"type": "WordPiece", "prefix": "\ud800", "cleanup": true}}"#;
+    let told = Tokenizer::from_bytes(file.as_bytes()).map(|_| ()).map_err(|error| error.to_string());
+    assert!(told.as_ref().is_err_and(|text| text.contains("tokenizer.json")), "{told:?}");
+}

@@ -40,6 +40,16 @@ pub(crate) struct ServeArgs {
     /// Folder that `file:` addresses of requests may name files in; without it they are refused
     #[arg(long, value_name = "FOLDER", help_heading = "Server")]
     pub(crate) media_root: Option<PathBuf>,
+    /// Fetch films of requests from this domain and those below it only (may be given several times) [default: from
+    /// every public address]
+    #[arg(long, value_name = "DOMAIN", help_heading = "Server")]
+    pub(crate) fetch_domain: Vec<String>,
+    /// Fetch from private addresses, too, such as those of the local network
+    #[arg(long, help_heading = "Server")]
+    pub(crate) fetch_private: bool,
+    /// Decode media in this process, without the cage that keeps a hostile file away from the rest
+    #[arg(long, help_heading = "Server")]
+    pub(crate) no_sandbox: bool,
     /// Requests that run or wait at once; more are told to come again (429)
     #[arg(long, value_name = "N", value_parser = positive, default_value_t = 128, help_heading = "Server")]
     pub(crate) max_requests: usize,

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use zoetrope_engine::{EngineOptions, Limits, ServiceOptions};
+use zoetrope_hub::fetch::FetchLimits;
+use zoetrope_media::sandbox::SandboxOptions;
 use zoetrope_serve::{LoadedModel, Loader, ModelName, ServeOptions};
 
 use super::request::limits;
@@ -60,6 +62,13 @@ pub(crate) fn run(args: &ServeArgs, common: &Common) -> Result<(), Failure> {
         weight_bytes: args.model_memory.map_or(memory / 2, |gb| gb << 30),
         file_bytes: (args.max_file as u64) << 20,
         spool_bytes: (args.max_files as u64) << 20,
+        fetch: FetchLimits {
+            bytes: (args.max_file as u64) << 20,
+            domains: args.fetch_domain.clone(),
+            allow_private: args.fetch_private,
+            ..FetchLimits::default()
+        },
+        sandbox: (!args.no_sandbox).then(SandboxOptions::default),
         body_bytes: args.max_body << 20,
         frames: args.max_frames,
         drain: Duration::from_secs(args.drain_time as u64),

@@ -32,6 +32,15 @@ pub struct PreparedTurn {
     pub(super) prompt: Option<Prompt>,
 }
 
+/// How long media lasts, and from when on it is shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct MediaClock {
+    /// Seconds; `None` for pictures.
+    pub duration: Option<f64>,
+    /// The second from which it is shown. The first frame shown is the one on screen then, which may begin before.
+    pub start: f64,
+}
+
 impl PreparedTurn {
     /// Opens and plans the media of `messages`: those of one message together, after those of earlier messages, so that
     /// a further message changes nothing of what was shown before.
@@ -66,13 +75,14 @@ impl PreparedTurn {
         self.media.iter().map(|media| &media.name[..]).zip(&self.keys)
     }
 
-    /// Seconds of each media; `None` for pictures.
-    pub fn durations(&self) -> Vec<Option<f64>> {
-        let duration = |media: &NewMedia| {
+    /// When each of the media is shown.
+    pub fn clocks(&self) -> Vec<MediaClock> {
+        let clock = |media: &NewMedia| {
             let is_video = media.plan.kind == MediaKind::Video;
-            is_video.then(|| media.source.metadata().timeline.end())
+            let duration = is_video.then(|| media.source.metadata().timeline.end());
+            MediaClock { duration, start: media.start }
         };
-        self.media.iter().map(duration).collect()
+        self.media.iter().map(clock).collect()
     }
 
     /// A prompt of ids alone, without a template.

@@ -2,9 +2,10 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Semaphore};
+use tokio::time::timeout;
 use zoetrope_engine::{
     Constraint, EngineError, FeatureIndex, Grammar, GrammarCompiler, Limits, Service, ServiceOptions,
 };
@@ -15,6 +16,10 @@ use crate::error::{ApiError, quoted};
 
 /// The name that means the first model, for clients that know no other.
 const ALIASES: &[&str] = &["default", "zoetrope"];
+
+/// How long the preparing of a form may take, and how many are prepared at once.
+const GRAMMAR_TIME: Duration = Duration::from_secs(3);
+const GRAMMARS: usize = 2;
 
 /// How a model is called: by clients, and by the loader.
 #[derive(Clone, Debug)]
@@ -45,6 +50,7 @@ pub(crate) struct ServedModel {
     pub(crate) limits: Limits,
     pub(crate) facts: ModelFacts,
     grammars: Arc<GrammarCompiler>,
+    compiling: Arc<Semaphore>,
 }
 
 impl ServedModel {
@@ -54,7 +60,15 @@ impl ServedModel {
     /// For one that cannot be read, is not supported, or is too large.
     pub(crate) async fn grammar(&self, constraint: Constraint) -> Result<Grammar, EngineError> {
         let grammars = Arc::clone(&self.grammars);
-        let compiled = tokio::task::spawn_blocking(move || grammars.compile(&constraint)).await;
+        let slow = || EngineError::Caller("this form takes too long to prepare: make it simpler".to_string());
+        let permit = Arc::clone(&self.compiling).acquire_owned();
+        let permit = timeout(GRAMMAR_TIME, permit).await.map_err(|_| slow())?;
+        let compiled = tokio::task::spawn_blocking(move || {
+            // A thread cannot be stopped: what takes too long keeps its place until it is done.
+            let _permit = permit;
+            grammars.compile(&constraint)
+        });
+        let compiled = timeout(GRAMMAR_TIME, compiled).await.map_err(|_| slow())?;
         compiled.unwrap_or_else(|error| Err(EngineError::Bug(error.to_string())))
     }
 }

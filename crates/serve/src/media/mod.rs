@@ -6,6 +6,6 @@ mod spool;
 mod uploads;
 
 pub(crate) use address::MediaRoot;
-pub(crate) use prepare::{Gathered, prepare};
+pub(crate) use prepare::{Gathered, WebFiles, prepare, web_addresses};
 pub(crate) use spool::{Spool, Spooled};
 pub(crate) use uploads::{Upload, Uploads};

@@ -1,13 +1,17 @@
 //! From messages to a turn that the engine can answer: media are gathered, opened and planned.
 
+use std::collections::HashMap;
 use std::io::Read;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 use zoetrope_engine::{
-    ContentPart, FrameList, InMemory, Limits, MediaInput, MediaSource, OpenedMedia, PreparedTurn, open_file,
+    ContentPart, EngineError, FrameList, InMemory, Limits, MediaInput, MediaSource, OpenedMedia, PreparedTurn,
+    open_file, sandboxed_source,
 };
+use zoetrope_hub::fetch::Fetcher;
+use zoetrope_media::sandbox::Sandbox;
 use zoetrope_media::{Frame, Time};
 use zoetrope_models::contract::media_plan::{MediaKind, PlanOptions};
 use zoetrope_models::contract::prompt::Role;
@@ -35,6 +39,61 @@ pub(crate) struct Gathered {
     pub(crate) frames: usize,
     /// Most bytes of the decoded pictures of a list of frames.
     pub(crate) list_bytes: u64,
+    /// Fetches what lies on the web.
+    pub(crate) fetcher: Fetcher,
+    /// Opens and decodes in processes without rights; in this process where there is none.
+    pub(crate) sandbox: Option<Sandbox>,
+}
+
+/// Files of the web that a request names, by address.
+pub(crate) type WebFiles = HashMap<String, Arc<Spooled>>;
+
+impl Gathered {
+    /// Opens a file that a stranger has made. `name` is what warnings call it.
+    ///
+    /// # Errors
+    /// [`EngineError::Media`].
+    pub(crate) fn open(&self, path: &Path, name: &str, limits: &Limits) -> Result<Arc<dyn MediaSource>, EngineError> {
+        let Some(sandbox) = &self.sandbox else { return open_file(path, limits) };
+        match sandbox.open(path, &limits.files) {
+            Ok(clip) => Ok(sandboxed_source(name, clip, limits.files.subtitles.clone())),
+            Err(error) => Err(EngineError::Media { name: name.to_string(), error }),
+        }
+    }
+
+    /// Fetches a file of the web. Blocks.
+    ///
+    /// # Errors
+    /// What the client may know of why it cannot be fetched.
+    pub(crate) fn fetch(&self, url: &str) -> Result<Spooled, ApiError> {
+        let mut writer = self.spool.writer(self.file_bytes)?;
+        let fetched = self.fetcher.fetch(url, &mut writer);
+        match (writer.refused(), fetched) {
+            (Some(refused), _) => Err(refused),
+            (None, Ok(_)) => writer.finish(),
+            (None, Err(error)) => Err(ApiError::invalid("url", error.to_string()).code("fetch_failed")),
+        }
+    }
+}
+
+/// The addresses of the web that messages name, each once, with the path of the part that is the first to do so.
+pub(crate) fn web_addresses(messages: &[Message]) -> Vec<(String, String)> {
+    let mut found: Vec<(String, String)> = Vec::new();
+    for part in messages.iter().flat_map(|message| &message.parts) {
+        let Part::Media(media) = part else { continue };
+        let origins = match &media.source {
+            Source::One(origin) => std::slice::from_ref(origin),
+            Source::Frames(list) => &list[..],
+        };
+        for origin in origins {
+            if let Ok(Address::Web(url)) = address::of(origin)
+                && !found.iter().any(|(own, _)| own == url)
+            {
+                found.push((url.to_string(), media.at.clone()));
+            }
+        }
+    }
+    found
 }
 
 /// A file to open.
@@ -110,6 +169,7 @@ pub(crate) fn prepare(
     model: &ServedModel,
     messages: Vec<Message>,
     options: &MediaOptions,
+    web: &WebFiles,
 ) -> Result<PreparedTurn, ApiError> {
     let media =
         messages.iter().flat_map(|message| &message.parts).filter(|part| matches!(part, Part::Media(_))).count();
@@ -118,6 +178,7 @@ pub(crate) fn prepare(
         return Err(ApiError::invalid("messages", text).code("limit_exceeded"));
     }
     let settings = settings(options)?;
+    let opener = Opener { gathered, limits: &model.limits, web, request: options, settings: &settings };
     let mut content = Vec::with_capacity(messages.len());
     let mut number = 0;
     for message in merged(messages) {
@@ -127,7 +188,7 @@ pub(crate) fn prepare(
                 Part::Text(text) => ContentPart::Text(text),
                 Part::Media(part) => {
                     number += 1;
-                    let opened = open(gathered, &model.limits, &part, number, options, &settings);
+                    let opened = opener.open(&part, number);
                     ContentPart::Media(MediaInput::Opened(opened.map_err(|error| blame(error, &part.at))?))
                 }
             });
@@ -173,33 +234,101 @@ fn settings(options: &MediaOptions) -> Result<Settings, ApiError> {
     Ok(settings)
 }
 
-fn open(
-    gathered: &Gathered,
-    limits: &Limits,
-    part: &MediaPart,
-    number: usize,
-    request: &MediaOptions,
-    settings: &Settings,
-) -> Result<OpenedMedia, ApiError> {
-    let options = part.options.clone().or(request);
-    match &part.source {
-        Source::One(origin) => {
-            let file = gather(gathered, origin)?;
-            let name = part.name.clone().or_else(|| file.name());
-            let (path, digest) = (file.path(), file.digest());
-            let source = open_file(&path, limits).map_err(|error| ApiError::engine(&error, &part.at))?;
-            let metadata = source.metadata();
-            let kind = metadata.kind;
-            let duration = (kind == MediaKind::Video).then(|| metadata.timeline.end());
-            let own = options.plan(duration, gathered.frames, settings);
-            let plan = (!part.options.is_empty() || options.frames.is_some()).then_some(own);
-            // A file of the user's stays where it is, and may have features beside it.
-            let beside = matches!(file, Stored::Path(_)).then_some(path);
-            let source = Arc::new(Kept { source, _file: file });
-            let name = shown(name, kind, number);
-            Ok(OpenedMedia { path: beside, digest, plan, ..OpenedMedia::new(name, source) })
+/// Opens the media of one request.
+struct Opener<'r> {
+    gathered: &'r Gathered,
+    limits: &'r Limits,
+    web: &'r WebFiles,
+    request: &'r MediaOptions,
+    settings: &'r Settings,
+}
+
+impl Opener<'_> {
+    fn open(&self, part: &MediaPart, number: usize) -> Result<OpenedMedia, ApiError> {
+        let options = part.options.clone().or(self.request);
+        match &part.source {
+            Source::One(origin) => self.file(part, origin, &options, number),
+            Source::Frames(list) => self.frame_list(part, list, &options, number),
         }
-        Source::Frames(list) => frame_list(gathered, limits, part, list, &options, settings, number),
+    }
+
+    fn file(
+        &self,
+        part: &MediaPart,
+        origin: &Origin,
+        options: &MediaOptions,
+        number: usize,
+    ) -> Result<OpenedMedia, ApiError> {
+        let file = self.gather(origin)?;
+        let name = part.name.clone().or_else(|| file.name());
+        let (path, digest) = (file.path(), file.digest());
+        let source = self.gathered.open(&path, &part.at, self.limits);
+        let source = source.map_err(|error| ApiError::engine(&error, &part.at))?;
+        let metadata = source.metadata();
+        let kind = metadata.kind;
+        let duration = (kind == MediaKind::Video).then(|| metadata.timeline.end());
+        let own = options.plan(duration, self.gathered.frames, self.settings);
+        let plan = (!part.options.is_empty() || options.frames.is_some()).then_some(own);
+        // A file of the user's stays where it is, and may have features beside it.
+        let beside = matches!(file, Stored::Path(_)).then_some(path);
+        let source = Arc::new(Kept { source, _file: file });
+        Ok(OpenedMedia { path: beside, digest, plan, ..OpenedMedia::new(shown(name, kind, number), source) })
+    }
+
+    /// The file of an origin.
+    fn gather(&self, origin: &Origin) -> Result<Stored, ApiError> {
+        let gathered = self.gathered;
+        match address::of(origin)? {
+            Address::Base64(text) => {
+                Ok(Stored::Spooled(Arc::new(address::decode(text, &gathered.spool, gathered.file_bytes)?)))
+            }
+            Address::File(rest) => gathered.root.file(rest).map(Stored::Path),
+            Address::Upload(id) => gathered.uploads.get(id).map(Stored::Upload),
+            Address::Web(url) => match self.web.get(url) {
+                Some(file) => Ok(Stored::Spooled(Arc::clone(file))),
+                None => Err(ApiError::bug(&"an address that was not fetched")),
+            },
+        }
+    }
+
+    /// Pictures that are the frames of a video. All of them are shown, at the times that the client says.
+    fn frame_list(
+        &self,
+        part: &MediaPart,
+        list: &[Origin],
+        options: &MediaOptions,
+        number: usize,
+    ) -> Result<OpenedMedia, ApiError> {
+        let times = times(list.len(), options).map_err(|text| ApiError::invalid(&*part.at, text))?;
+        let (mut frames, mut digest, mut bytes) = (Vec::with_capacity(list.len()), Sha256::new(), 0u64);
+        for (index, (origin, time)) in list.iter().zip(&times).enumerate() {
+            let at = |error: ApiError| {
+                let message = format!("frame {index}: {}", error.message);
+                ApiError { message, param: Some(part.at.clone()), ..error }
+            };
+            let file = self.gather(origin).map_err(at)?;
+            let source = self.gathered.open(&file.path(), &part.at, self.limits);
+            let source = source.map_err(|error| at(ApiError::engine(&error, &part.at)))?;
+            let (width, height) = source.metadata().size();
+            bytes += u64::from(width) * u64::from(height) * 3;
+            if bytes > self.gathered.list_bytes {
+                let text = format!("the frames have more than {} bytes of pixels", self.gathered.list_bytes);
+                return Err(ApiError::invalid(&*part.at, text).code("limit_exceeded"));
+            }
+            let undecodable = || at(ApiError::invalid(&*part.at, "it cannot be decoded").code("invalid_media"));
+            let frame = source.frames(&[0]).next().ok_or_else(undecodable)?;
+            let frame = frame.map_err(|error| at(ApiError::media(&error, &part.at)))?;
+            frames.push(Frame { index, time: *time, image: frame.frame.image });
+            digest.update(file.digest().unwrap_or_default());
+            digest.update(time.seconds().to_le_bytes());
+        }
+        let step = if times.len() > 1 { times[1].seconds() - times[0].seconds() } else { 1.0 / LIST_FPS };
+        let end = times.last().map_or(0.0, |last| last.seconds()) + step;
+        let source = Arc::new(FrameList(InMemory { kind: MediaKind::Video, frames, end }));
+        let plan = PlanOptions { fps: None, ..options.plan(Some(end), self.gathered.frames, self.settings) };
+        let name = shown(part.name.clone(), MediaKind::Video, number);
+        let digest = Some(digest.finalize().into());
+        Ok(OpenedMedia { digest, plan: Some(plan), ..OpenedMedia::new(name, source) })
     }
 }
 
@@ -210,60 +339,6 @@ fn shown(name: Option<String>, kind: MediaKind, number: usize) -> String {
         Some(name) => crate::error::shorten(&name.chars().filter(|c| !c.is_control()).collect::<String>(), 120),
         None => format!("{kind} {number}"),
     }
-}
-
-/// The file of an origin.
-fn gather(gathered: &Gathered, origin: &Origin) -> Result<Stored, ApiError> {
-    match address::of(origin)? {
-        Address::Base64(text) => {
-            Ok(Stored::Spooled(Arc::new(address::decode(text, &gathered.spool, gathered.file_bytes)?)))
-        }
-        Address::File(rest) => gathered.root.file(rest).map(Stored::Path),
-        Address::Upload(id) => gathered.uploads.get(id).map(Stored::Upload),
-        Address::Web(_) => Err(ApiError::invalid("url", "addresses of the web are not fetched").code("fetch_refused")),
-    }
-}
-
-/// Pictures that are the frames of a video. All of them are shown, at the times that the client says.
-fn frame_list(
-    gathered: &Gathered,
-    limits: &Limits,
-    part: &MediaPart,
-    list: &[Origin],
-    options: &MediaOptions,
-    settings: &Settings,
-    number: usize,
-) -> Result<OpenedMedia, ApiError> {
-    let times = times(list.len(), options).map_err(|text| ApiError::invalid(&*part.at, text))?;
-    let (mut frames, mut digest, mut bytes) = (Vec::with_capacity(list.len()), Sha256::new(), 0u64);
-    for (index, (origin, time)) in list.iter().zip(&times).enumerate() {
-        let at = |error: ApiError| {
-            let message = format!("frame {index}: {}", error.message);
-            ApiError { message, param: Some(part.at.clone()), ..error }
-        };
-        let file = gather(gathered, origin).map_err(at)?;
-        let source = open_file(&file.path(), limits).map_err(|error| at(ApiError::engine(&error, &part.at)))?;
-        let (width, height) = source.metadata().size();
-        bytes += u64::from(width) * u64::from(height) * 3;
-        if bytes > gathered.list_bytes {
-            let text = format!("the frames have more than {} bytes of pixels", gathered.list_bytes);
-            return Err(ApiError::invalid(&*part.at, text).code("limit_exceeded"));
-        }
-        let frame = source.frames(&[0]).next();
-        let frame = frame.ok_or_else(|| at(ApiError::invalid(&*part.at, "it cannot be decoded")))?;
-        let frame = frame.map_err(|error| at(ApiError::invalid(&*part.at, error.to_string()).code("invalid_media")))?;
-        frames.push(Frame { index, time: *time, image: frame.frame.image });
-        digest.update(file.digest().unwrap_or_default());
-        digest.update(time.seconds().to_le_bytes());
-    }
-    let step = if times.len() > 1 { times[1].seconds() - times[0].seconds() } else { 1.0 / LIST_FPS };
-    let end = times.last().map_or(0.0, |last| last.seconds()) + step;
-    let video = InMemory { kind: MediaKind::Video, frames, end };
-    let source = Arc::new(FrameList(video));
-    let plan = PlanOptions { fps: None, ..options.plan(Some(end), gathered.frames, settings) };
-    let name = shown(part.name.clone(), MediaKind::Video, number);
-    let digest = Some(digest.finalize().into());
-    Ok(OpenedMedia { digest, plan: Some(plan), ..OpenedMedia::new(name, source) })
 }
 
 /// The times of `count` frames: their numbers in a film of a known rate, or one after the other.

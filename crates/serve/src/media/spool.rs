@@ -44,6 +44,7 @@ pub(crate) struct SpoolWriter {
     held: Held,
     most: u64,
     most_all: u64,
+    refused: Option<ApiError>,
 }
 
 impl Spool {
@@ -71,7 +72,7 @@ impl Spool {
     pub(crate) fn writer(&self, most: u64) -> Result<SpoolWriter, ApiError> {
         let file = NamedTempFile::new_in(self.folder.path()).map_err(|error| disk(&error))?;
         let held = Held { bytes: 0, all: Arc::clone(&self.bytes) };
-        Ok(SpoolWriter { file, digest: Sha256::new(), held, most, most_all: self.most })
+        Ok(SpoolWriter { file, digest: Sha256::new(), held, most, most_all: self.most, refused: None })
     }
 
     /// Bytes as a file.
@@ -108,6 +109,30 @@ impl SpoolWriter {
         file.flush().map_err(|error| disk(&error))?;
         let bytes = self.held.bytes;
         Ok(Spooled { path: file.into_temp_path(), digest: self.digest.finalize().into(), bytes, held: self.held })
+    }
+}
+
+impl SpoolWriter {
+    /// Why bytes were refused that came through [`Write`].
+    pub(crate) fn refused(&mut self) -> Option<ApiError> {
+        self.refused.take()
+    }
+}
+
+impl Write for SpoolWriter {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        match SpoolWriter::write(self, bytes) {
+            Ok(()) => Ok(bytes.len()),
+            Err(refused) => {
+                let error = std::io::Error::other(refused.message.clone());
+                self.refused = Some(refused);
+                Err(error)
+            }
+        }
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.file.flush()
     }
 }
 

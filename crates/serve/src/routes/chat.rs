@@ -71,7 +71,7 @@ pub(crate) async fn chat(
     let answer = json!({
         "id": head.id, "object": "chat.completion", "created": head.created, "model": head.model,
         "choices": replies.iter().enumerate().map(choice).collect::<Vec<_>>(),
-        "usage": usage::chat(&report.tokens), "zoetrope": usage::report(&report, &turn.durations),
+        "usage": usage::chat(&report.tokens), "zoetrope": usage::report(&report, &turn.clocks),
     });
     Ok(axum::Json(answer).into_response())
 }

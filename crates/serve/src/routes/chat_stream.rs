@@ -17,11 +17,15 @@ pub(super) struct ChatWriter {
     replies: usize,
     /// Of each reply: log-probabilities of tokens whose text is still to come.
     logprobs: Vec<Vec<Value>>,
+    /// Replies that have ended.
+    ended: usize,
+    /// How the last reply ended: it is told with the report.
+    last: Option<(usize, &'static str)>,
 }
 
 impl ChatWriter {
     pub(super) fn new(head: Head, options: StreamOptions, replies: usize) -> Self {
-        ChatWriter { head, options, replies, logprobs: vec![Vec::new(); replies] }
+        ChatWriter { head, options, replies, logprobs: vec![Vec::new(); replies], ended: 0, last: None }
     }
 
     fn chunk(&self, choices: Value) -> Value {
@@ -36,10 +40,14 @@ impl ChatWriter {
     }
 
     fn delta(&mut self, reply: usize, delta: &Value, reason: Option<&str>) -> Event {
+        data(&self.delta_chunk(reply, delta, reason))
+    }
+
+    fn delta_chunk(&mut self, reply: usize, delta: &Value, reason: Option<&str>) -> Value {
         let tokens = self.logprobs.get_mut(reply).map(std::mem::take).filter(|tokens| !tokens.is_empty());
         let logprobs = tokens.map(|tokens| json!({"content": tokens, "refusal": null}));
         let choice = json!({"index": reply, "delta": delta, "logprobs": logprobs, "finish_reason": reason});
-        data(&self.chunk(json!([choice])))
+        self.chunk(json!([choice]))
     }
 
     fn text(&mut self, reply: usize, text: &str) -> Event {
@@ -99,14 +107,25 @@ impl Writer for ChatWriter {
                     ("stop", Some(_)) => "tool_calls",
                     (reason, _) => reason,
                 };
+                self.ended += 1;
+                if self.ended == self.replies {
+                    self.last = Some((reply, reason));
+                    return Vec::new();
+                }
                 vec![self.delta(reply, &json!({}), Some(reason))]
             }
             TurnEvent::Done(report) => {
+                let report_value = usage::report(&report, &turn.clocks);
                 let mut events = Vec::new();
+                if let Some((reply, reason)) = self.last {
+                    let mut chunk = self.delta_chunk(reply, &json!({}), Some(reason));
+                    chunk["zoetrope"] = report_value.clone();
+                    events.push(data(&chunk));
+                }
                 if self.options.include_usage {
                     let mut chunk = self.chunk(json!([]));
                     chunk["usage"] = usage::chat(&report.tokens);
-                    chunk["zoetrope"] = usage::report(&report, &turn.durations);
+                    chunk["zoetrope"] = report_value;
                     events.push(data(&chunk));
                 }
                 events.push(Event::default().data("[DONE]"));

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use tokio::time::timeout;
 use tower::ServiceExt;
 use tower_http::services::ServeFile;
-use zoetrope_engine::{MediaSource, open_file};
+use zoetrope_engine::MediaSource;
 use zoetrope_models::contract::media_plan::MediaKind;
 
 use crate::body;
@@ -125,9 +125,10 @@ async fn with_source<T: Send + 'static>(
     work: impl FnOnce(&dyn MediaSource) -> Result<T, ApiError> + Send + 'static,
 ) -> Result<T, ApiError> {
     let _permit = server.opening.acquire().await.map_err(|error| ApiError::bug(&error))?;
-    let limits = server.models.limits().clone();
+    let server = Arc::clone(server);
     let done = tokio::task::spawn_blocking(move || {
-        let source = open_file(&spooled.path(), &limits).map_err(|error| ApiError::engine(&error, "file"))?;
+        let source = server.media.open(&spooled.path(), "an uploaded file", server.models.limits());
+        let source = source.map_err(|error| ApiError::engine(&error, "file"))?;
         work(source.as_ref())
     });
     done.await.map_err(|error| ApiError::bug(&error))?
@@ -269,7 +270,7 @@ pub(crate) async fn subtitles(
 ) -> Result<axum::Json<Value>, ApiError> {
     let upload = server.media.uploads.get(&id)?;
     let cues = with_source(&server, Arc::clone(&upload.spooled), |source| {
-        let found = source.subtitles().map_err(|error| ApiError::invalid("file", error.to_string()))?;
+        let found = source.subtitles().map_err(|error| ApiError::media(&error, "file"))?;
         Ok(found.map(|found| found.captions).unwrap_or_default())
     });
     Ok(axum::Json(json!({"cues": cues.await?})))

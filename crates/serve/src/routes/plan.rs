@@ -35,7 +35,7 @@ pub(crate) async fn plan(
     let most = most_tokens("max_tokens", most, server.bounds.answer_tokens)?;
     let options = media_options(&value)?;
     let prepared = turn::plan(&server, &model, messages, options).await?;
-    let durations = prepared.durations();
+    let clocks = prepared.clocks();
     let request = Options { max_new_tokens: most, ..Options::default() };
     let facts = &model.facts;
     let options = EstimateOptions {
@@ -54,5 +54,5 @@ pub(crate) async fn plan(
         "features": visual * model.processor.info().feature_width * size_of::<f32>(),
         "memory": planned.memory,
     });
-    Ok(axum::Json(usage::plan(&model.id, &planned, &durations, facts.max_positions, bytes)))
+    Ok(axum::Json(usage::plan(&model.id, &planned, &clocks, facts.max_positions, bytes)))
 }

@@ -67,7 +67,7 @@ impl Writer for ResponseWriter {
                 Vec::new()
             }
             TurnEvent::Done(report) => {
-                let response = self.head.complete(&self.text, self.reason, &report, &turn.durations);
+                let response = self.head.complete(&self.text, self.reason, &report, &turn.clocks);
                 let (text, part) = (json!(self.text), self.part());
                 let item = response["output"][0].clone();
                 let last = match response["status"].as_str() {

@@ -8,7 +8,7 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
-use zoetrope_engine::{FinishReason, TurnReport, TurnRequest};
+use zoetrope_engine::{FinishReason, MediaClock, TurnReport, TurnRequest};
 
 use super::chat::{media_options, now, turn_request};
 use super::response_stream::ResponseWriter;
@@ -56,7 +56,7 @@ impl Head {
         text: &str,
         reason: FinishReason,
         report: &TurnReport,
-        durations: &[Option<f64>],
+        clocks: &[MediaClock],
     ) -> Value {
         let status = if usage::finish(reason) == "stop" { "completed" } else { "incomplete" };
         let content = json!([{"type": "output_text", "text": text, "annotations": [], "logprobs": []}]);
@@ -65,7 +65,7 @@ impl Head {
             response["incomplete_details"] = json!({"reason": "max_output_tokens"});
         }
         response["usage"] = usage::responses(&report.tokens);
-        response["zoetrope"] = usage::report(report, durations);
+        response["zoetrope"] = usage::report(report, clocks);
         response
     }
 }
@@ -85,6 +85,9 @@ pub(crate) async fn responses(
     let fields: ResponseFields = json::fields(&value)?;
     let messages = fields.messages()?;
     let model = server.models.get(fields.model.as_deref()).await?;
+    if fields.max_output_tokens == Some(-1) {
+        return Err(ApiError::invalid("max_output_tokens", "max_output_tokens -1 is not a positive number"));
+    }
     let most = most_tokens("max_output_tokens", fields.max_output_tokens, server.bounds.answer_tokens)?;
     let format = fields.text.as_ref().and_then(|text| text.get("format"));
     let form = format
@@ -112,5 +115,5 @@ pub(crate) async fn responses(
     let (mut replies, report) = turn.collect(1).await?;
     let reply = replies.pop().unwrap_or_default();
     let reason = reply.reason.unwrap_or(FinishReason::Length);
-    Ok(axum::Json(head.complete(&reply.text, reason, &report, &turn.durations)).into_response())
+    Ok(axum::Json(head.complete(&reply.text, reason, &report, &turn.clocks)).into_response())
 }

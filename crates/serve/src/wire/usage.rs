@@ -1,7 +1,9 @@
 //! Usage by modality, and the frames that an answer was made of.
 
 use serde_json::{Value, json};
-use zoetrope_engine::{FinishReason, MediaUsage, RequestPlan, TokenCounts, TokenLogprob, TokenLogprobs, TurnReport};
+use zoetrope_engine::{
+    FinishReason, MediaClock, MediaUsage, RequestPlan, TokenCounts, TokenLogprob, TokenLogprobs, TurnReport,
+};
 
 /// Tokens of the prompt by modality, in the spelling of SGLang and in that of vLLM.
 fn details(tokens: &TokenCounts) -> Value {
@@ -29,24 +31,25 @@ pub(crate) fn responses(tokens: &TokenCounts) -> Value {
     })
 }
 
-/// The `zoetrope` object of an answer: which frames were used, at which times, and what each stage took. `durations`
-/// are those of the media, in seconds.
-pub(crate) fn report(report: &TurnReport, durations: &[Option<f64>]) -> Value {
-    json!({ "media": media(&report.media, durations), "seconds": report.timings })
+/// The `zoetrope` object of an answer: which frames were used, at which times, and what each stage took. `clocks`
+/// are those of the media.
+pub(crate) fn report(report: &TurnReport, clocks: &[MediaClock]) -> Value {
+    json!({ "media": media(&report.media, clocks), "seconds": report.timings })
 }
 
 /// The frames of media.
-fn media(all: &[MediaUsage], durations: &[Option<f64>]) -> Vec<Value> {
+fn media(all: &[MediaUsage], clocks: &[MediaClock]) -> Vec<Value> {
     let one = |(number, media): (usize, &MediaUsage)| {
+        let clock = clocks.get(number).copied().unwrap_or_default();
         let before = media.tokens_before_pruning / media.frames.len().max(1);
         let frame = |frame: &zoetrope_engine::FrameUsage| {
             json!({
-                "index": frame.index, "time": frame.time, "source_time": frame.source_time, "tokens": frame.tokens,
+                "index": frame.index, "time": frame.time.max(clock.start), "source_time": frame.source_time, "tokens": frame.tokens,
                 "tokens_before_pruning": before.max(frame.tokens),
             })
         };
         let mut value = json!({
-            "name": media.name, "kind": media.kind, "duration": durations.get(number).copied().flatten(), "source": [media.source.0, media.source.1],
+            "name": media.name, "kind": media.kind, "duration": clock.duration, "source": [media.source.0, media.source.1],
             "frames": media.frames.iter().map(frame).collect::<Vec<_>>(),
             "tokens": media.tokens, "tokens_before_pruning": media.tokens_before_pruning,
         });
@@ -59,11 +62,11 @@ fn media(all: &[MediaUsage], durations: &[Option<f64>]) -> Vec<Value> {
 }
 
 /// What `/v1/plan` says.
-pub(crate) fn plan(id: &str, plan: &RequestPlan, durations: &[Option<f64>], limit: usize, bytes: Value) -> Value {
+pub(crate) fn plan(id: &str, plan: &RequestPlan, clocks: &[MediaClock], limit: usize, bytes: Value) -> Value {
     let TokenCounts { text, image, video, prompt, .. } = plan.tokens;
     let cached = !plan.media.is_empty() && plan.media.iter().all(|media| media.features.is_some());
     json!({
-        "object": "plan", "model": id, "media": media(&plan.media, durations),
+        "object": "plan", "model": id, "media": media(&plan.media, clocks),
         "tokens": {"text": text, "image": image, "video": video, "prompt": prompt, "limit": limit},
         "bytes": bytes, "seconds": null, "cached": cached, "fits": prompt < limit,
     })

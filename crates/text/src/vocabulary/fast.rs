@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 use tokenizers::Model;
+use zoetrope_system::panics::caught;
 
 use crate::added::{AddedToken, AddedTokens};
 
@@ -22,7 +23,9 @@ struct AddedEntry {
 /// The vocabulary with its rules, and the tokens added to it.
 pub(crate) fn parse(bytes: &[u8]) -> Result<(tokenizers::Tokenizer, AddedTokens), String> {
     let part: AddedPart = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
-    let base = tokenizers::Tokenizer::from_bytes(bytes).map_err(|error| error.to_string())?;
+    // The library panics where a part of the file is not as it expects.
+    let read = caught(|| tokenizers::Tokenizer::from_bytes(bytes).map_err(|error| error.to_string()));
+    let base = read.unwrap_or_else(|text| Err(format!("the tokenizers library gave up on it ({text})")))?;
     let mut added = AddedTokens::default();
     for AddedEntry { id, token } in part.added_tokens.unwrap_or_default() {
         insert(&mut added, &base, id, token)?;

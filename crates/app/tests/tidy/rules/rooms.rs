@@ -6,16 +6,17 @@ use crate::manifest::dependencies;
 use crate::workspace::{File, Workspace};
 
 /// Which rooms a room may import: `app` is at the top, the first four know nothing of ours.
-const ARROWS: [(&str, &[&str]); 9] = [
+const ARROWS: [(&str, &[&str]); 10] = [
     ("system", &[]),
     ("kernels", &[]),
-    ("text", &[]),
+    ("text", &["system"]),
     ("hub", &[]),
     ("media", &["system", "kernels"]),
     ("models", &["system", "kernels", "media", "text"]),
     ("engine", &["models", "media", "text"]),
+    ("serve", &["engine", "hub", "media", "models", "text"]),
     ("lab", &["engine", "models", "media", "kernels", "system"]),
-    ("app", &["engine", "lab", "models", "media", "hub", "system"]),
+    ("app", &["engine", "lab", "models", "media", "hub", "serve", "system"]),
 ];
 /// Libraries that belong to some rooms only: (start of the name, rooms).
 const LIBRARIES: [(&str, &[&str]); 8] = [
