@@ -163,6 +163,6 @@ fn transformers_sizes(c: &ProcessorConfig, all: &[SizeRequest], left: Option<usi
 /// transformers' size of one picture or video of at most `tokens` visual tokens.
 fn transformers_size(c: &ProcessorConfig, one: &SizeRequest, tokens: Option<usize>) -> (usize, usize) {
     let range = if one.video { c.video_pixels } else { c.image_pixels };
-    let max = tokens.map_or(range.max, |tokens| tokens * one.factor * one.factor);
+    let max = tokens.map_or(range.max, |tokens| tokens.saturating_mul(one.factor * one.factor));
     geometry::smart_resize(one, range.min.min(max), max)
 }
