@@ -30,6 +30,8 @@ pub use generate::{
     RetainedKv, Sampler, Sampling, StopStrings, VisualTokens,
 };
 pub use limits::{Limits, check_limit};
+#[cfg(unix)]
+pub use media_input::sandboxed_source;
 pub use media_input::{
     CHUNK_PATCHES, EncodeJob, EncodeProgress, EncodeTimings, EncodedMedia, FeatureIndex, FoundSubtitles, FrameFaults,
     FrameIter, InMemory, IndexJob, IndexProgress, MediaFeatures, MediaInput, MediaSource, PatchStream, PlannedFrames,

@@ -1,6 +1,7 @@
 //! Safe interfaces to what only `unsafe` code can reach: memory-mapped files ([`mmap`]), the settings of the C
 //! library's allocator ([`malloc`]), the process's environment ([`mod@env`]) and, with the feature `av1`, the AV1
-//! decoder (`av1`). Also an allocator that counts ([`counting_allocator`]) and files that change as a whole ([`files`]).
+//! decoder (`av1`). On Unix `sandbox` takes rights away from the process and passes open files. Also an allocator that
+//! counts ([`counting_allocator`]) and files that change as a whole ([`files`]).
 //!
 //! Beside `kernels` the only crate that may say `unsafe`. Imports nothing of ours. Deliberately absent: arithmetic,
 //! file formats, frames, threads.
@@ -12,3 +13,5 @@ pub mod env;
 pub mod files;
 pub mod malloc;
 pub mod mmap;
+#[cfg(unix)]
+pub mod sandbox;

@@ -6,6 +6,8 @@ mod file;
 mod frames;
 mod index;
 mod patches;
+#[cfg(unix)]
+mod sandboxed;
 mod source;
 mod stored;
 mod subtitles;
@@ -17,6 +19,8 @@ pub use file::open_file;
 pub use frames::PlannedFrames;
 pub use index::{IndexJob, IndexProgress};
 pub use patches::{CHUNK_PATCHES, PatchStream, PreparedFrames, frames_per_run};
+#[cfg(unix)]
+pub use sandboxed::sandboxed_source;
 pub use source::{FoundSubtitles, FrameIter, InMemory, MediaInput, MediaSource, SourceFrame};
 pub use stored::FeatureIndex;
 pub(crate) use stored::encoded as stored_media;

@@ -7,8 +7,8 @@ use ureq::http::Response;
 use ureq::http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
 use ureq::{Body, Error};
 
-use super::FetchLimits;
 use super::error::FetchError;
+use super::limits::FetchLimits;
 use super::target::Target;
 
 /// Bytes that must come within each span of [`FetchLimits::stall`].
@@ -43,7 +43,7 @@ pub(super) fn copy(
         let read = match body.read(&mut buffer) {
             Ok(read) => read,
             Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-            Err(error) => return Err(FetchError::of(&Error::from(error), target, limits)),
+            Err(error) => return Err(FetchError::of(&Error::from(error), target.is_https(), limits)),
         };
         if read == 0 {
             break;

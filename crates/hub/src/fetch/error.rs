@@ -2,8 +2,7 @@
 
 use ureq::{Error, Timeout};
 
-use super::FetchLimits;
-use super::target::Target;
+use super::limits::FetchLimits;
 
 /// Why a file could not be fetched. The texts may be shown to whoever named the address: they hold no address that was
 /// looked up, no path, and nothing that a server has said.
@@ -66,7 +65,7 @@ pub enum FetchError {
 
 impl FetchError {
     /// What an error of the HTTP library means here.
-    pub(super) fn of(error: &Error, target: &Target, limits: &FetchLimits) -> Self {
+    pub(super) fn of(error: &Error, https: bool, limits: &FetchLimits) -> Self {
         use std::io::ErrorKind;
         let stall = FetchError::Time { what: "without an answer", seconds: limits.stall.as_secs() };
         match error {
@@ -80,9 +79,7 @@ impl FetchError {
             Error::Io(error) if error.kind() == ErrorKind::ConnectionRefused => {
                 FetchError::Network("the host does not listen")
             }
-            Error::Io(_) | Error::ConnectionFailed if target.is_https() => {
-                FetchError::Network("no trusted connection to the host")
-            }
+            Error::Io(_) | Error::ConnectionFailed if https => FetchError::Network("no trusted connection to the host"),
             Error::Io(_) | Error::ConnectionFailed => FetchError::Network("the connection broke off"),
             Error::Tls(_) | Error::Rustls(_) | Error::Pem(_) => {
                 FetchError::Network("no trusted connection to the host")

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::keep;
+use super::kept::keep;
 
 /// The first byte of an image.
 pub(in super::super) const IMAGE: u8 = 0x2c;

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use image::metadata::Orientation;
 
-use super::{exif_orientation, keep};
+use super::exif::exif_orientation;
+use super::kept::keep;
 
 /// Start of an EXIF segment (APP1).
 const EXIF: &[u8] = b"Exif\0\0";

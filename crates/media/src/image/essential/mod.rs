@@ -3,15 +3,16 @@
 //! Text, color profiles, EXIF, XMP, thumbnails and extensions can be compressed, can state any size, and decoders copy
 //! them. The decoder gets a file without them. The orientation is read here.
 
+pub(super) mod exif;
 pub(super) mod gif;
 pub(super) mod png;
 pub(super) mod webp;
 
 mod jpeg;
+mod kept;
 mod pnm;
 mod tiff;
 
-use std::ops::Range;
 use std::sync::Arc;
 
 use image::metadata::Orientation;
@@ -44,20 +45,4 @@ pub(super) fn essential(bytes: Arc<[u8]>, format: PictureFormat) -> Result<Essen
         PictureFormat::Bmp | PictureFormat::Ico | PictureFormat::Qoi | PictureFormat::Tga => (bytes, None),
     };
     Ok(Essential { bytes, orientation: exif, warnings })
-}
-
-/// The orientation that an EXIF block states. Some writers put the marker of JPEG in front of it in other formats.
-pub(super) fn exif_orientation(exif: &[u8]) -> Option<Orientation> {
-    Orientation::from_exif_chunk(exif.strip_prefix(b"Exif\0\0").unwrap_or(exif))
-}
-
-/// The file again from the ranges of it that are kept. It is not copied when they are all of it.
-fn keep(bytes: Arc<[u8]>, kept: &[Range<usize>]) -> Arc<[u8]> {
-    let size: usize = kept.iter().map(Range::len).sum();
-    if size == bytes.len() {
-        return bytes;
-    }
-    let mut file = Vec::with_capacity(size);
-    kept.iter().for_each(|range| file.extend_from_slice(&bytes[range.clone()]));
-    file.into()
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use image::metadata::Orientation;
 
-use super::exif_orientation;
+use super::exif::exif_orientation;
 
 /// The first bytes of every PNG.
 pub(in super::super) const SIGNATURE: &[u8; 8] = b"\x89PNG\r\n\x1a\n";

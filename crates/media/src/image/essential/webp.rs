@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use image::metadata::Orientation;
 
-use super::exif_orientation;
+use super::exif::exif_orientation;
 
 /// Bits of the first byte of `VP8X`.
 pub(in super::super) const ANIMATED: u8 = 0x02;
