@@ -27,6 +27,11 @@ use cli::{Cli, Command};
 use failure::Failure;
 
 fn main() -> ExitCode {
+    // Before there is any thread: it would keep the rights that are taken away.
+    #[cfg(unix)]
+    if std::env::args_os().nth(1).is_some_and(|argument| argument == zoetrope_media::sandbox::ARGUMENT) {
+        return commands::media_child::run();
+    }
     malloc::retain_freed();
     let cli = match command_line() {
         Ok(cli) => cli,

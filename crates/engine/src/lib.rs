@@ -33,6 +33,8 @@ pub use generate::{
     TokenLogprobs, VisualTokens, token_logprobs,
 };
 pub use limits::{Limits, check_limit};
+#[cfg(unix)]
+pub use media_input::sandboxed_source;
 pub use media_input::{
     CHUNK_PATCHES, ContentDigest, EncodeJob, EncodeProgress, EncodeTimings, EncodedMedia, FeatureIndex, FoundSubtitles,
     FrameFaults, FrameIter, FrameList, InMemory, IndexJob, IndexProgress, MediaFeatures, MediaInput, MediaSource,

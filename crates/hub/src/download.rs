@@ -1,5 +1,7 @@
 //! Downloads the files of a model into the cache: the small ones, then, when they are taken, the weights.
 
+mod space;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -11,7 +13,6 @@ use crate::job::Job;
 use crate::name::{RepoName, is_part};
 use crate::options::HubOptions;
 use crate::progress::{DownloadProgress, Watch};
-use crate::space;
 
 /// Bytes that stay free: links, small files, and what others write meanwhile.
 const SPARE: u64 = 1 << 20;

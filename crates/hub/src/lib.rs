@@ -17,6 +17,8 @@
 //! The client is ours, on `ureq`. hf-hub 1.0 checks no sum, resumes nothing, and brings 236 crates with an async
 //! runtime; large files of the hub's newer storage (Xet) come over plain HTTP as well.
 //!
+//! [`fetch`] downloads a file by an address that a stranger named, within limits and from public addresses only.
+//!
 //! Imports nothing of ours. Deliberately absent: what the files mean, any network access that no caller asked for.
 #![forbid(unsafe_code)]
 
@@ -30,6 +32,8 @@ mod contents;
 mod download;
 mod error;
 #[cfg(feature = "download")]
+pub mod fetch;
+#[cfg(feature = "download")]
 mod job;
 mod name;
 #[cfg(feature = "download")]
@@ -38,8 +42,6 @@ mod options;
 #[cfg(feature = "download")]
 mod preview;
 mod progress;
-#[cfg(feature = "download")]
-mod space;
 
 use std::path::{Path, PathBuf};
 

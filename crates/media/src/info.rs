@@ -2,7 +2,7 @@
 
 pub(crate) mod track;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::color::description::Color;
 use crate::container::track::Orientation;
@@ -10,7 +10,7 @@ use crate::decode::stretch::display_width;
 use crate::options::Alpha;
 
 /// What a file is.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct MediaInfo {
     /// Container or image format, lower case ("mp4", "matroska", "png", ...).
     pub container: String,

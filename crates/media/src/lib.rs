@@ -9,6 +9,7 @@
 //! - `color/` converts YUV to RGB.
 //! - `image/` reads still images and animations.
 //! - [`subtitle`] reads subtitle files and the text tracks of films.
+//! - [`sandbox`] does all of this in a process that has no rights.
 //! - `ffmpeg/` hands everything else to the system's FFmpeg program.
 //!
 //! Every header is checked against [`Limits`] before anything of its size is allocated. Malformed, unsupported and
@@ -30,6 +31,8 @@ mod image;
 mod info;
 mod open;
 mod options;
+#[cfg(unix)]
+pub mod sandbox;
 pub mod subtitle;
 
 pub use clip::{Clip, Frames};

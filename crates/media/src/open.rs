@@ -62,6 +62,13 @@ pub fn open_bytes(name: &str, bytes: Vec<u8>, options: &OpenOptions) -> Result<C
     open_source(&ByteSource::from_bytes(bytes.clone()), FfmpegInput::Bytes(bytes), options)
 }
 
+/// Opens a file that is open for reading, whose name may not be reachable.
+#[cfg(unix)]
+pub(crate) fn open_descriptor(file: std::fs::File, options: &OpenOptions) -> Result<Clip, MediaError> {
+    let source = ByteSource::from_file(file.try_clone()?)?;
+    open_source(&source, FfmpegInput::Descriptor(Arc::new(file)), options)
+}
+
 /// Lists the video tracks of a file in its own order. A picture, and a format that only FFmpeg reads, is one track.
 ///
 /// # Errors

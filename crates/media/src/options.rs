@@ -5,13 +5,13 @@ pub(crate) mod limits;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::subtitle::SubtitleChoice;
 use limits::Limits;
 
 /// Which decoders may be used.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum DecoderChoice {
     /// The embedded ones, and the system's FFmpeg for what they do not read.
     #[default]
@@ -23,7 +23,7 @@ pub enum DecoderChoice {
 }
 
 /// What to do with samples (stored pixels) that are not square.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SampleAspect {
     /// Frames keep their stored pixels, as the tools of the reference models give them.
     /// [`crate::MediaInfo::display_width`] tells the size that players show.
@@ -34,7 +34,7 @@ pub enum SampleAspect {
 }
 
 /// What to do with high dynamic range: the PQ and HLG transfer functions of ITU-R BT.2100.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum HighDynamicRange {
     /// It is shown as standard dynamic range with BT.709 primaries: compressed from 1000 to 203 cd/m² by the curve of
     /// ITU-R BT.2390. Frames of FFmpeg are left as they are.
@@ -45,7 +45,7 @@ pub enum HighDynamicRange {
 }
 
 /// What becomes of the alpha channel of a picture. Colors are RGB.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Alpha {
     /// The picture is composited over this background color, as viewers do.
@@ -62,8 +62,8 @@ impl Default for Alpha {
     }
 }
 
-/// How to open a clip.
-#[derive(Clone, Debug)]
+/// How to open a clip. What concerns other files and processes does not travel to a sandboxed process.
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct OpenOptions {
     /// What the file may cost.
     pub limits: Limits,
@@ -84,11 +84,16 @@ pub struct OpenOptions {
     /// end in seconds (`frame_00012.50s.png`), and else there is one picture a second.
     pub frame_rate: Option<f64>,
     /// Which subtitles of the file are wanted by those who show them with its frames.
+    #[serde(skip)]
     pub subtitles: SubtitleChoice,
     /// How long a pipe may be silent before it is given up.
     pub pipe_time: Duration,
     /// The program that answers to `decode-child` (see [`crate::decoder_process`]); the running program when `None`.
+    #[serde(skip)]
     pub child_program: Option<PathBuf>,
+    /// Whether this process may die of a file, as a sandboxed one may: AV1 is decoded in it then.
+    #[serde(skip)]
+    pub expendable: bool,
 }
 
 impl Default for OpenOptions {
@@ -107,6 +112,7 @@ impl Default for OpenOptions {
             subtitles: SubtitleChoice::Auto,
             pipe_time: Duration::from_secs(10),
             child_program: None,
+            expendable: false,
         }
     }
 }

@@ -26,4 +26,5 @@ mod turn;
 mod wire;
 
 pub use host::{LoadedModel, Loader, ModelName};
+pub use media::SandboxOptions;
 pub use server::{ServeError, ServeOptions, run};

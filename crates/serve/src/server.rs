@@ -17,12 +17,11 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use zoetrope_engine::{Limits, ServiceOptions};
 use zoetrope_hub::fetch::{FetchLimits, Fetcher};
-use zoetrope_media::sandbox::{Sandbox, SandboxOptions};
 
 use crate::error::ApiError;
 use crate::guard::guard;
 use crate::host::{HostOptions, Loader, ModelName, Models};
-use crate::media::{Gathered, MediaRoot, Spool, Uploads};
+use crate::media::{Cage, Gathered, MediaRoot, SandboxOptions, Spool, Uploads};
 use crate::metrics::Metrics;
 use crate::routes::{chat, completions, files, models, openapi, page, plan, responses, status, tokenize};
 use crate::state::{Access, BODY_UNIT, Bounds, Server};
@@ -187,8 +186,8 @@ fn server(options: ServeOptions) -> Result<Server, ServeError> {
     let answer_tokens = limits.answer_tokens;
     let root = MediaRoot::new(media_root.as_deref());
     let root = root.map_err(|error| ServeError::MediaRoot(media_root.unwrap_or_default(), error))?;
-    let sandbox = options.sandbox.map(Sandbox::start).transpose();
-    let sandbox = sandbox.map_err(|error| ServeError::Sandbox(error.to_string()))?;
+    let cage = options.sandbox.map(Cage::start).transpose();
+    let cage = cage.map_err(|error| ServeError::Sandbox(error.to_string()))?;
     let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
     let host = HostOptions {
         service,
@@ -219,7 +218,7 @@ fn server(options: ServeOptions) -> Result<Server, ServeError> {
             frames: options.frames,
             list_bytes: LIST_BYTES,
             fetcher: Fetcher::new(options.fetch),
-            sandbox,
+            cage,
         },
         metrics: Metrics::new(),
         access,

@@ -54,6 +54,10 @@ pub struct Av1Decoder {
     threads: i32,
 }
 
+// SAFETY: the handle is a counted reference to a `Rav1dContext`, which is `Send` and `Sync`; only its form for C hides
+// that. It is not cloned, and every use takes `&mut self`.
+unsafe impl Send for Av1Decoder {}
+
 impl Av1Decoder {
     /// A decoder on `threads` threads (at least 1) that refuses frames of more than `pixels` pixels (0: no limit).
     ///

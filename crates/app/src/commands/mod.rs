@@ -13,6 +13,8 @@ pub(crate) mod index;
 pub(crate) mod info;
 pub(crate) mod manual;
 mod media_args;
+#[cfg(unix)]
+pub(crate) mod media_child;
 pub(crate) mod plan;
 pub(crate) mod probe;
 mod published_features;

@@ -6,8 +6,7 @@ use std::time::Duration;
 
 use zoetrope_engine::{EngineOptions, Limits, ServiceOptions};
 use zoetrope_hub::fetch::FetchLimits;
-use zoetrope_media::sandbox::SandboxOptions;
-use zoetrope_serve::{LoadedModel, Loader, ModelName, ServeOptions};
+use zoetrope_serve::{LoadedModel, Loader, ModelName, SandboxOptions, ServeOptions};
 
 use super::request::limits;
 use super::stored::feature_index;

@@ -7,6 +7,8 @@ mod frame_list;
 mod frames;
 mod index;
 mod patches;
+#[cfg(unix)]
+mod sandboxed;
 mod source;
 mod stored;
 mod subtitles;
@@ -20,6 +22,8 @@ pub(crate) use frame_list::{as_one_a_second, with_own_times};
 pub use frames::PlannedFrames;
 pub use index::{IndexJob, IndexProgress};
 pub use patches::{CHUNK_PATCHES, PatchStream, PreparedFrames, frames_per_run};
+#[cfg(unix)]
+pub use sandboxed::sandboxed_source;
 pub use source::{
     ContentDigest, FoundSubtitles, FrameIter, InMemory, MediaInput, MediaSource, OpenedMedia, SourceFrame,
 };

@@ -37,25 +37,34 @@ fn automatic(clip: &Clip, film: &Path, tracks: &[SubtitleTrack]) -> Option<Found
             Err(error) => tracing::warn!("{}: not used: {error}", file.display()),
         }
     }
+    default_track(&film.display().to_string(), tracks, &|number| clip.subtitles(number))
+}
+
+/// The words of the text track that the film marks as default, else of the first that can be read. `film` is its name.
+pub(super) fn default_track(
+    film: &str,
+    tracks: &[SubtitleTrack],
+    read: &dyn Fn(usize) -> Result<Subtitles, MediaError>,
+) -> Option<FoundSubtitles> {
     let mut wanted: Vec<&SubtitleTrack> = tracks.iter().filter(|track| track.readable && !track.forced).collect();
     // The default one, else the first.
     wanted.sort_by_key(|track| !track.default);
     for track in wanted {
-        match clip.subtitles(track.number) {
+        match read(track.number) {
             Ok(found) if found.cues.is_empty() => {}
             Ok(found) => return Some(told(track_name(track.number, Some(track)), found)),
-            Err(error) => tracing::warn!("{}: subtitle track {}: {error}", film.display(), track.number),
+            Err(error) => tracing::warn!("{film}: subtitle track {}: {error}", track.number),
         }
     }
     None
 }
 
-fn track_name(number: usize, track: Option<&SubtitleTrack>) -> String {
+pub(super) fn track_name(number: usize, track: Option<&SubtitleTrack>) -> String {
     let language = track.and_then(|track| track.language.as_deref()).map(|language| format!(" ({language})"));
     format!("text track {number}{}", language.unwrap_or_default())
 }
 
-fn told(name: String, found: Subtitles) -> FoundSubtitles {
+pub(super) fn told(name: String, found: Subtitles) -> FoundSubtitles {
     if found.skipped > 0 {
         let all = found.skipped + found.cues.len();
         tracing::warn!("{name}: {} of {all} subtitles are damaged and left out", found.skipped);

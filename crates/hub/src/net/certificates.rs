@@ -13,7 +13,7 @@ use crate::options::CertificatePath;
 ///
 /// # Errors
 /// [`HubError::Setting`] when a named file cannot be read or holds no certificate.
-pub(super) fn tls(named: &[CertificatePath]) -> Result<TlsConfig, HubError> {
+pub(crate) fn tls(named: &[CertificatePath]) -> Result<TlsConfig, HubError> {
     let mut all = Vec::new();
     let mut empty_folder = None;
     for CertificatePath { variable, path } in named {

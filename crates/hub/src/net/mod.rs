@@ -5,4 +5,5 @@ mod certificates;
 mod http;
 mod proxy;
 
+pub(crate) use certificates::tls;
 pub(crate) use http::{Http, Method, NetError, Reply, header};

@@ -1,9 +1,9 @@
 //! The color description of a video stream.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Color description of a stream; `None` where the stream does not state a value.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Color {
     /// Matrix coefficients by ISO/IEC 23091-2 (0 = planes of green, blue and red, 1 = BT.709, 5 and 6 = BT.601,
     /// 8 = YCgCo, 9 = BT.2020).

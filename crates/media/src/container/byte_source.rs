@@ -108,6 +108,17 @@ impl ByteSource {
         self.read_at(offset, &mut out)?;
         Ok(out)
     }
+
+    /// All bytes. Those that are in memory already are shared.
+    ///
+    /// # Errors
+    /// `Io` as the operating system reports it, and when the file has become shorter.
+    pub(crate) fn read_all(&self) -> Result<Arc<[u8]>, MediaError> {
+        match &self.storage {
+            Storage::Memory(bytes) => Ok(bytes.clone()),
+            Storage::File(_) => Ok(self.read_vec(0, self.len as usize)?.into()),
+        }
+    }
 }
 
 #[cfg(unix)]

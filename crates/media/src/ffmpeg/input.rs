@@ -17,16 +17,31 @@ use crate::error::MediaError;
 pub(crate) enum FfmpegInput {
     /// A file by its path.
     File(PathBuf),
+    /// A file that is open in this process, whose name may not be reachable. Linux only.
+    Descriptor(Arc<File>),
     /// Bytes. They go through a temporary file, because most formats need seeking.
     Bytes(Arc<[u8]>),
     /// A temporary file that holds them already.
     Temporary(Arc<tempfile::NamedTempFile>),
 }
 
+/// The name under which an open file can be opened anew, with a position of its own.
+fn opened_again(file: &File) -> PathBuf {
+    #[cfg(unix)]
+    return PathBuf::from(format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(file)));
+    #[cfg(not(unix))]
+    {
+        let _ = file;
+        PathBuf::new()
+    }
+}
+
 /// A file that FFmpeg can be started on, any number of times.
 pub(super) struct InputFile {
     path: PathBuf,
     by_descriptor: bool,
+    /// The file itself, where its name may not be reachable.
+    open: Option<Arc<File>>,
     /// Removed with the clip.
     _temporary: Option<Arc<tempfile::NamedTempFile>>,
 }
@@ -37,8 +52,13 @@ impl InputFile {
     /// # Errors
     /// `Io` when the temporary file cannot be written.
     pub(super) fn new(input: FfmpegInput, features: Features) -> Result<Self, MediaError> {
+        let by_descriptor = features.descriptor_input;
         let (path, temporary) = match input {
             FfmpegInput::File(path) => (std::path::absolute(path)?, None),
+            FfmpegInput::Descriptor(file) => {
+                let path = opened_again(&file);
+                return Ok(InputFile { path, by_descriptor, open: Some(file), _temporary: None });
+            }
             FfmpegInput::Bytes(bytes) => {
                 let mut file = tempfile::NamedTempFile::new()?;
                 std::io::Write::write_all(&mut file, &bytes)?;
@@ -46,7 +66,7 @@ impl InputFile {
             }
             FfmpegInput::Temporary(file) => (file.path().to_path_buf(), Some(file)),
         };
-        Ok(InputFile { path, by_descriptor: features.descriptor_input, _temporary: temporary })
+        Ok(InputFile { path, by_descriptor, open: None, _temporary: temporary })
     }
 
     /// Standard input for one run. Every run opens the file anew, because a descriptor's copies share one position.
@@ -54,7 +74,7 @@ impl InputFile {
     /// # Errors
     /// `Io` when the file cannot be opened any more.
     pub(super) fn standard_input(&self) -> Result<Stdio, MediaError> {
-        Ok(if self.by_descriptor { File::open(&self.path)?.into() } else { Stdio::null() })
+        Ok(if self.by_descriptor || self.open.is_some() { File::open(&self.path)?.into() } else { Stdio::null() })
     }
 
     /// The protocol that FFmpeg may use.
@@ -66,6 +86,10 @@ impl InputFile {
     pub(super) fn name(&self) -> OsString {
         if self.by_descriptor {
             return "fd:".into();
+        }
+        if self.open.is_some() {
+            // An older program opens its standard input anew.
+            return "file:/proc/self/fd/0".into();
         }
         let mut name = OsString::from("file:");
         name.push(&self.path);

@@ -8,10 +8,12 @@ use image::metadata::Orientation;
 use super::animation::delay::frame_times;
 use super::animation::player::Animation;
 use super::animation::{apng, gif, webp};
+use super::essential::exif::exif_orientation;
+use super::essential::{Essential, essential};
 use super::format::PictureFormat;
 use super::heif::HeifPicture;
-use super::still::{check_size, exif_orientation, explain, header};
-use super::{alpha, ico, png, still};
+use super::still::{check_size, explain, header};
+use super::{alpha, ico, still};
 use crate::container::byte_source::ByteSource;
 use crate::container::items::Items;
 use crate::container::track;
@@ -75,25 +77,18 @@ impl ImageFile {
         let mut file = match format {
             PictureFormat::Png => match apng::read(&bytes, limits.samples)? {
                 Some(animation) => Self::apng(bytes, animation, limits)?,
-                None => {
-                    let mut warnings = Vec::new();
-                    let bytes = png::needed_chunks(bytes, &mut warnings);
-                    Self::still(bytes, format, limits, warnings)?
-                }
+                None => Self::still(bytes, format, limits)?,
             },
             PictureFormat::WebP => match webp::read(&bytes, limits.samples)? {
                 Some(animation) => Self::webp(bytes, animation, limits)?,
-                None => Self::still(bytes, format, limits, Vec::new())?,
+                None => Self::still(bytes, format, limits)?,
             },
             PictureFormat::Gif => Self::gif(bytes, limits)?,
             PictureFormat::Ico => {
-                let mut warnings = Vec::new();
                 let (bytes, inner) = ico::largest(&bytes)?;
-                let is_png = inner == PictureFormat::Png;
-                let bytes = if is_png { png::needed_chunks(bytes, &mut warnings) } else { bytes };
-                ImageFile { format_name: format.name(), ..Self::still(bytes, inner, limits, warnings)? }
+                ImageFile { format_name: format.name(), ..Self::still(bytes, inner, limits)? }
             }
-            _ => Self::still(bytes, format, limits, Vec::new())?,
+            _ => Self::still(bytes, format, limits)?,
         };
         file.background = options.alpha;
         Ok(file)
@@ -115,18 +110,14 @@ impl ImageFile {
         })
     }
 
-    fn still(
-        bytes: Arc<[u8]>,
-        format: PictureFormat,
-        limits: &Limits,
-        warnings: Vec<String>,
-    ) -> Result<Self, MediaError> {
+    fn still(bytes: Arc<[u8]>, format: PictureFormat, limits: &Limits) -> Result<Self, MediaError> {
         let limits_of_decoder = decoder_limits(limits);
+        let Essential { bytes, orientation, warnings } = essential(bytes, format)?;
         let header = header(&bytes, format, &limits_of_decoder)?;
         header.check(limits)?;
         let pixels = PixelSource::Still { bytes, format, limits: limits_of_decoder };
         let mut file = ImageFile::new(pixels, format.name(), header.size, header.alpha);
-        file.orient(header.orientation);
+        file.orient(orientation.unwrap_or(header.orientation));
         file.warnings = warnings;
         Ok(file)
     }
@@ -157,7 +148,7 @@ impl ImageFile {
 
     /// Walks the animation once for its delays and keeps no image.
     fn gif(bytes: Arc<[u8]>, limits: &Limits) -> Result<Self, MediaError> {
-        let bytes = gif::with_screen(bytes);
+        let bytes = gif::with_screen(essential(bytes, PictureFormat::Gif)?.bytes);
         let limits_of_decoder = decoder_limits(limits);
         let size = header(&bytes, PictureFormat::Gif, &limits_of_decoder)?.size;
         check_size(size, limits.pixels)?;

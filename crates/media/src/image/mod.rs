@@ -2,7 +2,8 @@
 //! the decoders for video.
 //!
 //! Sizes are checked on the header before anything of that size is allocated. Transparent parts are composited over a
-//! background color or shown as stored ([`Alpha`](crate::Alpha)). A stored (EXIF) orientation is applied.
+//! background color or shown as stored ([`Alpha`](crate::Alpha)). A stored (EXIF) orientation is applied. What is
+//! packed beside the pixels reaches no decoder (`essential/`).
 
 pub(crate) mod file;
 pub(crate) mod folder;
@@ -11,8 +12,8 @@ pub(crate) mod picture;
 
 mod alpha;
 mod animation;
+mod essential;
 mod format;
 mod heif;
 mod ico;
-mod png;
 mod still;

@@ -21,8 +21,8 @@ pub(crate) fn open_picture(
     let read = source.read_some(source.len().saturating_sub(tail.len() as u64), &mut tail).unwrap_or(0);
     if let Some(format) = format::sniff(head, &tail[..read]) {
         let size = check_limit("bytes of a picture file", source.len(), limits.header_bytes);
-        let bytes = size.and_then(|()| source.read_vec(0, source.len() as usize));
-        return Some(bytes.and_then(|bytes| ImageFile::open(bytes.into(), format, options)));
+        let bytes = size.and_then(|()| source.read_all());
+        return Some(bytes.and_then(|bytes| ImageFile::open(bytes, format, options)));
     }
     let items = container::picture_items(source, limits).transpose()?;
     Some(items.and_then(|items| ImageFile::heif(source.clone(), items, options)))

@@ -21,18 +21,15 @@ pub(super) struct Header {
     bytes_per_pixel: u64,
 }
 
-/// Reads the header. Nothing of the picture's size is allocated.
+/// Reads the header of a file that has only what is [`essential`](super::essential). Nothing of the picture's size is
+/// allocated.
 ///
 /// # Errors
 /// `Malformed` and `Unsupported` headers.
 pub(super) fn header(bytes: &Arc<[u8]>, format: PictureFormat, limits: &image::Limits) -> Result<Header, MediaError> {
     let mut decoder = decoder(bytes, format, limits)?;
     let (size, color) = (decoder.dimensions(), decoder.color_type());
-    let exif = decoder.exif_metadata().ok().flatten();
-    let orientation = match exif.as_deref().and_then(exif_orientation) {
-        Some(orientation) => orientation,
-        None => decoder.orientation().unwrap_or(Orientation::NoTransforms),
-    };
+    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     Ok(Header { size, orientation, alpha: color.has_alpha(), bytes_per_pixel: color.bytes_per_pixel().into() })
 }
 
@@ -56,11 +53,6 @@ pub(super) fn check_size((width, height): (u32, u32), max_pixels: u64) -> Result
         return Err(malformed("picture", format!("size is {width}x{height}")));
     }
     check_limit("pixels of the picture", pixels, max_pixels)
-}
-
-/// The orientation that an EXIF block states. Some writers put the marker of JPEG in front of it in other formats.
-pub(super) fn exif_orientation(exif: &[u8]) -> Option<Orientation> {
-    Orientation::from_exif_chunk(exif.strip_prefix(b"Exif\0\0").unwrap_or(exif))
 }
 
 /// Decodes the picture.

@@ -1,11 +1,11 @@
 //! The video tracks of a file, for people who want to choose one.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::container::track::TrackSummary;
 
 /// What a video track shows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum TrackKind {
     /// A moving picture.
@@ -15,7 +15,7 @@ pub enum TrackKind {
 }
 
 /// One video track of a file.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TrackInfo {
     /// Position among the video tracks of the file, from 0: what [`crate::OpenOptions::track`] takes.
     pub number: usize,

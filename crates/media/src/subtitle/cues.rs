@@ -1,5 +1,7 @@
 //! Cues as they are collected, within bounds.
 
+use serde::{Deserialize, Serialize};
+
 use super::markup::{self, Markup};
 
 /// Cues of a film at most: a cue a second for two days.
@@ -8,7 +10,7 @@ pub(super) const MAX_CUES: usize = 200_000;
 pub(super) const MAX_TEXT: usize = 16 << 10;
 
 /// Words with a time.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Subtitle {
     /// First second.
     pub start: f64,
@@ -19,7 +21,7 @@ pub struct Subtitle {
 }
 
 /// The subtitles of a film, by time.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Subtitles {
     /// Cues in the order of their starts.
     pub cues: Vec<Subtitle>,

@@ -1,6 +1,6 @@
 //! Text tracks inside a film.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::cues::{MAX_CUES, MAX_TEXT, Subtitles};
 use super::markup::Markup;
@@ -13,7 +13,7 @@ use crate::error::MediaError;
 const UNSTATED: f64 = 5.0;
 
 /// A text track of a film, for people who want to choose one.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SubtitleTrack {
     /// Position among the text tracks of the file, from 0.
     pub number: usize,

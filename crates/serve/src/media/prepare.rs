@@ -8,16 +8,16 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 use zoetrope_engine::{
     ContentPart, EngineError, FrameList, InMemory, Limits, MediaInput, MediaSource, OpenedMedia, PreparedTurn,
-    open_file, sandboxed_source,
+    open_file,
 };
 use zoetrope_hub::fetch::Fetcher;
-use zoetrope_media::sandbox::Sandbox;
 use zoetrope_media::{Frame, Time};
 use zoetrope_models::contract::media_plan::{MediaKind, PlanOptions};
 use zoetrope_models::contract::prompt::Role;
 use zoetrope_models::contract::settings::Settings;
 
 use super::address::{self, Address, MediaRoot};
+use super::cage::Cage;
 use super::spool::{Spool, Spooled};
 use super::uploads::{Upload, Uploads};
 use crate::error::ApiError;
@@ -42,7 +42,7 @@ pub(crate) struct Gathered {
     /// Fetches what lies on the web.
     pub(crate) fetcher: Fetcher,
     /// Opens and decodes in processes without rights; in this process where there is none.
-    pub(crate) sandbox: Option<Sandbox>,
+    pub(crate) cage: Option<Cage>,
 }
 
 /// Files of the web that a request names, by address.
@@ -54,10 +54,9 @@ impl Gathered {
     /// # Errors
     /// [`EngineError::Media`].
     pub(crate) fn open(&self, path: &Path, name: &str, limits: &Limits) -> Result<Arc<dyn MediaSource>, EngineError> {
-        let Some(sandbox) = &self.sandbox else { return open_file(path, limits) };
-        match sandbox.open(path, &limits.files) {
-            Ok(clip) => Ok(sandboxed_source(name, clip, limits.files.subtitles.clone())),
-            Err(error) => Err(EngineError::Media { name: name.to_string(), error }),
+        match &self.cage {
+            Some(cage) => cage.open(path, name, limits),
+            None => open_file(path, limits),
         }
     }
 

@@ -19,7 +19,7 @@ const ARROWS: [(&str, &[&str]); 10] = [
     ("app", &["engine", "lab", "models", "media", "hub", "serve", "system"]),
 ];
 /// Libraries that belong to some rooms only: (start of the name, rooms).
-const LIBRARIES: [(&str, &[&str]); 8] = [
+const LIBRARIES: [(&str, &[&str]); 10] = [
     ("candle", &["models", "engine", "lab", "app"]),
     ("anyhow", &["app"]),
     ("clap", &["app"]),
@@ -28,6 +28,8 @@ const LIBRARIES: [(&str, &[&str]); 8] = [
     ("tracing-subscriber", &["app"]),
     ("ureq", &["hub"]),
     ("memmap2", &["system"]),
+    ("landlock", &["system"]),
+    ("seccompiler", &["system"]),
 ];
 
 pub(crate) fn check(workspace: &Workspace) -> Vec<Finding> {

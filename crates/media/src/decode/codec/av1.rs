@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::super::decoder_process::ARGUMENT;
+use super::super::decoder_process::av1_worker::Av1Worker;
 use super::super::decoder_process::limited_command::limited_command;
 use super::super::decoder_process::wire::{
     HELLO, WireFrame, read_answers, request_decode, request_finish, request_reset,
@@ -101,6 +102,47 @@ impl Drop for Av1Client {
         if let Some(process) = self.process.take() {
             self.pool.0.lock().unwrap_or_else(PoisonError::into_inner).push(process);
         }
+    }
+}
+
+/// The decoder for AV1 in this process, which it can abort.
+pub(super) struct Av1Here(Av1Worker);
+
+impl Av1Here {
+    /// A decoder on `threads` threads.
+    pub(super) fn new(options: &OpenOptions, threads: usize) -> Result<Self, MediaError> {
+        let mut worker = Av1Worker::default();
+        worker.reset(options.limits.pixels, threads as u32).map_err(MediaError::Bug)?;
+        Ok(Av1Here(worker))
+    }
+
+    fn decode(
+        &mut self,
+        out: &mut Vec<DecodedFrame>,
+        work: impl FnOnce(&mut Av1Worker, &mut dyn FnMut(WireFrame)) -> Result<(), String>,
+    ) -> Result<(), MediaError> {
+        let mut frames = Vec::new();
+        let result = work(&mut self.0, &mut |frame| frames.push(frame));
+        for frame in frames {
+            out.push(decoded_frame(frame)?);
+        }
+        result.map_err(|text| malformed("AV1 stream", text))
+    }
+}
+
+impl VideoDecoder for Av1Here {
+    fn push(
+        &mut self,
+        sample: usize,
+        data: &[u8],
+        _requested: bool,
+        out: &mut Vec<DecodedFrame>,
+    ) -> Result<(), MediaError> {
+        self.decode(out, |worker, emit| worker.push(sample as u64, data, emit))
+    }
+
+    fn finish(&mut self, out: &mut Vec<DecodedFrame>) -> Result<(), MediaError> {
+        self.decode(out, |worker, emit| worker.finish(emit))
     }
 }
 

@@ -95,7 +95,7 @@ impl DecoderFactory {
             (Codec::H264, _) => Box::new(h264::threads::RustH264Threads::new(parameters, limits, pictures(threads))?),
             (Codec::Hevc, _) => Box::new(hevc::threads::RustH265Threads::new(parameters, limits, pictures(threads))?),
             #[cfg(feature = "av1")]
-            (Codec::Av1, _) => Box::new(av1::Av1Client::new(&self.options, &self.processes, threads)?),
+            (Codec::Av1, _) => self.av1(threads)?,
             _ => self.make(decoder_index)?,
         })
     }
@@ -114,8 +114,17 @@ impl DecoderFactory {
             (Codec::Vp9, 0) => Box::new(vp9::RustyVp9::new(limits)),
             (Codec::Raw(format), 0) => Box::new(raw::RawVideo::new(*format, self.size.0, self.size.1)),
             #[cfg(feature = "av1")]
-            (Codec::Av1, 0) => Box::new(av1::Av1Client::new(&self.options, &self.processes, 1)?),
+            (Codec::Av1, 0) => self.av1(1)?,
             _ => return Err(MediaError::Bug(format!("no decoder {decoder_index} for {}", self.codec.name()))),
+        })
+    }
+
+    /// A decoder for AV1, in a process of its own unless this one may die.
+    #[cfg(feature = "av1")]
+    fn av1(&self, threads: usize) -> Result<Box<dyn VideoDecoder>, MediaError> {
+        Ok(match self.options.expendable {
+            true => Box::new(av1::Av1Here::new(&self.options, threads)?),
+            false => Box::new(av1::Av1Client::new(&self.options, &self.processes, threads)?),
         })
     }
 

@@ -15,10 +15,9 @@
 //! limited with `ulimit -v`. A process that does not answer in time is killed. Either gives an error for the frames
 //! being decoded and ends nothing else.
 
+pub(crate) mod av1_worker;
 pub(crate) mod limited_command;
 pub(crate) mod wire;
-
-mod av1_worker;
 
 use std::io::{self, Read, Write};
 

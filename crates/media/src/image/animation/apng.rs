@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::super::png::{SIGNATURE, chunks, push_chunk};
+use super::super::essential::png::{SIGNATURE, chunks, push_chunk};
 use super::canvas::{Blend, Dispose, Rect};
 use super::coded_frame::{CodedFrame, check_rect, shows_canvas};
 use crate::error::{MediaError, malformed};

@@ -7,6 +7,7 @@ use image::AnimationDecoder;
 use image::ImageDecoder;
 use image::codecs::gif::GifDecoder;
 
+use super::super::essential::gif::{IMAGE, blocks};
 use super::super::still::explain;
 use crate::error::MediaError;
 
@@ -54,38 +55,17 @@ pub(in super::super) fn is_transparent(bytes: &[u8], size: (u32, u32)) -> bool {
 }
 
 fn read_blocks(bytes: &[u8]) -> Blocks {
-    let mut blocks = Blocks { first_frame: None, transparent: false };
-    let mut at = 13 + bytes.get(10).map_or(0, |&flags| color_table_bytes(flags));
-    while let Some(&kind) = bytes.get(at) {
-        let head = match kind {
-            0x21 => {
-                let is_control = bytes.get(at + 1..at + 3) == Some(&[0xf9, 4]);
-                blocks.transparent |= is_control && bytes.get(at + 3).is_some_and(|flags| flags & 1 != 0);
-                2
-            }
-            0x2c => {
-                let Some(image) = bytes.get(at + 1..at + 10) else { break };
-                let field = |at: usize| u16::from_le_bytes([image[at], image[at + 1]]);
-                let (left, top) = (field(0), field(2));
-                let edges = [left, top, left.saturating_add(field(4)), top.saturating_add(field(6))];
-                blocks.first_frame = blocks.first_frame.or(Some(edges));
-                11 + color_table_bytes(image[8])
-            }
-            _ => break,
-        };
-        at += head;
-        // Sub-blocks: a length byte and as many bytes, up to a length of 0.
-        while let Some(&length) = bytes.get(at) {
-            at += 1 + usize::from(length);
-            if length == 0 {
-                break;
-            }
+    let mut summary = Blocks { first_frame: None, transparent: false };
+    for block in blocks(bytes) {
+        let head = &bytes[block.range];
+        if block.is_control {
+            summary.transparent |= head.get(3).is_some_and(|flags| flags & 1 != 0);
+        } else if let Some(image) = head.get(1..9).filter(|_| head[0] == IMAGE) {
+            let field = |at: usize| u16::from_le_bytes([image[at], image[at + 1]]);
+            let (left, top) = (field(0), field(2));
+            let edges = [left, top, left.saturating_add(field(4)), top.saturating_add(field(6))];
+            summary.first_frame = summary.first_frame.or(Some(edges));
         }
     }
-    blocks
-}
-
-/// Bytes of the color table that these flags announce.
-fn color_table_bytes(flags: u8) -> usize {
-    if flags & 0x80 == 0 { 0 } else { 3 << ((flags & 7) + 1) }
+    summary
 }

@@ -2,35 +2,11 @@
 
 use std::ops::Range;
 
+use super::super::essential::webp::{ALPHA, ANIMATED, chunks};
 use super::canvas::{Blend, Dispose, Rect};
 use super::coded_frame::{CodedFrame, check_rect, shows_canvas};
 use crate::error::{MediaError, malformed};
 use crate::options::limits::check_limit;
-
-/// Bits of the first byte of `VP8X`.
-const ANIMATED: u8 = 0x02;
-const ALPHA: u8 = 0x10;
-
-/// A chunk: its type and where its contents lie, cut at the end of the file.
-struct Chunk {
-    fourcc: [u8; 4],
-    contents: Range<usize>,
-    whole: bool,
-}
-
-/// The chunks in `range`.
-fn chunks(bytes: &[u8], range: Range<usize>) -> impl Iterator<Item = Chunk> + '_ {
-    let Range { start: mut at, end } = range;
-    std::iter::from_fn(move || {
-        let head = bytes.get(at..at + 8).filter(|_| at + 8 <= end)?;
-        let size = u32::from_le_bytes([head[4], head[5], head[6], head[7]]) as usize;
-        let start = at + 8;
-        let stated_end = start.saturating_add(size);
-        at = stated_end.saturating_add(size % 2);
-        let fourcc = [head[0], head[1], head[2], head[3]];
-        Some(Chunk { fourcc, contents: start..stated_end.min(end), whole: stated_end <= end })
-    })
-}
 
 /// What `VP8X` and the chunks after it say.
 pub(in super::super) struct Header {

@@ -32,12 +32,15 @@ pub(crate) enum Property {
     Other(String),
 }
 
+/// Properties that an item can name: their positions have 15 bits.
+const MAX_PROPERTIES: usize = 0x7fff;
+
 /// Reads the properties in order.
 ///
 /// # Errors
 /// `Malformed` for a known property that is cut short.
 pub(super) fn read(ipco: &[u8]) -> Result<Vec<Property>, MediaError> {
-    children(ipco).map(|property| read_one(property.fourcc, property.body)).collect()
+    children(ipco).take(MAX_PROPERTIES).map(|property| read_one(property.fourcc, property.body)).collect()
 }
 
 fn read_one(fourcc: [u8; 4], body: &[u8]) -> Result<Property, MediaError> {

@@ -1,19 +1,22 @@
 //! PNG (W3C, third edition): its chunks, and those that a still picture needs.
 //!
-//! Text and color profiles are compressed and not needed here; half a megabyte of them can inflate to hundreds. The
-//! decoder never sees them.
+//! Text and color profiles are compressed and not needed here; half a megabyte of them can inflate to hundreds.
 
 use std::ops::Range;
 use std::sync::Arc;
 
+use image::metadata::Orientation;
+
+use super::exif::exif_orientation;
+
 /// The first bytes of every PNG.
-pub(super) const SIGNATURE: &[u8; 8] = b"\x89PNG\r\n\x1a\n";
+pub(in super::super) const SIGNATURE: &[u8; 8] = b"\x89PNG\r\n\x1a\n";
 
 /// A chunk: its type, where its contents lie (cut at the end of the file), and whether it is there in full.
-pub(super) struct Chunk {
-    pub(super) kind: [u8; 4],
-    pub(super) contents: Range<usize>,
-    pub(super) whole: bool,
+pub(in super::super) struct Chunk {
+    pub(in super::super) kind: [u8; 4],
+    pub(in super::super) contents: Range<usize>,
+    pub(in super::super) whole: bool,
 }
 
 impl Chunk {
@@ -24,7 +27,7 @@ impl Chunk {
 }
 
 /// The chunks of the file up to `IEND`.
-pub(super) fn chunks(bytes: &[u8]) -> impl Iterator<Item = Chunk> + '_ {
+pub(in super::super) fn chunks(bytes: &[u8]) -> impl Iterator<Item = Chunk> + '_ {
     let mut at = SIGNATURE.len();
     std::iter::from_fn(move || {
         let head = bytes.get(at..at.checked_add(8)?)?;
@@ -38,16 +41,23 @@ pub(super) fn chunks(bytes: &[u8]) -> impl Iterator<Item = Chunk> + '_ {
     })
 }
 
-/// Whether the decoder gets this chunk: critical ones (first letter upper-case), transparency and orientation.
+/// Whether the decoder gets this chunk: critical ones (first letter upper-case) and transparency.
 fn is_needed(kind: [u8; 4]) -> bool {
-    kind[0].is_ascii_uppercase() || matches!(&kind, b"tRNS" | b"eXIf")
+    kind[0].is_ascii_uppercase() || kind == *b"tRNS"
 }
 
-/// The file with only the chunks that a still picture needs, and with the end chunk if that was missing.
-pub(super) fn needed_chunks(bytes: Arc<[u8]>, warnings: &mut Vec<String>) -> Arc<[u8]> {
+/// The file with only the chunks that a still picture needs, and with the end chunk if that was missing. Also the
+/// orientation that `eXIf` states.
+pub(super) fn essential(bytes: Arc<[u8]>, warnings: &mut Vec<String>) -> (Arc<[u8]>, Option<Orientation>) {
     let mut kept = SIGNATURE.to_vec();
-    let mut ended = false;
-    for chunk in chunks(&bytes).filter(|c| is_needed(c.kind)) {
+    let (mut ended, mut orientation) = (false, None);
+    for chunk in chunks(&bytes) {
+        if chunk.kind == *b"eXIf" && chunk.whole && orientation.is_none() {
+            orientation = exif_orientation(&bytes[chunk.contents.clone()]);
+        }
+        if !is_needed(chunk.kind) {
+            continue;
+        }
         ended |= chunk.kind == *b"IEND";
         if chunk.whole {
             kept.extend(&bytes[chunk.all()]);
@@ -59,11 +69,11 @@ pub(super) fn needed_chunks(bytes: Arc<[u8]>, warnings: &mut Vec<String>) -> Arc
         push_chunk(&mut kept, *b"IEND", &[]);
         warnings.push("the end of the picture (IEND) is missing".into());
     }
-    if kept.len() == bytes.len() { bytes } else { kept.into() }
+    (if kept.len() == bytes.len() { bytes } else { kept.into() }, orientation)
 }
 
 /// Appends a chunk whose contents are `parts` in a row.
-pub(super) fn push_chunk(file: &mut Vec<u8>, kind: [u8; 4], parts: &[&[u8]]) {
+pub(in super::super) fn push_chunk(file: &mut Vec<u8>, kind: [u8; 4], parts: &[&[u8]]) {
     let size: usize = parts.iter().map(|part| part.len()).sum();
     file.extend((size as u32).to_be_bytes());
     let start = file.len();
