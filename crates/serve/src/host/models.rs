@@ -187,7 +187,9 @@ impl Models {
         let worker = worker.map_err(|error| ApiError::bug(&error))?;
         let limits = self.options.limits.clone();
         let grammars = Arc::new(GrammarCompiler::new(processor.as_ref()));
-        Ok(ServedModel { grammars, id: id.to_string(), worker, processor, index: loaded.index, limits, facts })
+        let compiling = Arc::new(Semaphore::new(GRAMMARS));
+        let (id, index) = (id.to_string(), loaded.index);
+        Ok(ServedModel { id, worker, processor, index, limits, facts, grammars, compiling })
     }
 
     /// Drops models that nobody uses, the longest unused first, until `bytes` more fit.
