@@ -23,6 +23,7 @@ class App {
   shown = null;
   /** @type {{ plan: Plan, sent: string[] } | null} */
   plan = null;
+  #saving = 0;
   /** The medium that a chosen file replaces. @type {Medium | undefined} */
   replaces;
 
@@ -249,7 +250,9 @@ class App {
   reread() {
     this.shown = null;
     this.cost.later();
-    this.save();
+    const { talk } = this;
+    clearTimeout(this.#saving);
+    this.#saving = setTimeout(() => this.save(talk), 300);
   }
 
   send() {

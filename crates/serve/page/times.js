@@ -15,9 +15,8 @@ export function clock(seconds) {
   return h ? `${h}:${two(m)}:${two(s)}${decimal}` : `${m}:${two(s)}${decimal}`;
 }
 
-/** The times of a text that lie inside a film of `duration` seconds, in order. @param {string} text
- * @param {number} duration @returns {{ start: number, end: number, seconds: number }[]} */
-export function findTimes(text, duration) {
+/** The times of a text, in order. @param {string} text */
+export function findTimes(text) {
   const found = [];
   for (const match of text.matchAll(CLOCK)) {
     const [all, hours, minutes, plain, seconds, decimals] = match;
@@ -27,8 +26,7 @@ export function findTimes(text, duration) {
   for (const match of text.matchAll(SECONDS)) {
     found.push({ start: match.index, end: match.index + match[0].length, seconds: Number(match[1]) });
   }
-  // Half a tenth of slack: clocks are rounded to tenths.
-  return found.filter((time) => time.seconds <= duration + 0.05).sort((a, b) => a.start - b.start);
+  return found.sort((a, b) => a.start - b.start);
 }
 
 /** The index of the time nearest to `time`, or -1 of none. @param {{ time: number }[]} frames @param {number} time */
