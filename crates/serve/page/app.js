@@ -46,6 +46,8 @@ class App {
       plan: (plan, sent) => {
         this.plan = plan && { plan, sent: sent.map((medium) => medium.id) };
         if (!this.shown) this.drawFrames();
+        // The model is loaded now, and its card complete.
+        if (plan && this.card && !this.card.zoetrope) this.models();
       },
     });
     this.media = new Media(this.talk, {
@@ -140,6 +142,11 @@ class App {
 
   async start() {
     await this.fromAddress();
+    await this.models();
+    this.cost.later(0);
+  }
+
+  async models() {
     try {
       this.cards = (await json('/v1/models')).data ?? [];
       ui.banner.replaceChildren();
@@ -147,7 +154,6 @@ class App {
       this.banner(failureOf(error));
     }
     this.useCard();
-    this.cost.later(0);
   }
 
   /** A refusal that stops everything. @param {Failure} failure */

@@ -46,6 +46,8 @@ export class Timeline {
 
   /** @param {Frame[]} frames @param {boolean} answered whether the model saw them, or would */
   frames(frames, answered) {
+    // A plan knows nothing of pruning: all of a frame counts.
+    if (!answered) frames = frames.map((frame) => ({ ...frame, tokens_before_pruning: undefined }));
     this.#frames = frames;
     this.#lit = -1;
     forget();

@@ -1,4 +1,5 @@
-// Seconds as a clock, and times in texts.
+// Seconds as a clock, times in texts, numbers for people.
+/** @import { Seen } from './types.js' */
 
 // m:ss, mm:ss, h:mm:ss, each with decimals; never a piece of a longer number such as 1:02:03:04.
 const CLOCK = /(?<![\d:.,])(?:(\d{1,2}):([0-5]\d)|(\d{1,3})):([0-5]\d)(\.\d{1,3})?(?![\d:])/g;
@@ -51,6 +52,9 @@ export const count = (number) => number.toLocaleString('en-US');
 
 /** "1 frame", "1,024 frames". @param {number} number @param {string} noun */
 export const plural = (number, noun) => `${count(number)} ${noun}${number === 1 ? '' : 's'}`;
+
+/** The frames of films; a picture is no frame. @param {Seen[]} media */
+export const framesOf = (media) => media.flatMap((each) => (each.kind === 'video' ? (each.frames ?? []) : []));
 
 /** How long something takes, for people. @param {number} seconds */
 export function span(seconds) {
