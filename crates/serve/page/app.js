@@ -114,7 +114,11 @@ class App {
     this.drops();
     for (const dialog of document.querySelectorAll('dialog')) {
       // A click beside the sheet closes it.
-      dialog.addEventListener('click', (event) => event.target === dialog && dialog.close());
+      dialog.addEventListener('click', ({ target, clientX, clientY }) => {
+        const { left, right, top, bottom } = dialog.getBoundingClientRect();
+        const beside = clientX < left || clientX > right || clientY < top || clientY > bottom;
+        if (target === dialog && beside) dialog.close();
+      });
     }
     addEventListener('popstate', () => this.fromAddress());
     const narrow = matchMedia('(max-width: 860px)');
@@ -131,10 +135,11 @@ class App {
       inside = depth;
       ui.main.classList.toggle('dropping', inside > 0);
     };
-    ui.main.addEventListener('dragenter', () => mark(inside + 1));
-    ui.main.addEventListener('dragleave', () => mark(inside - 1));
-    ui.main.addEventListener('dragover', (event) => event.preventDefault());
-    ui.main.addEventListener('drop', (event) => {
+    // Everywhere: a film dropped beside the target must not take the place of the page.
+    addEventListener('dragenter', () => mark(inside + 1));
+    addEventListener('dragleave', () => mark(inside - 1));
+    addEventListener('dragover', (event) => event.preventDefault());
+    addEventListener('drop', (event) => {
       mark(0);
       this.files(event.dataTransfer?.files, event);
     });
