@@ -23,6 +23,7 @@ class App {
   shown = null;
   /** @type {{ plan: Plan, sent: string[] } | null} */
   plan = null;
+  #saving = 0;
   /** The medium that a chosen file replaces. @type {Medium | undefined} */
   replaces;
 
@@ -45,6 +46,8 @@ class App {
       plan: (plan, sent) => {
         this.plan = plan && { plan, sent: sent.map((medium) => medium.id) };
         if (!this.shown) this.drawFrames();
+        // The model is loaded now, and its card complete.
+        if (plan && this.card && !this.card.zoetrope) this.models();
       },
     });
     this.media = new Media(this.talk, {
@@ -111,7 +114,11 @@ class App {
     this.drops();
     for (const dialog of document.querySelectorAll('dialog')) {
       // A click beside the sheet closes it.
-      dialog.addEventListener('click', (event) => event.target === dialog && dialog.close());
+      dialog.addEventListener('click', ({ target, clientX, clientY }) => {
+        const { left, right, top, bottom } = dialog.getBoundingClientRect();
+        const beside = clientX < left || clientX > right || clientY < top || clientY > bottom;
+        if (target === dialog && beside) dialog.close();
+      });
     }
     addEventListener('popstate', () => this.fromAddress());
     const narrow = matchMedia('(max-width: 860px)');
@@ -128,10 +135,11 @@ class App {
       inside = depth;
       ui.main.classList.toggle('dropping', inside > 0);
     };
-    ui.main.addEventListener('dragenter', () => mark(inside + 1));
-    ui.main.addEventListener('dragleave', () => mark(inside - 1));
-    ui.main.addEventListener('dragover', (event) => event.preventDefault());
-    ui.main.addEventListener('drop', (event) => {
+    // Everywhere: a film dropped beside the target must not take the place of the page.
+    addEventListener('dragenter', () => mark(inside + 1));
+    addEventListener('dragleave', () => mark(inside - 1));
+    addEventListener('dragover', (event) => event.preventDefault());
+    addEventListener('drop', (event) => {
       mark(0);
       this.files(event.dataTransfer?.files, event);
     });
@@ -139,6 +147,11 @@ class App {
 
   async start() {
     await this.fromAddress();
+    await this.models();
+    this.cost.later(0);
+  }
+
+  async models() {
     try {
       this.cards = (await json('/v1/models')).data ?? [];
       ui.banner.replaceChildren();
@@ -146,7 +159,6 @@ class App {
       this.banner(failureOf(error));
     }
     this.useCard();
-    this.cost.later(0);
   }
 
   /** A refusal that stops everything. @param {Failure} failure */
@@ -249,7 +261,9 @@ class App {
   reread() {
     this.shown = null;
     this.cost.later();
-    this.save();
+    const { talk } = this;
+    clearTimeout(this.#saving);
+    this.#saving = setTimeout(() => this.save(talk), 300);
   }
 
   send() {

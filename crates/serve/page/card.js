@@ -62,7 +62,10 @@ function factsOf(card) {
   const limits = Object.entries(more.limits ?? {}).map(
     ([name, value]) =>
       /** @type {[string, string]} */ ([
-        name.replaceAll('_', ' ').replace(/^max /, 'Most '),
+        name
+          .replaceAll('_', ' ')
+          .replace(/^max /, 'Most ')
+          .replace(/^./, (first) => first.toUpperCase()),
         /bytes/.test(name) ? size(value) : count(value),
       ]),
   );

@@ -136,6 +136,7 @@ export class Conversation {
     ui.welcome.hidden = true;
     turn.answer = { text: '', sent: [] };
     const view = this.#views.get(turn) ?? this.#view(turn);
+    this.on.saved(talk);
     this.#swap(true);
     view.update(true);
     this.#scroll();

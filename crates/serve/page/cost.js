@@ -1,7 +1,7 @@
 // The price of the next question, live: a dry run on the server whenever something changes.
 import { Refusal, failureOf, isAbort, json } from './api.js';
 import { alertOf, el, fill, ui } from './dom.js';
-import { count, plural, size, span } from './times.js';
+import { count, framesOf, plural, size, span } from './times.js';
 
 /** @import { CostOn, Failure, Plan } from './types.js' */
 
@@ -81,7 +81,7 @@ export class Cost {
   /** @param {Plan} plan */
   #show(plan) {
     const { prompt, limit, image, video, text } = plan.tokens;
-    const frames = plan.media.reduce((sum, each) => sum + (each.frames?.length ?? 0), 0);
+    const frames = framesOf(plan.media).length;
     const pictures = plan.media.filter((each) => each.kind === 'image').length;
     const what = [frames || !pictures ? plural(frames, 'frame') : '', pictures ? plural(pictures, 'picture') : '']
       .filter(Boolean)
@@ -103,6 +103,11 @@ export class Cost {
       ],
       prompt / Math.max(1, limit),
     );
+    if (plan.fits === false) {
+      const message = `The prompt has ${plural(prompt, 'token')}, and ${count(limit)} is all that the model can hold.`;
+      const fits = 'Fewer frames, a shorter part of the film, or fewer visual tokens';
+      ui.costRefusal.replaceChildren(alertOf({ message, fits }));
+    }
   }
 
   /** @param {import('./dom.js').Child[]} facts @param {number | null} share of the limit */
@@ -111,6 +116,6 @@ export class Cost {
     ui.cost.replaceChildren();
     fill(ui.cost, ...facts);
     ui.meter.style.width = `${Math.min(100, 100 * (share ?? 0))}%`;
-    ui.meter.classList.toggle('full', (share ?? 0) > 0.9);
+    ui.meter.classList.toggle('full', (share ?? 0) >= 1);
   }
 }

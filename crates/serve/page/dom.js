@@ -62,7 +62,7 @@ export function alertOf(failure, ...actions) {
       'div',
       {},
       el('p', {}, failure.message),
-      failure.fits && el('p', { class: 'fits' }, `What fits: ${failure.fits}.`.replace(/\.\.$/, '.')),
+      failure.fits && el('p', { class: 'fits' }, `What fits: ${failure.fits}`),
       actions.length > 0 && el('div', { class: 'row' }, ...actions),
     ),
   );

@@ -1,6 +1,6 @@
 // The list of conversations, and what a conversation looks like outside the page.
 import { button, el, ui } from './dom.js';
-import { clock, count, plural, span } from './times.js';
+import { clock, count, framesOf, plural, span } from './times.js';
 
 /** @import { Answer, HistoryOn, Talk } from './types.js' */
 /** @import { Store } from './store.js' */
@@ -122,7 +122,9 @@ function answerText(answer) {
   if (answer.failure) parts.push(`*Refused: ${answer.failure.message}*`);
   if (answer.stopped) parts.push('*Stopped here.*');
   for (const seen of answer.seen ?? []) {
-    const frames = seen.frames?.map((frame) => clock(frame.time)).join(', ');
+    const frames = framesOf([seen])
+      .map((frame) => clock(frame.time))
+      .join(', ');
     parts.push(`*${seen.name}: ${count(seen.tokens)} tokens${frames ? `, frames at ${frames}` : ''}*`);
   }
   if (answer.seconds?.total) parts.push(`*${span(answer.seconds.total)}*`);

@@ -61,15 +61,18 @@ function link(url, label, all) {
 /** Plain words, with the times among them as links. @param {DocumentFragment} out @param {string} text
  * @param {Context} context */
 function words(out, text, context) {
-  if (!text) return;
-  context.mention(text);
-  const film = context.film();
   let at = 0;
-  for (const { start, end, seconds } of film ? findTimes(text, film.duration) : []) {
-    if (start < at || !film) continue;
+  let heard = 0;
+  for (const { start, end, seconds } of findTimes(text)) {
+    context.mention(text.slice(heard, start));
+    heard = start;
+    const film = context.film();
+    // Half a tenth of slack: clocks are rounded to tenths.
+    if (start < at || !film || seconds > film.duration + 0.05) continue;
     out.append(text.slice(at, start), timeLink(text.slice(start, end), seconds, film.seek));
     at = end;
   }
+  context.mention(text.slice(heard));
   out.append(text.slice(at));
 }
 

@@ -141,6 +141,7 @@ class Pair {
     const part =
       value === undefined ? 0 : 1 + ((STEPS - 1) * Math.log(value / this.low)) / Math.log(this.high / this.low);
     this.slider.value = String(Math.min(STEPS, Math.max(value === undefined ? 0 : 1, Math.round(part))));
+    this.slider.classList.toggle('auto', value === undefined);
     this.slider.setAttribute('aria-valuetext', value === undefined ? 'automatic' : String(value));
   }
 }

@@ -46,6 +46,8 @@ export class Timeline {
 
   /** @param {Frame[]} frames @param {boolean} answered whether the model saw them, or would */
   frames(frames, answered) {
+    // A plan knows nothing of pruning: all of a frame counts.
+    if (!answered) frames = frames.map((frame) => ({ ...frame, tokens_before_pruning: undefined }));
     this.#frames = frames;
     this.#lit = -1;
     forget();
@@ -57,7 +59,10 @@ export class Timeline {
     ui.framesTitle.textContent = frames.length
       ? `${plural(frames.length, 'frame')} ${answered ? 'seen' : 'planned'}${share}`
       : '';
-    ui.bars.style.setProperty('--frames', String(frames.length));
+    // As wide as their usual distance allows, also where they fill only a part of the film.
+    const apart = (frames.at(-1)?.time ?? 0) - (frames[0]?.time ?? 0);
+    const room = frames.length > 1 && apart > 0 ? ((this.#medium?.duration ?? 0) * (frames.length - 1)) / apart : 1;
+    ui.bars.style.setProperty('--frames', String(room));
     ui.bars.replaceChildren(...frames.map((frame) => this.#bar(frame)));
     ui.frames.replaceChildren(...frames.map((frame, at) => el('li', {}, this.#button(frame, at))));
     ui.frames.scrollLeft = 0;
@@ -225,6 +230,7 @@ export class Timeline {
       if (moves[event.key] === undefined) return;
       event.preventDefault();
       to(moves[event.key]);
+      this.on.seek(Number(handle.getAttribute('aria-valuenow')));
     });
   }
 }

@@ -1,4 +1,5 @@
-// Seconds as a clock, and times in texts.
+// Seconds as a clock, times in texts, numbers for people.
+/** @import { Seen } from './types.js' */
 
 // m:ss, mm:ss, h:mm:ss, each with decimals; never a piece of a longer number such as 1:02:03:04.
 const CLOCK = /(?<![\d:.,])(?:(\d{1,2}):([0-5]\d)|(\d{1,3})):([0-5]\d)(\.\d{1,3})?(?![\d:])/g;
@@ -15,9 +16,8 @@ export function clock(seconds) {
   return h ? `${h}:${two(m)}:${two(s)}${decimal}` : `${m}:${two(s)}${decimal}`;
 }
 
-/** The times of a text that lie inside a film of `duration` seconds, in order. @param {string} text
- * @param {number} duration @returns {{ start: number, end: number, seconds: number }[]} */
-export function findTimes(text, duration) {
+/** The times of a text, in order. @param {string} text */
+export function findTimes(text) {
   const found = [];
   for (const match of text.matchAll(CLOCK)) {
     const [all, hours, minutes, plain, seconds, decimals] = match;
@@ -27,8 +27,7 @@ export function findTimes(text, duration) {
   for (const match of text.matchAll(SECONDS)) {
     found.push({ start: match.index, end: match.index + match[0].length, seconds: Number(match[1]) });
   }
-  // Half a tenth of slack: clocks are rounded to tenths.
-  return found.filter((time) => time.seconds <= duration + 0.05).sort((a, b) => a.start - b.start);
+  return found.sort((a, b) => a.start - b.start);
 }
 
 /** The index of the time nearest to `time`, or -1 of none. @param {{ time: number }[]} frames @param {number} time */
@@ -53,6 +52,9 @@ export const count = (number) => number.toLocaleString('en-US');
 
 /** "1 frame", "1,024 frames". @param {number} number @param {string} noun */
 export const plural = (number, noun) => `${count(number)} ${noun}${number === 1 ? '' : 's'}`;
+
+/** The frames of films; a picture is no frame. @param {Seen[]} media */
+export const framesOf = (media) => media.flatMap((each) => (each.kind === 'video' ? (each.frames ?? []) : []));
 
 /** How long something takes, for people. @param {number} seconds */
 export function span(seconds) {

@@ -2,7 +2,7 @@
 import { setKey } from './api.js';
 import { button, copyButton, el, factList, retry, ui } from './dom.js';
 import { render } from './markdown.js';
-import { count, plural, size, span } from './times.js';
+import { count, framesOf, plural, size, span } from './times.js';
 
 /** @import { Acts, Answer, Failure, Progress, Turn } from './types.js' */
 
@@ -150,7 +150,7 @@ export class TurnView {
           class: 'quiet only-last',
         }),
       );
-    if (answer.seen?.some((seen) => seen.frames?.length))
+    if (framesOf(answer.seen ?? []).length)
       acts.push(
         button('Frames', () => this.acts.frames(this.turn), {
           icon: 'film',
@@ -182,7 +182,7 @@ export class TurnView {
   /** What the answer cost, and the request behind it. @param {Answer} answer */
   #facts(answer) {
     const seen = answer.seen ?? [];
-    const frames = seen.reduce((sum, each) => sum + (each.frames?.length ?? 0), 0);
+    const frames = framesOf(seen).length;
     const kept = seen.reduce((sum, each) => sum + each.tokens, 0);
     const before = seen.reduce((sum, each) => sum + (each.tokens_before_pruning ?? each.tokens), 0);
     const { usage, seconds } = answer;

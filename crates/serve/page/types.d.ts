@@ -70,6 +70,8 @@ export interface Plan {
   bytes?: { keys_and_values?: number; features?: number };
   seconds?: number | null;
   cached?: boolean;
+  /** Whether an answer could begin. */
+  fits?: boolean;
 }
 
 export interface Usage {
