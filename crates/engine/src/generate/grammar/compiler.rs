@@ -42,7 +42,8 @@ impl GrammarCompiler {
     }
 
     /// The grammar of a constraint. Takes milliseconds, and up to about a second for the largest that are accepted; the
-    /// first call takes as long as the vocabulary needs (0.1 s for 150,000 tokens). Not for a thread that must go on.
+    /// first call takes as long as the vocabulary needs (half a second for 150,000 tokens). Not for a thread that must go
+    /// on.
     ///
     /// # Errors
     /// [`EngineError::Caller`] for a constraint that cannot be read, is not supported, or that no text fits;
