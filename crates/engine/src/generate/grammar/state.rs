@@ -3,6 +3,7 @@
 use llguidance::Matcher;
 use llguidance::toktrie::SimpleVob;
 
+use super::closing::Closing;
 use crate::error::EngineError;
 
 /// A position in a grammar.
@@ -10,11 +11,14 @@ pub(in crate::generate) struct GrammarState {
     matcher: Matcher,
     /// Which ids may come next, once that was asked.
     allowed: Option<SimpleVob>,
+    /// How the text comes to its end within its budget, where it is JSON.
+    closing: Option<Closing>,
 }
 
 impl GrammarState {
-    pub(super) fn new(matcher: Matcher) -> Self {
-        GrammarState { matcher, allowed: None }
+    /// The beginning of a text, which is closed at the end of a budget where it `is_json`.
+    pub(super) fn new(matcher: Matcher, is_json: bool) -> Self {
+        GrammarState { matcher, allowed: None, closing: is_json.then(Closing::default) }
     }
 
     /// The ids that may come next: a bit for each. Stop ids are among them where the reply may end.
@@ -32,6 +36,12 @@ impl GrammarState {
     /// The smallest id that may come next, once that was asked.
     pub(in crate::generate) fn first_allowed(&self) -> Option<u32> {
         self.allowed.as_ref()?.first_bit_set().map(|id| id as u32)
+    }
+
+    /// The token to take where `id` was chosen among those allowed and `left` tokens may be taken, that one included:
+    /// another one where JSON must be closed to be whole at the end of the budget.
+    pub(in crate::generate) fn settle(&mut self, id: u32, left: usize) -> u32 {
+        self.closing.as_mut().map_or(id, |closing| closing.settle(&self.matcher, id, left))
     }
 
     /// Goes on with a token that was allowed.
@@ -52,7 +62,8 @@ impl GrammarState {
 /// A copy has a memory of its own, so that no reply depends on what others have done.
 impl Clone for GrammarState {
     fn clone(&self) -> Self {
-        GrammarState { matcher: self.matcher.deep_clone(), allowed: self.allowed.clone() }
+        let (allowed, closing) = (self.allowed.clone(), self.closing.clone());
+        GrammarState { matcher: self.matcher.deep_clone(), allowed, closing }
     }
 }
 

@@ -25,7 +25,10 @@ fn cost(compiler: &GrammarCompiler, name: &str, constraint: &Constraint) -> Stri
     };
     let total = begun.elapsed();
     let grown = resident().saturating_sub(before);
-    println!("{name:32} {compile:>12.2?} {total:>12.2?} {grown:>5} MiB {}", &outcome.chars().take(90).collect::<String>());
+    println!(
+        "{name:32} {compile:>12.2?} {total:>12.2?} {grown:>5} MiB {}",
+        &outcome.chars().take(90).collect::<String>()
+    );
     assert!(total < Duration::from_secs(SECONDS), "{name}: {total:?}");
     outcome
 }
