@@ -12,7 +12,7 @@ use super::Noise;
 use crate::generate::{Sampler, Sampling, token_logprobs};
 
 /// A byte-level vocabulary of so many tokens: all bytes, then made-up words, with and without a blank before them.
-fn vocabulary(size: usize) -> Tokenizer {
+pub(super) fn vocabulary(size: usize) -> Tokenizer {
     let mut vocab = Map::new();
     let letters = (0..0x180u32)
         .filter_map(char::from_u32)
