@@ -305,6 +305,37 @@ fn habits_from_elsewhere_are_met() {
     }
 }
 
+#[test]
+fn answers_follow_a_schema_a_regular_expression_or_a_choice() {
+    let desk = Desk::new();
+    let ask = |more: &[&str]| desk.run(&[&["ask", CLIP, WHERE_TO, "--quiet"], more].concat());
+    let answer = |more: &[&str]| {
+        let output = ask(more);
+        assert!(output.status.success(), "{more:?}: {}", text(&output.stderr));
+        text(&output.stdout).trim().to_string()
+    };
+    assert_eq!(answer(&["--choice", "up", "--choice", "down", "--choice", "left"]), "down");
+    assert!(["left", "right"].contains(&&answer(&["--regex", "left|right"])[..]));
+    let schema = r#"{"type": "object", "properties": {"way": {"enum": ["up", "down"]}}, "required": ["way"],
+        "additionalProperties": false}"#;
+    std::fs::write(desk.path("schema.json"), schema).expect("written");
+    for given in [schema, "schema.json"] {
+        let said: serde_json::Value = serde_json::from_str(&answer(&["--json-schema", given])).expect("JSON");
+        assert!(said == serde_json::json!({"way": "up"}) || said == serde_json::json!({"way": "down"}), "{said}");
+    }
+    for (more, code, words) in [
+        (&["--json-schema", r#"{"type": "no-such-type"}"#][..], 1, "no-such-type"),
+        (&["--json-schema", "{"], 2, "--json-schema"),
+        (&["--json-schema", "missing.json"], 1, "missing.json"),
+        (&["--regex", "("], 1, "regular expression"),
+        (&["--regex", "a", "--choice", "b"], 2, "--regex"),
+    ] {
+        let output = ask(more);
+        let said = text(&output.stderr);
+        assert!(output.status.code() == Some(code) && said.contains(words), "{more:?}: {said}");
+    }
+}
+
 /// An adapter of the embedded model's first layer, as PEFT writes it; with `size` 0 it changes nothing.
 fn adapter(folder: &Path, size: f32) {
     let weights = candle_core::safetensors::load(Path::new(NANO).join("model.safetensors"), &Device::Cpu);

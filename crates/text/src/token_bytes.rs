@@ -6,9 +6,6 @@
 
 use serde_json::Value;
 
-use crate::error::TextError;
-use crate::tokenizer::Tokenizer;
-
 /// One step of a decoder, done on a token alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Step {
@@ -50,7 +47,8 @@ impl ByteDecoder {
         Some(ByteDecoder(steps))
     }
 
-    fn decode(&self, token: &str) -> Vec<u8> {
+    /// The bytes of a token, which the vocabulary writes so.
+    pub(crate) fn decode(&self, token: &str) -> Vec<u8> {
         let mut text = token.to_string();
         for step in &self.0 {
             match step {
@@ -88,27 +86,6 @@ fn byte_of_letter(letter: char) -> Option<u8> {
         _ => return None,
     };
     u8::try_from(byte).ok()
-}
-
-impl Tokenizer {
-    /// Whether text is the bytes of its tokens end to end, but for the one blank that SentencePiece takes off its
-    /// beginning.
-    pub fn is_bytewise(&self) -> bool {
-        self.byte_decoder().is_some()
-    }
-
-    /// The bytes that a token writes, which need not be whole characters; `None` for an id that the vocabulary does
-    /// not know. A special token gives its name. Where decoding looks at neighbors it is what the token gives alone.
-    ///
-    /// # Errors
-    /// [`TextError::Bug`] when the decoder of `tokenizer.json` fails.
-    pub fn token_bytes(&self, id: u32) -> Result<Option<Vec<u8>>, TextError> {
-        let Some(token) = self.decoded_token(id) else { return Ok(None) };
-        match self.byte_decoder() {
-            Some(decoder) => Ok(Some(decoder.decode(&token))),
-            None => Ok(Some(self.decode(&[id], false)?.into_bytes())),
-        }
-    }
 }
 
 #[cfg(test)]

@@ -286,13 +286,28 @@ impl Tokenizer {
         }
     }
 
-    /// What the decoder is given for an id.
-    pub(crate) fn decoded_token(&self, id: u32) -> Option<String> {
-        self.inner.decoded_as.get(&id).cloned().or_else(|| self.token(id))
+    /// Whether text is the bytes of its tokens end to end, but for the one blank that SentencePiece takes off its
+    /// beginning.
+    pub fn is_bytewise(&self) -> bool {
+        self.inner.byte_decoder.is_some()
     }
 
-    pub(crate) fn byte_decoder(&self) -> Option<&ByteDecoder> {
-        self.inner.byte_decoder.as_ref()
+    /// The bytes that a token writes, which need not be whole characters; `None` for an id that the vocabulary does
+    /// not know. A special token gives its name. Where decoding looks at neighbors it is what the token gives alone.
+    ///
+    /// # Errors
+    /// [`TextError::Bug`] when the decoder of `tokenizer.json` fails.
+    pub fn token_bytes(&self, id: u32) -> Result<Option<Vec<u8>>, TextError> {
+        let Some(token) = self.decoded_token(id) else { return Ok(None) };
+        match &self.inner.byte_decoder {
+            Some(decoder) => Ok(Some(decoder.decode(&token))),
+            None => Ok(Some(self.decode(&[id], false)?.into_bytes())),
+        }
+    }
+
+    /// What the decoder is given for an id.
+    fn decoded_token(&self, id: u32) -> Option<String> {
+        self.inner.decoded_as.get(&id).cloned().or_else(|| self.token(id))
     }
 
     /// Whether an id gives text at all.

@@ -81,8 +81,7 @@ pub(super) fn constraint(args: &AnswerArgs) -> Result<Option<Constraint>, Failur
 
 /// A schema that is given as it is, or in a file.
 fn json_schema(word: &OsStr) -> Result<Value, Failure> {
-    let hint =
-        "for example --json-schema '{\"type\": \"object\", \"properties\": {\"color\": {\"type\": \"string\"}}}'";
+    let hint = "for example --json-schema '{\"type\": \"array\", \"items\": {\"type\": \"integer\"}}'";
     if let Some(text) = word.to_str().filter(|text| text.trim_start().starts_with('{')) {
         let usage = |error: serde_json::Error| Failure::usage(format!("--json-schema: {error}"), hint);
         return serde_json::from_str(text).map_err(usage);

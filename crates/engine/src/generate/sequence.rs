@@ -87,7 +87,7 @@ impl Sequence {
             blocks: Vec::new(),
             stored: 0,
             reused: 0,
-            sampler: Sampler::new(&sampling, &ids)?.with_stop_ids(&stop.ids),
+            sampler: Sampler::new(&sampling, &ids)?.with_stop_ids(&stop.ids).with_budget(request.max_new_tokens),
             reply: reply.with_min_tokens(sampling.min_tokens),
             logprobs: sampling.logprobs.map(|k| (tokenizer.clone(), k)),
             budget: request.max_new_tokens,

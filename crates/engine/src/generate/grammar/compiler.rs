@@ -41,8 +41,9 @@ impl GrammarCompiler {
         GrammarCompiler { tokenizer, stop_ids, factory: OnceLock::new() }
     }
 
-    /// The grammar of a constraint. Takes milliseconds, and up to about a second for the largest that are accepted; the
-    /// first call takes as long as the vocabulary needs (0.1 s for 150,000 tokens). Not for a thread that must go on.
+    /// The grammar of a constraint. Takes milliseconds, and up to about a second for the largest that are accepted. The
+    /// first call takes as long as the vocabulary needs: half a second for 150,000 tokens. Not for a thread that must
+    /// go on.
     ///
     /// # Errors
     /// [`EngineError::Caller`] for a constraint that cannot be read, is not supported, or that no text fits;
@@ -63,7 +64,7 @@ impl GrammarCompiler {
         let in_constraint = |what: &str| EngineError::caller(format!("{}: {}", constraint.name(), sentence(what)));
         let grammar = constraint.to_library().map_err(|what| in_constraint(&what))?;
         let parser = self.factory()?.create_parser(grammar).map_err(|error| in_constraint(&format!("{error:#}")))?;
-        let mut start = GrammarState::new(Matcher::new(Ok(parser)));
+        let mut start = GrammarState::new(Matcher::new(Ok(parser)), constraint.is_json());
         // What cannot begin, or not with this vocabulary, is told now.
         start.allowed().map_err(|error| in_constraint(&error.to_string()))?;
         Ok(start)

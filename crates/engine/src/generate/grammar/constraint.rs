@@ -16,7 +16,8 @@ const MAX_CHOICES: usize = 4096;
 pub enum Constraint {
     /// JSON that fits this schema (drafts 4 to 2020-12). Keys come in the order of the schema. There is at most one
     /// blank after a comma or a colon, and no other white space, so that a model cannot go on with blanks for ever.
-    /// A keyword that cannot be kept (`not`, `uniqueItems`, ...) is refused.
+    /// A keyword that cannot be kept (`not`, `uniqueItems`, ...) is refused. Where the budget of the reply comes to its
+    /// end, strings, arrays and objects are closed, so that it is whole JSON if the budget had room for any.
     JsonSchema(Value),
     /// Any JSON object, written as for [`Constraint::JsonSchema`].
     JsonObject,
@@ -31,6 +32,10 @@ pub enum Constraint {
 }
 
 impl Constraint {
+    pub(super) fn is_json(&self) -> bool {
+        matches!(self, Constraint::JsonSchema(_) | Constraint::JsonObject)
+    }
+
     /// How messages call it.
     pub(super) fn name(&self) -> &'static str {
         match self {

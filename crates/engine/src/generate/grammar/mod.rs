@@ -5,6 +5,7 @@
 //! token is chosen, the state says which tokens may come next, and the logits of all others are masked. The work is
 //! done by `llguidance`: an Earley parser over a lexer of derivatives, walked along a trie of the vocabulary's bytes.
 
+mod closing;
 mod compiler;
 mod constraint;
 mod expansion;

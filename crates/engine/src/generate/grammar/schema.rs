@@ -14,6 +14,8 @@ const MAX_DEPTH: usize = 64;
 const MAX_MEMBERS: usize = 4096;
 /// Most properties of an object.
 const MAX_PROPERTIES: usize = 1000;
+/// Most properties of an object that may be left out: any of them may come next.
+const MAX_OPTIONAL: usize = 480;
 /// Most patterns of property names in all: each is compared with every other.
 const MAX_PATTERNS: usize = 32;
 
@@ -34,6 +36,9 @@ pub(super) fn check_schema(schema: &Value) -> Result<(), EngineError> {
                 check_limit("members of an object of a JSON schema", members.len(), MAX_MEMBERS)?;
                 let count = |key: &str| members.get(key).and_then(Value::as_object).map_or(0, serde_json::Map::len);
                 check_limit("properties of an object of a JSON schema", count("properties"), MAX_PROPERTIES)?;
+                let required = members.get("required").and_then(Value::as_array).map_or(0, Vec::len);
+                let optional = count("properties").saturating_sub(required);
+                check_limit("properties of an object of a JSON schema that may be left out", optional, MAX_OPTIONAL)?;
                 patterns += count("patternProperties");
                 check_limit("patterns of property names", patterns, MAX_PATTERNS)?;
                 left.extend(members.values().map(|member| (member, depth + 1)));

@@ -18,12 +18,13 @@ const MAX_TOKEN_BYTES: usize = 1000;
 /// What a grammar may cost. The library counts work in units of its own; times are for one core of 2024.
 const LIMITS: ParserLimits = ParserLimits {
     // Ways in which the text so far may go on, at most: four for each property of an object that may be left out.
-    max_items_in_row: 6000,
+    // The work for a token grows with its square.
+    max_items_in_row: 2000,
     // 20 ms to build the lexer.
     initial_lexer_fuel: 1_000_000,
-    // 15 ms for all that the lexer may have to do for a token, 3 ms for the parser.
+    // 15 ms for all that the lexer may have to do for a token, 10 ms for the parser.
     step_lexer_fuel: 200_000,
-    step_max_items: 50_000,
+    step_max_items: 200_000,
     // At 1 to 2 KB each.
     max_lexer_states: 50_000,
     max_grammar_size: 250_000,

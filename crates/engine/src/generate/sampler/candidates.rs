@@ -11,12 +11,15 @@ pub(super) type Candidate = (u32, f64);
 
 /// Steps of the score, in units of the exponent, below the largest one. All that is lower is in the last step.
 const STEPS: usize = 512;
+const LAST: usize = STEPS - 1;
 const STEPS_PER_UNIT: f64 = 16.0;
 
 /// The candidates that a draw at `unit` of the mass may meet, likeliest first (the smaller id first among equals), with
 /// their probabilities among all candidates; all candidates at 1. `top` is the largest score, a finite number.
 pub(super) fn candidates(scores: &[f32], top: f32, sampling: &Sampling, unit: f64) -> Vec<Candidate> {
-    let exponents = Exponents { scores, top: f64::from(top), temperature: sampling.temperature };
+    // Not infinite for the smallest temperatures: the largest score stays at exponent 0.
+    let inverse_temperature = (1.0 / sampling.temperature).min(f64::MAX);
+    let exponents = Exponents { scores, top: f64::from(top), inverse_temperature };
     let top_p = sampling.top_p.filter(|p| *p < 1.0);
     let min_p = sampling.min_p.filter(|p| *p > 0.0);
     // A few are kept by rank or by threshold: their probabilities follow from them alone.
@@ -76,16 +79,16 @@ pub(super) fn draw(candidates: &[Candidate], unit: f64) -> u32 {
 struct Exponents<'s> {
     scores: &'s [f32],
     top: f64,
-    temperature: f64,
+    inverse_temperature: f64,
 }
 
 impl Exponents<'_> {
     fn of(&self, score: f32) -> f64 {
-        (f64::from(score) - self.top) / self.temperature
+        (f64::from(score) - self.top) * self.inverse_temperature
     }
 
     fn step(exponent: f64) -> usize {
-        ((-exponent * STEPS_PER_UNIT) as usize).min(STEPS - 1)
+        ((-exponent * STEPS_PER_UNIT) as i32 as usize).min(LAST)
     }
 
     fn collect(&self, keep: impl Fn(f64) -> bool) -> Vec<Candidate> {
@@ -93,21 +96,25 @@ impl Exponents<'_> {
         all.map(|(&score, id)| (id, self.of(score))).filter(|(_, exponent)| keep(*exponent)).collect()
     }
 
-    /// The `k` largest, and those equal to the k-th.
+    /// The `k` largest, and those equal to the k-th. More than `k` are kept for a while, so that few are looked at
+    /// twice.
     fn largest(&self, k: usize) -> Vec<Candidate> {
-        let mut ids = [0usize; STEPS];
-        let above = |score: f32| Self::step(self.of(score));
-        for &score in self.scores.iter().filter(|score| **score > f32::NEG_INFINITY) {
-            ids[above(score)] += 1;
+        let mut kept: Vec<(u32, f32)> = Vec::new();
+        let mut room = k.saturating_mul(4).max(256);
+        let mut least = f32::NEG_INFINITY;
+        for (&score, id) in self.scores.iter().zip(0u32..) {
+            if score < least || score == f32::NEG_INFINITY {
+                continue;
+            }
+            kept.push((id, score));
+            if kept.len() == room {
+                least = keep_largest(&mut kept, k);
+                // Where many are equal.
+                room = room.max(2 * kept.len());
+            }
         }
-        let last = last_step(&ids, |sum| *sum >= k);
-        let mut left = self.collect(|exponent| Self::step(exponent) <= last);
-        if k < left.len() {
-            let (_, kth, _) = left.select_nth_unstable_by(k - 1, |a, b| b.1.total_cmp(&a.1));
-            let least = kth.1;
-            left.retain(|candidate| candidate.1 >= least);
-        }
-        left
+        keep_largest(&mut kept, k);
+        kept.into_iter().map(|(id, score)| (id, self.of(score))).collect()
     }
 
     /// All from this exponent on.
@@ -120,21 +127,46 @@ impl Exponents<'_> {
         let mut mass = [0f64; STEPS];
         for &score in self.scores {
             let exponent = self.of(score);
-            mass[Self::step(exponent)] += exponent.exp();
+            let step = Self::step(exponent);
+            mass[step] += match step {
+                LAST => exponent.exp(),
+                // What is common to a step is multiplied in below.
+                _ => exp_of_small(exponent + step as f64 / STEPS_PER_UNIT),
+            };
+        }
+        for (step, mass) in mass[..LAST].iter_mut().enumerate() {
+            *mass *= (step as f64 / -STEPS_PER_UNIT).exp();
         }
         let total: f64 = mass.iter().sum();
         // One step more, as sums in another order differ in their last bits.
-        let last = if share < 1.0 { last_step(&mass, |sum| *sum >= share * total) + 1 } else { STEPS };
+        let last = if share < 1.0 { last_step(&mass, share * total) + 1 } else { STEPS };
         (self.collect(|exponent| Self::step(exponent) <= last), total)
     }
 }
 
-/// The first step up to which the sum is enough; the last one when it never is.
-fn last_step<T: Copy + Default + std::ops::AddAssign>(steps: &[T; STEPS], enough: impl Fn(&T) -> bool) -> usize {
-    let mut sum = T::default();
+/// The exponential function between -1/16 and 0, to 1e-12: its series, several times faster than the function.
+fn exp_of_small(x: f64) -> f64 {
+    const C: [f64; 5] = [1.0 / 2.0, 1.0 / 6.0, 1.0 / 24.0, 1.0 / 120.0, 1.0 / 720.0];
+    1.0 + x * (1.0 + x * (C[0] + x * (C[1] + x * (C[2] + x * (C[3] + x * C[4])))))
+}
+
+/// Leaves the `k` largest and those equal to the k-th; the score of the k-th.
+fn keep_largest(kept: &mut Vec<(u32, f32)>, k: usize) -> f32 {
+    if kept.len() <= k {
+        return f32::NEG_INFINITY;
+    }
+    let (_, kth, _) = kept.select_nth_unstable_by(k - 1, |a, b| b.1.total_cmp(&a.1));
+    let least = kth.1;
+    kept.retain(|candidate| candidate.1 >= least);
+    least
+}
+
+/// The first step up to which the mass is enough; the last one when it never is.
+fn last_step(steps: &[f64; STEPS], enough: f64) -> usize {
+    let mut sum = 0.0;
     let reached = steps.iter().position(|step| {
-        sum += *step;
-        enough(&sum)
+        sum += step;
+        sum >= enough
     });
-    reached.unwrap_or(STEPS - 1)
+    reached.unwrap_or(LAST)
 }

@@ -25,8 +25,9 @@ pub struct Sampler {
     rng: SplitMix64,
     stop_ids: Vec<u32>,
     grammar: Option<GrammarState>,
-    /// Tokens so far.
+    /// Tokens so far, and at most.
     tokens: usize,
+    budget: usize,
 }
 
 impl Sampler {
@@ -44,6 +45,7 @@ impl Sampler {
             stop_ids: Vec::new(),
             grammar: sampling.grammar.as_ref().map(|grammar| grammar.begin()),
             tokens: 0,
+            budget: usize::MAX,
             sampling: sampling.clone(),
         })
     }
@@ -52,6 +54,13 @@ impl Sampler {
     #[must_use]
     pub fn with_stop_ids(mut self, ids: &[u32]) -> Self {
         self.stop_ids = ids.to_vec();
+        self
+    }
+
+    /// Most tokens of the reply: JSON is closed before them.
+    #[must_use]
+    pub fn with_budget(mut self, tokens: usize) -> Self {
+        self.budget = tokens;
         self
     }
 
@@ -68,13 +77,14 @@ impl Sampler {
             return Err(EngineError::NotANumber(format!("logit {at} of {}", logits.len())));
         }
         let scores = self.scores(logits)?;
-        let id = if self.sampling.is_greedy() {
+        let mut id = if self.sampling.is_greedy() {
             self.largest(&scores)
         } else {
             let unit = unit_f64(&mut self.rng);
             draw(&self.candidates(&scores, unit), unit)
         };
         if let Some(grammar) = &mut self.grammar {
+            id = grammar.settle(id, self.budget.saturating_sub(self.tokens));
             grammar.take(id)?;
         }
         self.tokens += 1;

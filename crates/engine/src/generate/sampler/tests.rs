@@ -256,6 +256,8 @@ fn infinite_logits_are_certain_or_impossible() {
     assert_close(&distribution(&sampling(), &[], &infinite), &[(1, 1.0)]);
     assert_close(&distribution(&sampling(), &[], &[f32::NEG_INFINITY, 0.0]), &[(1, 1.0)]);
     assert_close(&distribution(&sampling(), &[], &[f32::NEG_INFINITY; 2]), &[(0, 1.0)]);
+    let cold = Sampling { temperature: 1e-320, ..sampling() };
+    assert_close(&distribution(&cold, &[], &logits()), &[(1, 1.0), (0, 0.0), (2, 0.0), (3, 0.0)]);
 }
 
 #[test]

@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 
 use super::super::Constraint;
-use super::{refusal, replies};
+use super::{Noise, STOPS, compiler, following, nano, refusal, replies, text};
+use crate::generate::Sampler;
 
 /// Whether a value fits a schema, for the keywords that the schemas here have.
 fn fits(value: &Value, schema: &Value, root: &Value) -> bool {
@@ -165,5 +166,41 @@ fn schemas_that_cannot_be_kept_are_refused_with_the_reason() {
         let text = refused(schema.clone());
         assert!(text.starts_with("JSON schema: ") && text.contains(part), "{schema}: {text}");
         assert!(!text.contains("backtrace") && !text.contains("panic") && text.len() < 400, "{text}");
+    }
+}
+
+/// Models that never end a string: the reply is whole JSON whatever the budget is, once any reply fits in it.
+#[test]
+fn json_is_whole_at_the_end_of_its_budget() {
+    let (tokenizer, compiler) = (nano(), compiler());
+    let letters: Vec<bool> = (0..tokenizer.id_bound() as u32)
+        .map(|id| tokenizer.token_bytes(id).expect("a decoder").unwrap_or_default().iter().all(u8::is_ascii_lowercase))
+        .collect();
+    for schema in schemas() {
+        let sampling = following(&Constraint::JsonSchema(schema.clone()), &compiler);
+        for budget in [60, 61, 75, 100, 200] {
+            let mut sampler = Sampler::new(&sampling, &[]).expect("valid").with_stop_ids(&STOPS).with_budget(budget);
+            let (mut noise, mut bytes) = (Noise(budget as u64), Vec::new());
+            for _ in 0..budget {
+                let likes = |id: usize| *letters.get(id).unwrap_or(&false) || id.is_multiple_of(7);
+                let logits: Vec<f32> = (0..832).map(|id| noise.next() + if likes(id) { 9.0 } else { 0.0 }).collect();
+                let id = sampler.pick(&logits).expect("a token");
+                if STOPS.contains(&id) {
+                    break;
+                }
+                bytes.extend(tokenizer.token_bytes(id).expect("a decoder").expect("known"));
+                if sampler.is_complete() {
+                    break;
+                }
+            }
+            let reply = text(bytes);
+            match serde_json::from_str::<Value>(&reply) {
+                Ok(value) => assert!(fits(&value, &schema, &schema), "{budget}: {reply} does not fit {schema}"),
+                Err(error) => assert!(
+                    error.to_string().starts_with("number out of range"),
+                    "{budget}: {error}: {reply} for {schema}"
+                ),
+            }
+        }
     }
 }

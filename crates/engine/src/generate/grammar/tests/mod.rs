@@ -17,8 +17,11 @@ fn nano() -> Tokenizer {
     Tokenizer::from_bytes(&std::fs::read(file).expect("the default model")).expect("its tokenizer")
 }
 
+/// The ids of the default model that end a reply.
+const STOPS: [u32; 2] = [795, 793];
+
 fn compiler() -> GrammarCompiler {
-    GrammarCompiler::of_tokenizer(&nano(), &[795, 793])
+    GrammarCompiler::of_tokenizer(&nano(), &STOPS)
 }
 
 /// Numbers that look random, from a seed (xorshift).
@@ -79,7 +82,7 @@ fn replies(constraint: &Constraint, count: u64) -> Vec<String> {
     (0..count)
         .map(|seed| {
             let sampling = Sampling { seed, ..sampling.clone() };
-            let (text, ended) = write(&tokenizer, &sampling, &[795, 793], seed, 600);
+            let (text, ended) = write(&tokenizer, &sampling, &STOPS, seed, 600);
             assert!(ended, "no end: {text}");
             text
         })
