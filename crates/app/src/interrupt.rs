@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use zoetrope_engine::CancelFlag;
 
+use crate::terminal;
+
 /// The switch between Ctrl-C and the engine.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Interrupt {
@@ -19,6 +21,7 @@ impl Interrupt {
         let (flag, busy) = (interrupt.flag.clone(), interrupt.busy.clone());
         let installed = ctrlc::set_handler(move || {
             if !busy.load(Ordering::SeqCst) || flag.is_cancelled() {
+                terminal::end_line();
                 std::process::exit(130);
             }
             flag.cancel();

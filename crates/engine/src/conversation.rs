@@ -131,6 +131,9 @@ impl Conversation {
                 ContentPart::Media(input) => {
                     self.media.push(match input {
                         MediaInput::Path(path) => MediaState::File(path),
+                        MediaInput::Opened(path, source) => {
+                            MediaState::Open(path.display().to_string(), source, Some(path))
+                        }
                         MediaInput::Source(name, source) => MediaState::Open(name, source, None),
                     });
                     MessagePart::Media(self.media.len() - 1)

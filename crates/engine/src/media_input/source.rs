@@ -63,6 +63,8 @@ pub trait MediaSource: Send + Sync {
 pub enum MediaInput {
     /// A file.
     Path(PathBuf),
+    /// A file that was opened before, with its path.
+    Opened(PathBuf, Arc<dyn MediaSource>),
     /// Anything else, with the name that answers and errors give it.
     Source(String, Arc<dyn MediaSource>),
 }
@@ -71,7 +73,7 @@ impl MediaInput {
     /// The name that answers and errors give it.
     pub fn name(&self) -> String {
         match self {
-            MediaInput::Path(path) => path.display().to_string(),
+            MediaInput::Path(path) | MediaInput::Opened(path, _) => path.display().to_string(),
             MediaInput::Source(name, _) => name.clone(),
         }
     }
