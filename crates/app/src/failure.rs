@@ -43,7 +43,7 @@ impl Failure {
         Failure::new(format!("{}: {}", path.display(), io_words(error)))
     }
 
-    /// The same without the words `part`.
+    /// Takes `part` out of the words.
     pub(crate) fn without(self, part: &str) -> Self {
         match self {
             Failure::Error(text, hint) => Failure::Error(text.replace(part, ""), hint),

@@ -142,7 +142,7 @@ fn lines_are_broken_between_words_where_the_terminal_is_narrow() {
     let screen = chat.end().1;
     let told = screen.lines().take_while(|line| !line.starts_with("> "));
     assert!(told.clone().all(|line| line.trim_end().chars().count() <= 40), "{screen}");
-    assert!(screen.contains("for anything\r\n  else name a model:"), "{screen}");
+    assert!(screen.contains("shapes only; for\r\n  anything else name a model:"), "{screen}");
 }
 
 #[test]

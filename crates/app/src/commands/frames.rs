@@ -173,7 +173,7 @@ mod tests {
     #[test]
     fn a_picture_that_does_not_fit_is_an_error_whatever_its_size() {
         for side in [1, 400] {
-            let data = (0..3 * side * side).map(|n: u32| (n * n % 251) as u8).collect();
+            let data = (0..3 * side * side).map(|n: u32| (n.wrapping_mul(n) % 251) as u8).collect();
             let picture = Rgb { width: side, height: side, data };
             let failed = encode(Disk(20), &picture).expect_err("a full disk");
             assert_eq!(failed.kind(), io::ErrorKind::StorageFull, "{side}");

@@ -44,7 +44,7 @@ impl Bars {
         let message = visible(&message).replace('\n', " ");
         self.tell(|| message.clone());
         let spinner = self.all.add(ProgressBar::new_spinner());
-        if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} {elapsed}") {
+        if let Ok(style) = ProgressStyle::with_template("{spinner} {elapsed} {wide_msg}") {
             spinner.set_style(style);
         }
         spinner.set_message(message);

@@ -8,8 +8,8 @@ const INDENT: usize = 2;
 const LEAST: usize = 20;
 
 /// The lines of `text`, each broken at spaces so that it is at most `columns` wide where its words allow that. What
-/// goes on with the next line is set in. A word that is longer than a line stays whole: a terminal breaks it, and it can
-/// still be copied as one.
+/// goes on with the next line is set in. A word that is longer than a line stays whole: a terminal breaks it, and it
+/// can be copied as one.
 pub(super) fn wrap(text: &str, columns: usize) -> String {
     if columns < LEAST {
         return text.to_string();
