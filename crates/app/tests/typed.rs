@@ -15,7 +15,6 @@ use nix::unistd::{Pid, mkfifo};
 
 const UP: &str = "\x1b[A";
 const CONTROL_D: &str = "\x04";
-const CLIP: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../assets/clips/red-circle.mp4");
 
 /// A chat and the terminal that it runs in.
 struct Terminal {
@@ -76,6 +75,13 @@ impl Terminal {
         }
     }
 
+    /// Asks, and waits for the answer and the prompt after it.
+    fn ask(&mut self, question: &str) {
+        self.press(&format!("{question}\r"));
+        self.wait_for(ANSWERED);
+        self.wait_for("> ");
+    }
+
     /// The exit code, and all that was shown.
     fn end(mut self) -> (Option<i32>, String) {
         let code = self.child.wait().expect("it ends").code();
@@ -94,8 +100,7 @@ fn questions_of_earlier_chats_are_an_arrow_key_away_unless_that_is_not_wanted() 
     let file = home.path().join(".local/state/zoetrope/questions.jsonl");
     let mut chat = Terminal::chat(home.path(), 80, &["--no-history"]);
     chat.wait_for("> ");
-    chat.press("a secret\r");
-    chat.wait_for(ANSWERED);
+    chat.ask("a secret");
     chat.press(CONTROL_D);
     let (code, screen) = chat.end();
     assert_eq!(code, Some(0), "{screen}");
@@ -103,8 +108,7 @@ fn questions_of_earlier_chats_are_an_arrow_key_away_unless_that_is_not_wanted() 
     assert!(!file.exists());
     let mut chat = Terminal::chat(home.path(), 80, &[]);
     chat.wait_for("> ");
-    chat.press("which color?\r");
-    chat.wait_for(ANSWERED);
+    chat.ask("which color?");
     chat.press(CONTROL_D);
     assert_eq!(chat.end().0, Some(0));
     assert_eq!(std::fs::read_to_string(&file).expect("a history"), "\"which color?\"\n");
@@ -112,8 +116,7 @@ fn questions_of_earlier_chats_are_an_arrow_key_away_unless_that_is_not_wanted() 
     chat.wait_for("> ");
     chat.press(UP);
     chat.wait_for("which color?");
-    chat.press("\r");
-    chat.wait_for(ANSWERED);
+    chat.ask("");
     chat.press("/quit\r");
     assert_eq!(chat.end().0, Some(0));
 }
@@ -127,6 +130,7 @@ fn lines_that_come_at_once_are_all_asked() {
     for _ in 0..3 {
         chat.wait_for(ANSWERED);
     }
+    chat.wait_for("> ");
     chat.press("/quit\r");
     assert_eq!(chat.end().0, Some(0));
 }
@@ -134,14 +138,15 @@ fn lines_that_come_at_once_are_all_asked() {
 #[test]
 fn lines_are_broken_between_words_where_the_terminal_is_narrow() {
     let home = tempfile::tempdir().expect("a home");
-    let mut chat = Terminal::chat(home.path(), 40, &[CLIP]);
+    let mut chat = Terminal::chat(home.path(), 40, &[]);
     chat.wait_for("> ");
     chat.press("/help\r");
     chat.wait_for("Ctrl-C stops an answer.");
+    chat.wait_for("> ");
     chat.press("/quit\r");
     let screen = chat.end().1;
-    let told = screen.lines().take_while(|line| !line.starts_with("> "));
-    assert!(told.clone().all(|line| line.trim_end().chars().count() <= 40), "{screen}");
+    let mut told = screen.lines().filter(|line| !line.contains('\x1b'));
+    assert!(told.all(|line| line.trim_end().chars().count() <= 40), "{screen}");
     assert!(screen.contains("shapes only; for\r\n  anything else name a model:"), "{screen}");
 }
 
@@ -152,11 +157,10 @@ fn ctrl_c_while_a_file_is_opened_stops_that_and_not_the_chat() {
     mkfifo(&slow, Mode::S_IRWXU).expect("a pipe");
     let mut chat = Terminal::chat(home.path(), 80, &[]);
     chat.wait_for("> ");
-    chat.press("hello\r");
-    chat.wait_for(ANSWERED);
+    chat.ask("hello");
     chat.press("slow.pgm what is this?\r");
-    // Opened as soon as the chat reads it.
-    let mut pipe = File::options().write(true).open(&slow).expect("a reader");
+    // For reading, too: that never waits for the other end.
+    let mut pipe = File::options().read(true).write(true).open(&slow).expect("a pipe");
     chat.wait_for("opening slow.pgm");
     chat.interrupt();
     // Until the signal has been taken.
@@ -164,8 +168,10 @@ fn ctrl_c_while_a_file_is_opened_stops_that_and_not_the_chat() {
     pipe.write_all(&[&b"P5 32 32 255\n"[..], &[128; 1024]].concat()).expect("read");
     drop(pipe);
     chat.wait_for("slow.pgm: stopped while it was opened");
+    chat.wait_for("> ");
     chat.press("and now?\r");
     chat.wait_for("kept from before");
+    chat.wait_for("> ");
     chat.press("/quit\r");
     let (code, screen) = chat.end();
     assert_eq!(code, Some(0), "{screen}");
