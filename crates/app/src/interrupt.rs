@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use zoetrope_engine::CancelFlag;
+use zoetrope_media::decoder_process;
 
 use crate::terminal;
 
@@ -22,6 +23,7 @@ impl Interrupt {
         let installed = ctrlc::set_handler(move || {
             if !busy.load(Ordering::SeqCst) || flag.is_cancelled() {
                 terminal::end_line();
+                decoder_process::end_all();
                 std::process::exit(130);
             }
             flag.cancel();

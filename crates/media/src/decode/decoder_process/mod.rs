@@ -16,6 +16,7 @@
 //! being decoded and ends nothing else.
 
 pub(crate) mod limited_command;
+pub(crate) mod running;
 pub(crate) mod wire;
 
 mod av1_worker;
@@ -23,6 +24,7 @@ mod av1_worker;
 use std::io::{self, Read, Write};
 
 use av1_worker::Av1Worker;
+pub use running::end_all;
 use wire::{HELLO, WireFrame, invalid, read_array};
 
 /// The command-line argument that turns the program into a decoder.
