@@ -39,10 +39,17 @@ impl Interrupt {
         self.flag.clone()
     }
 
+    /// From now on there is something to keep: Ctrl-C cancels the request instead of ending the process.
+    pub(crate) fn begin(&self) {
+        if !self.busy.load(Ordering::SeqCst) {
+            self.flag.reset();
+            self.busy.store(true, Ordering::SeqCst);
+        }
+    }
+
     /// Runs `work` so that Ctrl-C cancels it instead of ending the process.
     pub(crate) fn while_busy<T>(&self, work: impl FnOnce() -> T) -> T {
-        self.flag.reset();
-        self.busy.store(true, Ordering::SeqCst);
+        self.begin();
         let result = work();
         self.busy.store(false, Ordering::SeqCst);
         result

@@ -16,7 +16,7 @@ use nix::unistd::{Pid, mkfifo};
 const UP: &str = "\x1b[A";
 const CONTROL_D: &str = "\x04";
 
-/// A chat and the terminal that it runs in.
+/// The program and the terminal that it runs in.
 struct Terminal {
     child: Child,
     keys: File,
@@ -26,12 +26,12 @@ struct Terminal {
 }
 
 impl Terminal {
-    fn chat(home: &Path, columns: u16, args: &[&str]) -> Self {
+    fn start(home: &Path, columns: u16, args: &[&str]) -> Self {
         let size = Winsize { ws_row: 24, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
         let pty = openpty(Some(&size), None).expect("a terminal");
         let end = || Stdio::from(pty.slave.try_clone().expect("an end"));
         let mut command = Command::new(env!("CARGO_BIN_EXE_zoetrope"));
-        command.arg("chat").args(args).current_dir(home).stdin(end()).stdout(end()).stderr(end());
+        command.args(args).current_dir(home).stdin(end()).stdout(end()).stderr(end());
         command.env("HOME", home).env("TERM", "xterm").env("HF_HUB_OFFLINE", "1");
         command.env_remove("XDG_STATE_HOME").env_remove("ZOETROPE_HISTORY").env_remove("COLUMNS");
         let child = command.spawn().expect("the binary starts");
@@ -98,7 +98,7 @@ const ANSWERED: &str = "s]";
 fn questions_of_earlier_chats_are_an_arrow_key_away_unless_that_is_not_wanted() {
     let home = tempfile::tempdir().expect("a home");
     let file = home.path().join(".local/state/zoetrope/questions.jsonl");
-    let mut chat = Terminal::chat(home.path(), 80, &["--no-history"]);
+    let mut chat = Terminal::start(home.path(), 80, &["chat", "--no-history"]);
     chat.wait_for("> ");
     chat.ask("a secret");
     chat.press(CONTROL_D);
@@ -106,13 +106,13 @@ fn questions_of_earlier_chats_are_an_arrow_key_away_unless_that_is_not_wanted() 
     assert_eq!(code, Some(0), "{screen}");
     assert!(screen.ends_with('\n'), "the shell's prompt stands in a line of its own: {screen:?}");
     assert!(!file.exists());
-    let mut chat = Terminal::chat(home.path(), 80, &[]);
+    let mut chat = Terminal::start(home.path(), 80, &["chat"]);
     chat.wait_for("> ");
     chat.ask("which color?");
     chat.press(CONTROL_D);
     assert_eq!(chat.end().0, Some(0));
     assert_eq!(std::fs::read_to_string(&file).expect("a history"), "\"which color?\"\n");
-    let mut chat = Terminal::chat(home.path(), 80, &[]);
+    let mut chat = Terminal::start(home.path(), 80, &["chat"]);
     chat.wait_for("> ");
     chat.press(UP);
     chat.wait_for("which color?");
@@ -124,7 +124,7 @@ fn questions_of_earlier_chats_are_an_arrow_key_away_unless_that_is_not_wanted() 
 #[test]
 fn lines_that_come_at_once_are_all_asked() {
     let home = tempfile::tempdir().expect("a home");
-    let mut chat = Terminal::chat(home.path(), 80, &[]);
+    let mut chat = Terminal::start(home.path(), 80, &["chat"]);
     chat.wait_for("> ");
     chat.press("one?\rtwo?\rthree?\r");
     for _ in 0..3 {
@@ -138,7 +138,7 @@ fn lines_that_come_at_once_are_all_asked() {
 #[test]
 fn lines_are_broken_between_words_where_the_terminal_is_narrow() {
     let home = tempfile::tempdir().expect("a home");
-    let mut chat = Terminal::chat(home.path(), 40, &[]);
+    let mut chat = Terminal::start(home.path(), 40, &["chat"]);
     chat.wait_for("> ");
     chat.press("/help\r");
     chat.wait_for("Ctrl-C stops an answer.");
@@ -151,11 +151,26 @@ fn lines_are_broken_between_words_where_the_terminal_is_narrow() {
 }
 
 #[test]
+fn ctrl_c_before_there_is_an_answer_ends_a_question_at_once() {
+    let home = tempfile::tempdir().expect("a home");
+    let slow = home.path().join("slow.pgm");
+    mkfifo(&slow, Mode::S_IRWXU).expect("a pipe");
+    // For reading, too: that never waits for the other end.
+    let _pipe = File::options().read(true).write(true).open(&slow).expect("a pipe");
+    let mut ask = Terminal::start(home.path(), 80, &["ask", "slow.pgm", "what is this?"]);
+    ask.wait_for("opening");
+    ask.interrupt();
+    let (code, screen) = ask.end();
+    assert_eq!(code, Some(130), "{screen}");
+    assert!(screen.ends_with('\n'), "{screen:?}");
+}
+
+#[test]
 fn ctrl_c_while_a_file_is_opened_stops_that_and_not_the_chat() {
     let home = tempfile::tempdir().expect("a home");
     let slow = home.path().join("slow.pgm");
     mkfifo(&slow, Mode::S_IRWXU).expect("a pipe");
-    let mut chat = Terminal::chat(home.path(), 80, &[]);
+    let mut chat = Terminal::start(home.path(), 80, &["chat"]);
     chat.wait_for("> ");
     chat.ask("hello");
     chat.press("slow.pgm what is this?\r");
