@@ -91,8 +91,8 @@ impl Terminal {
     }
 }
 
-/// The end of the line that follows every answer.
-const ANSWERED: &str = "s]";
+/// In the line that follows every answer.
+const ANSWERED: &str = " written | ";
 
 #[test]
 fn questions_of_earlier_chats_are_an_arrow_key_away_unless_that_is_not_wanted() {
