@@ -148,6 +148,15 @@ mod tests {
             timings: Timings { decode: 0.25, prefill: 1.0, generation: 2.0, total: 3.25, ..Timings::default() },
             ids: vec![1, 2, 3],
         };
+        let stopped = Answer {
+            finish_reason: FinishReason::Cancelled,
+            ids: Vec::new(),
+            timings: Timings { open: 1.5, total: 2.0, ..Timings::default() },
+            ..answer.clone()
+        };
+        assert_eq!(closing_line(&stopped), "[stopped after 2.0 s, before the answer began]");
+        let (open, rest) = (Timings { open: 2.0, encode: 0.04, total: 2.04, ..Timings::default() }, Timings::default());
+        assert_eq!((time_words(&open), time_words(&rest)), ("2.0 s (open 2.0)".into(), "0.0 s".into()));
         assert_eq!(
             closing_line(&answer),
             "[10 frames of 1 video, 1 picture | 49 tokens read (40 video, 4 image, 5 text) | \

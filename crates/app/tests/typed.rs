@@ -91,6 +91,14 @@ impl Terminal {
     }
 }
 
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        // One that has ended does not mind.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
 /// In the line that follows every answer.
 const ANSWERED: &str = " written | ";
 
