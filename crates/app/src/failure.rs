@@ -1,6 +1,7 @@
 //! Errors as people read them: one line with the cause, one with what to do, and an exit code.
 
 use std::io::{self, ErrorKind};
+use std::path::Path;
 use std::process::ExitCode;
 
 use zoetrope_engine::EngineError;
@@ -38,8 +39,16 @@ impl Failure {
     }
 
     /// An error about a file.
-    pub(crate) fn file(path: &std::path::Path, error: &io::Error) -> Self {
+    pub(crate) fn file(path: &Path, error: &io::Error) -> Self {
         Failure::new(format!("{}: {}", path.display(), io_words(error)))
+    }
+
+    /// Takes `part` out of the words.
+    pub(crate) fn without(self, part: &str) -> Self {
+        match self {
+            Failure::Error(text, hint) => Failure::Error(text.replace(part, ""), hint),
+            other => other,
+        }
     }
 
     /// What there is to say: the cause, and what to do about it.
@@ -138,6 +147,9 @@ pub(crate) fn media(name: &str, error: &MediaError) -> Failure {
             ("an address, and media are not fetched".to_string(), Some("download the file first, and name its path"))
         }
         MediaError::Io(error) => (io_words(error), io_hint(error)),
+        MediaError::Malformed { .. } if Path::new(name).is_dir() => {
+            (error.to_string(), Some("a folder is one video whose frames it holds; several files are named one by one"))
+        }
         MediaError::Malformed { .. } => {
             (error.to_string(), Some("the file is damaged, incomplete, or not what its name says"))
         }
@@ -161,6 +173,11 @@ fn io_words(error: &io::Error) -> String {
         ErrorKind::NotFound => "no such file".to_string(),
         ErrorKind::PermissionDenied => "permission denied".to_string(),
         ErrorKind::IsADirectory => "is a folder, not a file".to_string(),
+        ErrorKind::NotADirectory => "a part of this path is a file, not a folder".to_string(),
+        ErrorKind::AlreadyExists => "there is a file of this name already".to_string(),
+        ErrorKind::StorageFull => "no space left on the device".to_string(),
+        ErrorKind::QuotaExceeded => "your quota of this disk is used up".to_string(),
+        ErrorKind::ReadOnlyFilesystem => "the file system is read-only".to_string(),
         _ => error.to_string(),
     }
 }

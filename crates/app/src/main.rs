@@ -8,11 +8,11 @@ mod cli;
 mod commands;
 mod embedded;
 mod failure;
-mod heartbeat;
 mod interrupt;
 mod model;
 mod output;
 mod paths;
+mod places;
 mod process_memory;
 mod progress;
 mod report;
@@ -87,7 +87,7 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         Command::Bench(args) => commands::bench::run(args, common),
         Command::Synth(args) => commands::synth::run(args, common),
         Command::Completions(args) => commands::manual::completions(args),
-        Command::Man => commands::manual::man(),
+        Command::Man(args) => commands::manual::man(args),
         Command::List(_) => Err(commands::manual::cache("ls")),
         Command::Rm(_) => Err(commands::manual::cache("rm")),
         Command::DecodeChild => commands::decode_child::run(),

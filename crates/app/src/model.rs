@@ -1,17 +1,18 @@
 //! Which checkpoint: a folder, a name on the hub, or the embedded default.
 
 use std::error::Error;
-use std::path::{Path, PathBuf};
+use std::ffi::OsStr;
+use std::path::{MAIN_SEPARATOR as SEPARATOR, Path, PathBuf};
 use std::sync::Arc;
 
-use zoetrope_hub::{DownloadProgress, Extent, HubOptions, Preview, Retry, Watch};
+use zoetrope_hub::{DownloadProgress, Extent, HubError, HubOptions, Preview, Retry, Watch};
 use zoetrope_models::checkpoint::Checkpoint;
 use zoetrope_models::contract::VideoLanguageModel;
 use zoetrope_models::loading;
 use zoetrope_models::weights::{Archive, LoadOptions, RandomFor};
 
 use crate::cli::{ModelArgs, ModelSource};
-use crate::embedded::EMBEDDED;
+use crate::embedded::{EMBEDDED, EMBEDDED_NAME};
 use crate::failure::Failure;
 use crate::progress::Bars;
 
@@ -55,8 +56,17 @@ pub(crate) fn open(source: ModelSource<'_>, options: LoadOptions, bars: &mut Bar
 }
 
 /// What the user's model is called.
-pub(crate) fn shown(name: Option<&str>) -> String {
-    name.unwrap_or("zoetrope-nano").to_string()
+pub(crate) fn shown(name: Option<&OsStr>) -> String {
+    name.map_or_else(|| EMBEDDED_NAME.to_string(), |name| name.to_string_lossy().into_owned())
+}
+
+/// What the user calls a model: a folder whose name is not UTF-8, or what the hub takes.
+fn folder_or_name(name: &OsStr) -> Result<Result<PathBuf, &str>, Failure> {
+    match name.to_str() {
+        Some(name) => Ok(Err(name)),
+        None if Path::new(name).is_dir() => Ok(Ok(PathBuf::from(name))),
+        None => Err(HubError::Caller(format!("model {name:?}: no such folder, and names are UTF-8")).into()),
+    }
 }
 
 /// The checkpoint that is named by folder or by hub name (downloaded when the cache does not have it), over its base;
@@ -78,12 +88,16 @@ fn resolve(source: ModelSource<'_>, extent: Extent, bars: &mut Bars) -> Result<C
 
 /// One folder; what must be known of it before its weights are fetched is asked of it over its base.
 fn resolve_one(
-    name: Option<&str>,
+    name: Option<&OsStr>,
     role: FolderRole<'_>,
     extent: Extent,
     bars: &mut Bars,
 ) -> Result<Checkpoint, Failure> {
     let Some(name) = name else { return Ok(EMBEDDED) };
+    let name = match folder_or_name(name)? {
+        Ok(folder) => return Ok(Checkpoint::Folder(folder)),
+        Err(name) => name,
+    };
     let options = HubOptions::from_env()?;
     let folder = zoetrope_hub::resolve(name, extent, &options, &mut Watcher { bars, role })?;
     bars.clear();
@@ -101,8 +115,19 @@ fn lie_over(own: Checkpoint, base: Option<Checkpoint>) -> Checkpoint {
 pub(crate) struct Previewed {
     /// The checkpoint.
     pub(crate) checkpoint: Checkpoint,
-    /// Keep the folders.
-    _previews: Vec<Preview>,
+    previews: Vec<Preview>,
+}
+
+impl Previewed {
+    /// The model, of which nothing may be computed. Errors name the checkpoint's files as the hub has them, not the
+    /// temporary folder that stands for it.
+    pub(crate) fn open(&self, options: LoadOptions) -> Result<Arc<dyn VideoLanguageModel>, Failure> {
+        loading::open_listed(&self.checkpoint, options).map_err(|error| {
+            let temporary = self.previews.iter().filter_map(Preview::temporary);
+            let failure = Failure::from(error);
+            temporary.fold(failure, |failure, folder| failure.without(&format!("{}{SEPARATOR}", folder.display())))
+        })
+    }
 }
 
 /// The checkpoint that is named by folder or by hub name, over its base, without fetching weights; the embedded one
@@ -111,16 +136,20 @@ pub(crate) fn preview(source: ModelSource<'_>, bars: &mut Bars) -> Result<Previe
     let mut previews = Vec::new();
     let base = source.base.map(|base| preview_one(Some(base), FolderRole::Base, &mut previews, bars)).transpose()?;
     let own = preview_one(source.name, FolderRole::of(base.as_ref()), &mut previews, bars)?;
-    Ok(Previewed { checkpoint: lie_over(own, base), _previews: previews })
+    Ok(Previewed { checkpoint: lie_over(own, base), previews })
 }
 
 fn preview_one(
-    name: Option<&str>,
+    name: Option<&OsStr>,
     role: FolderRole<'_>,
     previews: &mut Vec<Preview>,
     bars: &mut Bars,
 ) -> Result<Checkpoint, Failure> {
     let Some(name) = name else { return Ok(EMBEDDED) };
+    let name = match folder_or_name(name)? {
+        Ok(folder) => return Ok(Checkpoint::Folder(folder)),
+        Err(name) => name,
+    };
     let preview = zoetrope_hub::preview(name, &HubOptions::from_env()?, &mut Watcher { bars, role })?;
     bars.clear();
     let checkpoint = Checkpoint::Folder(preview.folder().to_path_buf());

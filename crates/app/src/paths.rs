@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 
 /// Endings of media files, lower case.
 const ENDINGS: &[&str] = &[
-    "mp4", "m4v", "mov", "mkv", "webm", "avi", "ts", "m2ts", "mts", "mpg", "mpeg", "wmv", "flv", "3gp", "ogv", "gif",
-    "png", "apng", "jpg", "jpeg", "webp", "bmp", "tif", "tiff", "heic", "avif",
+    "mp4", "m4v", "mov", "qt", "mkv", "webm", "avi", "divx", "ts", "m2t", "m2ts", "mts", "vob", "mpg", "mpeg", "mxf",
+    "asf", "wmv", "flv", "f4v", "3gp", "3g2", "ogv", "ivf", "y4m", "gif", "png", "apng", "jpg", "jpeg", "jpe", "jfif",
+    "webp", "bmp", "ico", "tif", "tiff", "tga", "qoi", "pnm", "pbm", "pgm", "ppm", "pam", "heic", "heif", "hif",
+    "avif",
 ];
 
 /// Whether a name ends as media files do.
@@ -197,7 +199,8 @@ mod tests {
     #[test]
     fn what_looks_like_a_path() {
         let looks = |line: &str| words(line.as_bytes())[0].looks_like_path;
-        assert!(looks("a.PNG") && looks("./a") && looks("'a'"));
+        assert!(["a.PNG", "a.pgm", "a.y4m", "a.heif", "a.ico"].into_iter().all(looks));
+        assert!(looks("./a") && looks("'a'"));
         assert!(!looks("red") && !looks("what's") && !looks("3.5"));
         assert!(is_address(OsStr::new("HTTPS://x/a.mp4")) && !is_address(OsStr::new("file:///a")));
     }

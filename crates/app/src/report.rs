@@ -46,6 +46,9 @@ pub(crate) fn introduce(model: &ModelArgs, common: &Common) {
 
 /// "10 frames of 1 video, 1 picture | 1200 tokens read (1100 video, 100 text) | 12 written | 3.2 s (...)".
 pub(crate) fn closing_line(answer: &Answer) -> String {
+    if answer.finish_reason == FinishReason::Cancelled && answer.ids.is_empty() {
+        return format!("[stopped after {:.1} s, before the answer began]", answer.timings.total);
+    }
     let mut parts = Vec::new();
     if !answer.media.is_empty() {
         parts.push(media_words(&answer.media));
@@ -97,10 +100,16 @@ fn token_words(tokens: &TokenCounts) -> String {
 }
 
 fn time_words(t: &Timings) -> String {
-    let stages = [("decode", t.decode), ("encode", t.encode), ("read", t.prefill), ("write", t.generation)];
+    let stages =
+        [("open", t.open), ("decode", t.decode), ("encode", t.encode), ("read", t.prefill), ("write", t.generation)];
+    // What takes no time that is shown is left out.
+    let seconds = stages.iter().map(|(name, seconds)| (name, format!("{seconds:.1}")));
     let stages: Vec<String> =
-        stages.iter().filter(|(_, s)| *s > 0.0).map(|(name, s)| format!("{name} {s:.1}")).collect();
-    format!("{:.1} s ({})", t.total, stages.join(", "))
+        seconds.filter(|(_, text)| text != "0.0").map(|(name, text)| format!("{name} {text}")).collect();
+    match stages.is_empty() {
+        true => format!("{:.1} s", t.total),
+        false => format!("{:.1} s ({})", t.total, stages.join(", ")),
+    }
 }
 
 fn count(n: usize, what: &str) -> String {
@@ -139,6 +148,15 @@ mod tests {
             timings: Timings { decode: 0.25, prefill: 1.0, generation: 2.0, total: 3.25, ..Timings::default() },
             ids: vec![1, 2, 3],
         };
+        let stopped = Answer {
+            finish_reason: FinishReason::Cancelled,
+            ids: Vec::new(),
+            timings: Timings { open: 1.5, total: 2.0, ..Timings::default() },
+            ..answer.clone()
+        };
+        assert_eq!(closing_line(&stopped), "[stopped after 2.0 s, before the answer began]");
+        let (open, rest) = (Timings { open: 2.0, encode: 0.04, total: 2.04, ..Timings::default() }, Timings::default());
+        assert_eq!((time_words(&open), time_words(&rest)), ("2.0 s (open 2.0)".into(), "0.0 s".into()));
         assert_eq!(
             closing_line(&answer),
             "[10 frames of 1 video, 1 picture | 49 tokens read (40 video, 4 image, 5 text) | \

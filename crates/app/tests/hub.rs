@@ -176,6 +176,30 @@ fn models_that_cannot_run_are_refused_before_their_weights() {
 }
 
 #[test]
+fn errors_of_a_model_that_is_looked_at_name_it_and_no_temporary_folder() {
+    let (hub, home) = (Hub::new(), tempfile::tempdir().expect("home"));
+    hub.add("odd", "config.json", |text| {
+        let mut config: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+        for place in ["/text_config/hidden_size", "/hidden_size"] {
+            if let Some(size) = config.pointer_mut(place) {
+                *size = (size.as_u64().expect("a number") * 2).into();
+            }
+        }
+        config.to_string()
+    });
+    hub.add("broken", "tokenizer.json", |_| "{".into());
+    let picture = picture(home.path());
+    for name in ["org/odd", "org/broken"] {
+        for args in [vec!["info", name], vec!["plan", picture.to_str().expect("path"), "--model", name]] {
+            let output = hub.run(home.path(), &args);
+            let text = said(&output);
+            assert_eq!(output.status.code(), Some(1), "{args:?}: {text}");
+            assert!(text.contains(&format!("{name}/")) && !text.contains("/zoetrope-"), "{args:?}: {text}");
+        }
+    }
+}
+
+#[test]
 fn addresses_of_media_are_recognized() {
     let (hub, home) = (Hub::new(), tempfile::tempdir().expect("home"));
     for address in ["https://example.com/a.mp4", "s3://bucket/a.png"] {

@@ -388,3 +388,89 @@ fn an_adapter_is_used_over_its_base_and_merged_by_convert() {
     assert_eq!(alone.status.code(), Some(1));
     assert!(text(&alone.stderr).contains("--base"), "{}", text(&alone.stderr));
 }
+
+#[test]
+fn pictures_of_an_earlier_run_are_told() {
+    let desk = Desk::new();
+    let frames = |most: &str| {
+        let output = desk.run(&["frames", CLIP, "--out", "frames", "--max-frames", most]);
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        text(&output.stderr)
+    };
+    assert!(!frames("3").contains("earlier"));
+    std::fs::write(desk.path("frames/holiday.png"), "").expect("written");
+    let said = frames("1");
+    assert!(said.contains("frames also has 2 pictures of an earlier run, such as 00-000001.png"), "{said}");
+    assert!(desk.path("frames/00-000002.png").exists(), "nothing is removed");
+    let output = desk.run(&["frames", CLIP, "--out", "frames/holiday.png"]);
+    assert!(text(&output.stderr).contains("holiday.png: there is a file of this name"), "{}", text(&output.stderr));
+}
+
+#[test]
+fn a_set_without_questions_is_no_table_of_zeros() {
+    let desk = Desk::new();
+    let output = desk.run(&["eval", "--difficulty", "one_object", "--kinds", "order", "--items", "1"]);
+    let said = text(&output.stderr);
+    assert!(output.status.code() == Some(2) && output.stdout.is_empty(), "{said}");
+    assert!(said.contains("one_object has no questions of the kinds order"), "{said}");
+    let output = desk.run(&["eval", "--difficulty", "one_object", "--kinds", "colour,order", "--items", "2"]);
+    let (table, said) = (text(&output.stdout), text(&output.stderr));
+    assert!(table.contains("colour") && table.contains("pictures") && !table.contains("clips"), "{table}");
+    assert!(said.contains("kinds order: 1 of 2 questions are left"), "{said}");
+}
+
+#[test]
+fn every_command_has_a_manual_page() {
+    let desk = Desk::new();
+    let page = |args: &[&str]| text(&desk.run(&[&["man"], args].concat()).stdout);
+    assert!(page(&[]).contains(".TH zoetrope 1") && page(&["ask"]).contains("max\\-new\\-tokens"));
+    assert!(page(&["chat"]).contains(".TH zoetrope-chat 1") && page(&["chat"]).contains("ZOETROPE_HISTORY"));
+    let unknown = desk.run(&["man", "aks"]);
+    assert!(unknown.status.code() == Some(2) && text(&unknown.stderr).contains("aks"));
+    assert!(desk.run(&["man", "--out", "share/man1"]).status.success());
+    let pages: Vec<_> = std::fs::read_dir(desk.path("share/man1")).expect("pages").flatten().collect();
+    let help = text(&desk.run(&["--help"]).stdout);
+    for command in ["ask", "chat", "plan", "pull", "convert", "man"] {
+        assert!(help.contains(command) && desk.path(&format!("share/man1/zoetrope-{command}.1")).is_file());
+    }
+    assert!(pages.len() > 15, "{}", pages.len());
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_model_folder_that_is_not_utf8_is_a_model_folder() {
+    use std::ffi::{OsStr, OsString};
+    use std::os::unix::ffi::OsStrExt;
+
+    let desk = Desk::new();
+    let folder = desk.0.path().join(OsStr::from_bytes(b"mod\xe9le"));
+    std::fs::create_dir(&folder).expect("made");
+    for entry in std::fs::read_dir(NANO).expect("the model").flatten() {
+        std::fs::copy(entry.path(), folder.join(entry.file_name())).expect("copied");
+    }
+    let out = OsStr::from_bytes(b"o\xe9t").to_os_string();
+    let [model, folder] = [OsString::from("--model"), folder.into_os_string()];
+    let words = |words: &[&str]| words.iter().map(OsString::from).collect::<Vec<_>>();
+    for args in [
+        [words(&["ask", CLIP, WHERE_TO]), vec![model.clone(), folder.clone()]].concat(),
+        [words(&["plan", CLIP]), vec![model.clone(), folder.clone()]].concat(),
+        [words(&["frames", CLIP, "--out", "f"]), vec![model.clone(), folder.clone()]].concat(),
+        [words(&["info", "--json"]), vec![folder.clone()]].concat(),
+        [words(&["convert", "--json"]), vec![folder.clone(), out]].concat(),
+    ] {
+        let output = desk.command(&[]).args(&args).output().expect("the binary starts");
+        assert!(output.status.success(), "{args:?}: {}", text(&output.stderr));
+    }
+    let missing = desk.command(&["ask", "hi", "--model"]).arg(OsStr::from_bytes(b"n\xe9")).output().expect("ends");
+    let said = text(&missing.stderr);
+    assert!(missing.status.code() == Some(1) && said.contains("no such folder"), "{said}");
+}
+
+#[test]
+fn a_folder_of_videos_is_told_how_to_be_given() {
+    let desk = Desk::new();
+    std::fs::create_dir(desk.path("films")).expect("made");
+    std::fs::copy(CLIP, desk.path("films/a.mp4")).expect("copied");
+    let said = text(&desk.run(&["ask", "films", "What?"]).stderr);
+    assert!(said.contains("one by one") && !said.contains("damaged"), "{said}");
+}

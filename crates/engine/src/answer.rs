@@ -1,8 +1,8 @@
 //! What comes back: the text, why it ended, which frames were used, tokens by modality, times.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use zoetrope_models::contract::media_plan::{MediaKind, View};
 
 use crate::media_input::FrameFaults;
@@ -53,12 +53,17 @@ pub struct MediaUsage {
     #[serde(flatten)]
     pub faults: FrameFaults,
     /// The file that its features come from, where they were stored before.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "as_text")]
     pub features: Option<PathBuf>,
     /// Visual tokens of these frames before pruning.
     pub tokens_before_pruning: usize,
     /// Visual tokens that the model read.
     pub tokens: usize,
+}
+
+/// A path as text, whatever its bytes; only called where there is one.
+fn as_text<S: Serializer>(file: &Option<PathBuf>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&file.as_deref().unwrap_or(Path::new("")).display())
 }
 
 /// Tokens of a request by modality.

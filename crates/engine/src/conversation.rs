@@ -168,8 +168,7 @@ impl Conversation {
         for media in &mut self.media[first..end] {
             if let MediaState::File(path) = media {
                 let source = open_file(path, &self.limits)?;
-                let opened = OpenedMedia::new(path.display().to_string(), source);
-                *media = MediaState::Open(OpenedMedia { path: Some(path.clone()), ..opened });
+                *media = MediaState::Open(OpenedMedia::of_file(path.clone(), source));
             }
         }
         let opened = self.media[first..end].iter().filter_map(|media| match media {

@@ -49,7 +49,7 @@ pub enum HubError {
         missing: Vec<String>,
     },
     /// The hub cannot be reached or breaks off.
-    #[error("{repo}: {url}: {why}; what has been fetched is kept, and the next attempt goes on from there")]
+    #[error("{repo}: {url}: {why}{}", kept(url))]
     Network {
         /// The model.
         repo: String,
@@ -141,6 +141,14 @@ impl HubError {
             ReadOnlyFilesystem | PermissionDenied => HubError::ReadOnly { file, what },
             _ => HubError::File { file, what },
         }
+    }
+}
+
+/// What becomes of a file that was being fetched; nothing is lost where the hub was asked what there is.
+fn kept(url: &str) -> &'static str {
+    match url.contains("/api/models/") {
+        true => "",
+        false => "; what has been fetched is kept, and the next attempt goes on from there",
     }
 }
 

@@ -26,18 +26,23 @@ const LENGTH: u64 = 8;
 pub struct Preview {
     folder: PathBuf,
     /// Removed with this.
-    _stand_in: Option<TempDir>,
+    stand_in: Option<TempDir>,
 }
 
 impl Preview {
     /// A folder as it is.
     pub(crate) fn of(folder: PathBuf) -> Self {
-        Preview { folder, _stand_in: None }
+        Preview { folder, stand_in: None }
     }
 
     /// The folder. Files of tensors in it may be holes behind their headers.
     pub fn folder(&self) -> &Path {
         &self.folder
+    }
+
+    /// The temporary folder that the model's lies in as `org/name`, where there is one.
+    pub fn temporary(&self) -> Option<&Path> {
+        self.stand_in.as_ref().map(TempDir::path)
     }
 }
 
@@ -58,6 +63,9 @@ pub(crate) fn preview(
     let client = Client::new(repo, options)?;
     let place = std::env::temp_dir();
     let stand_in = TempDir::with_prefix("zoetrope-").map_err(|error| HubError::cache(place, &error))?;
+    // Whatever is said of a file in it has the model's name.
+    let folder = stand_in.path().join(&repo.org).join(&repo.name);
+    fs::create_dir_all(&folder).map_err(|error| HubError::cache(&folder, &error))?;
     for name in announced_safetensors(&outline) {
         if has(&cache.snapshot(commit), &name) {
             continue;
@@ -68,17 +76,17 @@ pub(crate) fn preview(
             Err(HubError::NotFound { .. }) => return Ok(Preview::of(outline)),
             Err(error) => return Err(error),
         };
-        hollow(&stand_in.path().join(&name), &header, size)?;
+        hollow(&folder.join(&name), &header, size)?;
     }
     for entry in fs::read_dir(&outline).map_err(|error| HubError::cache(&outline, &error))?.flatten() {
-        let to = stand_in.path().join(entry.file_name());
+        let to = folder.join(entry.file_name());
         #[cfg(unix)]
         let linked = fs::canonicalize(entry.path()).and_then(|from| std::os::unix::fs::symlink(from, &to));
         #[cfg(not(unix))]
         let linked = fs::hard_link(entry.path(), &to).or_else(|_| fs::copy(entry.path(), &to).map(|_| ()));
         linked.map_err(|error| HubError::cache(&to, &error))?;
     }
-    Ok(Preview { folder: stand_in.path().to_path_buf(), _stand_in: Some(stand_in) })
+    Ok(Preview { folder, stand_in: Some(stand_in) })
 }
 
 /// The beginning of a safetensors file up to its first tensor, and its length.

@@ -9,21 +9,43 @@ use std::path::Path;
 /// # Errors
 /// When `write` or the file system fails; the file is unchanged then.
 pub fn write_whole(file: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
-    replace_whole(file, |part| write(&mut OpenOptions::new().write(true).create_new(true).open(part)?))
+    replace(file, |part| {
+        let mut part = File::create_new(part)?;
+        write(&mut part)?;
+        part.sync_all()
+    })
 }
 
-/// [`write_whole`] for a library that writes by name: `write` makes the file that it is given.
+/// [`write_whole`] for a library that writes by name: `write` makes the file that it is given. Whoever may read a file
+/// that is simply made may read it: some libraries make theirs for their user alone.
 ///
 /// # Errors
 /// As [`write_whole`].
 pub fn replace_whole(file: &Path, write: impl FnOnce(&Path) -> io::Result<()>) -> io::Result<()> {
+    replace(file, |part| {
+        let usual = File::create_new(part)?.metadata()?.permissions();
+        std::fs::remove_file(part)?;
+        write(part)?;
+        let part = OpenOptions::new().write(true).open(part)?;
+        part.set_permissions(usual)?;
+        part.sync_all()
+    })
+}
+
+/// Gives what `write` has made at a temporary name, and brought to disk, the name of `file`.
+fn replace(file: &Path, write: impl FnOnce(&Path) -> io::Result<()>) -> io::Result<()> {
     let mut name = file.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_os_string();
     name.push(".zoetrope-part");
     let part = file.with_file_name(name);
+    // A device or a pipe would be replaced by a file, too.
+    match file.metadata() {
+        Ok(found) if found.is_dir() => return Err(io::ErrorKind::IsADirectory.into()),
+        Ok(found) if !found.is_file() => return Err(io::Error::other("it is a device or a pipe, not a file")),
+        _ => {}
+    }
     // The file at the temporary name may be a link to one that is not ours.
     remove(&part)?;
-    let on_disk = |()| OpenOptions::new().write(true).open(&part)?.sync_all();
-    let written = write(&part).and_then(on_disk).and_then(|()| std::fs::rename(&part, file));
+    let written = write(&part).and_then(|()| std::fs::rename(&part, file));
     if written.is_err() {
         // The disk may be full: what is half written goes.
         let _ = std::fs::remove_file(&part);
@@ -78,6 +100,30 @@ mod tests {
     use std::io::Write;
 
     use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn a_file_of_a_library_can_be_read_by_whoever_may_read_ours() {
+        use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+        let place = tempfile::tempdir().unwrap();
+        let [ours, theirs] = ["ours", "theirs"].map(|name| place.path().join(name));
+        std::fs::write(&ours, "").unwrap();
+        let private = |part: &Path| {
+            let mut options = OpenOptions::new();
+            options.write(true).create_new(true).mode(0o600).open(part)?.write_all(b"x")
+        };
+        replace_whole(&theirs, private).unwrap();
+        let mode = |file: &Path| std::fs::metadata(file).unwrap().permissions().mode();
+        assert_eq!(mode(&theirs), mode(&ours));
+        for (place, word) in [("/dev/null", "device"), ("/", "")] {
+            let refused = write_whole(Path::new(place), |_| panic!("written")).unwrap_err();
+            assert!(refused.to_string().contains(word), "{refused}");
+        }
+        // A caller that chooses is obeyed.
+        let closed = |file: &mut File| file.set_permissions(std::fs::Permissions::from_mode(0o600));
+        write_whole(&theirs, closed).unwrap();
+        assert_eq!(mode(&theirs) & 0o777, 0o600);
+    }
 
     #[test]
     fn a_file_is_replaced_as_a_whole_or_not_at_all() {

@@ -1,5 +1,6 @@
 //! Arguments of the commands.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
@@ -30,10 +31,17 @@ pub(crate) struct AskArgs {
 }
 
 #[derive(Args, Debug)]
+#[command(after_help = "Examples:\n  zoetrope chat clip.mp4\n  zoetrope chat --model DAMO-NLP-SG/VideoLLaMA3-2B\n\n\
+    A line that begins with files shows them; /help lists the commands. What is typed is kept in\n\
+    ~/.local/state/zoetrope/questions.jsonl (ZOETROPE_HISTORY names another file, or none when it is\n\
+    empty). A question that begins with a space is not kept.")]
 pub(crate) struct ChatArgs {
     /// Pictures, videos and folders of frames to begin with
     #[arg(value_name = "MEDIA")]
     pub(crate) files: Vec<PathBuf>,
+    /// Do not keep the questions for the arrow keys of later chats
+    #[arg(long)]
+    pub(crate) no_history: bool,
     #[command(flatten)]
     pub(crate) model: ModelArgs,
     #[command(flatten)]
@@ -136,7 +144,7 @@ pub(crate) struct ProbeArgs {
 pub(crate) struct InfoArgs {
     /// A model folder or a name on the hub [default: the embedded model]
     #[arg(value_name = "FOLDER|NAME")]
-    pub(crate) model: Option<String>,
+    pub(crate) model: Option<OsString>,
     #[command(flatten)]
     pub(crate) base: BaseArgs,
 }
@@ -188,7 +196,7 @@ pub(crate) struct TrainArgs {
 pub(crate) struct ConvertArgs {
     /// A model folder or a name on the Hugging Face hub
     #[arg(value_name = "FOLDER|NAME")]
-    pub(crate) model: String,
+    pub(crate) model: OsString,
     /// Folder to write to; made when it is not there
     #[arg(value_name = "OUT")]
     pub(crate) out: PathBuf,
@@ -272,10 +280,21 @@ pub(crate) struct CompletionsArgs {
     pub(crate) shell: clap_complete::Shell,
 }
 
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:\n  zoetrope man ask | man -l -\n  zoetrope man --out ~/.local/share/man/man1")]
+pub(crate) struct ManArgs {
+    /// The command that the page is about [default: zoetrope as a whole]
+    #[arg(value_name = "COMMAND")]
+    pub(crate) command: Option<String>,
+    /// Folder to write the pages of all commands to; made when it is not there
+    #[arg(long, short, value_name = "DIR", conflicts_with = "command")]
+    pub(crate) out: Option<PathBuf>,
+}
+
 /// What follows a command that is told where to go instead.
 #[derive(Args, Debug)]
 pub(crate) struct PointerArgs {
     /// Whatever stands there
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-    pub(crate) rest: Vec<std::ffi::OsString>,
+    pub(crate) rest: Vec<OsString>,
 }

@@ -14,7 +14,7 @@ use clap::{Args, Parser, Subcommand};
 
 pub(crate) use args::{
     AskArgs, BenchArgs, ChatArgs, CompletionsArgs, ConvertArgs, DumpArgs, EvalArgs, FramesArgs, IndexArgs, InfoArgs,
-    PlanArgs, PointerArgs, ProbeArgs, PullArgs, StoredDtype, SynthArgs, TrainArgs,
+    ManArgs, PlanArgs, PointerArgs, ProbeArgs, PullArgs, StoredDtype, SynthArgs, TrainArgs,
 };
 pub(crate) use content::{ContentArgs, Piece};
 pub(crate) use model::{ModelArgs, ModelSource};
@@ -116,9 +116,8 @@ pub(crate) enum Command {
     Synth(SynthArgs),
     /// Write the completions of a shell to standard output
     Completions(CompletionsArgs),
-    /// Write the manual page (roff) to standard output
-    #[command(hide = true)]
-    Man,
+    /// Write manual pages (roff): one to standard output, or all of them to a folder
+    Man(ManArgs),
     /// Models are listed by the tools of the hub
     #[command(hide = true, alias = "ls", alias = "models")]
     List(PointerArgs),
@@ -130,20 +129,23 @@ pub(crate) enum Command {
     DecodeChild,
 }
 
+/// Over the options that every command has, apart from its own.
+const GENERAL: &str = "General";
+
 /// Options of every command.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Common {
     /// Threads to compute and decode with [default: all cores]
-    #[arg(long, global = true, value_name = "N", value_parser = threads)]
+    #[arg(long, global = true, value_name = "N", value_parser = threads, help_heading = GENERAL)]
     pub(crate) threads: Option<usize>,
     /// Print one JSON object on standard output and nothing else there
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = GENERAL)]
     pub(crate) json: bool,
     /// No progress bars and no closing line
-    #[arg(long, short, global = true)]
+    #[arg(long, short, global = true, help_heading = GENERAL)]
     pub(crate) quiet: bool,
     /// Say more on standard error
-    #[arg(long, short, global = true, conflicts_with = "quiet")]
+    #[arg(long, short, global = true, conflicts_with = "quiet", help_heading = GENERAL)]
     pub(crate) verbose: bool,
 }
 

@@ -1,5 +1,7 @@
 //! Which model, where it runs and what its numbers are held as.
 
+use std::ffi::{OsStr, OsString};
+
 use candle_core::{DType, Device};
 use clap::{Args, ValueEnum};
 use zoetrope_models::kv::KvDtype;
@@ -12,7 +14,7 @@ use crate::failure::Failure;
 pub(crate) struct ModelArgs {
     /// A model folder or a name on the Hugging Face hub (see `pull`) [default: the embedded model]
     #[arg(long, short, value_name = "FOLDER|NAME", help_heading = "Model")]
-    pub(crate) model: Option<String>,
+    pub(crate) model: Option<OsString>,
     #[command(flatten)]
     pub(crate) base: BaseArgs,
     /// What matrices are held as and multiplied in
@@ -32,7 +34,7 @@ pub(crate) struct BaseArgs {
     /// The model that an adapter (LoRA) or the files of a training stage were made from: what the folder lacks is taken
     /// from it
     #[arg(long, value_name = "FOLDER|NAME", help_heading = "Model")]
-    pub(crate) base: Option<String>,
+    pub(crate) base: Option<OsString>,
 }
 
 /// What matrices are held as.
@@ -144,14 +146,14 @@ impl ModelArgs {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ModelSource<'a> {
     /// A folder or a name on the hub; the embedded model for `None`.
-    pub(crate) name: Option<&'a str>,
+    pub(crate) name: Option<&'a OsStr>,
     /// What it lies over: a folder or a name on the hub.
-    pub(crate) base: Option<&'a str>,
+    pub(crate) base: Option<&'a OsStr>,
 }
 
 impl BaseArgs {
     /// The model `name` over this base.
-    pub(crate) fn under<'a>(&'a self, name: Option<&'a str>) -> ModelSource<'a> {
+    pub(crate) fn under<'a>(&'a self, name: Option<&'a OsStr>) -> ModelSource<'a> {
         ModelSource { name, base: self.base.as_deref() }
     }
 }

@@ -88,8 +88,8 @@ pub(crate) struct IndexUseArgs {
 #[derive(Args, Debug)]
 pub(crate) struct AnswerArgs {
     /// Most tokens of an answer
-    #[arg(long, short = 'n', alias = "n-predict", value_name = "N", default_value_t = 1024, value_parser = tokens,
-        help_heading = "Answer")]
+    #[arg(long, short = 'n', aliases = ["n-predict", "max-tokens"], value_name = "N", default_value_t = 1024,
+        value_parser = tokens, help_heading = "Answer")]
     pub(crate) max_new_tokens: usize,
     /// Sample with this temperature [default: 0, which is greedy: the likeliest token each time]
     #[arg(long, value_name = "T", value_parser = not_negative, help_heading = "Answer")]

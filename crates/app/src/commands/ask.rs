@@ -41,11 +41,16 @@ pub(crate) fn run(args: &AskArgs, common: &Common) -> Result<(), Failure> {
     let mut watch = |event: &Event| {
         bars.event(event);
         match event {
+            Event::Token(_) => {
+                // Until there is an answer to keep, Ctrl-C ends the program at once.
+                interrupt.begin();
+                ControlFlow::Continue(())
+            }
             Event::Text(piece) if !common.json => stream.write(piece),
             _ => ControlFlow::Continue(()),
         }
     };
-    let answer = interrupt.while_busy(|| session.ask(question.content(), &options, &mut watch))?;
+    let answer = session.ask(question.content(), &options, &mut watch)?;
     drop(bars);
     stream.finish()?;
     if common.json {

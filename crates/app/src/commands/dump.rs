@@ -1,12 +1,14 @@
 //! `zoetrope dump`: the numbers of a request, for comparing with a reference implementation.
 
 use std::collections::HashMap;
+use std::io;
 use std::ops::ControlFlow;
 
 use candle_core::{DType, Device, Tensor};
 use zoetrope_engine::{ContentPart, Event, Options, Session};
 use zoetrope_models::contract::media_plan::MediaPlan;
 use zoetrope_models::contract::prompt::{PromptToken, Role};
+use zoetrope_system::files::replace_whole;
 
 use super::media_args::Question;
 use super::request::{media_limits, plan_options};
@@ -130,13 +132,14 @@ pub(crate) fn run(args: &DumpArgs, common: &Common) -> Result<(), Failure> {
     drop(bars);
     let failed = |error: candle_core::Error| Failure::new(format!("{}: {error}", args.out.display()));
     let tensors = trace.tensors().map_err(failed)?;
-    candle_core::safetensors::save(&tensors, &args.out).map_err(failed)?;
+    replace_whole(&args.out, |part| candle_core::safetensors::save(&tensors, part).map_err(io::Error::other))
+        .map_err(|error| Failure::file(&args.out, &error))?;
     if common.json {
         let mut names: Vec<_> = tensors.iter().map(|(name, t)| (name.clone(), t.dims().to_vec())).collect();
         names.sort();
-        return output::json(
-            &serde_json::json!({ "file": args.out, "tensors": names, "answer": answer.text, "media": answer.media }),
-        );
+        let file = args.out.display().to_string();
+        let (text, media) = (answer.text, answer.media);
+        return output::json(&serde_json::json!({ "file": file, "tensors": names, "answer": text, "media": media }));
     }
     Ok(output::text(&format!("{}\n", answer.text))?)
 }

@@ -1,16 +1,18 @@
 //! `zoetrope frames`: the frames that the model would see, as PNG at the size it sees them, and their times.
 
+use std::collections::HashSet;
 use std::fs::File;
-use std::io::BufWriter;
+use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
 use image::codecs::png::PngEncoder;
-use image::{ExtendedColorType, ImageEncoder};
+use image::{ExtendedColorType, ImageEncoder, ImageError};
 use serde::Serialize;
 use zoetrope_engine::{EngineError, Event, FrameFaults, PlannedFrames, open_file};
 use zoetrope_media::Rgb;
 use zoetrope_models::contract::media_plan::{MediaKind, View};
 use zoetrope_models::loading;
+use zoetrope_system::files::write_whole;
 
 use super::request::{media_limits, plan_options};
 use crate::cli::{Common, FramesArgs};
@@ -18,6 +20,7 @@ use crate::failure::Failure;
 use crate::model;
 use crate::output;
 use crate::progress::Bars;
+use crate::terminal;
 
 /// Decoded frames that wait to be written.
 const AHEAD: usize = 2;
@@ -54,7 +57,7 @@ pub(crate) fn run(args: &FramesArgs, common: &Common) -> Result<(), Failure> {
     let processor = loading::open_processor(&checkpoint)?;
     let metadata: Vec<_> = sources.iter().map(|(_, source)| source.metadata()).collect();
     let plans = processor.plan(&[], &metadata, &options)?;
-    std::fs::create_dir_all(&args.out).map_err(|error| Failure::file(&args.out, &error))?;
+    folder(&args.out)?;
     let (mut written, total) = (Vec::new(), plans.iter().map(|plan| plan.frames.len()).sum());
     let mut done = 0;
     for (number, ((name, source), plan)) in sources.iter().zip(&plans).enumerate() {
@@ -89,19 +92,98 @@ pub(crate) fn run(args: &FramesArgs, common: &Common) -> Result<(), Failure> {
         written[first..].iter_mut().for_each(|view| view.faults = faults);
     }
     drop(bars);
+    tell_older(&args.out, written.iter().map(|view| view.file.as_str()), common);
     let times = args.out.join("times.json");
     let text = serde_json::to_string_pretty(&written).map_err(|error| Failure::new(format!("JSON: {error}")))?;
-    std::fs::write(&times, text + "\n").map_err(|error| Failure::file(&times, &error))?;
+    write_whole(&times, |out| out.write_all((text + "\n").as_bytes()))
+        .map_err(|error| Failure::file(&times, &error))?;
     if common.json {
         return output::json(&written);
     }
     Ok(output::text(&format!("{} frames in {}\n", written.len(), args.out.display()))?)
 }
 
-/// Writes a picture as PNG.
+/// Makes the folder that pictures go to.
+pub(super) fn folder(out: &Path) -> Result<(), Failure> {
+    std::fs::create_dir_all(out).map_err(|error| Failure::file(out, &error))
+}
+
+/// Writes a picture as PNG. What cannot be written to its end is removed.
 pub(super) fn png(file: &Path, picture: &Rgb) -> Result<(), Failure> {
-    let out = File::create(file).map_err(|error| Failure::file(file, &error))?;
-    PngEncoder::new(BufWriter::new(out))
-        .write_image(&picture.data, picture.width, picture.height, ExtendedColorType::Rgb8)
-        .map_err(|error| Failure::new(format!("{}: {error}", file.display())))
+    let written = File::create(file).and_then(|out| encode(out, picture));
+    if written.is_err() && file.symlink_metadata().is_ok_and(|found| found.is_file()) {
+        let _ = std::fs::remove_file(file);
+    }
+    written.map_err(|error| Failure::file(file, &error))
+}
+
+/// The picture as PNG, to its last byte.
+fn encode(out: impl Write, picture: &Rgb) -> io::Result<()> {
+    let mut out = BufWriter::new(out);
+    let encoded =
+        PngEncoder::new(&mut out).write_image(&picture.data, picture.width, picture.height, ExtendedColorType::Rgb8);
+    encoded.map_err(|error| match error {
+        ImageError::IoError(error) => error,
+        error => io::Error::other(error),
+    })?;
+    // What is still buffered may be what the disk has no room for.
+    out.flush()
+}
+
+/// Says which pictures of an earlier run lie in the folder beside those that were `written`.
+pub(super) fn tell_older<'f>(out: &Path, written: impl Iterator<Item = &'f str>, common: &Common) {
+    let written: HashSet<&str> = written.collect();
+    let entries = std::fs::read_dir(out).into_iter().flatten().flatten();
+    let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+    let mut older: Vec<String> = names.filter(|name| is_ours(name) && !written.contains(name.as_str())).collect();
+    older.sort();
+    if let (Some(first), false) = (older.first(), common.quiet) {
+        let (count, place) = (older.len(), out.display());
+        let text =
+            format!("{place} also has {count} pictures of an earlier run, such as {first}; they were left alone");
+        terminal::note(&terminal::one_line(&text));
+    }
+}
+
+/// Whether a file is called as we call pictures: two numbers with a dash between.
+fn is_ours(name: &str) -> bool {
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|c| c.is_ascii_digit());
+    let numbers = name.strip_suffix(".png").and_then(|stem| stem.split_once('-'));
+    numbers.is_some_and(|(one, other)| is_number(one) && is_number(other))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A disk with room for some bytes.
+    struct Disk(usize);
+
+    impl Write for Disk {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0 = self.0.checked_sub(bytes.len()).ok_or(io::ErrorKind::StorageFull)?;
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_picture_that_does_not_fit_is_an_error_whatever_its_size() {
+        for side in [1, 400] {
+            let data = (0..3 * side * side).map(|n: u32| (n.wrapping_mul(n) % 251) as u8).collect();
+            let picture = Rgb { width: side, height: side, data };
+            let failed = encode(Disk(20), &picture).expect_err("a full disk");
+            assert_eq!(failed.kind(), io::ErrorKind::StorageFull, "{side}");
+            assert!(encode(Disk(1 << 20), &picture).is_ok(), "{side}");
+        }
+    }
+
+    #[test]
+    fn names_of_ours() {
+        assert!(is_ours("00-000012.png") && is_ours("00001-0000.png"));
+        assert!(!is_ours("-1.png") && !is_ours("a-1.png") && !is_ours("1-1.jpg") && !is_ours("holiday.png"));
+    }
 }

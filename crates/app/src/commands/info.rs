@@ -6,7 +6,6 @@ use serde::Serialize;
 use zoetrope_models::contract::VideoLanguageModel;
 use zoetrope_models::contract::model_info::{GenerationDefaults, ModelInfo};
 use zoetrope_models::contract::settings::Setting;
-use zoetrope_models::loading;
 use zoetrope_models::weights::{LoadOptions, Precision, WeightSummary};
 
 use crate::cli::{Common, InfoArgs};
@@ -35,7 +34,7 @@ struct InfoOutput<'a> {
 pub(crate) fn run(args: &InfoArgs, common: &Common) -> Result<(), Failure> {
     let name = model::shown(args.model.as_deref());
     let preview = model::preview(args.base.under(args.model.as_deref()), &mut Bars::new(common))?;
-    let model = loading::open_listed(&preview.checkpoint, LoadOptions::cpu(Precision::Auto))?;
+    let model = preview.open(LoadOptions::cpu(Precision::Auto))?;
     let (summary, info) = (model.weights().summary(), model.processor().info());
     let output = output_of(&name, model.as_ref(), &summary, info);
     if common.json { output::json(&output) } else { Ok(output::text(&table(&output))?) }

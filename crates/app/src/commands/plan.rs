@@ -11,7 +11,6 @@ use zoetrope_engine::{
 use zoetrope_media::{MediaError, Time};
 use zoetrope_models::contract::media_plan::{MediaMetadata, MediaPlan};
 use zoetrope_models::contract::settings::Settings;
-use zoetrope_models::loading;
 
 use super::media_args;
 use super::request::{media_limits, plan_options};
@@ -43,7 +42,7 @@ pub(crate) fn run(args: &PlanArgs, common: &Common) -> Result<(), Failure> {
     };
     let mut bars = Bars::new(common);
     let preview = model::preview(args.model.source(), &mut bars)?;
-    let model = loading::open_listed(&preview.checkpoint, args.model.load_options()?)?;
+    let model = preview.open(args.model.load_options()?)?;
     let name = model::shown(args.model.model.as_deref());
     let (processor, weights) = (Arc::clone(model.processor()), model.weights());
     let process_bytes = process_memory::now().unwrap_or(0) as usize;

@@ -10,7 +10,7 @@ use crate::progress::Bars;
 pub(crate) fn run(args: &PullArgs, common: &Common) -> Result<(), Failure> {
     let folder = model::download(&args.name, &mut Bars::new(common))?;
     if common.json {
-        return output::json(&serde_json::json!({ "model": args.name, "folder": folder }));
+        return output::json(&serde_json::json!({ "model": args.name, "folder": folder.display().to_string() }));
     }
     Ok(output::text(&format!("{}\n", folder.display()))?)
 }

@@ -1,6 +1,5 @@
 //! Where features of films lie that were stored before.
 
-use std::ffi::OsString;
 use std::path::PathBuf;
 
 use zoetrope_engine::{FeatureIndex, Limits};
@@ -10,6 +9,7 @@ use zoetrope_models::weights::ParameterGroup;
 use crate::cli::IndexUseArgs;
 use crate::failure::Failure;
 use crate::model::Loaded;
+use crate::places;
 
 /// Looks for stored features of `loaded`, unless the user does not want that.
 pub(super) fn index(args: &IndexUseArgs, loaded: &Loaded, limits: &Limits) -> Result<Option<FeatureIndex>, Failure> {
@@ -24,7 +24,9 @@ pub(super) fn index(args: &IndexUseArgs, loaded: &Loaded, limits: &Limits) -> Re
 
 /// Features of `loaded`; `named` is a file that is looked into first.
 pub(super) fn feature_index(loaded: &Loaded, limits: &Limits, named: Option<PathBuf>) -> Result<FeatureIndex, Failure> {
-    Ok(FeatureIndex::new(identity(loaded)?, &limits.files, cache(), named))
+    // For films in folders that cannot be written to.
+    let cache = places::cache().map(|cache| cache.join("features"));
+    Ok(FeatureIndex::new(identity(loaded)?, &limits.files, cache, named))
 }
 
 /// What features are told apart by: the family, its files, and what the encoder is held as.
@@ -32,14 +34,4 @@ pub(super) fn identity(loaded: &Loaded) -> Result<ModelIdentity, Failure> {
     let vision = loaded.model.weights().group(ParameterGroup::Vision).held_as();
     let family = loaded.model.processor().info().family;
     Ok(ModelIdentity::of(family, vision, std::slice::from_ref(&loaded.checkpoint))?)
-}
-
-/// The folder for features of films in folders that cannot be written to.
-fn cache() -> Option<PathBuf> {
-    let variable = |name: &str| std::env::var_os(name).filter(|value: &OsString| !value.is_empty()).map(PathBuf::from);
-    let caches = match cfg!(windows) {
-        true => variable("LOCALAPPDATA"),
-        false => variable("XDG_CACHE_HOME").or_else(|| Some(variable("HOME")?.join(".cache"))),
-    };
-    Some(caches?.join("zoetrope").join("features"))
 }

@@ -1,9 +1,12 @@
 //! `zoetrope synth`: the held-out synthetic set as files: PNG frames, questions and answers.
 
+use std::io::Write;
+
 use serde::Serialize;
 use zoetrope_lab::eval::held_out_set;
+use zoetrope_system::files::write_whole;
 
-use super::frames::png;
+use super::frames::{folder, png, tell_older};
 use crate::cli::{Common, SynthArgs};
 use crate::failure::Failure;
 use crate::output;
@@ -22,7 +25,7 @@ struct WrittenItem {
 
 /// Renders the set, writes the files and `questions.json`.
 pub(crate) fn run(args: &SynthArgs, common: &Common) -> Result<(), Failure> {
-    std::fs::create_dir_all(&args.out).map_err(|error| Failure::file(&args.out, &error))?;
+    folder(&args.out)?;
     let mut written = Vec::with_capacity(args.items);
     for item in held_out_set(args.seed, args.items) {
         let mut frames = Vec::new();
@@ -41,7 +44,8 @@ pub(crate) fn run(args: &SynthArgs, common: &Common) -> Result<(), Failure> {
     }
     let list = args.out.join("questions.json");
     let text = serde_json::to_string_pretty(&written).map_err(|error| Failure::new(format!("JSON: {error}")))?;
-    std::fs::write(&list, text + "\n").map_err(|error| Failure::file(&list, &error))?;
+    write_whole(&list, |out| out.write_all((text + "\n").as_bytes())).map_err(|error| Failure::file(&list, &error))?;
+    tell_older(&args.out, written.iter().flat_map(|item| &item.frames).map(String::as_str), common);
     if common.json {
         return output::json(&written);
     }

@@ -44,7 +44,8 @@ pub(crate) fn run(args: &TrainArgs, common: &Common) -> Result<(), Failure> {
     interrupt.while_busy(|| trainer.run(&mut on_step))?;
     let (progress, exported) = (trainer.progress(), trainer.export()?);
     if common.json {
-        let done = serde_json::json!({ "steps": progress.step, "loss": progress.loss, "model": exported });
+        let model = exported.display().to_string();
+        let done = serde_json::json!({ "steps": progress.step, "loss": progress.loss, "model": model });
         return output::json(&done);
     }
     let text = format!("{} of {steps} steps, loss {:.4}\n{}\n", progress.step, progress.loss, exported.display());

@@ -96,6 +96,11 @@ impl OpenedMedia {
     pub fn new(name: String, source: Arc<dyn MediaSource>) -> Self {
         OpenedMedia { name, source, path: None, digest: None, plan: None }
     }
+
+    /// The file at `path`, which was opened before.
+    pub fn of_file(path: PathBuf, source: Arc<dyn MediaSource>) -> Self {
+        OpenedMedia { path: Some(path.clone()), ..OpenedMedia::new(path.display().to_string(), source) }
+    }
 }
 
 impl MediaInput {

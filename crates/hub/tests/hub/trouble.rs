@@ -113,6 +113,7 @@ fn passing_troubles_are_waited_out_and_lasting_ones_named() {
         let begin = Instant::now();
         let error = whole(MODEL, &options).expect_err("closed");
         assert!(matches!(&error, HubError::Network { url, .. } if url.contains(&endpoint)), "{error}");
+        assert!(!error.to_string().contains("kept"), "nothing has been fetched: {error}");
         assert!(begin.elapsed() < Duration::from_secs(20), "{:?}", begin.elapsed());
     }
 }

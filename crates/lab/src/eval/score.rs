@@ -50,7 +50,7 @@ pub struct Miss {
 pub struct EvalReport {
     /// One row per kind, in the order of [`QuestionKind::ALL`].
     pub kinds: Vec<ScoreRow>,
-    /// A row for pictures and a row for clips.
+    /// A row for pictures and a row for clips, where there are questions about them.
     pub media: Vec<ScoreRow>,
     /// All questions.
     pub all: ScoreRow,
@@ -116,7 +116,11 @@ pub fn score<E>(items: &[EvalItem], answer: &mut dyn FnMut(&EvalItem) -> Result<
     }
     Ok(EvalReport {
         kinds: kinds.iter().map(|(kind, tally)| tally.row(kind.name())).collect(),
-        media: vec![pictures.row("pictures"), clips.row("clips")],
+        media: [("pictures", pictures), ("clips", clips)]
+            .into_iter()
+            .filter(|(_, tally)| tally.n > 0)
+            .map(|(name, tally)| tally.row(name))
+            .collect(),
         all: all.row("all"),
         misses,
         faults: FrameFaults::default(),
@@ -214,6 +218,13 @@ mod tests {
             if asked == 3 { Err("out of memory") } else { Ok(String::new()) }
         });
         assert_eq!((outcome.err(), asked), (Some("out of memory"), 3));
+    }
+
+    #[test]
+    fn what_was_not_asked_has_no_row() {
+        let pictures: Vec<_> = held_out_set(11, 96).into_iter().filter(|item| !item.scene.is_clip()).collect();
+        let report = score::<Infallible>(&pictures, &mut |_| Ok(String::new())).unwrap();
+        assert!(!pictures.is_empty() && report.media.iter().map(|row| row.kind.as_str()).eq(["pictures"]), "{report}");
     }
 
     #[test]

@@ -5,9 +5,10 @@ use std::io::{BufReader, ErrorKind, Read};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use crate::decode::decoder_process::limited_command::limited_command;
+use crate::decode::decoder_process::running::{kill, started};
 use crate::error::MediaError;
 use crate::options::OpenOptions;
 
@@ -51,13 +52,6 @@ impl Drop for RunningFfmpeg {
     }
 }
 
-/// Kills and reaps the program. One that has ended already does not mind.
-fn kill(child: &Mutex<Child>) {
-    let mut child = child.lock().unwrap_or_else(PoisonError::into_inner);
-    let _ = child.kill();
-    let _ = child.wait();
-}
-
 /// Starts `program`, with a watchdog that kills it when its time is over.
 ///
 /// # Errors
@@ -81,7 +75,7 @@ pub(super) fn spawn(
         Pipe::Errors => child.stderr.take().map(|p| Box::new(p) as _),
     };
     let Some(output) = output else { return Err(MediaError::Bug("FFmpeg was started without a pipe".into())) };
-    let (child, killed) = (Arc::new(Mutex::new(child)), Arc::new(AtomicBool::new(false)));
+    let (child, killed) = (started(child), Arc::new(AtomicBool::new(false)));
     let (watchdog, ended) = channel::<()>();
     let watched = (child.clone(), killed.clone());
     std::thread::Builder::new().name("ffmpeg watch".into()).spawn(move || {

@@ -1,19 +1,20 @@
 //! The conversation: what each line does to it.
 
 use std::ops::ControlFlow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::Serialize;
 use zoetrope_engine::{
-    Answer, ContentPart, EngineError, Event, FeatureIndex, Limits, Options, Session, check_limit, open_file,
+    Answer, ContentPart, EngineError, Event, FeatureIndex, FinishReason, Limits, MediaInput, MediaSource, Options,
+    Session, check_limit, open_file,
 };
 use zoetrope_models::contract::prompt::Role;
 
-use super::super::media_args::{self, check_file};
+use super::super::media_args::check_file;
 use super::media;
 use crate::cli::Common;
 use crate::failure::Failure;
-use crate::interrupt::Interrupt;
 use crate::model::Loaded;
 use crate::output::{self, AnswerStream};
 use crate::progress::Bars;
@@ -39,11 +40,17 @@ pub(super) struct Chat<'c> {
     system: Option<String>,
     options: Options,
     common: &'c Common,
-    waiting: Vec<PathBuf>,
+    waiting: Vec<Waiting>,
     shown: Vec<PathBuf>,
     /// Tokens of the conversation so far.
     used: usize,
     failed: bool,
+}
+
+/// A file that was opened and not shown yet.
+struct Waiting {
+    file: PathBuf,
+    source: Arc<dyn MediaSource>,
 }
 
 /// What `--json` prints for a line that failed.
@@ -102,13 +109,21 @@ impl<'c> Chat<'c> {
         }
         let count = self.shown.len() + self.waiting.len() + 1;
         check_limit("pictures and videos of a conversation", count, self.limits.media)?;
-        open_file(&file, &self.limits)?;
-        self.waiting.push(file);
+        let name = file.display().to_string();
+        let mut bars = Bars::new(self.common);
+        bars.spin(format!("opening {name}"));
+        let source = open_file(&file, &self.limits);
+        drop(bars);
+        // Opening is not cut short; what came of it is dropped.
+        if self.options.cancel.is_cancelled() {
+            return Err(Failure::new(format!("{name}: stopped while it was opened; it was not added")));
+        }
+        self.waiting.push(Waiting { file, source: source? });
         Ok(())
     }
 
     /// Obeys a line or asks it. A mistake in one line does not end the conversation.
-    pub(super) fn line(&mut self, line: &[u8], interrupt: &Interrupt) -> Result<ControlFlow<()>, Failure> {
+    pub(super) fn line(&mut self, line: &[u8]) -> Result<ControlFlow<()>, Failure> {
         let line = line.trim_ascii();
         let end = line.iter().position(u8::is_ascii_whitespace).unwrap_or(line.len());
         let (word, rest) = (&line[..end], line[end..].trim_ascii());
@@ -125,8 +140,8 @@ impl<'c> Chat<'c> {
                 self.list();
                 Ok(())
             }
-            b"/reset" | b"/clear" => self.reset(),
-            _ => self.question(line, interrupt),
+            b"/reset" | b"/clear" => self.reset().map(|()| self.say("  a new conversation; nothing was shown yet")),
+            _ => self.question(line),
         };
         match done {
             Ok(()) => {}
@@ -134,6 +149,13 @@ impl<'c> Chat<'c> {
             Err(failure) => self.report(&failure)?,
         }
         Ok(ControlFlow::Continue(()))
+    }
+
+    /// Says what was done, to whoever wants to know.
+    fn say(&self, line: &str) {
+        if !self.common.quiet {
+            terminal::note(line);
+        }
     }
 
     /// Tells what went wrong with a line.
@@ -150,31 +172,38 @@ impl<'c> Chat<'c> {
         if argument.is_empty() {
             return Err(Failure::usage("the file is missing", "/add FILE"));
         }
-        media::named(argument).into_iter().try_for_each(|file| self.add(file))
+        for file in media::named(argument) {
+            let name = file.display().to_string();
+            self.add(file)?;
+            self.say(&format!("  {} (with the next question)", terminal::one_line(&name)));
+        }
+        Ok(())
     }
 
     fn drop_waiting(&mut self, argument: &[u8]) -> Result<(), Failure> {
-        if argument.is_empty() {
-            self.waiting.clear();
-            return Ok(());
-        }
-        let before = self.waiting.len();
         let named = media::named(argument);
-        self.waiting.retain(|file| !named.contains(file));
-        if self.waiting.len() < before {
-            return Ok(());
+        let is_dropped = |waiting: &Waiting| argument.is_empty() || named.contains(&waiting.file);
+        let (dropped, kept): (Vec<_>, Vec<_>) = self.waiting.drain(..).partition(is_dropped);
+        self.waiting = kept;
+        for Waiting { file, .. } in &dropped {
+            self.say(&format!("  {} is not shown", shown(file)));
         }
-        let argument = String::from_utf8_lossy(argument);
-        Err(Failure::usage(format!("{argument} does not wait for a question"), "/media lists what does"))
+        match (dropped.is_empty(), argument.is_empty()) {
+            (false, _) => Ok(()),
+            (true, true) => Err(Failure::usage("nothing waits for a question", "/media lists what was shown")),
+            (true, false) => {
+                let argument = String::from_utf8_lossy(argument);
+                Err(Failure::usage(format!("{argument} does not wait for a question"), "/media lists what does"))
+            }
+        }
     }
 
     fn list(&self) {
-        let name = |file: &PathBuf| terminal::one_line(&file.display().to_string());
         for file in &self.shown {
-            terminal::note(&format!("  {}", name(file)));
+            terminal::note(&format!("  {}", shown(file)));
         }
-        for file in &self.waiting {
-            terminal::note(&format!("  {} (with the next question)", name(file)));
+        for Waiting { file, .. } in &self.waiting {
+            terminal::note(&format!("  {} (with the next question)", shown(file)));
         }
         if self.used > 0 {
             terminal::note(&format!("  {} of {} tokens are used", self.used, self.positions()));
@@ -190,7 +219,7 @@ impl<'c> Chat<'c> {
     }
 
     /// A line that is no command: files, a question, or both.
-    fn question(&mut self, line: &[u8], interrupt: &Interrupt) -> Result<(), Failure> {
+    fn question(&mut self, line: &[u8]) -> Result<(), Failure> {
         let (files, end) = media::leading(line);
         let question = line[end..].trim_ascii();
         if files.is_empty() && line.starts_with(b"/") {
@@ -201,12 +230,11 @@ impl<'c> Chat<'c> {
                 false => Failure::usage(format!("no command {word}"), "/help lists them"),
             });
         }
+        let with = if question.is_empty() { "the next" } else { "this" };
         for file in files {
-            let name = file.display().to_string();
+            let name = shown(&file);
             self.add(file)?;
-            if !self.common.quiet {
-                terminal::note(&format!("  {} (with this question)", terminal::one_line(&name)));
-            }
+            self.say(&format!("  {name} (with {with} question)"));
         }
         let text = String::from_utf8_lossy(question);
         if text.is_empty() {
@@ -216,16 +244,19 @@ impl<'c> Chat<'c> {
             terminal::note(&format!("  not UTF-8; read as: {}", terminal::one_line(&text)));
         }
         for file in media::mentioned(question) {
-            if !self.shown.contains(&file) && !self.waiting.contains(&file) {
-                let name = terminal::one_line(&file.display().to_string());
-                terminal::note(&format!("  {name} is a file that was not shown; /add shows it"));
+            if !self.shown.contains(&file) && !self.waiting.iter().any(|waiting| waiting.file == file) {
+                terminal::note(&format!("  {} is a file that was not shown; /add shows it", shown(&file)));
             }
         }
-        self.ask(&text, interrupt)
+        self.ask(&text)
     }
 
-    fn ask(&mut self, question: &str, interrupt: &Interrupt) -> Result<(), Failure> {
-        let content = media_args::content(&self.waiting, question);
+    fn ask(&mut self, question: &str) -> Result<(), Failure> {
+        let opened = |waiting: &Waiting| {
+            MediaInput::Opened(OpenedMedia::of_file(waiting.file.clone(), Arc::clone(&waiting.source)))
+        };
+        let mut content: Vec<_> = self.waiting.iter().map(opened).map(ContentPart::Media).collect();
+        content.push(ContentPart::Text(question.to_string()));
         let mut bars = Bars::new(self.common);
         let json = self.common.json;
         let mut stream = AnswerStream::default();
@@ -236,12 +267,12 @@ impl<'c> Chat<'c> {
                 _ => ControlFlow::Continue(()),
             }
         };
-        let answer = interrupt.while_busy(|| self.session.ask(content, &self.options, &mut watch));
+        let answer = self.session.ask(content, &self.options, &mut watch);
         drop(bars);
         stream.finish()?;
         let answer = answer.map_err(|error| self.failure(error))?;
         if !answer.ids.is_empty() {
-            self.shown.append(&mut self.waiting);
+            self.shown.extend(self.waiting.drain(..).map(|waiting| waiting.file));
             self.used = answer.tokens.prompt + answer.tokens.generated;
         }
         self.tell(question, &answer)
@@ -251,9 +282,15 @@ impl<'c> Chat<'c> {
         if self.common.json {
             return output::json_line(&AnswerOutput::new(&self.name, question, answer));
         }
-        output::text("\n")?;
+        let unanswered = answer.finish_reason == FinishReason::Cancelled && answer.ids.is_empty();
+        if !unanswered {
+            output::text("\n")?;
+        }
         if !self.common.quiet {
             terminal::note(&closing_line(answer));
+            if unanswered && !self.waiting.is_empty() {
+                terminal::note("  what was added stays for the next question; /drop takes it away");
+            }
             let share = self.used as f64 / self.positions() as f64;
             if share > NEARLY_FULL {
                 terminal::note(&format!("  the conversation is {:.0} % full; /reset begins a new one", 100.0 * share));
@@ -265,7 +302,9 @@ impl<'c> Chat<'c> {
     /// Takes what failed away from the next question, and says what happened.
     fn failure(&mut self, error: EngineError) -> Failure {
         match &error {
-            EngineError::Media { name, .. } => self.waiting.retain(|file| file.display().to_string() != *name),
+            EngineError::Media { name, .. } => {
+                self.waiting.retain(|waiting| waiting.file.display().to_string() != *name)
+            }
             EngineError::Limit { what: "characters of a message", .. } | EngineError::Cancelled => {}
             _ => self.waiting.clear(),
         }
@@ -285,4 +324,9 @@ impl<'c> Chat<'c> {
             error => error.into(),
         }
     }
+}
+
+/// A file's name on one line.
+fn shown(file: &Path) -> String {
+    terminal::one_line(&file.display().to_string())
 }

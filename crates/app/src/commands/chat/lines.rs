@@ -14,6 +14,7 @@ use rustyline::history::MemHistory;
 use rustyline::validate::{ValidationContext, ValidationResult, Validator};
 use rustyline::{Editor, Helper};
 
+use super::history::{self, QuestionHistory};
 use crate::failure::Failure;
 use crate::terminal;
 
@@ -36,19 +37,24 @@ pub(super) struct Lines {
     prompt: &'static str,
     /// Most bytes of a question.
     limit: usize,
+    history: QuestionHistory,
 }
 
 impl Lines {
-    /// With an editor where someone types: arrows, history, paste.
-    pub(super) fn open(is_typed: bool, quiet: bool, limit: usize) -> Self {
-        let config = Config::builder().auto_add_history(true).history_ignore_space(true).build();
-        let history = MemHistory::with_config(&config);
-        let editor = is_typed.then(|| Editor::with_history(config, history).ok()).flatten();
+    /// With an editor where someone types: arrows, paste, the questions of earlier chats.
+    pub(super) fn open(is_typed: bool, quiet: bool, limit: usize, history: QuestionHistory) -> Self {
+        let config = Config::builder().history_ignore_space(true).max_history_size(history::MOST);
+        let config = config.map_or_else(|_| Config::default(), |config| config.build());
+        let in_memory = MemHistory::with_config(&config);
+        let editor = is_typed.then(|| Editor::with_history(config, in_memory).ok()).flatten();
         let editor = editor.map(|mut editor| {
             editor.set_helper(Some(Questions));
+            for question in history.read() {
+                let _ = editor.add_history_entry(question);
+            }
             editor
         });
-        Lines { editor, prompt: if quiet { "" } else { "> " }, limit }
+        Lines { editor, prompt: if quiet { "" } else { "> " }, limit, history }
     }
 
     /// The next question or command.
@@ -61,8 +67,17 @@ impl Lines {
         loop {
             match editor.readline(self.prompt) {
                 Ok(text) if text.len() > self.limit => return Ok(Line::TooLong),
-                Ok(text) => return Ok(Line::Text(joined(text.into_bytes()))),
-                Err(ReadlineError::Eof) => return Ok(Line::End),
+                Ok(text) => {
+                    // One that is the same as the last is not taken again.
+                    if editor.add_history_entry(&text).unwrap_or(false) {
+                        self.history.keep(&text);
+                    }
+                    return Ok(Line::Text(joined(text.into_bytes())));
+                }
+                Err(ReadlineError::Eof) => {
+                    terminal::end_line();
+                    return Ok(Line::End);
+                }
                 Err(ReadlineError::Interrupted) if interrupted => return Err(Failure::Interrupted),
                 Err(ReadlineError::Interrupted) => {
                     interrupted = true;

@@ -1,6 +1,7 @@
 //! `zoetrope chat`: several turns; media are encoded once, the prompt that stays the same is not read again.
 
 mod conversation;
+mod history;
 mod lines;
 mod media;
 
@@ -18,6 +19,7 @@ use crate::progress::Bars;
 use crate::report::introduce;
 use crate::terminal;
 use conversation::Chat;
+use history::QuestionHistory;
 use lines::{Line, Lines};
 
 /// Reads questions from standard input until it ends. Where that is not a terminal, a line that failed makes the whole
@@ -47,7 +49,8 @@ pub(crate) fn run(args: &ChatArgs, common: &Common) -> Result<(), Failure> {
     if io::stdin().is_terminal() && !common.quiet {
         terminal::note(&format!("{}: ask, or /help", chat.name()));
     }
-    let mut lines = Lines::open(is_typed, common.quiet, longest_line);
+    let history = QuestionHistory::open(is_typed && !args.no_history);
+    let mut lines = Lines::open(is_typed, common.quiet, longest_line, history);
     loop {
         let line = match lines.next()? {
             Line::Text(line) => line,
@@ -58,7 +61,8 @@ pub(crate) fn run(args: &ChatArgs, common: &Common) -> Result<(), Failure> {
             }
             Line::End => break,
         };
-        if chat.line(&line, &interrupt)?.is_break() {
+        // Whatever a line does, Ctrl-C stops that and not the conversation.
+        if interrupt.while_busy(|| chat.line(&line))?.is_break() {
             break;
         }
     }

@@ -11,6 +11,7 @@ use std::time::Duration;
 use super::super::decoder_process::ARGUMENT;
 use super::super::decoder_process::av1_worker::Av1Worker;
 use super::super::decoder_process::limited_command::limited_command;
+use super::super::decoder_process::running::{kill, started};
 use super::super::decoder_process::wire::{
     HELLO, WireFrame, read_answers, request_decode, request_finish, request_reset,
 };
@@ -195,7 +196,7 @@ impl DecoderProcess {
             return Err(MediaError::Bug("the AV1 decoder process was started without pipes".into()));
         };
         let timeout = SAMPLE_TIMEOUT.min(options.limits.child_time);
-        let child = Arc::new(Mutex::new(child));
+        let child = started(child);
         let watchdog = start_watchdog(child.clone(), timeout)?;
         let mut process = DecoderProcess { child, input, output: BufReader::new(output), timeout, watchdog };
         let mut hello = [0; HELLO.len()];
@@ -231,13 +232,6 @@ impl Drop for DecoderProcess {
     fn drop(&mut self) {
         kill(&self.child);
     }
-}
-
-/// Kills and reaps the process. One that has ended already does not mind.
-fn kill(child: &Mutex<Child>) {
-    let mut child = child.lock().unwrap_or_else(PoisonError::into_inner);
-    let _ = child.kill();
-    let _ = child.wait();
 }
 
 /// Starts a thread that kills `child` when a request takes longer than `timeout`.

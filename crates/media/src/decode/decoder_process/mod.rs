@@ -17,11 +17,13 @@
 
 pub(crate) mod av1_worker;
 pub(crate) mod limited_command;
+pub(crate) mod running;
 pub(crate) mod wire;
 
 use std::io::{self, Read, Write};
 
 use av1_worker::Av1Worker;
+pub use running::end_all;
 use wire::{HELLO, WireFrame, invalid, read_array};
 
 /// The command-line argument that turns the program into a decoder.

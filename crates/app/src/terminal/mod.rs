@@ -1,8 +1,12 @@
 //! Standard error, and which characters reach a terminal: names, configurations, errors and answers come from files
 //! that nobody here wrote, and must not steer it.
 
+mod wrap;
+
 use std::borrow::Cow;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
+
+use console::Term;
 
 /// Text in which control characters, and characters that turn the direction of what follows, are replaced.
 pub(crate) fn visible(text: &str) -> Cow<'_, str> {
@@ -21,9 +25,27 @@ pub(crate) fn one_line(text: &str) -> String {
     text.replace(['\n', '\r'], " ")
 }
 
-/// Writes a line to standard error; a closed standard error is ignored.
+/// Writes lines to standard error, for a terminal broken between words; a closed standard error is ignored.
 pub(crate) fn note(line: &str) {
-    let _ = StandardError.write_all(format!("{line}\n").as_bytes());
+    let _ = StandardError.write_all(format!("{}\n", fitted(line)).as_bytes());
+}
+
+/// Lines for standard error: broken between words where that is a terminal.
+pub(crate) fn fitted(line: &str) -> Cow<'_, str> {
+    columns().map_or(Cow::Borrowed(line), |columns| Cow::Owned(wrap::wrap(line, columns)))
+}
+
+/// How wide the terminal is that standard error goes to.
+pub(crate) fn columns() -> Option<usize> {
+    let size = io::stderr().is_terminal().then(|| Term::stderr().size_checked()).flatten();
+    size.map(|(_, columns)| usize::from(columns))
+}
+
+/// Ends a line that someone has begun on the terminal: the echo of Ctrl-C, a prompt that was left.
+pub(crate) fn end_line() {
+    if io::stderr().is_terminal() {
+        let _ = io::stderr().write_all(b"\n");
+    }
 }
 
 /// Standard error with control characters made visible.

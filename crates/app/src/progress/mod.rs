@@ -1,5 +1,7 @@
 //! Progress bars on standard error: frames decoded, frames encoded, prompt read. Gone when the answer begins.
 
+mod heartbeat;
+
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
@@ -7,8 +9,8 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use zoetrope_engine::Event;
 
 use crate::cli::Common;
-use crate::heartbeat::Heartbeat;
-use crate::terminal::{note, one_line, visible};
+use crate::terminal::{columns, fitted, note, one_line, visible};
+use heartbeat::Heartbeat;
 
 /// The bars of one request.
 pub(crate) struct Bars {
@@ -42,7 +44,7 @@ impl Bars {
         let message = visible(&message).replace('\n', " ");
         self.tell(|| message.clone());
         let spinner = self.all.add(ProgressBar::new_spinner());
-        if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} {elapsed}") {
+        if let Ok(style) = ProgressStyle::with_template("{spinner} {elapsed} {wide_msg}") {
             spinner.set_style(style);
         }
         spinner.set_message(message);
@@ -95,8 +97,10 @@ impl Bars {
         }
         let bar = self.read.get_or_insert_with(|| {
             let bar = self.all.add(ProgressBar::new(total));
-            let template = "{bar:32} {bytes}/{total_bytes} {bytes_per_sec} {msg}";
-            if let Ok(style) = ProgressStyle::with_template(template) {
+            // The name takes what is left of the line, and is cut there.
+            let width = bar_width(56);
+            let template = format!("{{bar:{width}}} {{bytes}}/{{total_bytes}} {{bytes_per_sec}} {{wide_msg}}");
+            if let Ok(style) = ProgressStyle::with_template(&template) {
                 bar.set_style(style.progress_chars("=> "));
             }
             bar
@@ -119,7 +123,7 @@ impl Bars {
             note(line);
         } else {
             // Hidden ones write nothing.
-            let _ = self.all.println(visible(line));
+            let _ = self.all.println(visible(&fitted(line)));
         }
     }
 
@@ -181,10 +185,16 @@ impl Drop for Bars {
     }
 }
 
+/// Columns of a bar that leave `beside` of them for what stands beside it.
+fn bar_width(beside: usize) -> usize {
+    const MOST: usize = 32;
+    columns().map_or(MOST, |columns| columns.saturating_sub(beside).clamp(4, MOST))
+}
+
 fn step(all: &MultiProgress, bar: &mut Option<ProgressBar>, name: &'static str, unit: &str, done: usize, total: usize) {
     let bar = bar.get_or_insert_with(|| {
         let bar = all.add(ProgressBar::new(total as u64));
-        let template = format!("{{prefix:>6}} {{bar:32}} {{pos}}/{{len}} {unit} {{elapsed}} {{msg}}");
+        let template = format!("{{prefix:>6}} {{bar:{}}} {{pos}}/{{len}} {unit} {{elapsed}}", bar_width(32));
         if let Ok(style) = ProgressStyle::with_template(&template) {
             bar.set_style(style.progress_chars("=> "));
         }
