@@ -15,9 +15,10 @@ use crate::error::EngineError;
 use crate::generate::VisualTokens;
 use crate::limits::{Limits, check_limit};
 use crate::media_input::{
-    ContentDigest, EncodedMedia, FeatureIndex, FrameFaults, MediaInput, MediaSource, OpenedMedia, open_file, project,
-    stored_media,
+    ContentDigest, EncodedMedia, FeatureIndex, FrameFaults, MediaIdentity, MediaInput, MediaSource, OpenedMedia, keep,
+    open_file, project, stored_media,
 };
+use crate::store::ModelStore;
 
 /// A part of a message, as the caller gives it.
 pub enum ContentPart {
@@ -53,8 +54,8 @@ pub(crate) struct NewMedia {
     pub(crate) name: String,
     pub(crate) source: Arc<dyn MediaSource>,
     pub(crate) plan: MediaPlan,
-    pub(crate) path: Option<PathBuf>,
     pub(crate) digest: Option<ContentDigest>,
+    pub(crate) identity: MediaIdentity,
     /// Features that were stored before.
     pub(crate) stored: Option<Arc<StoredFeatures>>,
     /// Where its subtitles come from, and how many there are.
@@ -70,8 +71,8 @@ pub(crate) struct Conversation {
     limits: Limits,
     messages: Vec<Message>,
     media: Vec<MediaState>,
-    /// Keys of visual tokens handed out so far.
-    keys: u128,
+    /// Of the media that are planned.
+    identities: Vec<MediaIdentity>,
     /// Where stored features are looked for.
     index: Option<FeatureIndex>,
 }
@@ -85,12 +86,17 @@ pub(crate) struct Length {
 
 impl Conversation {
     pub(crate) fn new(processor: Arc<dyn Processor>, limits: Limits) -> Self {
-        Conversation { processor, limits, messages: Vec::new(), media: Vec::new(), keys: 0, index: None }
+        Conversation { processor, limits, messages: Vec::new(), media: Vec::new(), identities: Vec::new(), index: None }
     }
 
     /// Looks for stored features from now on.
     pub(crate) fn use_index(&mut self, index: Option<FeatureIndex>) {
         self.index = index;
+    }
+
+    /// Where films are found by their content.
+    pub(crate) fn store(&self) -> Option<&ModelStore> {
+        self.index.as_ref().and_then(FeatureIndex::store)
     }
 
     pub(crate) fn messages(&self) -> &[Message] {
@@ -159,11 +165,13 @@ impl Conversation {
         let earlier: Vec<MediaPlan> = earlier.cloned().collect();
         let first = earlier.len();
         let end = self.media.len().min(first.saturating_add(most));
+        let store = self.store().cloned();
         for media in &mut self.media[first..end] {
             if let MediaState::File(path) = media {
                 let source = open_file(path, &self.limits)?;
+                let digest = store.as_ref().and_then(|store| store.content_digest(path));
                 let opened = OpenedMedia::new(path.display().to_string(), source);
-                *media = MediaState::Open(OpenedMedia { path: Some(path.clone()), ..opened });
+                *media = MediaState::Open(OpenedMedia { path: Some(path.clone()), digest, ..opened });
             }
         }
         let opened = self.media[first..end].iter().filter_map(|media| match media {
@@ -193,10 +201,14 @@ impl Conversation {
         let mut new = Vec::with_capacity(opened.len());
         for (number, (media, plan)) in opened.into_iter().zip(plans).enumerate() {
             let OpenedMedia { name, source, path, digest, .. } = media;
-            let found = || self.index.as_ref()?.find(path.as_ref()?, &plan, self.processor.as_ref());
+            let (path, processor) = (path.as_deref(), self.processor.as_ref());
+            let found = || self.index.as_ref()?.find_film(path, digest.as_ref(), &plan, processor);
             let (stored, captions) = (source.stored().or_else(found), captions[number].take());
-            new.push(NewMedia { number: first + number, name, source, plan, path, digest, stored, captions });
+            let identity = MediaIdentity::new(digest.as_ref(), &plan);
+            new.push(NewMedia { number: first + number, name, source, plan, digest, identity, stored, captions });
         }
+        self.identities.truncate(first);
+        self.identities.extend(new.iter().map(|media| media.identity));
         Ok(new)
     }
 
@@ -250,9 +262,9 @@ impl Conversation {
     }
 
     /// Notes that media number `number` is encoded.
-    pub(crate) fn set_encoded(&mut self, number: usize, media: impl Into<Arc<EncodedMedia>>) {
+    pub(crate) fn set_encoded(&mut self, number: usize, media: Arc<EncodedMedia>) {
         if let Some(state) = self.media.get_mut(number) {
-            *state = MediaState::Encoded(state.name(), media.into(), Vec::new());
+            *state = MediaState::Encoded(state.name(), media, Vec::new());
         }
     }
 
@@ -264,11 +276,20 @@ impl Conversation {
         }
     }
 
+    /// Notes that `new` media is encoded, and lets what the encoder gave be kept.
+    pub(crate) fn take_encoded(&mut self, new: &NewMedia, media: EncodedMedia) {
+        let media = Arc::new(media);
+        if let Some(store) = self.store() {
+            keep(store, new.digest.as_ref(), &new.plan, &media, self.processor.as_ref());
+        }
+        self.set_encoded(new.number, media);
+    }
+
     /// Takes the stored features of new media as those of the encoder; the file, where there is one.
     pub(crate) fn take_stored(&mut self, media: &NewMedia) -> Option<PathBuf> {
         let stored = media.stored.as_ref()?;
         let encoded = stored_media(&media.name, &media.plan, Arc::clone(stored), self.processor.as_ref());
-        self.set_encoded(media.number, encoded);
+        self.set_encoded(media.number, Arc::new(encoded));
         Some(stored.file().to_path_buf())
     }
 
@@ -284,6 +305,15 @@ impl Conversation {
         Ok(self.processor.placements(&self.messages, self.media.len())?)
     }
 
+    /// The key of the visual tokens of every placement, and whether it means the same in another process.
+    pub(crate) fn token_keys(&self) -> Result<Vec<(u128, bool)>, EngineError> {
+        let key = |placement: &Placement| {
+            let identity = self.identities.get(placement.media)?;
+            Some((identity.token_key(placement.instruction.as_deref()), identity.is_lasting))
+        };
+        Ok(self.placements()?.iter().map(|placement| key(placement).unwrap_or_default()).collect())
+    }
+
     /// The visual tokens of a placement; projected when they are not there yet, which the second value says.
     pub(crate) fn visual_tokens(
         &mut self,
@@ -296,9 +326,12 @@ impl Conversation {
         if let Some((_, tokens)) = projected.iter().find(|(own, _)| *own == placement.instruction) {
             return Ok((tokens.clone(), false));
         }
-        let rows: Tensor = project(model, media, placement.instruction.as_deref())?;
-        self.keys += 1;
-        let tokens = VisualTokens { key: self.keys, rows };
+        let words = placement.instruction.as_deref();
+        let Some(identity) = self.identities.get(placement.media) else {
+            return Err(EngineError::Bug(format!("media {} is shown before it is planned", placement.media)));
+        };
+        let rows: Tensor = project(model, media, words)?;
+        let tokens = VisualTokens { key: identity.token_key(words), is_lasting: identity.is_lasting, rows };
         projected.push((placement.instruction.clone(), tokens.clone()));
         Ok((tokens, true))
     }
@@ -320,6 +353,11 @@ impl Conversation {
             return Err(EngineError::Bug(text));
         }
         Ok(prompt)
+    }
+
+    /// Media number `number`, as the caller named it.
+    pub(crate) fn name(&self, number: usize) -> String {
+        self.media.get(number).map(MediaState::name).unwrap_or_default()
     }
 
     /// The media, as the caller named them.

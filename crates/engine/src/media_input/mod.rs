@@ -5,6 +5,8 @@ mod faults;
 mod file;
 mod frames;
 mod index;
+mod kept;
+mod key;
 mod patches;
 mod source;
 mod stored;
@@ -16,6 +18,9 @@ pub use faults::FrameFaults;
 pub use file::open_file;
 pub use frames::PlannedFrames;
 pub use index::{IndexJob, IndexProgress};
+pub(crate) use kept::{file_bytes as kept_bytes, keep};
+pub(crate) use key::MediaIdentity;
+pub use key::MediaKey;
 pub use patches::{CHUNK_PATCHES, PatchStream, PreparedFrames, frames_per_run};
 pub use source::{
     ContentDigest, FoundSubtitles, FrameIter, InMemory, MediaInput, MediaSource, OpenedMedia, SourceFrame,

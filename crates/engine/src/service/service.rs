@@ -8,16 +8,17 @@ use zoetrope_models::contract::VideoLanguageModel;
 
 use super::client::{Stage, TurnClient, TurnEvent, TurnRequest};
 use super::media_cache::MediaCache;
-use super::prepared::{MediaKey, PreparedTurn};
+use super::prepared::PreparedTurn;
 use super::turn::Turn;
 use crate::answer::FinishReason;
 use crate::conversation::NewMedia;
 use crate::error::EngineError;
 use crate::generate::{Engine, EngineOptions, JobEvent, JobId, JobOutput};
-use crate::media_input::{EncodeTimings, EncodedMedia};
+use crate::media_input::{EncodeTimings, EncodedMedia, MediaKey, keep};
+use crate::store::ModelStore;
 
 /// What a service may use.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct ServiceOptions {
     /// The engine's share.
     pub engine: EngineOptions,
@@ -27,6 +28,10 @@ pub struct ServiceOptions {
     pub encode_at_once: usize,
     /// Most time of one request, from its submission to its last token.
     pub wall_time: Duration,
+    /// Where features of films, and keys and values of prompts that show them, are kept on disk. What is found there is
+    /// found by prompts whose media was planned with a [`FeatureIndex`](crate::FeatureIndex) of the same store. Media
+    /// without a digest of its content is never kept.
+    pub store: Option<ModelStore>,
 }
 
 /// How busy a service is.
@@ -73,7 +78,8 @@ impl Service {
     /// # Errors
     /// When the device cannot hold a KV cache of the model's type.
     pub fn new(model: Arc<dyn VideoLanguageModel>, options: ServiceOptions) -> Result<Self, EngineError> {
-        let (engine, media) = (Engine::new(model, options.engine)?, MediaCache::new(options.media_bytes));
+        let (mut engine, media) = (Engine::new(model, options.engine)?, MediaCache::new(options.media_bytes));
+        engine.use_store(options.store.clone());
         Ok(Service { engine, options, media, turns: BTreeMap::new(), encodes: VecDeque::new(), next: 0 })
     }
 
@@ -108,7 +114,7 @@ impl Service {
         let mut turn = Turn::new(prepared, request, client);
         for media in media {
             let (number, frames) = (media.number, media.plan.frames.len());
-            let key = turn.keys[number];
+            let key = media.identity.key;
             if let Some(known) = self.media.get(&key) {
                 turn.conversation.set_encoded(number, known);
             } else if turn.conversation.take_stored(&media).is_some() {
@@ -173,7 +179,11 @@ impl Service {
     }
 
     fn media_ready(&mut self, at: usize, media: Arc<EncodedMedia>, timings: EncodeTimings) {
-        let Some(Encode { key, .. }) = self.encodes.remove(at) else { return };
+        let Some(Encode { key, media: planned, .. }) = self.encodes.remove(at) else { return };
+        if let Some(store) = &self.options.store {
+            let processor = self.engine.model().processor();
+            keep(store, planned.digest.as_ref(), &planned.plan, &media, processor.as_ref());
+        }
         for turn in self.turns.values_mut().filter(|turn| turn.waits_for(&key)) {
             turn.take_media(&key, &media, timings);
         }

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::client::{Stage, TurnClient, TurnEvent, TurnReport, TurnRequest};
-use super::prepared::{MediaKey, PreparedTurn};
+use super::prepared::PreparedTurn;
 use crate::answer::{Timings, TokenCounts};
 use crate::conversation::Conversation;
 use crate::generate::{Generated, JobId};
-use crate::media_input::{EncodeTimings, EncodedMedia};
+use crate::media_input::{EncodeTimings, EncodedMedia, MediaIdentity, MediaKey};
 
 /// A request that waits for its media, or for its replies.
 pub(super) struct Turn {
@@ -17,8 +17,8 @@ pub(super) struct Turn {
     pub(super) request: TurnRequest,
     pub(super) client: Box<dyn TurnClient>,
     pub(super) begun: Instant,
-    /// Keys of all its media, by number.
-    pub(super) keys: Vec<MediaKey>,
+    /// Of all its media, by number.
+    pub(super) identities: Vec<MediaIdentity>,
     /// Media that is not encoded yet: its number, its key, and its planned frames.
     pub(super) missing: VecDeque<(usize, MediaKey, usize)>,
     /// The jobs of its replies; empty until its media is encoded.
@@ -40,7 +40,7 @@ impl Turn {
             request,
             client,
             begun: Instant::now(),
-            keys: prepared.keys,
+            identities: prepared.identities,
             missing: VecDeque::new(),
             jobs: Vec::new(),
             ended: 0,

@@ -35,6 +35,12 @@ impl FilmIdentity {
         Ok(FilmIdentity { bytes, modified, sampled: sampled(&files)?, whole: whole(&files)? })
     }
 
+    /// A film of which only the digest of its content is known, wherever it lies. No file is taken for it.
+    pub fn of_content(digest: &[u8; 32]) -> Self {
+        let whole = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        FilmIdentity { bytes: 0, modified: None, sampled: String::new(), whole }
+    }
+
     /// Whether `film` is this one.
     ///
     /// # Errors
