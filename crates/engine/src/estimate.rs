@@ -11,8 +11,8 @@ use zoetrope_models::contract::model_info::ModelInfo;
 use zoetrope_models::contract::prompt::{Prompt, Role, VisualSpan};
 use zoetrope_models::kv::{BLOCK, KvDtype};
 
-use crate::answer::{MediaUsage, TokenCounts};
-use crate::conversation::{ContentPart, Conversation, NewMedia, usage, visual_tokens};
+use crate::answer::{MediaUsage, TokenCounts, usage, visual_tokens};
+use crate::conversation::{ContentPart, Conversation, NewMedia};
 use crate::error::EngineError;
 use crate::events::{Event, EventHandler};
 use crate::generate::{CHUNK_ROWS, MIN_TAIL, lasting_blocks, prompt_keys};

@@ -46,8 +46,8 @@ impl Session {
         Ok(Session { engine: Engine::new(model, options)?, limits, conversation, retained: None })
     }
 
-    /// Looks for stored features of the media to come; `None` encodes them all. Where the index has a store, new features
-    /// and the keys and values of prompts are kept there.
+    /// Looks for stored features of the media to come; `None` encodes them all. Where the index has a store, new
+    /// features and the keys and values of prompts are kept there.
     pub fn use_index(&mut self, index: Option<FeatureIndex>) {
         self.engine.use_store(index.as_ref().and_then(FeatureIndex::store).cloned());
         self.conversation.use_index(index);

@@ -2,8 +2,9 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use zoetrope_engine::{FeatureIndex, Limits};
+use zoetrope_engine::{FeatureIndex, Limits, ModelStore, Store, StoreOptions};
 use zoetrope_models::contract::feature_file::ModelIdentity;
 use zoetrope_models::weights::ParameterGroup;
 
@@ -19,12 +20,36 @@ pub(super) fn index(args: &IndexUseArgs, loaded: &Loaded, limits: &Limits) -> Re
     if let Some(file) = &args.index {
         super::media_args::check_file(file)?;
     }
-    Ok(Some(feature_index(loaded, limits, args.index.clone())?))
+    let index = feature_index(loaded, limits, args.index.clone())?;
+    if args.no_cache {
+        return Ok(Some(index));
+    }
+    let identity = identity(loaded)?;
+    let of_model =
+        |store: Arc<Store>| ModelStore::new(&store, &loaded.name, identity, loaded.model.as_ref(), &limits.files);
+    Ok(Some(index.with_store(open_store().map(of_model))))
+}
+
+/// What was computed of films before. Where it cannot be kept nothing is: an answer does not depend on it.
+fn open_store() -> Option<Arc<Store>> {
+    let folder = store_folder()?;
+    match Store::open(StoreOptions::new(folder.clone())) {
+        Ok(store) => Some(store),
+        Err(error) => {
+            tracing::debug!("{}: nothing is kept: {error}", folder.display());
+            None
+        }
+    }
+}
+
+/// The folder of what was computed of films.
+pub(super) fn store_folder() -> Option<PathBuf> {
+    Some(caches()?.join("store"))
 }
 
 /// Features of `loaded`; `named` is a file that is looked into first.
 pub(super) fn feature_index(loaded: &Loaded, limits: &Limits, named: Option<PathBuf>) -> Result<FeatureIndex, Failure> {
-    Ok(FeatureIndex::new(identity(loaded)?, &limits.files, cache(), named))
+    Ok(FeatureIndex::new(identity(loaded)?, &limits.files, features_folder(), named))
 }
 
 /// What features are told apart by: the family, its files, and what the encoder is held as.
@@ -35,11 +60,16 @@ pub(super) fn identity(loaded: &Loaded) -> Result<ModelIdentity, Failure> {
 }
 
 /// The folder for features of films in folders that cannot be written to.
-fn cache() -> Option<PathBuf> {
+pub(super) fn features_folder() -> Option<PathBuf> {
+    Some(caches()?.join("features"))
+}
+
+/// Our folder among those that may be emptied.
+fn caches() -> Option<PathBuf> {
     let variable = |name: &str| std::env::var_os(name).filter(|value: &OsString| !value.is_empty()).map(PathBuf::from);
     let caches = match cfg!(windows) {
         true => variable("LOCALAPPDATA"),
         false => variable("XDG_CACHE_HOME").or_else(|| Some(variable("HOME")?.join(".cache"))),
     };
-    Some(caches?.join("zoetrope").join("features"))
+    Some(caches?.join("zoetrope"))
 }

@@ -44,7 +44,7 @@ pub(crate) fn lasting_blocks(tokens: &[PromptToken], is_lasting: impl Fn(u32) ->
     last.map_or(0, |last| (last / BLOCK + 1).min(known.len() / BLOCK))
 }
 
-struct Entry {
+struct CachedBlock {
     block: u32,
     /// Blocks before it in its prompt.
     depth: usize,
@@ -55,7 +55,7 @@ struct Entry {
 /// Which block holds which beginning. Each block in here has this cache as one of its holders.
 #[derive(Default)]
 pub(super) struct PrefixCache {
-    entries: HashMap<PrefixKey, Entry>,
+    entries: HashMap<PrefixKey, CachedBlock>,
     clock: u64,
 }
 
@@ -87,7 +87,7 @@ impl PrefixCache {
         if self.entries.contains_key(&key) {
             return false;
         }
-        self.entries.insert(key, Entry { block, depth, used: self.clock });
+        self.entries.insert(key, CachedBlock { block, depth, used: self.clock });
         true
     }
 

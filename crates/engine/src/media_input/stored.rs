@@ -54,7 +54,7 @@ impl FeatureIndex {
     }
 
     /// Where films are found by their content.
-    pub(crate) fn store(&self) -> Option<&ModelStore> {
+    pub fn store(&self) -> Option<&ModelStore> {
         self.store.as_ref()
     }
 

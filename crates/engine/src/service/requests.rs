@@ -58,7 +58,7 @@ impl Service {
             };
             let (identity, words) = (&turn.identities[placement.media], placement.instruction.as_deref());
             let tokens = self.media.visual_tokens(model.as_ref(), identity, media, words)?;
-            if let Some(store) = &self.options.store {
+            if let Some(store) = &self.store {
                 store.note_name(tokens.key, &media.name);
             }
             all.push(tokens);

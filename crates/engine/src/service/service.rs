@@ -14,11 +14,11 @@ use crate::answer::FinishReason;
 use crate::conversation::NewMedia;
 use crate::error::EngineError;
 use crate::generate::{Engine, EngineOptions, JobEvent, JobId, JobOutput};
-use crate::media_input::{EncodeTimings, EncodedMedia, MediaKey, keep};
+use crate::media_input::{EncodeTimings, EncodedMedia, FeatureIndex, MediaKey, keep};
 use crate::store::ModelStore;
 
 /// What a service may use.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct ServiceOptions {
     /// The engine's share.
     pub engine: EngineOptions,
@@ -28,10 +28,6 @@ pub struct ServiceOptions {
     pub encode_at_once: usize,
     /// Most time of one request, from its submission to its last token.
     pub wall_time: Duration,
-    /// Where features of films, and keys and values of prompts that show them, are kept on disk. What is found there is
-    /// found by prompts whose media was planned with a [`FeatureIndex`](crate::FeatureIndex) of the same store. Media
-    /// without a digest of its content is never kept.
-    pub store: Option<ModelStore>,
 }
 
 /// How busy a service is.
@@ -69,6 +65,7 @@ pub struct Service {
     pub(super) media: MediaCache,
     pub(super) turns: BTreeMap<u64, Turn>,
     pub(super) encodes: VecDeque<Encode>,
+    pub(super) store: Option<ModelStore>,
     next: u64,
 }
 
@@ -78,9 +75,16 @@ impl Service {
     /// # Errors
     /// When the device cannot hold a KV cache of the model's type.
     pub fn new(model: Arc<dyn VideoLanguageModel>, options: ServiceOptions) -> Result<Self, EngineError> {
-        let (mut engine, media) = (Engine::new(model, options.engine)?, MediaCache::new(options.media_bytes));
-        engine.use_store(options.store.clone());
-        Ok(Service { engine, options, media, turns: BTreeMap::new(), encodes: VecDeque::new(), next: 0 })
+        let (engine, media) = (Engine::new(model, options.engine)?, MediaCache::new(options.media_bytes));
+        let (turns, encodes) = (BTreeMap::new(), VecDeque::new());
+        Ok(Service { engine, options, media, turns, encodes, store: None, next: 0 })
+    }
+
+    /// Keeps features of films, and keys and values of prompts that show them, in the store of `index`, where it has one.
+    /// They are found again by requests that are prepared with it. Media without a digest of its content is never kept.
+    pub fn use_index(&mut self, index: Option<&FeatureIndex>) {
+        self.store = index.and_then(FeatureIndex::store).cloned();
+        self.engine.use_store(self.store.clone());
     }
 
     /// How busy it is.
@@ -180,7 +184,7 @@ impl Service {
 
     fn media_ready(&mut self, at: usize, media: Arc<EncodedMedia>, timings: EncodeTimings) {
         let Some(Encode { key, media: planned, .. }) = self.encodes.remove(at) else { return };
-        if let Some(store) = &self.options.store {
+        if let Some(store) = &self.store {
             let processor = self.engine.model().processor();
             keep(store, planned.digest.as_ref(), &planned.plan, &media, processor.as_ref());
         }

@@ -29,6 +29,7 @@ pub struct ModelStore(Arc<Shared>);
 
 struct Shared {
     store: Arc<Store>,
+    name: String,
     model: ModelIdentity,
     reading: String,
     /// What the encoder gives.
@@ -47,9 +48,11 @@ impl std::fmt::Debug for ModelStore {
 }
 
 impl ModelStore {
-    /// The part of `store` for `model`, which has `identity`, and for films that are read as `files` says.
+    /// The part of `store` for `model`, which has `identity` and is called `name`, and for films that are read as
+    /// `files` says.
     pub fn new(
         store: &Arc<Store>,
+        name: &str,
         identity: ModelIdentity,
         model: &dyn VideoLanguageModel,
         files: &OpenOptions,
@@ -76,6 +79,7 @@ impl ModelStore {
         ModelStore(Arc::new(Shared {
             store: Arc::clone(store),
             feature_dtype: weights.group(ParameterGroup::Vision).held_as().dtype,
+            name: name.to_string(),
             model: identity,
             reading,
             kv,
@@ -202,7 +206,7 @@ impl ModelStore {
 
     fn texts(&self, detail: String, film: String) -> EntryTexts {
         let program = env!("CARGO_PKG_VERSION").to_string();
-        EntryTexts { program, model: self.0.model.family.clone(), detail, film: film_name(&film) }
+        EntryTexts { program, model: self.0.name.clone(), detail, film: film_name(&film) }
     }
 }
 

@@ -21,7 +21,7 @@ fn identity(checkpoint: &str) -> ModelIdentity {
 }
 
 fn of_model(store: &Arc<Store>, model: &Arc<FakeModel>) -> ModelStore {
-    ModelStore::new(store, identity("c"), model.as_ref(), &OpenOptions::default())
+    ModelStore::new(store, "fake", identity("c"), model.as_ref(), &OpenOptions::default())
 }
 
 /// A process: its model counts what it computes, and its service uses the store in a folder.
@@ -39,8 +39,8 @@ impl Process {
     fn start_with(folder: &Path, own: impl Fn(&Arc<Store>, &Arc<FakeModel>) -> ModelStore) -> Self {
         let model = Arc::new(FakeModel::new());
         let store = own(&open(folder), &model);
-        let options = ServiceOptions { store: Some(store.clone()), ..options() };
-        let service = Service::new(model.clone(), options).expect("a service");
+        let mut service = Service::new(model.clone(), options()).expect("a service");
+        service.use_index(Some(&FeatureIndex::of_store(store.clone())));
         Process { model, store, service }
     }
 
@@ -115,10 +115,12 @@ fn other_models_other_readings_and_unknown_content_share_nothing() {
     let folder = tempfile::tempdir().expect("a folder");
     Process::start(folder.path()).ask(question(0, "what"));
     let square = OpenOptions { track: Some(1), ..OpenOptions::default() };
-    let other_model =
-        |store: &Arc<Store>, model: &Arc<FakeModel>| ModelStore::new(store, identity("d"), model.as_ref(), &square);
-    let other_reading =
-        |store: &Arc<Store>, model: &Arc<FakeModel>| ModelStore::new(store, identity("c"), model.as_ref(), &square);
+    let other_model = |store: &Arc<Store>, model: &Arc<FakeModel>| {
+        ModelStore::new(store, "fake", identity("d"), model.as_ref(), &square)
+    };
+    let other_reading = |store: &Arc<Store>, model: &Arc<FakeModel>| {
+        ModelStore::new(store, "fake", identity("c"), model.as_ref(), &square)
+    };
     let mut processes = [Process::start_with(folder.path(), other_model)];
     assert_eq!((processes[0].ask(question(0, "what")).1, processes[0].frames_seen()), (0, 200));
     let mut other = Process::start_with(folder.path(), other_reading);

@@ -52,8 +52,7 @@ impl Client {
 
 pub(super) fn options() -> ServiceOptions {
     let engine = EngineOptions { prefix_bytes: 1 << 20, encode_beside: true, ..EngineOptions::default() };
-    let wall_time = Duration::from_secs(60);
-    ServiceOptions { engine, media_bytes: 1 << 20, encode_at_once: 2, wall_time, store: None }
+    ServiceOptions { engine, media_bytes: 1 << 20, encode_at_once: 2, wall_time: Duration::from_secs(60) }
 }
 
 pub(super) fn service(model: &Arc<FakeModel>, options: ServiceOptions) -> Service {

@@ -127,7 +127,8 @@ impl ModelIdentity {
     /// [`crate::error::ModelError::File`] when a file cannot be read.
     pub fn of(family: &str, held_as: HeldAs, checkpoints: &[Checkpoint]) -> ModelResult<Self> {
         let mut print = Fingerprint::default();
-        for checkpoint in checkpoints {
+        // Every part by itself: a stage may have files that are called as those of its base.
+        for checkpoint in checkpoints.iter().flat_map(Checkpoint::parts) {
             for name in checkpoint.names()? {
                 let is_weights = WEIGHT_FILES.iter().any(|ending| name.ends_with(ending));
                 if !is_weights && !configures(&name) {

@@ -1,22 +1,21 @@
-//! A conversation without a model: messages, and media that are opened, planned and encoded once.
+//! The messages and media of a conversation, and what is known of them.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use candle_core::Tensor;
-use zoetrope_media::subtitle::SubtitleChoice;
 use zoetrope_models::contract::feature_file::StoredFeatures;
-use zoetrope_models::contract::media_plan::{MediaKind, MediaMetadata, MediaPlan, PlanOptions};
+use zoetrope_models::contract::media_plan::{MediaKind, MediaPlan};
 use zoetrope_models::contract::prompt::{GenerationPrompt, Message, MessagePart, Placement, Prompt, Role, VisualSpan};
 use zoetrope_models::contract::{Processor, VideoLanguageModel};
 
-use crate::answer::{FrameUsage, MediaUsage, TokenCounts};
+use crate::answer::{MediaUsage, TokenCounts, usage, visual_tokens};
 use crate::error::EngineError;
 use crate::generate::VisualTokens;
 use crate::limits::{Limits, check_limit};
 use crate::media_input::{
-    ContentDigest, EncodedMedia, FeatureIndex, FrameFaults, MediaIdentity, MediaInput, MediaSource, OpenedMedia, keep,
-    open_file, project, stored_media,
+    ContentDigest, EncodedMedia, FeatureIndex, MediaIdentity, MediaInput, MediaSource, OpenedMedia, keep, project,
+    stored_media,
 };
 use crate::store::ModelStore;
 
@@ -29,7 +28,7 @@ pub enum ContentPart {
 }
 
 /// A picture or video of the conversation. Those that are not encoded yet stand at the end.
-enum MediaState {
+pub(super) enum MediaState {
     /// Not opened yet.
     File(PathBuf),
     /// Open, not encoded yet.
@@ -62,19 +61,16 @@ pub(crate) struct NewMedia {
     pub(crate) captions: Option<(String, usize)>,
 }
 
-/// Metadata of media, and where their subtitles come from, with how many there are.
-type WithCaptions = (Vec<MediaMetadata>, Vec<Option<(String, usize)>>);
-
 /// The conversation. Media of one turn are planned together; those of earlier turns stay as they were encoded.
 pub(crate) struct Conversation {
-    processor: Arc<dyn Processor>,
-    limits: Limits,
+    pub(super) processor: Arc<dyn Processor>,
+    pub(super) limits: Limits,
     messages: Vec<Message>,
-    media: Vec<MediaState>,
+    pub(super) media: Vec<MediaState>,
     /// Of the media that are planned.
-    identities: Vec<MediaIdentity>,
+    pub(super) identities: Vec<MediaIdentity>,
     /// Where stored features are looked for.
-    index: Option<FeatureIndex>,
+    pub(super) index: Option<FeatureIndex>,
 }
 
 /// How much of a conversation there is.
@@ -147,118 +143,6 @@ impl Conversation {
         }
         self.messages.push(Message { role, parts });
         Ok(())
-    }
-
-    /// Opens and plans the media that are not encoded yet; headers only. Checks the number of visual tokens.
-    pub(crate) fn plan_new(&mut self, options: &PlanOptions) -> Result<Vec<NewMedia>, EngineError> {
-        self.plan_next(&[], self.media.len(), options)
-    }
-
-    /// As [`Conversation::plan_new`], but only the next `most` media after those that are `planned` already.
-    pub(crate) fn plan_next(
-        &mut self,
-        planned: &[NewMedia],
-        most: usize,
-        options: &PlanOptions,
-    ) -> Result<Vec<NewMedia>, EngineError> {
-        let earlier = self.encoded().map(|media| &media.plan).chain(planned.iter().map(|media| &media.plan));
-        let earlier: Vec<MediaPlan> = earlier.cloned().collect();
-        let first = earlier.len();
-        let end = self.media.len().min(first.saturating_add(most));
-        let store = self.store().cloned();
-        for media in &mut self.media[first..end] {
-            if let MediaState::File(path) = media {
-                let source = open_file(path, &self.limits)?;
-                let digest = store.as_ref().and_then(|store| store.content_digest(path));
-                let opened = OpenedMedia::new(path.display().to_string(), source);
-                *media = MediaState::Open(OpenedMedia { path: Some(path.clone()), digest, ..opened });
-            }
-        }
-        let opened = self.media[first..end].iter().filter_map(|media| match media {
-            MediaState::Open(opened) => Some(opened.clone()),
-            MediaState::File(_) | MediaState::Encoded(..) => None,
-        });
-        let opened: Vec<OpenedMedia> = opened.collect();
-        if opened.is_empty() {
-            return Ok(Vec::new());
-        }
-        let alone = self.stored_alone(&opened)?;
-        let (metadata, mut captions) = self.metadata(&opened, &alone, options)?;
-        let with_own_plan: Vec<MediaPlan> = earlier.iter().chain(alone.iter().flatten()).cloned().collect();
-        let planned = match metadata.is_empty() {
-            true => Vec::new(),
-            false => self.processor.plan(&with_own_plan, &metadata, options)?,
-        };
-        if planned.len() != metadata.len() {
-            let text = format!("the model planned {} media of {}", planned.len(), metadata.len());
-            return Err(EngineError::Bug(text));
-        }
-        let mut planned = planned.into_iter();
-        let plans: Vec<MediaPlan> = alone.into_iter().filter_map(|own| own.or_else(|| planned.next())).collect();
-        let tokens = |plan: &MediaPlan| visual_tokens(&self.processor.visual_spans(plan, None));
-        let all: usize = earlier.iter().chain(&plans).map(tokens).sum();
-        check_limit("visual tokens", all, self.limits.visual_tokens)?;
-        let mut new = Vec::with_capacity(opened.len());
-        for (number, (media, plan)) in opened.into_iter().zip(plans).enumerate() {
-            let OpenedMedia { name, source, path, digest, .. } = media;
-            let (path, processor) = (path.as_deref(), self.processor.as_ref());
-            let found = || self.index.as_ref()?.find_film(path, digest.as_ref(), &plan, processor);
-            let (stored, captions) = (source.stored().or_else(found), captions[number].take());
-            let identity = MediaIdentity::new(digest.as_ref(), &plan);
-            new.push(NewMedia { number: first + number, name, source, plan, digest, identity, stored, captions });
-        }
-        self.identities.truncate(first);
-        self.identities.extend(new.iter().map(|media| media.identity));
-        Ok(new)
-    }
-
-    /// The plans of media of which there are only features.
-    fn stored_alone(&self, opened: &[OpenedMedia]) -> Result<Vec<Option<MediaPlan>>, EngineError> {
-        let plan = |OpenedMedia { name, source, .. }: &OpenedMedia| match (source.stored(), &self.index) {
-            (None, _) => Ok(None),
-            (Some(stored), Some(index)) => index.plan_alone(&stored, self.processor.as_ref()).map(Some),
-            (Some(_), None) => Err(EngineError::caller(format!("{name}: stored features are not to be used"))),
-        };
-        opened.iter().map(plan).collect()
-    }
-
-    /// What planning needs to know of media that were opened and have no plan of their own, with their subtitles where
-    /// the family reads them.
-    fn metadata(
-        &self,
-        opened: &[OpenedMedia],
-        alone: &[Option<MediaPlan>],
-        options: &PlanOptions,
-    ) -> Result<WithCaptions, EngineError> {
-        let uses_captions = self.processor.uses_captions(options);
-        let named = !matches!(self.limits.files.subtitles, SubtitleChoice::Auto | SubtitleChoice::None);
-        if named && !uses_captions {
-            let family = self.processor.info().family;
-            return Err(EngineError::caller(format!("subtitles were named, and {family} reads none")));
-        }
-        let (mut all, mut from) = (Vec::new(), Vec::new());
-        for (OpenedMedia { name, source, .. }, own) in opened.iter().zip(alone) {
-            if own.is_some() {
-                from.push(None);
-                continue;
-            }
-            let (mut metadata, mut told) = (source.metadata(), None);
-            if uses_captions {
-                let found = source.subtitles();
-                let found = found.map_err(|error| EngineError::Media { name: name.clone(), error })?;
-                if let Some(found) = found {
-                    told = Some((found.name, found.captions.len()));
-                    metadata.captions = found.captions;
-                }
-            }
-            all.push(metadata);
-            from.push(told);
-        }
-        let films = all.iter().filter(|metadata| metadata.kind == MediaKind::Video).count();
-        if films > 1 && matches!(self.limits.files.subtitles, SubtitleChoice::File(_)) {
-            return Err(EngineError::caller(format!("one file of subtitles was named for {films} videos")));
-        }
-        Ok((all, from))
     }
 
     /// Notes that media number `number` is encoded.
@@ -413,34 +297,5 @@ impl Conversation {
         let bytes = (length + budget).saturating_mul(bytes_per_token);
         check_limit("bytes of keys and values", bytes, self.limits.cache_bytes)?;
         Ok(budget)
-    }
-}
-
-/// Visual tokens of some spans.
-pub(crate) fn visual_tokens(spans: &[VisualSpan]) -> usize {
-    spans.iter().map(|span| span.tokens).sum()
-}
-
-/// `before` are the spans before pruning.
-pub(crate) fn usage(name: String, plan: &MediaPlan, spans: &[VisualSpan], before: &[VisualSpan]) -> MediaUsage {
-    // Tokens of a span of several frames are told at its first one.
-    let of = |frame: usize| spans.iter().filter(|span| span.frames.start == frame).map(|span| span.tokens).sum();
-    let frame = |(number, frame): (usize, &zoetrope_models::contract::media_plan::PlannedFrame)| FrameUsage {
-        index: frame.index,
-        time: frame.time,
-        source_time: frame.source_time,
-        prompt_time: frame.prompt_time,
-        tokens: of(number),
-    };
-    MediaUsage {
-        name,
-        kind: plan.kind,
-        source: plan.source,
-        views: plan.views.clone(),
-        frames: plan.frames.iter().enumerate().map(frame).collect(),
-        faults: FrameFaults::default(),
-        features: None,
-        tokens_before_pruning: visual_tokens(before),
-        tokens: visual_tokens(spans),
     }
 }
