@@ -10,7 +10,7 @@ use crate::error::EngineError;
 use crate::generate::VisualTokens;
 use crate::media_input::{EncodedMedia, MediaFeatures, MediaIdentity, MediaKey, project};
 
-struct Entry {
+struct CachedMedia {
     media: Arc<EncodedMedia>,
     /// Visual tokens for each instruction so far.
     projected: Vec<(Option<String>, VisualTokens)>,
@@ -20,7 +20,7 @@ struct Entry {
 
 /// Encoded media, the longest unused of which goes when they take too much memory.
 pub(super) struct MediaCache {
-    entries: HashMap<MediaKey, Entry>,
+    entries: HashMap<MediaKey, CachedMedia>,
     bytes: usize,
     most: usize,
     clock: u64,
@@ -51,7 +51,7 @@ impl MediaCache {
         };
         self.clock += 1;
         self.bytes += bytes;
-        let entry = Entry { media, projected: Vec::new(), bytes, used: self.clock };
+        let entry = CachedMedia { media, projected: Vec::new(), bytes, used: self.clock };
         if let Some(old) = self.entries.insert(key, entry) {
             self.bytes -= old.bytes;
         }
@@ -66,7 +66,7 @@ impl MediaCache {
         media: &EncodedMedia,
         instruction: Option<&str>,
     ) -> Result<VisualTokens, EngineError> {
-        let known = |entry: &Entry| {
+        let known = |entry: &CachedMedia| {
             let own = entry.projected.iter().find(|(own, _)| own.as_deref() == instruction);
             own.map(|(_, tokens)| tokens.clone())
         };

@@ -80,8 +80,9 @@ impl Service {
         Ok(Service { engine, options, media, turns, encodes, store: None, next: 0 })
     }
 
-    /// Keeps features of films, and keys and values of prompts that show them, in the store of `index`, where it has one.
-    /// They are found again by requests that are prepared with it. Media without a digest of its content is never kept.
+    /// Keeps features of films, and keys and values of prompts that show them, in the store of `index`, where it has
+    /// one. They are found again by requests that are prepared with it. Media without a digest of its content is never
+    /// kept.
     pub fn use_index(&mut self, index: Option<&FeatureIndex>) {
         self.store = index.and_then(FeatureIndex::store).cloned();
         self.engine.use_store(self.store.clone());
