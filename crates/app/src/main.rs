@@ -35,7 +35,8 @@ fn main() -> ExitCode {
     if matches!(cli.command, Command::Train(_)) {
         commands::train::prepare_process();
     }
-    cli.common.apply();
+    let server = if let Command::Serve(args) = &cli.command { Some(args.log) } else { None };
+    cli.common.apply(server);
     // On a thread of the pool, so that parallel work begins without waking anyone to hand it over.
     match rayon::scope(|_| run(&cli)) {
         Ok(()) => ExitCode::SUCCESS,
@@ -66,6 +67,7 @@ fn run(cli: &Cli) -> Result<(), Failure> {
     match &cli.command {
         Command::Ask(args) => commands::ask::run(args, common),
         Command::Chat(args) => commands::chat::run(args, common),
+        Command::Serve(args) => commands::serve::run(args, common),
         Command::Plan(args) => commands::plan::run(args, common),
         Command::Index(args) => commands::index::run(args, common),
         Command::Cache(args) => commands::cache::run(args, common),
@@ -84,7 +86,6 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         Command::Man => commands::manual::man(),
         Command::List(_) => Err(commands::manual::cache("ls")),
         Command::Rm(_) => Err(commands::manual::cache("rm")),
-        Command::Serve(_) => Err(commands::manual::server()),
         Command::DecodeChild => commands::decode_child::run(),
     }
 }

@@ -10,6 +10,8 @@ use zoetrope_models::contract::features::{Features, Patches};
 use zoetrope_models::contract::media_plan::MediaPlan;
 use zoetrope_models::contract::prompt::Prompt;
 
+use crate::generate::TokenLogprobs;
+
 /// Something happened. Counts are of the whole request.
 #[derive(Clone, Debug)]
 pub enum Event {
@@ -78,6 +80,8 @@ pub enum Event {
     Logits(Vec<f32>),
     /// A token was chosen.
     Token(u32),
+    /// Log-probabilities of the token of the event before, where they were asked for.
+    Logprobs(TokenLogprobs),
     /// More of the answer; all pieces together are the answer.
     Text(String),
 }

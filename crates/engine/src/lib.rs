@@ -3,8 +3,8 @@
 //! and returns events.
 //!
 //! Nouns: [`Session`] (a conversation), [`Engine`] (jobs and steps), [`Reply`] (ids and text while they grow),
-//! [`Sampler`] (logits to an id), [`StopStrings`] (text to an end), [`Limits`] (what a request may cost),
-//! [`Store`] (what was computed of films, on disk).
+//! [`Sampler`] (logits to an id), [`Grammar`] (what a reply must look like), [`StopStrings`] (text to an end),
+//! [`Limits`] (what a request may cost), [`Store`] (what was computed of films, on disk).
 //!
 //! May import: media, models, text, system. Deliberately absent: any model family by name, files other than media and
 //! those of the store, network, terminal, a batch axis, wire formats (the application has them).
@@ -29,14 +29,16 @@ pub use error::EngineError;
 pub use estimate::{DiskEstimate, EstimateOptions, MemoryEstimate, RequestPlan, plan_request};
 pub use events::{CancelFlag, Event, EventHandler, ignore};
 pub use generate::{
-    BlockPool, CHUNK_ROWS, Engine, EngineOptions, GenerateRequest, Generated, JobEvent, JobId, JobOutput, Reply,
-    RetainedKv, Sampler, Sampling, StopStrings, VisualTokens,
+    BlockPool, CHUNK_ROWS, Constraint, Engine, EngineOptions, GenerateRequest, Generated, Grammar, GrammarCompiler,
+    JobEvent, JobId, JobOutput, MAX_TOP_LOGPROBS, Reply, RetainedKv, Sampler, Sampling, StopStrings, TokenLogprob,
+    TokenLogprobs, VisualTokens, token_logprobs,
 };
 pub use limits::{Limits, check_limit};
 pub use media_input::{
     CHUNK_PATCHES, ContentDigest, EncodeJob, EncodeProgress, EncodeTimings, EncodedMedia, FeatureIndex, FoundSubtitles,
-    FrameFaults, FrameIter, InMemory, IndexJob, IndexProgress, MediaFeatures, MediaInput, MediaKey, MediaSource,
-    OpenedMedia, PatchStream, PlannedFrames, PreparedFrames, SourceFrame, frames_per_run, open_file, project,
+    FrameFaults, FrameIter, FrameList, InMemory, IndexJob, IndexProgress, MediaFeatures, MediaInput, MediaKey,
+    MediaSource, OpenedMedia, PatchStream, PlannedFrames, PreparedFrames, SourceFrame, frames_per_run, open_file,
+    project,
 };
 pub use request::Options;
 pub use service::{

@@ -268,6 +268,7 @@ impl Session {
                         written += 1;
                         Event::Token(id)
                     }
+                    JobEvent::Logprobs(logprobs) => Event::Logprobs(*logprobs),
                     JobEvent::Text(text) => Event::Text(text),
                     JobEvent::Finished(generated) => return Ok(self.take(*generated)),
                     JobEvent::Failed(error) => return Err(error),

@@ -3,6 +3,7 @@
 pub(crate) mod fake;
 mod films;
 mod kept;
+mod replies;
 mod service;
 
 use std::ops::ControlFlow;

@@ -18,6 +18,7 @@ mod detokenizer;
 mod error;
 mod files;
 mod template;
+mod token_bytes;
 mod tokenizer;
 mod vocabulary;
 

@@ -11,6 +11,7 @@ use tokenizers::{Decoder, Model, NormalizedString, Normalizer, OffsetType, PreTo
 use crate::added::{AddedToken, AddedTokens, Searcher, TextRun, gaps};
 use crate::error::TextError;
 use crate::files::TextFiles;
+use crate::token_bytes::ByteDecoder;
 use crate::vocabulary::{self, Vocabulary, insert, parse};
 
 /// Longest text that is encoded, in bytes, unless [`Tokenizer::with_limit`] says otherwise.
@@ -39,6 +40,8 @@ struct Inner {
     decoded_as: HashMap<u32, String>,
     vocab_size: usize,
     byte_runs: bool,
+    /// How a token alone is decoded, where that is possible.
+    byte_decoder: Option<ByteDecoder>,
 }
 
 /// The only part of `tokenizer_config.json` that is read here.
@@ -104,12 +107,13 @@ impl Tokenizer {
         }
         let model = base.get_model();
         let new = added.sorted().iter().filter(|(_, token)| model.token_to_id(&token.content).is_none()).count();
-        let decoder = base.get_decoder().map(serde_json::to_string).transpose().map_err(|error| error.to_string())?;
+        let decoder = base.get_decoder().map(serde_json::to_value).transpose().map_err(|error| error.to_string())?;
         let inner = Inner {
             raw: Searcher::new(raw).map_err(|error| error.to_string())?,
             normalized: Searcher::new(normalized).map_err(|error| error.to_string())?,
             vocab_size: model.get_vocab_size() + new,
-            byte_runs: decoder.is_some_and(|json| json.contains("\"ByteFallback\"")),
+            byte_runs: decoder.as_ref().is_some_and(|json| json.to_string().contains("\"ByteFallback\"")),
+            byte_decoder: decoder.as_ref().and_then(ByteDecoder::new),
             decoded_as,
             added,
             base,
@@ -250,6 +254,13 @@ impl Tokenizer {
         self.inner.vocab_size
     }
 
+    /// One more than the largest id. Ids below it may be unknown.
+    pub fn id_bound(&self) -> usize {
+        let added = self.inner.added.sorted().last().map(|(id, _)| *id);
+        let own = self.inner.base.get_model().get_vocab().into_values().max();
+        own.max(added).map_or(0, |largest| largest as usize + 1)
+    }
+
     /// Whether a decoder that skips special tokens leaves this one out.
     pub fn is_special(&self, id: u32) -> bool {
         self.inner.added.get(id).is_some_and(|token| token.special)
@@ -261,12 +272,20 @@ impl Tokenizer {
     /// [`TextError::Bug`] when the decoder of `tokenizer.json` fails.
     pub fn decode(&self, ids: &[u32], skip_special: bool) -> Result<String, TextError> {
         let shown = ids.iter().filter(|&&id| self.shows(id, skip_special));
-        let tokens: Vec<String> =
-            shown.filter_map(|&id| self.inner.decoded_as.get(&id).cloned().or_else(|| self.token(id))).collect();
+        let tokens: Vec<String> = shown.filter_map(|&id| self.decoded_token(id)).collect();
         match self.inner.base.get_decoder() {
             Some(decoder) => decoder.decode(tokens).map_err(|error| TextError::Bug(format!("decoder: {error}"))),
             None => Ok(tokens.join(" ")),
         }
+    }
+
+    /// What the decoder is given for an id.
+    pub(crate) fn decoded_token(&self, id: u32) -> Option<String> {
+        self.inner.decoded_as.get(&id).cloned().or_else(|| self.token(id))
+    }
+
+    pub(crate) fn byte_decoder(&self) -> Option<&ByteDecoder> {
+        self.inner.byte_decoder.as_ref()
     }
 
     /// Whether an id gives text at all.

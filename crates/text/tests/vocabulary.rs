@@ -54,6 +54,30 @@ fn sentencepiece_unigram_gives_the_ids_of_its_library() {
     let tokenizer = tokenizer(&[("tokenizer.model", data("sentencepiece_unigram.model"))]).expect("tokenizer");
     assert_eq!(agrees(&tokenizer, &data("sentencepiece_unigram.json")), 0);
 }
+
+/// Text is the bytes of its tokens end to end, in every form of vocabulary.
+#[test]
+fn tokens_bytes_join_to_their_text() {
+    let bpe = tokenizer(&[("tokenizer.model", data("sentencepiece_bpe.model"))]).expect("tokenizer");
+    let unigram = tokenizer(&[("tokenizer.model", data("sentencepiece_unigram.model"))]).expect("tokenizer");
+    let byte_level = Tokenizer::from_bytes(&data("toy_tokenizer.json")).expect("tokenizer");
+    for (name, tokenizer) in [("bpe", bpe), ("unigram", unigram), ("byte level", byte_level)] {
+        assert!(tokenizer.is_bytewise(), "{name}");
+        for text in ["a word", "{\"key\": [1, 2.5], \"é中\": \"👩‍👧\\n\"}", "  two  blanks  ", "x\ny\tz"] {
+            let ids = tokenizer.encode_ordinary(text).expect("encode");
+            let bytes = ids.iter().map(|&id| tokenizer.token_bytes(id).expect("a decoder").expect("known"));
+            let joined = String::from_utf8(bytes.flatten().collect()).expect("text");
+            let decoded = tokenizer.decode(&ids, false).expect("decode");
+            // SentencePiece takes the blank off the beginning that its encoder has put there.
+            assert!(joined == decoded || joined == format!(" {decoded}"), "{name}: {joined:?}, not {decoded:?}");
+        }
+        let bound = tokenizer.id_bound();
+        assert!((0..bound as u32).all(|id| tokenizer.token(id).is_some()), "{name}: no holes in these");
+        assert_eq!(tokenizer.token(bound as u32), None);
+        assert_eq!(tokenizer.token_bytes(bound as u32).expect("a decoder"), None);
+    }
+}
+
 /// The vocabulary of Llama 2 is not in the repository; with it and its golden ids at hand they are compared.
 #[test]
 fn ids_of_a_published_sentencepiece_vocabulary() {

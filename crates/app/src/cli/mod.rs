@@ -5,6 +5,7 @@ mod content;
 mod model;
 mod numbers;
 mod request;
+mod serve;
 
 use std::path::Path;
 use std::sync::LazyLock;
@@ -19,6 +20,7 @@ pub(crate) use content::{ContentArgs, Piece};
 pub(crate) use model::{ModelArgs, ModelSource};
 use numbers::threads;
 pub(crate) use request::{AnswerArgs, Background, IndexUseArgs, MediaArgs};
+pub(crate) use serve::{LogFormat, ServeArgs};
 
 use crate::embedded::EMBEDDED_NAME;
 use crate::terminal::StandardError;
@@ -63,6 +65,7 @@ impl Cli {
             | Command::Frames(FramesArgs { model, .. })
             | Command::Dump(DumpArgs { model, .. })
             | Command::Eval(EvalArgs { model, .. })
+            | Command::Serve(ServeArgs { model, .. })
             | Command::Bench(BenchArgs { model, .. }) => &mut model.model,
             Command::Info(InfoArgs { model, .. }) => model,
             _ => return self,
@@ -80,6 +83,9 @@ pub(crate) enum Command {
     /// Talk: several questions, media added on the way
     #[command(alias = "run")]
     Chat(ChatArgs),
+    /// Answer questions over HTTP: OpenAI's API, and a page to look at
+    #[command(alias = "server")]
+    Serve(ServeArgs),
     /// Show what a request would cost, without running the model (JSON)
     Plan(PlanArgs),
     /// Encode a film once and store its features, so that every further question is cheap
@@ -121,16 +127,13 @@ pub(crate) enum Command {
     /// Models are removed by the tools of the hub
     #[command(hide = true)]
     Rm(PointerArgs),
-    /// There is no server yet
-    #[command(hide = true)]
-    Serve(PointerArgs),
     /// Decode one stream for a parent process (used by zoetrope itself)
     #[command(hide = true)]
     DecodeChild,
 }
 
 /// Options of every command.
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 pub(crate) struct Common {
     /// Threads to compute and decode with [default: all cores]
     #[arg(long, global = true, value_name = "N", value_parser = threads)]
@@ -147,22 +150,23 @@ pub(crate) struct Common {
 }
 
 impl Common {
-    /// Sets up threads and the log of the process.
-    pub(crate) fn apply(&self) {
+    /// Sets up threads and the log of the process. A server's log has a line a request, in this format.
+    pub(crate) fn apply(&self, server: Option<LogFormat>) {
         let cores = || std::thread::available_parallelism().map_or(1, |cores| cores.get());
         // Fails only when the pool exists already, which it does not this early.
         let _ = rayon::ThreadPoolBuilder::new().num_threads(self.threads.unwrap_or_else(cores)).build_global();
         let level = match (self.quiet, self.verbose) {
             (true, _) => tracing::Level::ERROR,
             (_, true) => tracing::Level::DEBUG,
+            _ if server.is_some() => tracing::Level::INFO,
             _ => tracing::Level::WARN,
         };
-        tracing_subscriber::fmt()
-            .with_max_level(level)
-            .with_writer(|| StandardError)
-            .with_target(false)
-            .without_time()
-            .init();
+        let log = tracing_subscriber::fmt().with_max_level(level).with_writer(|| StandardError).with_target(false);
+        match server {
+            None => log.without_time().init(),
+            Some(LogFormat::Text) => log.init(),
+            Some(LogFormat::Json) => log.json().flatten_event(true).init(),
+        }
     }
 }
 

@@ -116,4 +116,13 @@ pub(crate) struct AnswerArgs {
     /// Instructions for the model before the conversation
     #[arg(long, value_name = "TEXT", help_heading = "Answer")]
     pub(crate) system: Option<String>,
+    /// Answer with JSON that fits this schema: a file, or the schema itself
+    #[arg(long, value_name = "FILE|TEXT", group = "follow", help_heading = "Answer")]
+    pub(crate) json_schema: Option<OsString>,
+    /// Answer with a text that matches this regular expression as a whole
+    #[arg(long, value_name = "REGEX", group = "follow", help_heading = "Answer")]
+    pub(crate) regex: Option<String>,
+    /// Answer with this text or another of them (given several times)
+    #[arg(long, value_name = "TEXT", group = "follow", help_heading = "Answer")]
+    pub(crate) choice: Vec<String>,
 }

@@ -6,7 +6,7 @@ use zoetrope_engine::{ContentPart, Event, FinishReason, Session};
 use zoetrope_models::contract::prompt::Role;
 
 use super::media_args::Question;
-use super::request::{media_limits, options};
+use super::request::{constraint, follow, media_limits, options};
 use super::stored;
 use crate::cli::{AskArgs, Common};
 use crate::failure::Failure;
@@ -21,12 +21,14 @@ use crate::terminal;
 pub(crate) fn run(args: &AskArgs, common: &Common) -> Result<(), Failure> {
     let question = Question::of(&args.content)?;
     let interrupt = Interrupt::install();
-    let options = options(&args.media, &args.answer, &interrupt)?;
+    let mut options = options(&args.media, &args.answer, &interrupt)?;
     options.sampling.check()?;
+    let constraint = constraint(&args.answer)?;
     let limits = media_limits(&args.media, common);
     question.check(&limits)?;
     let mut bars = Bars::new(common);
     let loaded = model::load(&args.model, &mut bars)?;
+    follow(&mut options, constraint.as_ref(), &loaded)?;
     bars.spin("opening".to_string());
 
     let index = stored::index(&args.stored, &loaded, &limits)?;

@@ -28,8 +28,3 @@ pub(crate) fn cache(verb: &str) -> Failure {
     );
     Failure::usage("there is no such command here", &hint)
 }
-
-/// What there is in place of a server.
-pub(crate) fn server() -> Failure {
-    Failure::usage("there is no server yet", "`zoetrope chat --json` reads questions and writes an object a line")
-}

@@ -19,6 +19,7 @@ pub(crate) mod probe;
 mod published_features;
 pub(crate) mod pull;
 mod request;
+pub(crate) mod serve;
 mod stored;
 pub(crate) mod synth;
 pub(crate) mod train;

@@ -1,8 +1,11 @@
 //! From the command line's options to the engine's.
 
 use std::ffi::OsStr;
+use std::fs::File;
+use std::io::Read;
 
-use zoetrope_engine::{Limits, Options, Sampling};
+use serde_json::Value;
+use zoetrope_engine::{Constraint, GrammarCompiler, Limits, Options, Sampling};
 use zoetrope_media::subtitle::SubtitleChoice;
 use zoetrope_media::{Alpha, HighDynamicRange, SampleAspect};
 use zoetrope_models::contract::media_plan::PlanOptions;
@@ -12,7 +15,11 @@ use zoetrope_models::error::ModelError;
 use crate::cli::{AnswerArgs, Background, Common, MediaArgs};
 use crate::failure::Failure;
 use crate::interrupt::Interrupt;
+use crate::model::Loaded;
 use crate::paths;
+
+/// Longest file of a JSON schema that is read; the engine takes fewer bytes.
+const MAX_SCHEMA_BYTES: u64 = 1 << 20;
 
 /// What the media options say.
 pub(super) fn plan_options(args: &MediaArgs) -> Result<PlanOptions, Failure> {
@@ -62,6 +69,38 @@ pub(super) fn sampling(args: &AnswerArgs) -> Sampling {
         seed: args.seed,
         ..Sampling::default()
     }
+}
+
+/// What the answer must look like, where that is said.
+pub(super) fn constraint(args: &AnswerArgs) -> Result<Option<Constraint>, Failure> {
+    let schema = args.json_schema.as_deref().map(json_schema).transpose()?.map(Constraint::JsonSchema);
+    let regex = args.regex.clone().map(Constraint::Regex);
+    let choice = (!args.choice.is_empty()).then(|| Constraint::Choice(args.choice.clone()));
+    Ok(schema.or(regex).or(choice))
+}
+
+/// A schema that is given as it is, or in a file.
+fn json_schema(word: &OsStr) -> Result<Value, Failure> {
+    let hint =
+        "for example --json-schema '{\"type\": \"object\", \"properties\": {\"color\": {\"type\": \"string\"}}}'";
+    if let Some(text) = word.to_str().filter(|text| text.trim_start().starts_with('{')) {
+        let usage = |error: serde_json::Error| Failure::usage(format!("--json-schema: {error}"), hint);
+        return serde_json::from_str(text).map_err(usage);
+    }
+    let path = paths::of_word(word);
+    let mut text = Vec::new();
+    let file = File::open(&path).map_err(|error| Failure::file(&path, &error))?;
+    file.take(MAX_SCHEMA_BYTES).read_to_end(&mut text).map_err(|error| Failure::file(&path, &error))?;
+    serde_json::from_slice(&text).map_err(|error| Failure::new(format!("{}: {error}", path.display())))
+}
+
+/// Makes the answer follow a constraint.
+pub(super) fn follow(options: &mut Options, constraint: Option<&Constraint>, model: &Loaded) -> Result<(), Failure> {
+    if let Some(constraint) = constraint {
+        let compiler = GrammarCompiler::new(model.model.processor().as_ref());
+        options.sampling.grammar = Some(compiler.compile(constraint)?);
+    }
+    Ok(())
 }
 
 /// Engine options of a question.

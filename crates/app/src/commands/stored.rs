@@ -21,17 +21,24 @@ pub(super) fn index(args: &IndexUseArgs, loaded: &Loaded, limits: &Limits) -> Re
         super::media_args::check_file(file)?;
     }
     let index = feature_index(loaded, limits, args.index.clone())?;
-    if args.no_cache {
-        return Ok(Some(index));
-    }
-    let identity = identity(loaded)?;
-    let of_model =
-        |store: Arc<Store>| ModelStore::new(&store, &loaded.name, identity, loaded.model.as_ref(), &limits.files);
-    Ok(Some(index.with_store(open_store().map(of_model))))
+    let store = if args.no_cache { None } else { open_store() };
+    Ok(Some(with_store(index, store.as_ref(), loaded, limits)?))
+}
+
+/// `index`, which also finds films by their content in `store`, where there is one.
+pub(super) fn with_store(
+    index: FeatureIndex,
+    store: Option<&Arc<Store>>,
+    loaded: &Loaded,
+    limits: &Limits,
+) -> Result<FeatureIndex, Failure> {
+    let Some(store) = store else { return Ok(index) };
+    let (name, model) = (&loaded.name, loaded.model.as_ref());
+    Ok(index.with_store(Some(ModelStore::new(store, name, identity(loaded)?, model, &limits.files))))
 }
 
 /// What was computed of films before. Where it cannot be kept nothing is: an answer does not depend on it.
-fn open_store() -> Option<Arc<Store>> {
+pub(super) fn open_store() -> Option<Arc<Store>> {
     let folder = store_folder()?;
     match Store::open(StoreOptions::new(folder.clone())) {
         Ok(store) => Some(store),

@@ -1,5 +1,7 @@
 //! Opening and planning the media that are new in a conversation: headers only, nothing is decoded.
 
+use std::ops::Range;
+
 use zoetrope_media::subtitle::SubtitleChoice;
 use zoetrope_models::contract::media_plan::{MediaKind, MediaMetadata, MediaPlan, PlanOptions};
 
@@ -7,7 +9,8 @@ use super::state::{Conversation, MediaState, NewMedia};
 use crate::answer::visual_tokens;
 use crate::error::EngineError;
 use crate::limits::check_limit;
-use crate::media_input::{MediaIdentity, OpenedMedia, open_file};
+use crate::media_input::{MediaIdentity, OpenedMedia, as_one_a_second, open_file, with_own_times};
+use crate::store::{FileState, state_of};
 
 /// Metadata of media, and where their subtitles come from, with how many there are.
 type WithCaptions = (Vec<MediaMetadata>, Vec<Option<(String, usize)>>);
@@ -29,15 +32,7 @@ impl Conversation {
         let earlier: Vec<MediaPlan> = earlier.cloned().collect();
         let first = earlier.len();
         let end = self.media.len().min(first.saturating_add(most));
-        let store = self.store().cloned();
-        for media in &mut self.media[first..end] {
-            if let MediaState::File(path) = media {
-                let source = open_file(path, &self.limits)?;
-                let digest = store.as_ref().and_then(|store| store.content_digest(path));
-                let opened = OpenedMedia::new(path.display().to_string(), source);
-                *media = MediaState::Open(OpenedMedia { path: Some(path.clone()), digest, ..opened });
-            }
-        }
+        let mut files = self.open_files(first..end)?;
         let opened = self.media[first..end].iter().filter_map(|media| match media {
             MediaState::Open(opened) => Some(opened.clone()),
             MediaState::File(_) | MediaState::Encoded(..) => None,
@@ -49,9 +44,10 @@ impl Conversation {
         let alone = self.stored_alone(&opened)?;
         let (metadata, mut captions) = self.metadata(&opened, &alone, options)?;
         let with_own_plan: Vec<MediaPlan> = earlier.iter().chain(alone.iter().flatten()).cloned().collect();
-        let planned = match metadata.is_empty() {
-            true => Vec::new(),
-            false => self.processor.plan(&with_own_plan, &metadata, options)?,
+        let planned = match &opened[..] {
+            [one] if one.source.is_chosen() => self.plan_chosen(&with_own_plan, &metadata, options)?,
+            _ if metadata.is_empty() => Vec::new(),
+            _ => self.processor.plan(&with_own_plan, &metadata, options)?,
         };
         if planned.len() != metadata.len() {
             let text = format!("the model planned {} media of {}", planned.len(), metadata.len());
@@ -69,11 +65,48 @@ impl Conversation {
             let found = || self.index.as_ref()?.find_film(path, digest.as_ref(), &plan, processor);
             let (stored, captions) = (source.stored().or_else(found), captions[number].take());
             let identity = MediaIdentity::new(digest.as_ref(), &plan);
-            new.push(NewMedia { number: first + number, name, source, plan, digest, identity, stored, captions });
+            let (number, file) = (first + number, files[number].take());
+            new.push(NewMedia { number, name, source, plan, digest, identity, file, stored, captions });
         }
         self.identities.truncate(first);
         self.identities.extend(new.iter().map(|media| media.identity));
         Ok(new)
+    }
+
+    /// Opens the media of `numbers`; the state of those that are files, where their content is asked for.
+    fn open_files(&mut self, numbers: Range<usize>) -> Result<Vec<Option<FileState>>, EngineError> {
+        let (store, mut files) = (self.store().cloned(), Vec::with_capacity(numbers.len()));
+        for media in &mut self.media[numbers] {
+            let path = match media {
+                MediaState::File(path) | MediaState::Open(OpenedMedia { path: Some(path), .. }) => Some(&*path),
+                MediaState::Open(_) | MediaState::Encoded(..) => None,
+            };
+            // Before it is digested and decoded, so that a change in between shows.
+            files.push(path.filter(|_| store.is_some()).and_then(|path| state_of(path).ok()));
+            if let MediaState::File(path) = media {
+                let source = open_file(path, &self.limits)?;
+                let digest = store.as_ref().and_then(|store| store.content_digest(path));
+                let opened = OpenedMedia::new(path.display().to_string(), source);
+                *media = MediaState::Open(OpenedMedia { path: Some(path.clone()), digest, ..opened });
+            }
+        }
+        Ok(files)
+    }
+
+    /// Plans frames that were chosen already: all of them, whatever the model's rule of sampling.
+    fn plan_chosen(
+        &self,
+        earlier: &[MediaPlan],
+        metadata: &[MediaMetadata],
+        options: &PlanOptions,
+    ) -> Result<Vec<MediaPlan>, EngineError> {
+        let mut plans = Vec::with_capacity(metadata.len());
+        for own in metadata {
+            let (even, options, first) = as_one_a_second(own, options)?;
+            plans.extend(self.processor.plan(earlier, &[even], &options)?);
+            plans.iter_mut().for_each(|plan| with_own_times(plan, own, first));
+        }
+        Ok(plans)
     }
 
     /// The plans of media of which there are only features.

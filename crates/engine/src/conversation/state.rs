@@ -17,7 +17,7 @@ use crate::media_input::{
     ContentDigest, EncodedMedia, FeatureIndex, MediaIdentity, MediaInput, MediaSource, OpenedMedia, keep, project,
     stored_media,
 };
-use crate::store::ModelStore;
+use crate::store::{FileState, ModelStore};
 
 /// A part of a message, as the caller gives it.
 pub enum ContentPart {
@@ -55,10 +55,19 @@ pub(crate) struct NewMedia {
     pub(crate) plan: MediaPlan,
     pub(crate) digest: Option<ContentDigest>,
     pub(crate) identity: MediaIdentity,
+    /// The file that it is read from, as it was when its content was digested.
+    pub(crate) file: Option<FileState>,
     /// Features that were stored before.
     pub(crate) stored: Option<Arc<StoredFeatures>>,
     /// Where its subtitles come from, and how many there are.
     pub(crate) captions: Option<(String, usize)>,
+}
+
+impl NewMedia {
+    /// Whether what was decoded may be something else than what was digested.
+    pub(crate) fn has_changed(&self) -> bool {
+        self.file.as_ref().is_some_and(|file| !file.is_unchanged())
+    }
 }
 
 /// The conversation. Media of one turn are planned together; those of earlier turns stay as they were encoded.
@@ -163,7 +172,11 @@ impl Conversation {
     /// Notes that `new` media is encoded, and lets what the encoder gave be kept.
     pub(crate) fn take_encoded(&mut self, new: &NewMedia, media: EncodedMedia) {
         let media = Arc::new(media);
-        if let Some(store) = self.store() {
+        if new.has_changed() {
+            if let Some(identity) = self.identities.get_mut(new.number) {
+                *identity = MediaIdentity::of_unknown();
+            }
+        } else if let Some(store) = self.store() {
             keep(store, new.digest.as_ref(), &new.plan, &media, self.processor.as_ref());
         }
         self.set_encoded(new.number, media);

@@ -14,7 +14,7 @@ use super::encode_queue::EncodeQueue;
 use super::job::{GenerateRequest, JobEvent, JobId, JobOutput, RetainedKv};
 use super::prefix_cache::{PrefixCache, PrefixKey};
 use super::scheduler::schedule;
-use super::sequence::Sequence;
+use super::sequence::{Sequence, TakenToken};
 use crate::answer::FinishReason;
 use crate::error::EngineError;
 use crate::media_input::{EncodeJob, MediaSource};
@@ -283,8 +283,11 @@ fn take_token(sequence: &mut Sequence, logits: Vec<f32>, model: &dyn VideoLangua
         tell(JobEvent::Logits(logits));
     }
     match taken {
-        Ok((id, text)) => {
+        Ok(TakenToken { id, text, logprobs }) => {
             tell(JobEvent::Token(id));
+            if let Some(logprobs) = logprobs {
+                tell(JobEvent::Logprobs(Box::new(logprobs)));
+            }
             if !text.is_empty() {
                 tell(JobEvent::Text(text));
             }

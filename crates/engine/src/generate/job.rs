@@ -8,7 +8,7 @@ use zoetrope_models::contract::features::{Features, Patches};
 use zoetrope_models::contract::position::Position;
 use zoetrope_models::contract::prompt::{Prompt, PromptToken};
 
-use super::sampler::Sampling;
+use super::sampler::{Sampling, TokenLogprobs};
 use crate::answer::FinishReason;
 use crate::error::EngineError;
 use crate::media_input::{EncodeTimings, EncodedMedia};
@@ -145,6 +145,8 @@ pub enum JobEvent {
     Logits(Vec<f32>),
     /// A token was chosen.
     Token(u32),
+    /// Log-probabilities of the token of the event before, where they were asked for.
+    Logprobs(Box<TokenLogprobs>),
     /// More of the reply.
     Text(String),
     /// The reply is complete.

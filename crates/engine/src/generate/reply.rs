@@ -13,6 +13,7 @@ pub struct Reply {
     text: String,
     stop_ids: Vec<u32>,
     budget: usize,
+    min_tokens: usize,
     stops: StopStrings,
     detokenizer: Option<Detokenizer>,
     finish: Option<FinishReason>,
@@ -26,14 +27,37 @@ impl Reply {
             text: String::new(),
             stop_ids: stop_ids.to_vec(),
             budget,
+            min_tokens: 0,
             stops: StopStrings::new(stops)?,
             detokenizer: Some(Detokenizer::new(tokenizer, true)),
             finish: (budget == 0).then_some(FinishReason::Length),
         })
     }
 
+    /// Stop texts are not obeyed before so many tokens.
+    #[must_use]
+    pub fn with_min_tokens(mut self, tokens: usize) -> Self {
+        self.min_tokens = tokens;
+        self
+    }
+
     /// Takes the next token; gives the text that may be shown now (often empty).
+    ///
+    /// # Errors
+    /// [`EngineError::Bug`] after the end of the answer; [`EngineError::Text`] when the tokenizer's decoder fails.
     pub fn accept(&mut self, id: u32) -> Result<String, EngineError> {
+        self.accept_before(id, false)
+    }
+
+    /// Takes a token after which nothing can follow: the answer ends with [`FinishReason::Stop`], a full budget or not.
+    ///
+    /// # Errors
+    /// As [`Reply::accept`].
+    pub fn accept_last(&mut self, id: u32) -> Result<String, EngineError> {
+        self.accept_before(id, true)
+    }
+
+    fn accept_before(&mut self, id: u32, the_end: bool) -> Result<String, EngineError> {
         if self.finish.is_some() {
             return Err(EngineError::Bug("a token came after the end of the answer".into()));
         }
@@ -46,7 +70,9 @@ impl Reply {
             None => String::new(),
         };
         let mut shown = self.show(&piece);
-        if self.finish.is_none() && self.ids.len() >= self.budget {
+        if the_end {
+            shown.push_str(&self.end(FinishReason::Stop));
+        } else if self.ids.len() >= self.budget {
             shown.push_str(&self.end(FinishReason::Length));
         }
         Ok(shown)
@@ -84,7 +110,10 @@ impl Reply {
     }
 
     fn show(&mut self, piece: &str) -> String {
-        let (shown, stopped) = self.stops.push(piece);
+        let (shown, stopped) = match self.ids.len() < self.min_tokens {
+            true => (self.stops.finish() + piece, false),
+            false => self.stops.push(piece),
+        };
         if stopped {
             self.finish = Some(FinishReason::Stop);
         }

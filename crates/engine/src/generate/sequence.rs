@@ -7,11 +7,12 @@ use zoetrope_models::contract::position::Position;
 use zoetrope_models::contract::prompt::PromptToken;
 use zoetrope_models::contract::{VideoLanguageModel, embed};
 use zoetrope_models::kv::BLOCK;
+use zoetrope_text::Tokenizer;
 
 use super::job::{CachedRow, GenerateRequest, Generated, JobId, RetainedKv, VisualTokens};
 use super::prefix_cache::{PrefixKey, lasting_blocks, prefix_keys};
 use super::reply::Reply;
-use super::sampler::Sampler;
+use super::sampler::{Sampler, TokenLogprobs, token_logprobs};
 use super::scheduler::{MIN_TAIL, SequenceState};
 use crate::answer::FinishReason;
 use crate::error::EngineError;
@@ -28,6 +29,8 @@ pub(super) struct Sequence {
     stored: usize,
     reused: usize,
     sampler: Sampler,
+    /// How many likeliest tokens are told beside each, and whose texts.
+    logprobs: Option<(Tokenizer, usize)>,
     pub(super) reply: Reply,
     budget: usize,
     /// Keys and values of an earlier turn, until it is admitted.
@@ -49,6 +52,14 @@ pub(super) struct Sequence {
     prompt_read: Option<Instant>,
 }
 
+/// A token that was chosen.
+pub(super) struct TakenToken {
+    pub(super) id: u32,
+    /// The text that may be shown now.
+    pub(super) text: String,
+    pub(super) logprobs: Option<TokenLogprobs>,
+}
+
 impl Sequence {
     pub(super) fn new(
         id: JobId,
@@ -63,7 +74,17 @@ impl Sequence {
         }
         let text = |token: &PromptToken| if let PromptToken::Text(id) = token { Some(*id) } else { None };
         let ids: Vec<u32> = prompt.tokens.iter().filter_map(text).collect();
-        let stop_texts: Vec<String> = request.stop_texts.into_iter().chain(info.stop.texts.iter().cloned()).collect();
+        let (sampling, stop) = (request.sampling, &info.stop);
+        sampling.check_vocabulary(info.vocabulary)?;
+        let mut stop_texts = request.stop_texts;
+        let mut stop_ids = &stop.ids[..];
+        match (sampling.ignore_eos, &sampling.grammar) {
+            (true, None) => stop_ids = &[],
+            // Stop ids end the grammar, and come nowhere else.
+            (true, Some(_)) => {}
+            (false, _) => stop_texts.extend(stop.texts.iter().cloned()),
+        }
+        let reply = Reply::new(tokenizer, stop_ids, &stop_texts, request.max_new_tokens)?;
         Ok(Sequence {
             id,
             tokens: prompt.tokens.clone(),
@@ -73,8 +94,9 @@ impl Sequence {
             blocks: Vec::new(),
             stored: 0,
             reused: 0,
-            sampler: Sampler::new(&request.sampling, &ids)?,
-            reply: Reply::new(tokenizer, &info.stop.ids, &stop_texts, request.max_new_tokens)?,
+            sampler: Sampler::new(&sampling, &ids)?.with_stop_ids(&stop.ids),
+            reply: reply.with_min_tokens(sampling.min_tokens),
+            logprobs: sampling.logprobs.map(|k| (tokenizer.clone(), k)),
             budget: request.max_new_tokens,
             reuse: request.reuse,
             retain: request.retain,
@@ -170,13 +192,15 @@ impl Sequence {
         }
     }
 
-    /// Chooses the next token from `logits` `[W]`; the token and the text that may be shown.
-    pub(super) fn take(&mut self, logits: &[f32]) -> Result<(u32, String), EngineError> {
+    /// Chooses the next token from `logits` `[W]`.
+    pub(super) fn take(&mut self, logits: &[f32]) -> Result<TakenToken, EngineError> {
         let id = self.sampler.pick(logits)?;
-        let text = self.reply.accept(id)?;
+        let logprobs = self.logprobs.as_ref().map(|(tokenizer, k)| token_logprobs(tokenizer, logits, id, *k));
+        let logprobs = logprobs.transpose()?;
+        let text = if self.sampler.is_complete() { self.reply.accept_last(id)? } else { self.reply.accept(id)? };
         self.positions.push(self.positions.last().map_or(Position::default(), |last| last.next()));
         self.tokens.push(PromptToken::Text(id));
-        Ok((id, text))
+        Ok(TakenToken { id, text, logprobs })
     }
 
     /// The finished reply. Blocks are kept with it when that was asked for; else they are returned, to be released.

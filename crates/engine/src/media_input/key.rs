@@ -21,13 +21,16 @@ pub(crate) struct MediaIdentity {
 impl MediaIdentity {
     /// The identity of media of this content under `plan`; that of unknown content is like no other.
     pub(crate) fn new(content: Option<&ContentDigest>, plan: &MediaPlan) -> Self {
+        let Some(content) = content else { return Self::of_unknown() };
+        let digest = Sha256::new_with_prefix([1]).chain_update(content);
+        MediaIdentity { key: digest.chain_update(format!("{plan:?}")).finalize().into(), is_lasting: true }
+    }
+
+    /// An identity like no other.
+    pub(crate) fn of_unknown() -> Self {
         static UNKNOWN: AtomicU64 = AtomicU64::new(0);
-        let digest = match content {
-            Some(digest) => Sha256::new_with_prefix([1]).chain_update(digest),
-            None => Sha256::new_with_prefix([0]).chain_update(UNKNOWN.fetch_add(1, Ordering::Relaxed).to_le_bytes()),
-        };
-        let key = digest.chain_update(format!("{plan:?}")).finalize().into();
-        MediaIdentity { key, is_lasting: content.is_some() }
+        let number = UNKNOWN.fetch_add(1, Ordering::Relaxed).to_le_bytes();
+        MediaIdentity { key: Sha256::new_with_prefix([0]).chain_update(number).finalize().into(), is_lasting: false }
     }
 
     /// The key of the visual tokens of this media for `instruction`.

@@ -3,6 +3,7 @@
 mod encode;
 mod faults;
 mod file;
+mod frame_list;
 mod frames;
 mod index;
 mod kept;
@@ -16,6 +17,8 @@ pub(crate) use encode::PROJECTED_FRAMES;
 pub use encode::{EncodeJob, EncodeProgress, EncodeTimings, EncodedMedia, MediaFeatures, project};
 pub use faults::FrameFaults;
 pub use file::open_file;
+pub use frame_list::FrameList;
+pub(crate) use frame_list::{as_one_a_second, with_own_times};
 pub use frames::PlannedFrames;
 pub use index::{IndexJob, IndexProgress};
 pub(crate) use kept::{file_bytes as kept_bytes, keep};

@@ -50,6 +50,10 @@ pub trait MediaSource: Send + Sync {
     fn subtitles(&self) -> Result<Option<FoundSubtitles>, MediaError> {
         Ok(None)
     }
+    /// Whether its frames were chosen by somebody already, so that all of them are to be shown.
+    fn is_chosen(&self) -> bool {
+        false
+    }
     /// Its features, where they are all that there is of it.
     fn stored(&self) -> Option<Arc<StoredFeatures>> {
         None

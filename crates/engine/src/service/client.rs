@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::answer::{FinishReason, MediaUsage, Timings, TokenCounts};
 use crate::error::EngineError;
-use crate::generate::Sampling;
+use crate::generate::{Sampling, TokenLogprobs};
 
 /// How replies to a turn are made.
 #[derive(Clone, Debug, Default)]
@@ -50,6 +50,13 @@ pub enum TurnEvent {
         reply: usize,
         /// The token.
         id: u32,
+    },
+    /// The log-probability of the token before this event, where it was asked for.
+    Logprobs {
+        /// Which reply, from 0.
+        reply: usize,
+        /// The token and the likeliest ones.
+        logprobs: Box<TokenLogprobs>,
     },
     /// More of a reply.
     Text {

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use zoetrope_models::contract::Processor;
-use zoetrope_models::contract::media_plan::PlanOptions;
-use zoetrope_models::contract::prompt::Role;
+use zoetrope_models::contract::media_plan::{MediaKind, PlanOptions};
+use zoetrope_models::contract::prompt::{Prompt, Role};
 
 use crate::conversation::{ContentPart, Conversation, NewMedia};
 use crate::error::EngineError;
@@ -23,6 +23,8 @@ pub struct PreparedTurn {
     pub(super) identities: Vec<MediaIdentity>,
     /// Seconds that opening and planning took.
     pub(super) seconds: f64,
+    /// The prompt, where it is not that of the conversation.
+    pub(super) prompt: Option<Prompt>,
 }
 
 impl PreparedTurn {
@@ -51,12 +53,39 @@ impl PreparedTurn {
             }
         }
         let identities = media.iter().map(|media| media.identity).collect();
-        Ok(PreparedTurn { conversation, media, identities, seconds: begun.elapsed().as_secs_f64() })
+        Ok(PreparedTurn { conversation, media, identities, seconds: begun.elapsed().as_secs_f64(), prompt: None })
     }
 
     /// The names of the media and their keys.
     pub fn media_keys(&self) -> impl Iterator<Item = (&str, &MediaKey)> {
         self.media.iter().map(|media| (&media.name[..], &media.identity.key))
+    }
+
+    /// Seconds of each media; `None` for pictures.
+    pub fn durations(&self) -> Vec<Option<f64>> {
+        let duration = |media: &NewMedia| {
+            let is_video = media.plan.kind == MediaKind::Video;
+            is_video.then(|| media.source.metadata().timeline.end())
+        };
+        self.media.iter().map(duration).collect()
+    }
+
+    /// A prompt of ids alone, without a template.
+    pub fn of_ids(processor: &Arc<dyn Processor>, limits: &Limits, ids: &[u32]) -> Self {
+        let conversation = Conversation::new(Arc::clone(processor), limits.clone());
+        let prompt = Some(Prompt::of_text(ids));
+        PreparedTurn { conversation, media: Vec::new(), identities: Vec::new(), seconds: 0.0, prompt }
+    }
+
+    /// The prompt, of a conversation that shows nothing.
+    ///
+    /// # Errors
+    /// When the messages do not fit together.
+    pub fn prompt(&self) -> Result<Prompt, EngineError> {
+        match &self.prompt {
+            Some(prompt) => Ok(prompt.clone()),
+            None => self.conversation.prompt(&[]),
+        }
     }
 
     /// What the reply would show the model and take.

@@ -185,14 +185,20 @@ impl Service {
 
     fn media_ready(&mut self, at: usize, media: Arc<EncodedMedia>, timings: EncodeTimings) {
         let Some(Encode { key, media: planned, .. }) = self.encodes.remove(at) else { return };
-        if let Some(store) = &self.store {
+        let has_changed = planned.has_changed();
+        if let Some(store) = self.store.as_ref().filter(|_| !has_changed) {
             let processor = self.engine.model().processor();
             keep(store, planned.digest.as_ref(), &planned.plan, &media, processor.as_ref());
         }
         for turn in self.turns.values_mut().filter(|turn| turn.waits_for(&key)) {
+            if has_changed {
+                turn.forget_content(&key);
+            }
             turn.take_media(&key, &media, timings);
         }
-        self.media.insert(key, media);
+        if !has_changed {
+            self.media.insert(key, media);
+        }
     }
 
     fn media_failed(&mut self, at: usize, error: &Arc<EngineError>) {
@@ -215,6 +221,7 @@ impl Service {
                 turn.client.event(TurnEvent::Progress { stage: Stage::Read, done, total });
             }
             JobEvent::Token(id) => turn.client.event(TurnEvent::Token { reply, id }),
+            JobEvent::Logprobs(logprobs) => turn.client.event(TurnEvent::Logprobs { reply, logprobs }),
             JobEvent::Text(text) => turn.client.event(TurnEvent::Text { reply, text }),
             JobEvent::Finished(generated) => {
                 if turn.take_reply(reply, &generated)

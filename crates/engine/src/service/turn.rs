@@ -4,6 +4,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
+use zoetrope_models::contract::prompt::Prompt;
+
 use super::client::{Stage, TurnClient, TurnEvent, TurnReport, TurnRequest};
 use super::prepared::PreparedTurn;
 use crate::answer::{Timings, TokenCounts};
@@ -17,6 +19,8 @@ pub(super) struct Turn {
     pub(super) request: TurnRequest,
     pub(super) client: Box<dyn TurnClient>,
     pub(super) begun: Instant,
+    /// The prompt, where it is not that of the conversation.
+    pub(super) prompt: Option<Prompt>,
     /// Of all its media, by number.
     pub(super) identities: Vec<MediaIdentity>,
     /// Media that is not encoded yet: its number, its key, and its planned frames.
@@ -40,6 +44,7 @@ impl Turn {
             request,
             client,
             begun: Instant::now(),
+            prompt: prepared.prompt,
             identities: prepared.identities,
             missing: VecDeque::new(),
             jobs: Vec::new(),
@@ -73,6 +78,13 @@ impl Turn {
         });
         self.timings.decode += timings.decode;
         self.timings.encode += timings.encode;
+    }
+
+    /// The media of `key` has changed while it was decoded: what is computed of it is not that of its content.
+    pub(super) fn forget_content(&mut self, key: &MediaKey) {
+        for identity in self.identities.iter_mut().filter(|identity| identity.key == *key) {
+            *identity = MediaIdentity::of_unknown();
+        }
     }
 
     /// The prompt is known.

@@ -2,7 +2,7 @@
 
 use std::fs::{File, Metadata};
 use std::io::{self, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
 use sha2::{Digest, Sha256};
@@ -38,17 +38,25 @@ fn regular(found: &Metadata) -> io::Result<()> {
 }
 
 /// A file as the file system tells it.
-pub(super) struct FileState {
+pub(crate) struct FileState {
+    path: PathBuf,
     pub(super) bytes: u64,
     /// Digest of where it lies, its size, and when it was changed.
     pub(super) key: Key,
+}
+
+impl FileState {
+    /// Whether the file is as it was.
+    pub(crate) fn is_unchanged(&self) -> bool {
+        state_of(&self.path).is_ok_and(|now| now.key == self.key)
+    }
 }
 
 /// The state of `file`.
 ///
 /// # Errors
 /// When there is none, or it is no regular file.
-pub(super) fn state_of(file: &Path) -> io::Result<FileState> {
+pub(crate) fn state_of(file: &Path) -> io::Result<FileState> {
     let found = file.metadata()?;
     regular(&found)?;
     let modified = found.modified()?.duration_since(UNIX_EPOCH).map_or(0, |time| time.as_nanos());
@@ -65,7 +73,7 @@ pub(super) fn state_of(file: &Path) -> io::Result<FileState> {
             .into_iter()
             .fold(digest, |digest, number| digest.chain_update(number.to_le_bytes()))
     };
-    Ok(FileState { bytes: found.len(), key: digest.finalize().into() })
+    Ok(FileState { path: file.to_path_buf(), bytes: found.len(), key: digest.finalize().into() })
 }
 
 #[cfg(test)]
@@ -80,12 +88,14 @@ mod tests {
         std::fs::write(&other, b"film").expect("written");
         assert_eq!(content_digest(&one).expect("a digest"), content_digest(&other).expect("a digest"));
         assert_eq!(content_digest(&one).expect("a digest"), <[u8; 32]>::from(Sha256::digest(b"film")));
-        let before = state_of(&one).expect("a state").key;
+        let state = state_of(&one).expect("a state");
+        let before = state.key;
+        assert!(state.is_unchanged());
         assert_eq!(before, state_of(&one).expect("a state").key);
         assert_ne!(before, state_of(&other).expect("a state").key);
         std::thread::sleep(std::time::Duration::from_millis(20));
         std::fs::write(&one, b"fish").expect("written");
-        assert_ne!(before, state_of(&one).expect("a state").key);
+        assert!(before != state_of(&one).expect("a state").key && !state.is_unchanged());
         assert!(content_digest(folder.path()).is_err() && content_digest(&folder.path().join("none")).is_err());
     }
 }

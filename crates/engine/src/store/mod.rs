@@ -12,6 +12,7 @@ mod queue;
 mod shared;
 
 pub use content::content_digest;
+pub(crate) use content::{FileState, state_of};
 pub use entry::EntryKind;
 pub(crate) use entry::{HEADER, Key};
 pub use files::StoredFile;

@@ -243,6 +243,44 @@ fn a_plan_says_what_a_film_costs_the_disk() {
     }
 }
 
+/// A film whose file is written over while it is decoded.
+struct Overwritten(InMemory, PathBuf);
+
+impl MediaSource for Overwritten {
+    fn metadata(&self) -> MediaMetadata {
+        self.0.metadata()
+    }
+
+    fn frames<'s>(&'s self, indices: &[usize]) -> FrameIter<'s> {
+        std::thread::sleep(Duration::from_millis(20));
+        std::fs::write(&self.1, b"another film").expect("written");
+        self.0.frames(indices)
+    }
+}
+
+#[test]
+fn a_film_that_changes_while_it_is_decoded_is_not_kept() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("film");
+    std::fs::write(&path, b"film").expect("written");
+    let part = || {
+        let source = Arc::new(Overwritten(video(&values(200)), path.clone()));
+        let opened = OpenedMedia::new("film".to_string(), source);
+        let opened = OpenedMedia { path: Some(path.clone()), digest: Some([7; 32]), ..opened };
+        vec![ContentPart::Media(MediaInput::Opened(opened)), text("what")]
+    };
+    let mut process = Process::start(folder.path());
+    assert_eq!(process.ask(part()), (alone(0, "what"), 0));
+    assert!(process.store.store().files().is_empty());
+    assert_eq!((process.ask(part()).0, process.frames_seen()), (alone(0, "what"), 400), "nor in memory");
+    let model = Arc::new(FakeModel::new());
+    let mut session = new_session(&model, Limits::default());
+    session.use_index(Some(FeatureIndex::of_store(process.store.clone())));
+    session.ask(part(), &short(12), &mut ignore).expect("an answer");
+    process.store.store().flush();
+    assert!(process.store.store().files().is_empty());
+}
+
 #[test]
 fn two_processes_at_once_answer_rightly() {
     let folder = tempfile::tempdir().expect("a folder");

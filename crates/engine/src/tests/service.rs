@@ -35,7 +35,7 @@ impl TurnClient for Client {
             TurnEvent::Finished { reply, reason, .. } => told.finished.push((reply, reason)),
             TurnEvent::Done(report) => told.report = Some(*report),
             TurnEvent::Failed(error) => told.failed = Some(error.to_string()),
-            TurnEvent::Prompt(_) | TurnEvent::Token { .. } => {}
+            TurnEvent::Prompt(_) | TurnEvent::Token { .. } | TurnEvent::Logprobs { .. } => {}
         }
     }
 
@@ -256,4 +256,26 @@ fn a_later_message_changes_nothing_of_what_was_shown_before() {
     assert_eq!(alone.media_keys().next().map(|(_, key)| *key), Some(keys[0]));
     let frames: Vec<usize> = both.media.iter().map(|media| media.plan.frames.len()).collect();
     assert_eq!(frames, [5, 2, 7], "a part's own sampling is its own");
+}
+
+#[test]
+fn all_frames_of_a_chosen_list_are_shown_at_their_own_times() {
+    let model = Arc::new(FakeModel::new());
+    let times = [0, 15, 20, 40];
+    let mut list = video(&values(4));
+    for (frame, tenths) in list.frames.iter_mut().zip(times) {
+        frame.time = zoetrope_media::Time::new(tenths, 10);
+    }
+    list.end = 4.5;
+    let part = |plan: PlanOptions| {
+        let opened = OpenedMedia::new("list".to_string(), Arc::new(FrameList(list.clone())));
+        ContentPart::Media(MediaInput::Opened(OpenedMedia { plan: Some(plan), ..opened }))
+    };
+    let shown = |plan: PlanOptions| -> Vec<(usize, f64, f64)> {
+        let turn = prepared(&model, vec![(Role::User, vec![part(plan), text("what")])]);
+        turn.media[0].plan.frames.iter().map(|frame| (frame.index, frame.time, frame.prompt_time)).collect()
+    };
+    assert_eq!(shown(PlanOptions::default()), [(0, 0.0, 0.0), (1, 1.5, 1.5), (2, 2.0, 2.0), (3, 4.0, 4.0)]);
+    let part_of_it = PlanOptions { start: Some(1.8), ..PlanOptions::default() };
+    assert_eq!(shown(part_of_it), [(1, 1.5, 1.5), (2, 2.0, 2.0), (3, 4.0, 4.0)]);
 }

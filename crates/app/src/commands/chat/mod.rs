@@ -7,7 +7,7 @@ mod media;
 use std::io::{self, IsTerminal};
 
 use super::media_args::check_file;
-use super::request::{media_limits, options};
+use super::request::{constraint, follow, media_limits, options};
 use super::stored;
 use crate::cli::{ChatArgs, Common};
 use crate::failure::Failure;
@@ -24,8 +24,9 @@ use lines::{Line, Lines};
 /// end with an error.
 pub(crate) fn run(args: &ChatArgs, common: &Common) -> Result<(), Failure> {
     let interrupt = Interrupt::install();
-    let options = options(&args.media, &args.answer, &interrupt)?;
+    let mut options = options(&args.media, &args.answer, &interrupt)?;
     options.sampling.check()?;
+    let constraint = constraint(&args.answer)?;
     let files: Vec<_> = args.files.iter().map(|file| paths::of_word(file.as_os_str())).collect();
     files.iter().try_for_each(|file| check_file(file))?;
     let limits = media_limits(&args.media, common);
@@ -33,6 +34,7 @@ pub(crate) fn run(args: &ChatArgs, common: &Common) -> Result<(), Failure> {
     let longest_line = limits.characters.saturating_mul(4);
     let mut bars = Bars::new(common);
     let loaded = model::load(&args.model, &mut bars)?;
+    follow(&mut options, constraint.as_ref(), &loaded)?;
     drop(bars);
     introduce(&args.model, common);
     let index = stored::index(&args.stored, &loaded, &limits)?;

@@ -1,0 +1,8 @@
+//! Models and the threads that run them.
+
+mod models;
+mod worker;
+
+pub(crate) use models::{HostOptions, ModelFacts, Models, ServedModel};
+pub use models::{LoadedModel, Loader, ModelName};
+pub(crate) use worker::{Events, Slot};

@@ -1,0 +1,285 @@
+//! From messages to a turn that the engine can answer: media are gathered, opened and planned.
+
+use std::io::Read;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+use zoetrope_engine::{
+    ContentPart, FrameList, InMemory, Limits, MediaInput, MediaSource, OpenedMedia, PreparedTurn, open_file,
+};
+use zoetrope_media::{Frame, Time};
+use zoetrope_models::contract::media_plan::{MediaKind, PlanOptions};
+use zoetrope_models::contract::prompt::Role;
+use zoetrope_models::contract::settings::Settings;
+
+use super::address::{self, Address, MediaRoot};
+use super::spool::{Spool, Spooled};
+use super::uploads::{Upload, Uploads};
+use crate::error::ApiError;
+use crate::host::ServedModel;
+use crate::wire::content::{MediaPart, Message, Origin, Part, Source};
+use crate::wire::media_options::MediaOptions;
+
+/// Rate of a list of frames whose client says none.
+const LIST_FPS: f64 = 1.0;
+
+/// Where media come from, and what they may cost.
+pub(crate) struct Gathered {
+    pub(crate) spool: Spool,
+    pub(crate) uploads: Uploads,
+    pub(crate) root: MediaRoot,
+    /// Most bytes of one file.
+    pub(crate) file_bytes: u64,
+    /// Most frames of one film.
+    pub(crate) frames: usize,
+    /// Most bytes of the decoded pictures of a list of frames.
+    pub(crate) list_bytes: u64,
+}
+
+/// A file to open.
+enum Stored {
+    Spooled(Arc<Spooled>),
+    Upload(Arc<Upload>),
+    Path(PathBuf),
+}
+
+impl Stored {
+    fn path(&self) -> PathBuf {
+        match self {
+            Stored::Spooled(file) => file.path(),
+            Stored::Upload(upload) => upload.spooled.path(),
+            Stored::Path(path) => path.clone(),
+        }
+    }
+
+    fn digest(&self) -> Option<[u8; 32]> {
+        match self {
+            Stored::Spooled(file) => Some(file.digest),
+            Stored::Upload(upload) => Some(upload.spooled.digest),
+            Stored::Path(path) => digest_of(path).ok(),
+        }
+    }
+
+    fn name(&self) -> Option<String> {
+        match self {
+            Stored::Spooled(_) => None,
+            Stored::Upload(upload) => Some(upload.name.clone()),
+            Stored::Path(path) => path.file_name().map(|name| name.to_string_lossy().into_owned()),
+        }
+    }
+}
+
+/// Digest of a file's bytes.
+fn digest_of(path: &std::path::Path) -> std::io::Result<[u8; 32]> {
+    let (mut file, mut digest, mut run) = (std::fs::File::open(path)?, Sha256::new(), vec![0; 1 << 16]);
+    loop {
+        match file.read(&mut run)? {
+            0 => return Ok(digest.finalize().into()),
+            read => digest.update(&run[..read]),
+        }
+    }
+}
+
+/// Keeps a file for as long as its frames are wanted.
+struct Kept {
+    source: Arc<dyn MediaSource>,
+    _file: Stored,
+}
+
+impl MediaSource for Kept {
+    fn metadata(&self) -> zoetrope_models::contract::media_plan::MediaMetadata {
+        self.source.metadata()
+    }
+
+    fn subtitles(&self) -> Result<Option<zoetrope_engine::FoundSubtitles>, zoetrope_media::MediaError> {
+        self.source.subtitles()
+    }
+
+    fn frames<'s>(&'s self, indices: &[usize]) -> zoetrope_engine::FrameIter<'s> {
+        self.source.frames(indices)
+    }
+}
+
+/// Opens and plans the media of `messages`. Blocks: reads files, decodes a keyframe of each film.
+///
+/// # Errors
+/// With the path of the part that is at fault.
+pub(crate) fn prepare(
+    gathered: &Gathered,
+    model: &ServedModel,
+    messages: Vec<Message>,
+    options: &MediaOptions,
+) -> Result<PreparedTurn, ApiError> {
+    let media =
+        messages.iter().flat_map(|message| &message.parts).filter(|part| matches!(part, Part::Media(_))).count();
+    if media > model.limits.media {
+        let text = format!("{media} pictures and videos are more than {}", model.limits.media);
+        return Err(ApiError::invalid("messages", text).code("limit_exceeded"));
+    }
+    let settings = settings(options)?;
+    let mut content = Vec::with_capacity(messages.len());
+    let mut number = 0;
+    for message in merged(messages) {
+        let mut parts = Vec::with_capacity(message.parts.len());
+        for part in message.parts {
+            parts.push(match part {
+                Part::Text(text) => ContentPart::Text(text),
+                Part::Media(part) => {
+                    number += 1;
+                    let opened = open(gathered, &model.limits, &part, number, options, &settings);
+                    ContentPart::Media(MediaInput::Opened(opened.map_err(|error| blame(error, &part.at))?))
+                }
+            });
+        }
+        content.push((message.role, parts));
+    }
+    let plan = options.plan(None, gathered.frames, &settings);
+    PreparedTurn::new(&model.processor, &model.limits, content, &plan, model.index.clone())
+        .map_err(|error| ApiError::engine(&error, "messages"))
+}
+
+/// An error inside a part, told at the part.
+fn blame(error: ApiError, at: &str) -> ApiError {
+    match &error.param {
+        Some(param) if param.starts_with("messages") || param.starts_with("input") => error,
+        _ => ApiError { param: Some(at.to_string()), ..error },
+    }
+}
+
+/// System messages in a row are one: a template has room for one.
+fn merged(messages: Vec<Message>) -> Vec<Message> {
+    let mut merged: Vec<Message> = Vec::with_capacity(messages.len());
+    for message in messages {
+        match merged.last_mut() {
+            Some(last) if last.role == Role::System && message.role == Role::System => {
+                last.parts.push(Part::Text("\n\n".to_string()));
+                last.parts.extend(message.parts);
+            }
+            _ => merged.push(message),
+        }
+    }
+    merged
+}
+
+fn settings(options: &MediaOptions) -> Result<Settings, ApiError> {
+    let mut settings = Settings::default();
+    for (name, value) in &options.settings {
+        if value.is_object() || value.is_array() || value.is_null() {
+            return Err(ApiError::invalid("settings", "a setting is a number, a word, true or false"));
+        }
+        settings.set(name, value.clone());
+    }
+    Ok(settings)
+}
+
+fn open(
+    gathered: &Gathered,
+    limits: &Limits,
+    part: &MediaPart,
+    number: usize,
+    request: &MediaOptions,
+    settings: &Settings,
+) -> Result<OpenedMedia, ApiError> {
+    let options = part.options.clone().or(request);
+    match &part.source {
+        Source::One(origin) => {
+            let file = gather(gathered, origin)?;
+            let name = part.name.clone().or_else(|| file.name());
+            let (path, digest) = (file.path(), file.digest());
+            let source = open_file(&path, limits).map_err(|error| ApiError::engine(&error, &part.at))?;
+            let metadata = source.metadata();
+            let kind = metadata.kind;
+            let duration = (kind == MediaKind::Video).then(|| metadata.timeline.end());
+            let own = options.plan(duration, gathered.frames, settings);
+            let plan = (!part.options.is_empty() || options.frames.is_some()).then_some(own);
+            // A file of the user's stays where it is, and may have features beside it.
+            let beside = matches!(file, Stored::Path(_)).then_some(path);
+            let source = Arc::new(Kept { source, _file: file });
+            let name = shown(name, kind, number);
+            Ok(OpenedMedia { path: beside, digest, plan, ..OpenedMedia::new(name, source) })
+        }
+        Source::Frames(list) => frame_list(gathered, limits, part, list, &options, settings, number),
+    }
+}
+
+/// The name of media in answers: its own, cut short, or its number.
+fn shown(name: Option<String>, kind: MediaKind, number: usize) -> String {
+    let kind = if kind == MediaKind::Image { "image" } else { "video" };
+    match name {
+        Some(name) => crate::error::shorten(&name.chars().filter(|c| !c.is_control()).collect::<String>(), 120),
+        None => format!("{kind} {number}"),
+    }
+}
+
+/// The file of an origin.
+fn gather(gathered: &Gathered, origin: &Origin) -> Result<Stored, ApiError> {
+    match address::of(origin)? {
+        Address::Base64(text) => {
+            Ok(Stored::Spooled(Arc::new(address::decode(text, &gathered.spool, gathered.file_bytes)?)))
+        }
+        Address::File(rest) => gathered.root.file(rest).map(Stored::Path),
+        Address::Upload(id) => gathered.uploads.get(id).map(Stored::Upload),
+        Address::Web(_) => Err(ApiError::invalid("url", "addresses of the web are not fetched").code("fetch_refused")),
+    }
+}
+
+/// Pictures that are the frames of a video. All of them are shown, at the times that the client says.
+fn frame_list(
+    gathered: &Gathered,
+    limits: &Limits,
+    part: &MediaPart,
+    list: &[Origin],
+    options: &MediaOptions,
+    settings: &Settings,
+    number: usize,
+) -> Result<OpenedMedia, ApiError> {
+    let times = times(list.len(), options).map_err(|text| ApiError::invalid(&*part.at, text))?;
+    let (mut frames, mut digest, mut bytes) = (Vec::with_capacity(list.len()), Sha256::new(), 0u64);
+    for (index, (origin, time)) in list.iter().zip(&times).enumerate() {
+        let at = |error: ApiError| {
+            let message = format!("frame {index}: {}", error.message);
+            ApiError { message, param: Some(part.at.clone()), ..error }
+        };
+        let file = gather(gathered, origin).map_err(at)?;
+        let source = open_file(&file.path(), limits).map_err(|error| at(ApiError::engine(&error, &part.at)))?;
+        let (width, height) = source.metadata().size();
+        bytes += u64::from(width) * u64::from(height) * 3;
+        if bytes > gathered.list_bytes {
+            let text = format!("the frames have more than {} bytes of pixels", gathered.list_bytes);
+            return Err(ApiError::invalid(&*part.at, text).code("limit_exceeded"));
+        }
+        let frame = source.frames(&[0]).next();
+        let frame = frame.ok_or_else(|| at(ApiError::invalid(&*part.at, "it cannot be decoded")))?;
+        let frame = frame.map_err(|error| at(ApiError::invalid(&*part.at, error.to_string()).code("invalid_media")))?;
+        frames.push(Frame { index, time: *time, image: frame.frame.image });
+        digest.update(file.digest().unwrap_or_default());
+        digest.update(time.seconds().to_le_bytes());
+    }
+    let step = if times.len() > 1 { times[1].seconds() - times[0].seconds() } else { 1.0 / LIST_FPS };
+    let end = times.last().map_or(0.0, |last| last.seconds()) + step;
+    let video = InMemory { kind: MediaKind::Video, frames, end };
+    let source = Arc::new(FrameList(video));
+    let plan = PlanOptions { fps: None, ..options.plan(Some(end), gathered.frames, settings) };
+    let name = shown(part.name.clone(), MediaKind::Video, number);
+    let digest = Some(digest.finalize().into());
+    Ok(OpenedMedia { digest, plan: Some(plan), ..OpenedMedia::new(name, source) })
+}
+
+/// The times of `count` frames: their numbers in a film of a known rate, or one after the other.
+fn times(count: usize, options: &MediaOptions) -> Result<Vec<Time>, String> {
+    let fps = options.fps.unwrap_or(LIST_FPS);
+    let time = |number: f64| Time::new((number / fps * 1e6).round() as i64, 1_000_000);
+    match &options.frame_numbers {
+        None => Ok((0..count).map(|number| time(number as f64)).collect()),
+        Some(numbers) if numbers.len() == count => {
+            // Beyond this a time in seconds would be no number that means anything.
+            let most = fps * 1e9;
+            match numbers.iter().find(|number| **number as f64 > most) {
+                Some(number) => Err(format!("frame number {number} lies beyond all films")),
+                None => Ok(numbers.iter().map(|number| time(*number as f64)).collect()),
+            }
+        }
+        Some(numbers) => Err(format!("frames_indices has {} numbers for {count} frames", numbers.len())),
+    }
+}

@@ -1,0 +1,150 @@
+//! Bytes of media on disk while a request or an upload needs them: a folder that goes with the server.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use sha2::{Digest, Sha256};
+use tempfile::{NamedTempFile, TempDir, TempPath};
+
+use crate::error::ApiError;
+
+/// The folder, and how much lies in it.
+pub(crate) struct Spool {
+    folder: TempDir,
+    bytes: Arc<AtomicU64>,
+    most: u64,
+}
+
+/// A file in the spool; removed when it is dropped.
+pub(crate) struct Spooled {
+    path: TempPath,
+    pub(crate) digest: [u8; 32],
+    pub(crate) bytes: u64,
+    held: Held,
+}
+
+/// Bytes that count against the spool's limit.
+struct Held {
+    bytes: u64,
+    all: Arc<AtomicU64>,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.all.fetch_sub(self.bytes, Ordering::SeqCst);
+    }
+}
+
+/// A file in the spool that is being written.
+pub(crate) struct SpoolWriter {
+    file: NamedTempFile,
+    digest: Sha256,
+    held: Held,
+    most: u64,
+    most_all: u64,
+}
+
+impl Spool {
+    /// An empty spool of at most `most` bytes in a folder of its own below `parent`, or where the system has temporary
+    /// files.
+    ///
+    /// # Errors
+    /// When the folder cannot be made.
+    pub(crate) fn new(parent: Option<&Path>, most: u64) -> std::io::Result<Self> {
+        let mut builder = tempfile::Builder::new();
+        builder.prefix("zoetrope-");
+        let folder = match parent {
+            Some(parent) => builder.tempdir_in(parent)?,
+            None => builder.tempdir()?,
+        };
+        Ok(Spool { folder, bytes: Arc::default(), most })
+    }
+
+    /// Bytes that lie in it.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::SeqCst)
+    }
+
+    /// A file of at most `most` bytes to write.
+    pub(crate) fn writer(&self, most: u64) -> Result<SpoolWriter, ApiError> {
+        let file = NamedTempFile::new_in(self.folder.path()).map_err(|error| disk(&error))?;
+        let held = Held { bytes: 0, all: Arc::clone(&self.bytes) };
+        Ok(SpoolWriter { file, digest: Sha256::new(), held, most, most_all: self.most })
+    }
+
+    /// Bytes as a file.
+    pub(crate) fn keep(&self, bytes: &[u8]) -> Result<Spooled, ApiError> {
+        let mut writer = self.writer(u64::MAX)?;
+        writer.write(bytes)?;
+        writer.finish()
+    }
+}
+
+impl SpoolWriter {
+    /// Writes the next bytes.
+    ///
+    /// # Errors
+    /// 413 beyond the limit of a file, 507 beyond that of the spool, 500 when the disk fails.
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<(), ApiError> {
+        let new = bytes.len() as u64;
+        if self.held.bytes + new > self.most {
+            let text = format!("the file has more than {} bytes, which is the limit", self.most);
+            return Err(too_large(text));
+        }
+        let before = self.held.all.fetch_add(new, Ordering::SeqCst);
+        self.held.bytes += new;
+        if before + new > self.most_all {
+            return Err(ApiError::unavailable("there is no room for more media: delete files, or try again later"));
+        }
+        self.digest.update(bytes);
+        self.file.write_all(bytes).map_err(|error| disk(&error))
+    }
+
+    /// The file as it is.
+    pub(crate) fn finish(self) -> Result<Spooled, ApiError> {
+        let mut file = self.file;
+        file.flush().map_err(|error| disk(&error))?;
+        let bytes = self.held.bytes;
+        Ok(Spooled { path: file.into_temp_path(), digest: self.digest.finalize().into(), bytes, held: self.held })
+    }
+}
+
+impl Spooled {
+    /// Where it lies.
+    pub(crate) fn path(&self) -> PathBuf {
+        debug_assert_eq!(self.held.bytes, self.bytes);
+        self.path.to_path_buf()
+    }
+}
+
+pub(crate) fn too_large(text: String) -> ApiError {
+    ApiError::request(axum::http::StatusCode::PAYLOAD_TOO_LARGE, "request_too_large", text)
+}
+
+fn disk(error: &std::io::Error) -> ApiError {
+    tracing::error!("temporary files: {error}");
+    ApiError::unavailable("media cannot be stored now")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_bounded_counted_and_gone_with_its_last_user() {
+        let spool = Spool::new(None, 10).expect("a spool");
+        let one = spool.keep(b"12345").expect("a file");
+        assert_eq!(std::fs::read(one.path()).expect("bytes"), b"12345");
+        assert_eq!((spool.bytes(), one.bytes), (5, 5));
+        let mut writer = spool.writer(3).expect("a writer");
+        writer.write(b"123").expect("fits");
+        assert_eq!(writer.write(b"4").expect_err("too large").status, 413);
+        drop(writer);
+        assert_eq!(spool.keep(b"123456").map(|_| ()).expect_err("no room").status, 503);
+        let path = one.path();
+        drop(one);
+        assert!(!path.exists() && spool.bytes() == 0);
+    }
+}

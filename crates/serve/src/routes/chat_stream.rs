@@ -1,0 +1,119 @@
+//! The pieces of a chat completion.
+
+use axum::response::sse::Event;
+use serde_json::{Value, json};
+use zoetrope_engine::{Stage, TurnEvent};
+
+use super::chat::Head;
+use super::sse::{Writer, data};
+use crate::turn::Turn;
+use crate::wire::chat::StreamOptions;
+use crate::wire::usage;
+
+/// Writes the pieces.
+pub(super) struct ChatWriter {
+    head: Head,
+    options: StreamOptions,
+    replies: usize,
+    /// Of each reply: log-probabilities of tokens whose text is still to come.
+    logprobs: Vec<Vec<Value>>,
+}
+
+impl ChatWriter {
+    pub(super) fn new(head: Head, options: StreamOptions, replies: usize) -> Self {
+        ChatWriter { head, options, replies, logprobs: vec![Vec::new(); replies] }
+    }
+
+    fn chunk(&self, choices: Value) -> Value {
+        let Head { id, created, model, .. } = &self.head;
+        let mut chunk = json!({
+            "id": id, "object": "chat.completion.chunk", "created": created, "model": model, "choices": choices,
+        });
+        if self.options.include_usage {
+            chunk["usage"] = Value::Null;
+        }
+        chunk
+    }
+
+    fn delta(&mut self, reply: usize, delta: &Value, reason: Option<&str>) -> Event {
+        let tokens = self.logprobs.get_mut(reply).map(std::mem::take).filter(|tokens| !tokens.is_empty());
+        let logprobs = tokens.map(|tokens| json!({"content": tokens, "refusal": null}));
+        let choice = json!({"index": reply, "delta": delta, "logprobs": logprobs, "finish_reason": reason});
+        data(&self.chunk(json!([choice])))
+    }
+
+    fn text(&mut self, reply: usize, text: &str) -> Event {
+        match &self.head.tool {
+            None => self.delta(reply, &json!({"content": text}), None),
+            Some(_) => {
+                let call = json!({"index": 0, "function": {"arguments": text}});
+                self.delta(reply, &json!({"tool_calls": [call]}), None)
+            }
+        }
+    }
+
+    fn first(&mut self, reply: usize) -> Event {
+        let delta = match &self.head.tool {
+            None => json!({"role": "assistant", "content": ""}),
+            Some(name) => {
+                let id = format!("call_{}", crate::ids::random());
+                let function = json!({"name": name, "arguments": ""});
+                let call = json!({"index": 0, "id": id, "type": "function", "function": function});
+                json!({"role": "assistant", "content": null, "tool_calls": [call]})
+            }
+        };
+        self.delta(reply, &delta, None)
+    }
+}
+
+/// The word for a stage.
+pub(super) fn stage_name(stage: Stage) -> &'static str {
+    match stage {
+        Stage::Decode => "decode",
+        Stage::Encode => "encode",
+        Stage::Read => "read",
+    }
+}
+
+impl Writer for ChatWriter {
+    fn begin(&mut self, _: &Turn) -> Vec<Event> {
+        (0..self.replies).map(|reply| self.first(reply)).collect()
+    }
+
+    fn event(&mut self, turn: &Turn, event: TurnEvent) -> Vec<Event> {
+        match event {
+            TurnEvent::Progress { stage, done, total } if self.options.include_progress => {
+                let mut chunk = self.chunk(json!([]));
+                chunk["zoetrope"] = json!({"stage": stage_name(stage), "done": done, "total": total});
+                vec![data(&chunk)]
+            }
+            TurnEvent::Logprobs { reply, logprobs } => {
+                if let Some(waiting) = self.logprobs.get_mut(reply) {
+                    waiting.push(usage::logprobs(&logprobs));
+                }
+                Vec::new()
+            }
+            TurnEvent::Text { reply, text } => vec![self.text(reply, &text)],
+            TurnEvent::Finished { reply, reason, .. } => {
+                let reason = match (usage::finish(reason), &self.head.tool) {
+                    ("stop", Some(_)) => "tool_calls",
+                    (reason, _) => reason,
+                };
+                vec![self.delta(reply, &json!({}), Some(reason))]
+            }
+            TurnEvent::Done(report) => {
+                let mut events = Vec::new();
+                if self.options.include_usage {
+                    let mut chunk = self.chunk(json!([]));
+                    chunk["usage"] = usage::chat(&report.tokens);
+                    chunk["zoetrope"] = usage::report(&report, &turn.durations);
+                    events.push(data(&chunk));
+                }
+                events.push(Event::default().data("[DONE]"));
+                events
+            }
+            TurnEvent::Failed(error) => vec![data(&turn.error(&error).body()), Event::default().data("[DONE]")],
+            TurnEvent::Progress { .. } | TurnEvent::Prompt(_) | TurnEvent::Token { .. } => Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! One request at a model, from its messages to its last event.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tokio::time::timeout_at;
+use zoetrope_engine::{EngineError, FinishReason, PreparedTurn, TurnEvent, TurnReport, TurnRequest};
+
+use crate::error::ApiError;
+use crate::host::{Events, ServedModel, Slot};
+use crate::log::RequestLog;
+use crate::media::prepare;
+use crate::state::Server;
+use crate::wire::content::Message;
+use crate::wire::media_options::MediaOptions;
+use crate::wire::usage;
+
+/// How long a stream waits with its head for the prompt, so that what is refused until then has a status of its own.
+const HEAD_WAIT: Duration = Duration::from_secs(5);
+
+/// A request that is being answered. Dropping it cancels the request.
+pub(crate) struct Turn {
+    pub(crate) server: Arc<Server>,
+    /// Keeps the model for as long as it is needed.
+    _model: Arc<ServedModel>,
+    pub(crate) durations: Vec<Option<f64>>,
+    pub(crate) log: RequestLog,
+    /// Events that came before the stream began.
+    early: std::collections::VecDeque<TurnEvent>,
+    events: Events,
+    has_token: bool,
+    begun: Instant,
+    /// What the fault of an error is told at.
+    at: &'static str,
+    _slot: Slot,
+}
+
+/// A complete reply.
+#[derive(Default)]
+pub(crate) struct Reply {
+    pub(crate) text: String,
+    pub(crate) reason: Option<FinishReason>,
+    /// Its tokens with their log-probabilities, where they were asked for.
+    pub(crate) logprobs: Option<Vec<Value>>,
+}
+
+/// Opens and plans the media of a conversation, on a thread that may block.
+///
+/// # Errors
+/// With the path of the part that is at fault.
+pub(crate) async fn plan(
+    server: &Arc<Server>,
+    model: &Arc<ServedModel>,
+    messages: Vec<Message>,
+    options: MediaOptions,
+) -> Result<PreparedTurn, ApiError> {
+    let _permit = server.opening.acquire().await.map_err(|error| ApiError::bug(&error))?;
+    let (server, model) = (Arc::clone(server), Arc::clone(model));
+    let prepared = tokio::task::spawn_blocking(move || prepare(&server.media, &model, messages, &options)).await;
+    prepared.map_err(|error| ApiError::bug(&error))?
+}
+
+impl Turn {
+    /// Submits what was planned.
+    ///
+    /// # Errors
+    /// 500 when the model's thread has ended.
+    pub(crate) fn begin(
+        server: &Arc<Server>,
+        (model, slot): (Arc<ServedModel>, Slot),
+        prepared: PreparedTurn,
+        request: TurnRequest,
+        log: RequestLog,
+        at: &'static str,
+    ) -> Result<Self, ApiError> {
+        let durations = prepared.durations();
+        let events = model.worker.submit(prepared, request)?;
+        Ok(Turn {
+            server: Arc::clone(server),
+            _model: model,
+            durations,
+            log,
+            early: std::collections::VecDeque::new(),
+            events,
+            has_token: false,
+            begun: Instant::now(),
+            at,
+            _slot: slot,
+        })
+    }
+
+    /// Waits until it is known that the request can be answered, or for some seconds.
+    ///
+    /// # Errors
+    /// What the engine says against it.
+    pub(crate) async fn settle(&mut self) -> Result<(), ApiError> {
+        let until = tokio::time::Instant::now() + HEAD_WAIT;
+        while let Ok(event) = timeout_at(until, self.events.recv()).await {
+            match event {
+                Some(TurnEvent::Failed(error)) => return Err(self.error(&error)),
+                Some(event) => {
+                    let settled = !matches!(event, TurnEvent::Progress { .. });
+                    self.early.push_back(event);
+                    if settled {
+                        return Ok(());
+                    }
+                }
+                None => return Err(ApiError::bug(&"a request ended without an event")),
+            }
+        }
+        Ok(())
+    }
+
+    /// The next event; `None` after the last.
+    pub(crate) async fn next(&mut self) -> Option<TurnEvent> {
+        let event = match self.early.pop_front() {
+            Some(event) => event,
+            None => self.events.recv().await?,
+        };
+        match &event {
+            TurnEvent::Token { .. } if !self.has_token => {
+                self.has_token = true;
+                self.server.metrics.first_token(self.begun.elapsed());
+            }
+            TurnEvent::Done(report) => {
+                self.server.metrics.finished(report);
+                self.log.answered(report);
+            }
+            TurnEvent::Failed(error) => self.log.failed(&error.to_string()),
+            _ => {}
+        }
+        Some(event)
+    }
+
+    /// All replies and the report.
+    ///
+    /// # Errors
+    /// What the engine says.
+    pub(crate) async fn collect(&mut self, replies: usize) -> Result<(Vec<Reply>, Box<TurnReport>), ApiError> {
+        let mut all: Vec<Reply> = (0..replies).map(|_| Reply::default()).collect();
+        while let Some(event) = self.next().await {
+            match event {
+                TurnEvent::Text { reply, text } => {
+                    if let Some(reply) = all.get_mut(reply) {
+                        reply.text.push_str(&text);
+                    }
+                }
+                TurnEvent::Logprobs { reply, logprobs } => {
+                    if let Some(reply) = all.get_mut(reply) {
+                        reply.logprobs.get_or_insert_default().push(usage::logprobs(&logprobs));
+                    }
+                }
+                TurnEvent::Finished { reply, reason, .. } => {
+                    if let Some(reply) = all.get_mut(reply) {
+                        reply.reason = Some(reason);
+                    }
+                }
+                TurnEvent::Done(report) => return Ok((all, report)),
+                TurnEvent::Failed(error) => return Err(self.error(&error)),
+                _ => {}
+            }
+        }
+        Err(ApiError::bug(&"a request ended without an event"))
+    }
+
+    /// What the client is told of an error of the engine.
+    pub(crate) fn error(&self, error: &EngineError) -> ApiError {
+        let fits = match error {
+            EngineError::Limit { what, limit, .. } if what.contains("tokens") => {
+                Some(format!("{limit} {what} fit: fewer frames, a shorter part (start, end), or max_visual_tokens"))
+            }
+            _ => None,
+        };
+        ApiError::engine(error, self.at).fits(fits)
+    }
+}
