@@ -190,6 +190,7 @@ kill-points:
     cargo build
     .ci/kill-points-pull target/debug/zoetrope crates/models/tests/golden/videollama3/toy-hf
     .ci/kill-points-models target/debug/zoetrope
+    .ci/kill-points-cache target/debug/zoetrope
 
 # A fresh clone with an empty target folder: the two commands of the README, timed.
 clean-clone:

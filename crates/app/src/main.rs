@@ -75,6 +75,7 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         Command::Serve(args) => commands::serve::run(args, common),
         Command::Plan(args) => commands::plan::run(args, common),
         Command::Index(args) => commands::index::run(args, common),
+        Command::Cache(args) => commands::cache::run(args, common),
         Command::Frames(args) => commands::frames::run(args, common),
         Command::Info(args) => commands::info::run(args, common),
         Command::Families => commands::families::run(common),

@@ -56,6 +56,16 @@ impl AnswerStream {
     }
 }
 
+/// "7.8 GB".
+pub(crate) fn size(bytes: u64) -> String {
+    let number = bytes as f64;
+    match bytes {
+        0..1_000_000 => format!("{:.1} kB", number / 1e3),
+        1_000_000..1_000_000_000 => format!("{:.1} MB", number / 1e6),
+        _ => format!("{:.1} GB", number / 1e9),
+    }
+}
+
 /// Writes one JSON object over several lines, for people as well.
 pub(crate) fn json(value: &impl Serialize) -> Result<(), Failure> {
     write_json(serde_json::to_string_pretty(value))
@@ -74,6 +84,11 @@ fn write_json(line: serde_json::Result<String>) -> Result<(), Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sizes_in_words() {
+        assert_eq!([720, 7_816_089_600].map(size), ["0.7 kB", "7.8 GB"]);
+    }
 
     #[test]
     fn only_a_reader_that_went_away_is_no_error() {

@@ -17,6 +17,11 @@ pub(crate) fn has_media_ending(path: &Path) -> bool {
     ending.is_some_and(|ending| ENDINGS.contains(&ending.as_str()))
 }
 
+/// Whether a file of features was written by `zoetrope index` or named by the user, and does not lie in the store.
+pub(crate) fn is_index(path: &Path) -> bool {
+    path.extension().is_none_or(|ending| ending != "features")
+}
+
 /// Whether a word is an address of the web, which is not fetched.
 pub(crate) fn is_address(word: &OsStr) -> bool {
     let bytes = word.as_encoded_bytes();

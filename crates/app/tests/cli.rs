@@ -10,6 +10,8 @@ const TOY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../models/tests/golden/v
 fn zoetrope(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_zoetrope"));
     command.args(args).stdin(Stdio::null()).env_remove("RUST_LOG").env("HF_HUB_OFFLINE", "1");
+    // Nothing is kept in the cache of the user.
+    command.env("XDG_CACHE_HOME", "/dev/null/none");
     command
 }
 
@@ -245,7 +247,7 @@ fn a_video_is_read_from_standard_input() {
     let clip = std::fs::read(CLIP).expect("the clip");
     let question = "Which way does the red circle move?";
     let mut child = Command::new(env!("CARGO_BIN_EXE_zoetrope"))
-        .args(["ask", "-", question, "--quiet"])
+        .args(["ask", "-", question, "--quiet", "--no-cache"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

@@ -30,7 +30,7 @@ impl Desk {
     fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_zoetrope"));
         command.args(args).current_dir(self.0.path()).stdin(Stdio::null()).env_remove("RUST_LOG");
-        command.env("HF_HUB_OFFLINE", "1").env("HOME", self.0.path());
+        command.env("HF_HUB_OFFLINE", "1").env("HOME", self.0.path()).env("XDG_CACHE_HOME", "/dev/null/none");
         command
     }
 
@@ -298,7 +298,9 @@ fn habits_from_elsewhere_are_met() {
     let named = desk.run(&["ask", CLIP, WHERE_TO, "--model", "zoetrope-nano"]);
     assert_eq!(text(&named.stdout).trim(), "down", "{}", text(&named.stderr));
     assert!(text(&desk.run(&["show"]).stdout).contains("parameters"));
-    for (args, word) in [(&["serve"][..], "chat --json"), (&["list"], "hf cache ls"), (&["rm", "x"], "hf cache rm")] {
+    for (args, word) in
+        [(&["serve"][..], "chat --json"), (&["list"], "hf cache ls"), (&["rm", "x"], "zoetrope cache rm")]
+    {
         let output = desk.run(args);
         let said = text(&output.stderr);
         assert!(output.status.code() == Some(2) && said.contains(word), "{args:?}: {said}");

@@ -10,6 +10,8 @@ const MEDIA: [&str; 6] = ["--fps", "2", "--max-frames", "1000", "--max-visual-to
 fn zoetrope(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_zoetrope"));
     command.args(args).stdin(Stdio::null()).env_remove("RUST_LOG").env("HF_HUB_OFFLINE", "1");
+    // Nothing is kept in the cache of the user.
+    command.env("XDG_CACHE_HOME", "/dev/null/none");
     command
 }
 

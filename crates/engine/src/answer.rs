@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use serde::{Serialize, Serializer};
-use zoetrope_models::contract::media_plan::{MediaKind, View};
+use zoetrope_models::contract::media_plan::{MediaKind, MediaPlan, PlannedFrame, View};
+use zoetrope_models::contract::prompt::VisualSpan;
 
 use crate::media_input::FrameFaults;
 
@@ -115,4 +116,33 @@ pub struct Answer {
     pub timings: Timings,
     /// The generated ids, the end mark included.
     pub ids: Vec<u32>,
+}
+
+/// Visual tokens of some spans.
+pub(crate) fn visual_tokens(spans: &[VisualSpan]) -> usize {
+    spans.iter().map(|span| span.tokens).sum()
+}
+
+/// `before` are the spans before pruning.
+pub(crate) fn usage(name: String, plan: &MediaPlan, spans: &[VisualSpan], before: &[VisualSpan]) -> MediaUsage {
+    // Tokens of a span of several frames are told at its first one.
+    let of = |frame: usize| spans.iter().filter(|span| span.frames.start == frame).map(|span| span.tokens).sum();
+    let frame = |(number, frame): (usize, &PlannedFrame)| FrameUsage {
+        index: frame.index,
+        time: frame.time,
+        source_time: frame.source_time,
+        prompt_time: frame.prompt_time,
+        tokens: of(number),
+    };
+    MediaUsage {
+        name,
+        kind: plan.kind,
+        source: plan.source,
+        views: plan.views.clone(),
+        frames: plan.frames.iter().enumerate().map(frame).collect(),
+        faults: FrameFaults::default(),
+        features: None,
+        tokens_before_pruning: visual_tokens(before),
+        tokens: visual_tokens(spans),
+    }
 }

@@ -5,22 +5,25 @@ use std::sync::Arc;
 
 use serde::Serialize;
 use zoetrope_models::contract::Processor;
+use zoetrope_models::contract::feature_file::StoredFeatures;
 use zoetrope_models::contract::media_plan::{MediaKind, MediaPlan};
 use zoetrope_models::contract::model_info::ModelInfo;
-use zoetrope_models::contract::prompt::{Role, VisualSpan};
-use zoetrope_models::kv::KvDtype;
+use zoetrope_models::contract::prompt::{Prompt, Role, VisualSpan};
+use zoetrope_models::kv::{BLOCK, KvDtype};
 
-use crate::answer::{MediaUsage, TokenCounts};
-use crate::conversation::{ContentPart, Conversation, NewMedia, usage, visual_tokens};
+use crate::answer::{MediaUsage, TokenCounts, usage, visual_tokens};
+use crate::conversation::{ContentPart, Conversation, NewMedia};
 use crate::error::EngineError;
 use crate::events::{Event, EventHandler};
-use crate::generate::CHUNK_ROWS;
+use crate::generate::{CHUNK_ROWS, MIN_TAIL, lasting_blocks, prompt_keys};
 use crate::limits::Limits;
 use crate::media_input::{
-    CHUNK_PATCHES, FeatureIndex, FrameFaults, PROJECTED_FRAMES, PatchStream, frames_per_run, stored_media,
+    CHUNK_PATCHES, ContentDigest, FeatureIndex, FrameFaults, PROJECTED_FRAMES, PatchStream, frames_per_run, kept_bytes,
+    stored_media,
 };
 use crate::request::{Options, RequestContext};
 use crate::session::Session;
+use crate::store::ModelStore;
 
 /// Values of a row that the layers hold at once, in widths of the model: states, queries, keys, values and what an MLP
 /// widens to.
@@ -49,6 +52,19 @@ pub struct MemoryEstimate {
     pub total: usize,
 }
 
+/// Bytes that a request leaves on disk, where what it computes is kept. Those that are there already count as well.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct DiskEstimate {
+    /// Files of features; before pruning, where it is not known what that leaves.
+    pub features: u64,
+    /// Files of keys and values.
+    pub keys_values: u64,
+    /// The sum.
+    pub total: u64,
+    /// Tokens of the prompt whose keys and values are there.
+    pub cached_tokens: usize,
+}
+
 /// What a request would show the model and take.
 #[derive(Clone, Debug, Serialize)]
 pub struct RequestPlan {
@@ -62,6 +78,8 @@ pub struct RequestPlan {
     pub tokens: TokenCounts,
     /// Bytes of memory.
     pub memory: MemoryEstimate,
+    /// Bytes of disk, where what is computed is kept.
+    pub disk: Option<DiskEstimate>,
 }
 
 /// How a request is planned.
@@ -151,8 +169,10 @@ pub(crate) fn estimate(
     let (mut new, mut done) = (Vec::new(), 0);
     let (mut faults, mut files): (Vec<FrameFaults>, Vec<Option<PathBuf>>) =
         conversation.encoded().map(|media| (media.faults, media.features.file())).unzip();
+    let (store, mut features) = (conversation.store(), 0);
     for media in media {
         files.push(media.stored.as_ref().map(|stored| stored.file().to_path_buf()));
+        let film = (media.digest, media.plan.clone(), media.stored.clone());
         let (plan, spans, own) = match (&media.stored, options.decode) {
             (Some(stored), _) => {
                 let media = stored_media(&media.name, &media.plan, Arc::clone(stored), processor.as_ref());
@@ -164,10 +184,12 @@ pub(crate) fn estimate(
                 (media.plan, spans, FrameFaults::default())
             }
         };
+        features += store.map_or(Ok(0), |store| feature_bytes(store, film, &plan, &spans, processor.as_ref()))?;
         new.push((plan, spans));
         faults.push(own);
     }
     let prompt = conversation.prompt(&new)?;
+    let disk = store.map(|store| disk(store, conversation, &prompt, features)).transpose()?;
     let (plans, spans): (Vec<_>, Vec<_>) = earlier.into_iter().chain(new).unzip();
     let of = |kind: MediaKind| -> usize {
         let own = plans.iter().zip(&spans).filter(|(plan, _): &(&MediaPlan, _)| plan.kind == kind);
@@ -191,7 +213,7 @@ pub(crate) fn estimate(
         let usage = usage(name, plan, spans, &processor.visual_spans(plan, None));
         media.push(MediaUsage { faults, features, ..usage });
     }
-    Ok(RequestPlan { media, plans, pruned: options.decode, tokens, memory })
+    Ok(RequestPlan { media, plans, pruned: options.decode, tokens, memory, disk })
 }
 
 /// Decodes and prepares media without encoding it: its plan with the frames that could be decoded, and what pruning
@@ -218,6 +240,42 @@ fn prune(
     let pruned = kept.len() == plan.frames.len();
     let spans = processor.visual_spans(&plan, pruned.then_some(&kept[..]));
     Ok((plan, spans, stream.faults()))
+}
+
+/// Bytes of the file of features of a film of this content that was planned, and of which `plan` and `spans` are left.
+/// Features that lie elsewhere cost the store nothing.
+fn feature_bytes(
+    store: &ModelStore,
+    (content, planned, stored): (Option<ContentDigest>, MediaPlan, Option<Arc<StoredFeatures>>),
+    plan: &MediaPlan,
+    spans: &[VisualSpan],
+    processor: &dyn Processor,
+) -> Result<u64, EngineError> {
+    if let Some(stored) = stored {
+        let is_kept = stored.file().starts_with(store.store().folder());
+        return Ok(if is_kept { stored.file().metadata().map_or(0, |found| found.len()) } else { 0 });
+    }
+    let (Some(content), MediaKind::Video) = (content, plan.kind) else { return Ok(0) };
+    let (left, all) = (visual_tokens(spans), visual_tokens(&processor.visual_spans(plan, None)));
+    // Who prunes has a row for each token.
+    let rows = if left < all { left } else { processor.feature_rows(plan) };
+    Ok(kept_bytes(store, &content, (&planned, plan), rows, processor)?)
+}
+
+/// Bytes that the answer to `prompt` leaves on disk, beside those of `features`.
+fn disk(
+    store: &ModelStore,
+    conversation: &Conversation,
+    prompt: &Prompt,
+    features: u64,
+) -> Result<DiskEstimate, EngineError> {
+    let (keys, is_lasting): (Vec<u128>, Vec<bool>) = conversation.token_keys()?.into_iter().unzip();
+    let known = |placement: u32| is_lasting.get(placement as usize).copied().unwrap_or_default();
+    let lasting = lasting_blocks(&prompt.tokens, known);
+    let readable = lasting.min(prompt.tokens.len().saturating_sub(MIN_TAIL) / BLOCK);
+    let cached = store.known_blocks(&prompt_keys(store.seed(), prompt, &keys)[..readable]);
+    let keys_values = lasting as u64 * store.block_bytes().1;
+    Ok(DiskEstimate { features, keys_values, total: features + keys_values, cached_tokens: cached * BLOCK })
 }
 
 /// `visual` tokens are those before pruning. What is stored is neither decoded nor encoded, and its features are read

@@ -4,10 +4,10 @@
 //!
 //! Nouns: [`Session`] (a conversation), [`Engine`] (jobs and steps), [`Reply`] (ids and text while they grow),
 //! [`Sampler`] (logits to an id), [`Grammar`] (what a reply must look like), [`StopStrings`] (text to an end),
-//! [`Limits`] (what a request may cost).
+//! [`Limits`] (what a request may cost), [`Store`] (what was computed of films, on disk).
 //!
-//! May import: media, models, text. Deliberately absent: any model family by name, files other than media, network,
-//! terminal, a batch axis, wire formats (the application has them).
+//! May import: media, models, text, system. Deliberately absent: any model family by name, files other than media and
+//! those of the store, network, terminal, a batch axis, wire formats (the application has them).
 #![forbid(unsafe_code)]
 
 mod answer;
@@ -21,11 +21,12 @@ mod media_input;
 mod request;
 mod service;
 mod session;
+mod store;
 
 pub use answer::{Answer, FinishReason, FrameUsage, MediaUsage, Timings, TokenCounts};
 pub use conversation::ContentPart;
 pub use error::EngineError;
-pub use estimate::{EstimateOptions, MemoryEstimate, RequestPlan, plan_request};
+pub use estimate::{DiskEstimate, EstimateOptions, MemoryEstimate, RequestPlan, plan_request};
 pub use events::{CancelFlag, Event, EventHandler, ignore};
 pub use generate::{
     BlockPool, CHUNK_ROWS, Constraint, Engine, EngineOptions, GenerateRequest, Generated, Grammar, GrammarCompiler,
@@ -37,17 +38,19 @@ pub use limits::{Limits, check_limit};
 pub use media_input::sandboxed_source;
 pub use media_input::{
     CHUNK_PATCHES, ContentDigest, EncodeJob, EncodeProgress, EncodeTimings, EncodedMedia, FeatureIndex, FoundSubtitles,
-    FrameFaults, FrameIter, FrameList, InMemory, IndexJob, IndexProgress, MediaFeatures, MediaInput, MediaSource,
-    OpenedMedia, PatchStream, PlannedFrames, PreparedFrames, SourceFrame, frames_per_run, open_file, project,
+    FrameFaults, FrameIter, FrameList, InMemory, IndexJob, IndexProgress, MediaFeatures, MediaInput, MediaKey,
+    MediaSource, OpenedMedia, PatchStream, PlannedFrames, PreparedFrames, SourceFrame, frames_per_run, open_file,
+    project,
 };
 pub use request::Options;
 pub use service::{
-    MediaClock, MediaKey, PreparedTurn, Service, ServiceOptions, ServiceState, Stage, TurnClient, TurnEvent,
-    TurnReport, TurnRequest,
+    MediaClock, PreparedTurn, Service, ServiceOptions, ServiceState, Stage, TurnClient, TurnEvent, TurnReport,
+    TurnRequest,
 };
 pub use session::Session;
+pub use store::{EntryKind, ModelStore, Store, StoreOptions, StoredFile, content_digest};
 
 #[cfg(test)]
-mod fake;
+use tests::fake;
 #[cfg(test)]
 mod tests;

@@ -46,8 +46,10 @@ impl Session {
         Ok(Session { engine: Engine::new(model, options)?, limits, conversation, retained: None })
     }
 
-    /// Looks for stored features of the media to come; `None` encodes them all.
+    /// Looks for stored features of the media to come; `None` encodes them all. Where the index has a store, new
+    /// features and the keys and values of prompts are kept there.
     pub fn use_index(&mut self, index: Option<FeatureIndex>) {
+        self.engine.use_store(index.as_ref().and_then(FeatureIndex::store).cloned());
         self.conversation.use_index(index);
     }
 
@@ -178,7 +180,7 @@ impl Session {
         frames: &mut FrameCounts,
     ) -> Result<(), EngineError> {
         let planned = media.plan.frames.len();
-        let job = self.engine.encode(&media.name, &media.source, media.plan, request.options.trace);
+        let job = self.engine.encode(&media.name, &media.source, media.plan.clone(), request.options.trace);
         loop {
             for JobOutput { event, .. } in self.steps(request, job)? {
                 match event {
@@ -202,7 +204,7 @@ impl Session {
                         frames.total -= planned - encoded.plan.frames.len();
                         request.timings.decode += timings.decode;
                         request.timings.encode += timings.encode;
-                        self.conversation.set_encoded(media.number, *encoded);
+                        self.conversation.take_encoded(&media, *encoded);
                         return Ok(());
                     }
                     JobEvent::Failed(error) => return Err(error),
@@ -222,6 +224,9 @@ impl Session {
             if new && request.options.trace {
                 let event = Event::VisualTokens { media: placement.media, tokens: tokens.rows.clone() };
                 request.emit(&event)?;
+            }
+            if let Some(store) = self.conversation.store() {
+                store.note_name(tokens.key, &self.conversation.name(placement.media));
             }
             all.push(tokens);
         }

@@ -95,6 +95,57 @@ pub fn remove(path: &Path) -> io::Result<()> {
     }
 }
 
+/// Bytes of a file system.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DiskSpace {
+    /// All of them.
+    pub total: u64,
+    /// Those that this user may still write.
+    pub available: u64,
+}
+
+/// The space of the file system that `folder` lies on; `None` where the system does not tell.
+///
+/// # Errors
+/// When there is no such folder.
+#[cfg(unix)]
+pub fn disk_space(folder: &Path) -> io::Result<Option<DiskSpace>> {
+    use std::os::unix::ffi::OsStrExt;
+    let path = std::ffi::CString::new(folder.as_os_str().as_bytes())?;
+    let mut found = std::mem::MaybeUninit::<libc::statvfs>::zeroed();
+    // SAFETY: `path` ends with a zero byte and `found` is a whole `statvfs` to write to; both outlive the call.
+    if unsafe { libc::statvfs(path.as_ptr(), found.as_mut_ptr()) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: a `statvfs` is plain numbers, of which zero is one, and the call has succeeded.
+    let found = unsafe { found.assume_init() };
+    // The numbers have other widths on other systems.
+    #[allow(clippy::unnecessary_cast, reason = "32 bits on some systems")]
+    let (unit, total, available) = (found.f_frsize as u64, found.f_blocks as u64, found.f_bavail as u64);
+    Ok(Some(DiskSpace { total: total.saturating_mul(unit), available: available.saturating_mul(unit) }))
+}
+
+/// The space of the file system that `folder` lies on; `None` where the system does not tell.
+///
+/// # Errors
+/// When there is no such folder.
+#[cfg(not(unix))]
+pub fn disk_space(folder: &Path) -> io::Result<Option<DiskSpace>> {
+    folder.metadata().map(|_| None)
+}
+
+/// Makes a folder, and those above it that are missing. On Unix only this user may look into the ones that are made.
+///
+/// # Errors
+/// When the file system does not allow it.
+pub fn create_private_folder(folder: &Path) -> io::Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder)
+}
+
 #[cfg(test)]
 mod tests {
     use std::io::Write;
@@ -149,5 +200,23 @@ mod tests {
         }
         remove(&folder).unwrap();
         assert!(remove(&folder).is_ok() && !folder.exists());
+    }
+
+    #[test]
+    fn a_disk_has_space_and_private_folders() {
+        let place = tempfile::tempdir().unwrap();
+        let folder = place.path().join("a").join("b");
+        assert!(disk_space(&folder).is_err());
+        create_private_folder(&folder).unwrap();
+        create_private_folder(&folder).unwrap();
+        let space = disk_space(&folder).unwrap();
+        assert_eq!(space.is_some(), cfg!(unix));
+        assert!(space.is_none_or(|space| space.total > 0 && space.available <= space.total));
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            let mode = std::fs::metadata(place.path().join("a")).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o700);
+        }
     }
 }

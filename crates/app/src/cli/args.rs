@@ -291,6 +291,42 @@ pub(crate) struct ManArgs {
     pub(crate) out: Option<PathBuf>,
 }
 
+/// What was computed of films is kept on disk, so that a further question about the same film, under whatever name, is
+/// answered at once. It goes by itself when it takes too much: what was not used for the longest time first.
+#[derive(Args, Debug)]
+pub(crate) struct CacheArgs {
+    #[command(subcommand)]
+    pub(crate) command: CacheCommand,
+}
+
+/// What is done with the cache.
+#[derive(clap::Subcommand, Debug)]
+pub(crate) enum CacheCommand {
+    /// List films with what is kept of them, their sizes and their last use
+    #[command(alias = "list")]
+    Ls,
+    /// Remove what is kept of films, named as `ls` names them or their models
+    Rm {
+        /// Names of films or models
+        #[arg(value_name = "NAME", required_unless_present = "all")]
+        names: Vec<String>,
+        /// Remove everything
+        #[arg(long, conflicts_with = "names")]
+        all: bool,
+    },
+    /// Remove what is damaged, and what was not used for the longest time beyond a size
+    Prune {
+        /// Size that may stay, such as 500MB or 2GB [default: what the cache may take]
+        #[arg(long, value_name = "SIZE", value_parser = super::numbers::bytes)]
+        to: Option<u64>,
+        /// Read every file and remove those that are damaged
+        #[arg(long)]
+        check: bool,
+    },
+    /// Print the folder
+    Path,
+}
+
 /// What follows a command that is told where to go instead.
 #[derive(Args, Debug)]
 pub(crate) struct PointerArgs {

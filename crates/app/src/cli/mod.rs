@@ -13,8 +13,9 @@ use std::sync::LazyLock;
 use clap::{Args, Parser, Subcommand};
 
 pub(crate) use args::{
-    AskArgs, BenchArgs, ChatArgs, CompletionsArgs, ConvertArgs, DumpArgs, EvalArgs, FramesArgs, IndexArgs, InfoArgs,
-    ManArgs, PlanArgs, PointerArgs, ProbeArgs, PullArgs, StoredDtype, SynthArgs, TrainArgs,
+    AskArgs, BenchArgs, CacheArgs, CacheCommand, ChatArgs, CompletionsArgs, ConvertArgs, DumpArgs, EvalArgs,
+    FramesArgs, IndexArgs, InfoArgs, ManArgs, PlanArgs, PointerArgs, ProbeArgs, PullArgs, StoredDtype, SynthArgs,
+    TrainArgs,
 };
 pub(crate) use content::{ContentArgs, Piece};
 pub(crate) use model::{ModelArgs, ModelSource};
@@ -90,6 +91,8 @@ pub(crate) enum Command {
     Plan(PlanArgs),
     /// Encode a film once and store its features, so that every further question is cheap
     Index(IndexArgs),
+    /// List and remove what is kept of films that were asked about
+    Cache(CacheArgs),
     /// Write the frames that the model would see as PNG, and their times
     Frames(FramesArgs),
     /// Show what a media file is: its tracks, times and what is read of it

@@ -33,6 +33,26 @@ pub(super) fn rate(text: &str) -> Result<f64, String> {
     })
 }
 
+/// Bytes: "500MB", "2 GB", "1.5GiB", "1000000".
+pub(super) fn bytes(text: &str) -> Result<u64, String> {
+    const UNITS: [(&str, f64); 8] = [
+        ("", 1.0),
+        ("b", 1.0),
+        ("kb", 1e3),
+        ("mb", 1e6),
+        ("gb", 1e9),
+        ("kib", 1024.0),
+        ("mib", 1_048_576.0),
+        ("gib", 1_073_741_824.0),
+    ];
+    let end = text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len());
+    let (digits, unit) = text.split_at(end);
+    let unit = unit.to_ascii_lowercase();
+    let unit = UNITS.iter().find(|(name, _)| *name == unit).ok_or("the unit is none of kB, MB, GB, KiB, MiB, GiB")?;
+    let bytes = not_negative(digits.trim())? * unit.1;
+    if bytes < 1e18 { Ok(bytes as u64) } else { Err("must be below 1000000000 GB".into()) }
+}
+
 fn whole(text: &str, range: RangeInclusive<usize>) -> Result<usize, String> {
     let negative = text.strip_prefix('-').is_some_and(|digits| digits.parse::<u128>().is_ok());
     match text.parse::<u128>() {
@@ -104,6 +124,15 @@ pub(super) fn seed(text: &str) -> Result<u64, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn bytes_have_units() {
+        let read = |text: &str| bytes(text).ok();
+        assert_eq!(["0", "12", "1.5kB", "2 GB", "3MiB"].map(read), [0, 12, 1500, 2_000_000_000, 3 << 20].map(Some));
+        for wrong in ["", "GB", "-1GB", "1 lot", "1e30", "nan", "2GBs"] {
+            assert!(bytes(wrong).is_err(), "{wrong:?}");
+        }
+    }
 
     #[test]
     fn whole_numbers_have_bounds() {

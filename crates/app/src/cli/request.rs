@@ -76,9 +76,12 @@ pub(crate) struct MediaArgs {
 /// Whether features of films that were stored before are used.
 #[derive(Args, Debug, Default)]
 pub(crate) struct IndexUseArgs {
-    /// Encode films again, even where `zoetrope index` has stored their features
+    /// Encode films again, even where `zoetrope index` or an earlier question has stored their features; keep nothing
     #[arg(long, conflicts_with = "index", help_heading = "Media")]
     pub(crate) no_index: bool,
+    /// Neither use nor keep what was computed of films (see `zoetrope cache`)
+    #[arg(long, help_heading = "Media")]
+    pub(crate) no_cache: bool,
     /// A file of features to look into before the one beside the film
     #[arg(long, value_name = "FILE", help_heading = "Media")]
     pub(crate) index: Option<PathBuf>,

@@ -37,6 +37,9 @@ pub(crate) struct ServeArgs {
     /// Another site whose pages may ask, such as https://app.example (may be given several times)
     #[arg(long, value_name = "ORIGIN", help_heading = "Server")]
     pub(crate) allow_origin: Vec<String>,
+    /// Neither use nor keep what was computed of films (see `zoetrope cache`)
+    #[arg(long, help_heading = "Server")]
+    pub(crate) no_cache: bool,
     /// Folder that `file:` addresses of requests may name files in; without it they are refused
     #[arg(long, value_name = "FOLDER", help_heading = "Server")]
     pub(crate) media_root: Option<PathBuf>,

@@ -58,6 +58,8 @@ fn page(command: &clap::Command) -> Result<(String, Vec<u8>), Failure> {
 
 /// Models are listed and removed by the tools of the hub, whose cache they lie in.
 pub(crate) fn cache(verb: &str) -> Failure {
-    let hint = format!("models lie in the Hugging Face cache: `hf cache {verb}` does this");
+    let hint = format!(
+        "models lie in the Hugging Face cache: `hf cache {verb}` does this; `zoetrope cache {verb}` is for films"
+    );
     Failure::usage("there is no such command here", &hint)
 }

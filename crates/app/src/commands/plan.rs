@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use serde::Serialize;
 use zoetrope_engine::{
-    ContentPart, EstimateOptions, Event, FrameIter, MediaInput, MediaSource, MediaUsage, MemoryEstimate, Options,
-    RequestPlan, TokenCounts, plan_request,
+    ContentPart, DiskEstimate, EstimateOptions, Event, FrameIter, MediaInput, MediaSource, MediaUsage, MemoryEstimate,
+    Options, RequestPlan, TokenCounts, plan_request,
 };
 use zoetrope_media::{MediaError, Time};
 use zoetrope_models::contract::media_plan::{MediaMetadata, MediaPlan};
@@ -80,12 +80,17 @@ struct PlanOutput<'a> {
     /// Positions of the model; prompt and answer must fit.
     max_positions: usize,
     memory_bytes: &'a MemoryEstimate,
+    /// What the request leaves on disk, or has left there before; nothing is kept with `--no-cache`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    disk_bytes: Option<&'a DiskEstimate>,
 }
 
 #[derive(Serialize)]
 struct PlannedMedia<'a> {
     #[serde(flatten)]
     usage: &'a MediaUsage,
+    /// Whether its features are on disk already.
+    cached: bool,
     patches: usize,
     /// Words that follow a frame: (its number, the words).
     captions: &'a [(usize, String)],
@@ -96,6 +101,7 @@ impl<'a> PlanOutput<'a> {
     fn new(model: &'a str, max_positions: usize, plan: &'a RequestPlan) -> Self {
         let media = |(usage, plan): (&'a MediaUsage, &'a MediaPlan)| PlannedMedia {
             usage,
+            cached: usage.features.is_some(),
             patches: plan.patches(),
             captions: &plan.captions,
             settings: &plan.settings,
@@ -109,6 +115,7 @@ impl<'a> PlanOutput<'a> {
             frames_to_encode: fresh.map(|media| media.frames.len()).sum(),
             max_positions,
             memory_bytes: &plan.memory,
+            disk_bytes: plan.disk.as_ref(),
         }
     }
 }

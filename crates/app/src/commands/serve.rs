@@ -9,7 +9,7 @@ use zoetrope_hub::fetch::FetchLimits;
 use zoetrope_serve::{LoadedModel, Loader, ModelName, SandboxOptions, ServeOptions};
 
 use super::request::limits;
-use super::stored::feature_index;
+use super::stored::{feature_index, open_store, with_store};
 use crate::cli::{Common, ModelSource, ServeArgs};
 use crate::embedded::EMBEDDED_NAME;
 use crate::failure::Failure;
@@ -109,12 +109,14 @@ fn loader(args: &ServeArgs, common: &Common, limits: &Limits) -> Result<Loader, 
     let options = args.model.load_options()?;
     let (base, own) = (args.model.base.base.clone(), args.model.model.clone());
     let (limits, common) = (limits.clone(), common.clone());
+    let store = if args.no_cache { None } else { open_store() };
     Ok(Arc::new(move |source: Option<&str>| {
         // The base belongs to the first model.
         let base = base.as_deref().filter(|_| source == own.as_deref());
         let loaded = model::open(ModelSource { name: source, base }, options.clone(), &mut Bars::new(&common));
         let loaded = loaded.map_err(words)?;
-        let index = feature_index(&loaded, &limits, None).map_err(words)?;
+        let index = feature_index(&loaded, &limits, None);
+        let index = index.and_then(|index| with_store(index, store.as_ref(), &loaded, &limits)).map_err(words)?;
         Ok(LoadedModel { model: loaded.model, index: Some(index) })
     }))
 }

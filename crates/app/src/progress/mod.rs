@@ -9,6 +9,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use zoetrope_engine::Event;
 
 use crate::cli::Common;
+use crate::paths;
 use crate::terminal::{columns, fitted, note, one_line, visible};
 use heartbeat::Heartbeat;
 
@@ -62,7 +63,9 @@ impl Bars {
             }
             Event::Stored { ref file, .. } => {
                 self.stop_spinning();
-                self.say(&format!("features from {}", one_line(&file.display().to_string())));
+                let is_indexed = paths::is_index(file);
+                let place = if is_indexed { one_line(&file.display().to_string()) } else { "the cache".into() };
+                self.say(&format!("features from {place}"));
             }
             Event::Decoding { done, total } => step(&self.all, &mut self.decode, "decode", "frames", done, total),
             Event::Encoding { done, total } => {

@@ -55,6 +55,9 @@ impl Engine {
 
     /// Whether a running sequence is about to compute the next block that `sequence` could take over.
     fn is_being_read(&self, sequence: &Sequence) -> bool {
+        if self.options.prefix_bytes == 0 {
+            return false;
+        }
         let keys = sequence.sharable();
         let known = self.prefixes.known(keys);
         let Some(next) = keys.get(known) else { return false };
@@ -65,7 +68,8 @@ impl Engine {
     /// sequence that began alike.
     fn reserve(&mut self, sequence: &mut Sequence) -> Result<Reserved, EngineError> {
         let wanted = sequence.most_rows().div_ceil(BLOCK);
-        let (mut blocks, reused) = match sequence.reuse.is_some() {
+        let continues = sequence.reuse.is_some();
+        let (mut blocks, reused) = match continues {
             true => self.earlier_turn(sequence, wanted)?,
             false => self.shared_prefix(sequence),
         };
@@ -80,6 +84,9 @@ impl Engine {
         self.copy_on_write(&mut blocks, &shared, &mut new)?;
         blocks.extend(new);
         sequence.admit(blocks, reused);
+        if !continues {
+            self.look_on_disk(sequence);
+        }
         Ok(Reserved::Now(reused))
     }
 
@@ -105,6 +112,9 @@ impl Engine {
 
     /// Lets others use the full blocks that running sequences have computed of their prompts.
     pub(super) fn publish_prefixes(&mut self) {
+        if self.options.prefix_bytes == 0 {
+            return;
+        }
         for sequence in &mut self.running {
             let computed = sequence.computed_blocks();
             if sequence.published == computed {

@@ -18,6 +18,7 @@ use super::sequence::{Sequence, TakenToken};
 use crate::answer::FinishReason;
 use crate::error::EngineError;
 use crate::media_input::{EncodeJob, MediaSource};
+use crate::store::ModelStore;
 
 /// Prompt rows that go through the language model at once.
 pub const CHUNK_ROWS: usize = 512;
@@ -57,6 +58,8 @@ pub struct Engine {
     pub(super) cache: KvCache,
     pub(super) pool: BlockPool,
     pub(super) prefixes: PrefixCache,
+    /// Where keys and values outlive the process.
+    pub(super) store: Option<ModelStore>,
     media: EncodeQueue,
     pub(super) waiting: VecDeque<Sequence>,
     pub(super) running: Vec<Sequence>,
@@ -79,6 +82,7 @@ impl Engine {
             cache,
             pool: BlockPool::default(),
             prefixes: PrefixCache::default(),
+            store: None,
             media: EncodeQueue::new(options.encode_beside),
             waiting: VecDeque::new(),
             running: Vec::new(),
@@ -132,8 +136,9 @@ impl Engine {
     pub fn generate(&mut self, request: GenerateRequest) -> Result<JobId, EngineError> {
         let id = self.next_id();
         let mut sequence = Sequence::new(id, request, self.model.as_ref())?;
-        if self.options.prefix_bytes > 0 {
-            sequence.share_prefix(&PrefixKey::default());
+        if self.options.prefix_bytes > 0 || self.store.is_some() {
+            let seed = self.store.as_ref().map_or(PrefixKey::default(), |store| *store.seed());
+            sequence.share_prefix(&seed);
         }
         self.waiting.push_back(sequence);
         Ok(id)
@@ -187,6 +192,7 @@ impl Engine {
             outputs.extend(self.media.advance(!self.running.is_empty())?);
         }
         if !self.running.is_empty() {
+            self.read_blocks(&mut outputs)?;
             self.forward(&mut outputs)?;
         }
         Ok(outputs)
@@ -194,8 +200,13 @@ impl Engine {
 
     /// One pass over rows of the running sequences, and the tokens that follow.
     fn forward(&mut self, outputs: &mut Vec<JobOutput>) -> Result<(), EngineError> {
-        let states: Vec<_> = self.running.iter().map(Sequence::state).collect();
+        let states: Vec<_> = self.running.iter().map(Sequence::schedulable).collect();
         let scheduled = schedule(&states, self.options.step_rows, &mut self.passed_over);
+        if scheduled.is_empty() {
+            // All of them read from disk.
+            self.publish_prefixes();
+            return Ok(());
+        }
         let model = self.model.as_ref();
         let (mut rows, mut positions, mut runs) = (Vec::new(), Vec::new(), Vec::new());
         let (mut wanted, mut total) = (Vec::new(), 0);
@@ -232,6 +243,7 @@ impl Engine {
             }
         }
         self.publish_prefixes();
+        self.write_blocks()?;
         self.finish_ended(outputs)
     }
 

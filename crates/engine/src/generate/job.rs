@@ -23,6 +23,8 @@ pub struct VisualTokens {
     /// Says which tokens these are: equal keys mean equal tokens, so that keys and values of earlier turns are reused
     /// only for the very same ones.
     pub key: u128,
+    /// Whether the key means the same in another process, so that keys and values may be kept on disk.
+    pub is_lasting: bool,
     /// `[V, D]`.
     pub rows: Tensor,
 }
@@ -44,11 +46,14 @@ enum CachedToken {
 
 impl CachedRow {
     pub(super) fn new(token: PromptToken, position: Position, visual: &[VisualTokens]) -> Self {
+        Self::of(token, position, |placement| visual.get(placement as usize).map_or(0, |tokens| tokens.key))
+    }
+
+    /// As [`CachedRow::new`], when only the key of each placement's visual tokens is known.
+    pub(super) fn of(token: PromptToken, position: Position, key: impl Fn(u32) -> u128) -> Self {
         let token = match token {
             PromptToken::Text(id) => CachedToken::Text(id),
-            PromptToken::Visual { placement, row } => {
-                CachedToken::Visual(visual.get(placement as usize).map_or(0, |tokens| tokens.key), row)
-            }
+            PromptToken::Visual { placement, row } => CachedToken::Visual(key(placement), row),
         };
         CachedRow { token, position }
     }

@@ -2,6 +2,7 @@
 
 mod admission;
 mod block_pool;
+mod disk_blocks;
 mod encode_queue;
 mod engine;
 mod grammar;
@@ -17,6 +18,8 @@ pub use block_pool::BlockPool;
 pub use engine::{CHUNK_ROWS, Engine, EngineOptions};
 pub use grammar::{Constraint, Grammar, GrammarCompiler};
 pub use job::{GenerateRequest, Generated, JobEvent, JobId, JobOutput, RetainedKv, VisualTokens};
+pub(crate) use prefix_cache::{lasting_blocks, prompt_keys};
 pub use reply::Reply;
 pub use sampler::{MAX_TOP_LOGPROBS, Sampler, Sampling, TokenLogprob, TokenLogprobs, token_logprobs};
+pub(crate) use scheduler::MIN_TAIL;
 pub use stop::StopStrings;

@@ -4,12 +4,13 @@
 use std::collections::HashMap;
 
 use sha2::{Digest, Sha256};
+use zoetrope_models::contract::prompt::{Prompt, PromptToken};
 use zoetrope_models::kv::BLOCK;
 
 use super::job::CachedRow;
 
 /// Digest of the rows of a block and of all rows before it: equal digests mean equal keys and values.
-pub(super) type PrefixKey = [u8; 32];
+pub(crate) type PrefixKey = [u8; 32];
 
 /// The digest of every full block of `rows`, under a `seed` that says of which model the blocks are.
 pub(super) fn prefix_keys(seed: &PrefixKey, rows: &[CachedRow]) -> Vec<PrefixKey> {
@@ -23,7 +24,27 @@ pub(super) fn prefix_keys(seed: &PrefixKey, rows: &[CachedRow]) -> Vec<PrefixKey
     rows.chunks_exact(BLOCK).map(digest).collect()
 }
 
-struct Entry {
+/// [`prefix_keys`] of a prompt of whose visual tokens only the keys are known, placement by placement.
+pub(crate) fn prompt_keys(seed: &PrefixKey, prompt: &Prompt, keys: &[u128]) -> Vec<PrefixKey> {
+    let key = |placement: u32| keys.get(placement as usize).copied().unwrap_or_default();
+    let rows = prompt.tokens.iter().zip(&prompt.positions);
+    let rows: Vec<CachedRow> = rows.map(|(token, position)| CachedRow::of(*token, *position, key)).collect();
+    prefix_keys(seed, &rows)
+}
+
+/// How many full blocks of a prompt are worth keeping on disk: those up to the last one that shows media, as long as
+/// all media before is known by its content (`is_lasting`, by placement).
+pub(crate) fn lasting_blocks(tokens: &[PromptToken], is_lasting: impl Fn(u32) -> bool) -> usize {
+    let is_unknown = |token: &PromptToken| match token {
+        PromptToken::Text(_) => false,
+        PromptToken::Visual { placement, .. } => !is_lasting(*placement),
+    };
+    let known = &tokens[..tokens.iter().position(is_unknown).unwrap_or(tokens.len())];
+    let last = known.iter().rposition(|token| matches!(token, PromptToken::Visual { .. }));
+    last.map_or(0, |last| (last / BLOCK + 1).min(known.len() / BLOCK))
+}
+
+struct CachedBlock {
     block: u32,
     /// Blocks before it in its prompt.
     depth: usize,
@@ -34,7 +55,7 @@ struct Entry {
 /// Which block holds which beginning. Each block in here has this cache as one of its holders.
 #[derive(Default)]
 pub(super) struct PrefixCache {
-    entries: HashMap<PrefixKey, Entry>,
+    entries: HashMap<PrefixKey, CachedBlock>,
     clock: u64,
 }
 
@@ -66,7 +87,7 @@ impl PrefixCache {
         if self.entries.contains_key(&key) {
             return false;
         }
-        self.entries.insert(key, Entry { block, depth, used: self.clock });
+        self.entries.insert(key, CachedBlock { block, depth, used: self.clock });
         true
     }
 
@@ -93,7 +114,6 @@ impl PrefixCache {
 #[cfg(test)]
 mod tests {
     use zoetrope_models::contract::position::Position;
-    use zoetrope_models::contract::prompt::PromptToken;
 
     use super::*;
 
@@ -114,6 +134,17 @@ mod tests {
         };
         assert_eq!([other(0), other(BLOCK as u32), other(3 * BLOCK as u32 - 1)], [0, 1, 2]);
         assert_ne!(prefix_keys(&[8; 32], &rows(0..BLOCK as u32)), long[..1], "of another model");
+    }
+
+    #[test]
+    fn blocks_up_to_the_last_one_that_shows_known_media_last() {
+        let visual = |placement: u32| (0..300).map(move |row| PromptToken::Visual { placement, row });
+        let text = |n: usize| std::iter::repeat_n(PromptToken::Text(1), n);
+        let prompt: Vec<_> = text(100).chain(visual(0)).chain(text(400)).chain(visual(1)).chain(text(800)).collect();
+        let lasting = |known: &[u32]| lasting_blocks(&prompt, |placement| known.contains(&placement));
+        assert_eq!([lasting(&[0, 1]), lasting(&[0]), lasting(&[1])], [5, 2, 0]);
+        assert_eq!(lasting_blocks(&prompt[..400], |_| true), 1, "the second block is not full");
+        assert_eq!(lasting_blocks(&prompt[..60], |_| true), 0);
     }
 
     #[test]

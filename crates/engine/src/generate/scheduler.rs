@@ -9,7 +9,7 @@ use std::ops::Range;
 use zoetrope_models::kv::BLOCK;
 
 /// Fewest rows of a prompt's last part; also what reuse leaves to compute.
-pub(super) const MIN_TAIL: usize = 8;
+pub(crate) const MIN_TAIL: usize = 8;
 
 /// How far a sequence is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -10,7 +10,7 @@ use zoetrope_models::kv::BLOCK;
 use zoetrope_text::Tokenizer;
 
 use super::job::{CachedRow, GenerateRequest, Generated, JobId, RetainedKv, VisualTokens};
-use super::prefix_cache::{PrefixKey, prefix_keys};
+use super::prefix_cache::{PrefixKey, lasting_blocks, prefix_keys};
 use super::reply::Reply;
 use super::sampler::{Sampler, TokenLogprobs, token_logprobs};
 use super::scheduler::{MIN_TAIL, SequenceState};
@@ -41,6 +41,13 @@ pub(super) struct Sequence {
     pub(super) keys: Vec<PrefixKey>,
     /// How many of these blocks others may use already.
     pub(super) published: usize,
+    /// How many of these blocks may outlive the process: those up to the last one that shows media, all of which is
+    /// known by its content.
+    pub(super) lasting: usize,
+    /// Up to which of these blocks the disk has them.
+    pub(super) readable: usize,
+    /// How many of these blocks the disk has or was given.
+    pub(super) written: usize,
     begun: Instant,
     prompt_read: Option<Instant>,
 }
@@ -96,6 +103,9 @@ impl Sequence {
             logits: request.logits,
             keys: Vec::new(),
             published: 0,
+            lasting: 0,
+            readable: 0,
+            written: 0,
             begun: Instant::now(),
             prompt_read: None,
         })
@@ -119,6 +129,30 @@ impl Sequence {
     /// Lets its prompt share blocks with others that begin alike.
     pub(super) fn share_prefix(&mut self, seed: &PrefixKey) {
         self.keys = prefix_keys(seed, &self.prompt_rows());
+        let is_lasting = |placement: u32| self.visual.get(placement as usize).is_some_and(|tokens| tokens.is_lasting);
+        self.lasting = lasting_blocks(&self.tokens[..self.prompt], is_lasting);
+    }
+
+    /// Keys of the visual tokens that it shows.
+    pub(super) fn visual_keys(&self) -> Vec<u128> {
+        self.visual.iter().map(|tokens| tokens.key).collect()
+    }
+
+    /// Whether blocks are still to be read from disk.
+    pub(super) fn is_reading(&self) -> bool {
+        self.stored / BLOCK < self.readable
+    }
+
+    /// Notes that its first `blocks` blocks are there without having been computed.
+    pub(super) fn reused_up_to(&mut self, blocks: usize) {
+        (self.stored, self.reused) = (blocks * BLOCK, blocks * BLOCK);
+    }
+
+    /// Its state for the scheduler: while it reads from disk there is nothing to compute.
+    pub(super) fn schedulable(&self) -> SequenceState {
+        let state = self.state();
+        let total = if self.is_reading() { state.stored } else { state.total };
+        SequenceState { total, prompt: state.prompt.min(total), ..state }
     }
 
     /// Full blocks at the beginning of its prompt that it may take from others: something is left to compute.

@@ -6,6 +6,8 @@ mod file;
 mod frame_list;
 mod frames;
 mod index;
+mod kept;
+mod key;
 mod patches;
 #[cfg(unix)]
 mod sandboxed;
@@ -21,6 +23,9 @@ pub use frame_list::FrameList;
 pub(crate) use frame_list::{as_one_a_second, with_own_times};
 pub use frames::PlannedFrames;
 pub use index::{IndexJob, IndexProgress};
+pub(crate) use kept::{file_bytes as kept_bytes, keep};
+pub(crate) use key::MediaIdentity;
+pub use key::MediaKey;
 pub use patches::{CHUNK_PATCHES, PatchStream, PreparedFrames, frames_per_run};
 #[cfg(unix)]
 pub use sandboxed::sandboxed_source;

@@ -12,8 +12,10 @@ use zoetrope_models::error::{ModelError, ModelResult};
 
 use super::encode::{EncodedMedia, MediaFeatures};
 use super::faults::FrameFaults;
-use super::source::{FrameIter, MediaSource};
+use super::kept;
+use super::source::{ContentDigest, FrameIter, MediaSource};
 use crate::error::EngineError;
+use crate::store::{ModelStore, reading};
 
 /// What the name of a file of features ends with, behind the name of the film.
 const ENDING: &str = ".zoetrope-features";
@@ -27,12 +29,33 @@ pub struct FeatureIndex {
     cache: Option<PathBuf>,
     /// A file that the caller named, for any film.
     named: Option<PathBuf>,
+    /// What was computed of films before, found by their content.
+    store: Option<ModelStore>,
+    /// Whether files are looked for by the place of the film.
+    by_place: bool,
 }
 
 impl FeatureIndex {
     /// Features of `model`, of films that are read as `files` says.
     pub fn new(model: ModelIdentity, files: &OpenOptions, cache: Option<PathBuf>, named: Option<PathBuf>) -> Self {
-        FeatureIndex { model, reading: reading(files), cache, named }
+        FeatureIndex { model, reading: reading(files), cache, named, store: None, by_place: true }
+    }
+
+    /// Features in `store` alone: no place is looked into.
+    pub fn of_store(store: ModelStore) -> Self {
+        let (model, reading) = (store.model().clone(), store.reading().to_string());
+        FeatureIndex { model, reading, cache: None, named: None, store: Some(store), by_place: false }
+    }
+
+    /// This index, which also finds films by their content in `store`.
+    #[must_use]
+    pub fn with_store(self, store: Option<ModelStore>) -> Self {
+        FeatureIndex { store, ..self }
+    }
+
+    /// Where films are found by their content.
+    pub fn store(&self) -> Option<&ModelStore> {
+        self.store.as_ref()
     }
 
     /// Where features of `film` are written, in order of preference: beside it, and in the cache.
@@ -79,6 +102,18 @@ impl FeatureIndex {
             return Err(EngineError::caller(format!("{}: {text}", stored.file().display())));
         }
         Ok(stored.plan()?)
+    }
+
+    /// Features of `plan` of a film that lies at `path`, or has this content, where there are some.
+    pub(crate) fn find_film(
+        &self,
+        path: Option<&Path>,
+        content: Option<&ContentDigest>,
+        plan: &MediaPlan,
+        processor: &dyn Processor,
+    ) -> Option<Arc<StoredFeatures>> {
+        let by_place = path.filter(|_| self.by_place).and_then(|film| self.find(film, plan, processor));
+        by_place.or_else(|| kept::find(self.store.as_ref()?, content?, plan, processor))
     }
 
     /// Stored features of `plan` of `film`, where there are some. What is there and does not fit is a warning, because
@@ -166,12 +201,6 @@ pub(crate) fn encoded(
     };
     let spans = processor.visual_spans(&decoded, Some(&stored.per_unit()));
     EncodedMedia { name: name.to_string(), plan: decoded, faults, features: MediaFeatures::Stored(stored), spans }
-}
-
-/// What changes the pixels of a film, of the options that it is opened with.
-fn reading(files: &OpenOptions) -> String {
-    let OpenOptions { track, sample_aspect, high_dynamic_range, alpha, frame_rate, .. } = files;
-    format!("track {track:?}, {sample_aspect:?}, {high_dynamic_range:?}, {alpha:?}, rate {frame_rate:?}")
 }
 
 /// FNV-1a of a folder's name: tells films of the same name apart in the cache.

@@ -4,15 +4,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use candle_core::Tensor;
-use sha2::{Digest, Sha256};
 use zoetrope_models::contract::VideoLanguageModel;
 
-use super::prepared::MediaKey;
 use crate::error::EngineError;
 use crate::generate::VisualTokens;
-use crate::media_input::{EncodedMedia, MediaFeatures, project};
+use crate::media_input::{EncodedMedia, MediaFeatures, MediaIdentity, MediaKey, project};
 
-struct Entry {
+struct CachedMedia {
     media: Arc<EncodedMedia>,
     /// Visual tokens for each instruction so far.
     projected: Vec<(Option<String>, VisualTokens)>,
@@ -22,7 +20,7 @@ struct Entry {
 
 /// Encoded media, the longest unused of which goes when they take too much memory.
 pub(super) struct MediaCache {
-    entries: HashMap<MediaKey, Entry>,
+    entries: HashMap<MediaKey, CachedMedia>,
     bytes: usize,
     most: usize,
     clock: u64,
@@ -53,30 +51,31 @@ impl MediaCache {
         };
         self.clock += 1;
         self.bytes += bytes;
-        let entry = Entry { media, projected: Vec::new(), bytes, used: self.clock };
+        let entry = CachedMedia { media, projected: Vec::new(), bytes, used: self.clock };
         if let Some(old) = self.entries.insert(key, entry) {
             self.bytes -= old.bytes;
         }
         self.shrink();
     }
 
-    /// The visual tokens of `media`, which has `key`, for `instruction`.
+    /// The visual tokens of `media`, which has `identity`, for `instruction`.
     pub(super) fn visual_tokens(
         &mut self,
         model: &dyn VideoLanguageModel,
-        key: &MediaKey,
+        identity: &MediaIdentity,
         media: &EncodedMedia,
         instruction: Option<&str>,
     ) -> Result<VisualTokens, EngineError> {
-        let known = |entry: &Entry| {
+        let known = |entry: &CachedMedia| {
             let own = entry.projected.iter().find(|(own, _)| own.as_deref() == instruction);
             own.map(|(_, tokens)| tokens.clone())
         };
-        if let Some(tokens) = self.entries.get(key).and_then(known) {
+        if let Some(tokens) = self.entries.get(&identity.key).and_then(known) {
             return Ok(tokens);
         }
-        let tokens = VisualTokens { key: token_key(key, instruction), rows: project(model, media, instruction)? };
-        if let Some(entry) = self.entries.get_mut(key) {
+        let (key, is_lasting) = (identity.token_key(instruction), identity.is_lasting);
+        let tokens = VisualTokens { key, is_lasting, rows: project(model, media, instruction)? };
+        if let Some(entry) = self.entries.get_mut(&identity.key) {
             let bytes = bytes_of(&tokens.rows);
             entry.projected.push((instruction.map(String::from), tokens.clone()));
             entry.bytes += bytes;
@@ -97,11 +96,4 @@ impl MediaCache {
 
 fn bytes_of(rows: &Tensor) -> usize {
     rows.elem_count() * rows.dtype().size_in_bytes()
-}
-
-/// Tokens of the same media for the same words have the same key, also in another process.
-fn token_key(key: &MediaKey, instruction: Option<&str>) -> u128 {
-    let digest = Sha256::new_with_prefix(key).chain_update([u8::from(instruction.is_some())]);
-    let digest = digest.chain_update(instruction.unwrap_or_default()).finalize();
-    digest.iter().take(16).fold(0, |number, &byte| number << 8 | u128::from(byte))
 }

@@ -12,5 +12,5 @@ mod service;
 mod turn;
 
 pub use client::{Stage, TurnClient, TurnEvent, TurnReport, TurnRequest};
-pub use prepared::{MediaClock, MediaKey, PreparedTurn};
+pub use prepared::{MediaClock, PreparedTurn};
 pub use service::{Service, ServiceOptions, ServiceState};

@@ -1,10 +1,8 @@
 //! A conversation whose media are open and planned, ready for an engine.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use sha2::{Digest, Sha256};
 use zoetrope_models::contract::Processor;
 use zoetrope_models::contract::media_plan::{MediaKind, PlanOptions};
 use zoetrope_models::contract::prompt::{Prompt, Role};
@@ -14,18 +12,15 @@ use crate::error::EngineError;
 use crate::estimate::{EstimateOptions, RequestPlan, estimate};
 use crate::events::ignore;
 use crate::limits::Limits;
-use crate::media_input::{FeatureIndex, MediaInput};
+use crate::media_input::{FeatureIndex, MediaIdentity, MediaInput, MediaKey};
 use crate::request::RequestContext;
-
-/// Digest of what media is made of and of how it is shown: equal keys mean equal features.
-pub type MediaKey = [u8; 32];
 
 /// A conversation to be answered. Its media are open and planned; nothing is decoded.
 pub struct PreparedTurn {
     pub(super) conversation: Conversation,
     pub(crate) media: Vec<NewMedia>,
     /// Of each media.
-    pub(super) keys: Vec<MediaKey>,
+    pub(super) identities: Vec<MediaIdentity>,
     /// Seconds that opening and planning took.
     pub(super) seconds: f64,
     /// The prompt, where it is not that of the conversation.
@@ -66,13 +61,13 @@ impl PreparedTurn {
                 media.extend(new);
             }
         }
-        let keys = media.iter().map(media_key).collect();
-        Ok(PreparedTurn { conversation, media, keys, seconds: begun.elapsed().as_secs_f64(), prompt: None })
+        let identities = media.iter().map(|media| media.identity).collect();
+        Ok(PreparedTurn { conversation, media, identities, seconds: begun.elapsed().as_secs_f64(), prompt: None })
     }
 
     /// The names of the media and their keys.
     pub fn media_keys(&self) -> impl Iterator<Item = (&str, &MediaKey)> {
-        self.media.iter().map(|media| &media.name[..]).zip(&self.keys)
+        self.media.iter().map(|media| (&media.name[..], &media.identity.key))
     }
 
     /// When each of the media is shown.
@@ -89,7 +84,7 @@ impl PreparedTurn {
     pub fn of_ids(processor: &Arc<dyn Processor>, limits: &Limits, ids: &[u32]) -> Self {
         let conversation = Conversation::new(Arc::clone(processor), limits.clone());
         let prompt = Some(Prompt::of_text(ids));
-        PreparedTurn { conversation, media: Vec::new(), keys: Vec::new(), seconds: 0.0, prompt }
+        PreparedTurn { conversation, media: Vec::new(), identities: Vec::new(), seconds: 0.0, prompt }
     }
 
     /// The prompt, of a conversation that shows nothing.
@@ -134,14 +129,4 @@ fn groups(plans: &[Option<PlanOptions>]) -> Vec<(Option<&PlanOptions>, usize)> {
         }
     }
     groups
-}
-
-fn media_key(media: &NewMedia) -> MediaKey {
-    /// Media without a digest is like no other.
-    static UNKNOWN: AtomicU64 = AtomicU64::new(0);
-    let digest = match &media.digest {
-        Some(digest) => Sha256::new_with_prefix([1]).chain_update(digest),
-        None => Sha256::new_with_prefix([0]).chain_update(UNKNOWN.fetch_add(1, Ordering::Relaxed).to_le_bytes()),
-    };
-    digest.chain_update(format!("{:?}", media.plan)).finalize().into()
 }

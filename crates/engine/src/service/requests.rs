@@ -59,8 +59,12 @@ impl Service {
             let Some(media) = turn.conversation.encoded_media(placement.media) else {
                 return Err(EngineError::Bug(format!("media {} is shown before it is encoded", placement.media)));
             };
-            let (key, words) = (&turn.keys[placement.media], placement.instruction.as_deref());
-            all.push(self.media.visual_tokens(model.as_ref(), key, media, words)?);
+            let (identity, words) = (&turn.identities[placement.media], placement.instruction.as_deref());
+            let tokens = self.media.visual_tokens(model.as_ref(), identity, media, words)?;
+            if let Some(store) = &self.store {
+                store.note_name(tokens.key, &media.name);
+            }
+            all.push(tokens);
         }
         Ok(all)
     }

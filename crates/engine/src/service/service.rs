@@ -8,13 +8,14 @@ use zoetrope_models::contract::VideoLanguageModel;
 
 use super::client::{Stage, TurnClient, TurnEvent, TurnRequest};
 use super::media_cache::MediaCache;
-use super::prepared::{MediaKey, PreparedTurn};
+use super::prepared::PreparedTurn;
 use super::turn::Turn;
 use crate::answer::FinishReason;
 use crate::conversation::NewMedia;
 use crate::error::EngineError;
 use crate::generate::{Engine, EngineOptions, JobEvent, JobId, JobOutput};
-use crate::media_input::{EncodeTimings, EncodedMedia};
+use crate::media_input::{EncodeTimings, EncodedMedia, FeatureIndex, MediaKey, keep};
+use crate::store::ModelStore;
 
 /// What a service may use.
 #[derive(Clone, Copy, Debug)]
@@ -64,6 +65,7 @@ pub struct Service {
     pub(super) media: MediaCache,
     pub(super) turns: BTreeMap<u64, Turn>,
     pub(super) encodes: VecDeque<Encode>,
+    pub(super) store: Option<ModelStore>,
     next: u64,
 }
 
@@ -74,7 +76,16 @@ impl Service {
     /// When the device cannot hold a KV cache of the model's type.
     pub fn new(model: Arc<dyn VideoLanguageModel>, options: ServiceOptions) -> Result<Self, EngineError> {
         let (engine, media) = (Engine::new(model, options.engine)?, MediaCache::new(options.media_bytes));
-        Ok(Service { engine, options, media, turns: BTreeMap::new(), encodes: VecDeque::new(), next: 0 })
+        let (turns, encodes) = (BTreeMap::new(), VecDeque::new());
+        Ok(Service { engine, options, media, turns, encodes, store: None, next: 0 })
+    }
+
+    /// Keeps features of films, and keys and values of prompts that show them, in the store of `index`, where it has
+    /// one. They are found again by requests that are prepared with it. Media without a digest of its content is never
+    /// kept.
+    pub fn use_index(&mut self, index: Option<&FeatureIndex>) {
+        self.store = index.and_then(FeatureIndex::store).cloned();
+        self.engine.use_store(self.store.clone());
     }
 
     /// How busy it is.
@@ -108,7 +119,7 @@ impl Service {
         let mut turn = Turn::new(prepared, request, client);
         for media in media {
             let (number, frames) = (media.number, media.plan.frames.len());
-            let key = turn.keys[number];
+            let key = media.identity.key;
             if let Some(known) = self.media.get(&key) {
                 turn.conversation.set_encoded(number, known);
             } else if turn.conversation.take_stored(&media).is_some() {
@@ -173,11 +184,21 @@ impl Service {
     }
 
     fn media_ready(&mut self, at: usize, media: Arc<EncodedMedia>, timings: EncodeTimings) {
-        let Some(Encode { key, .. }) = self.encodes.remove(at) else { return };
+        let Some(Encode { key, media: planned, .. }) = self.encodes.remove(at) else { return };
+        let has_changed = planned.has_changed();
+        if let Some(store) = self.store.as_ref().filter(|_| !has_changed) {
+            let processor = self.engine.model().processor();
+            keep(store, planned.digest.as_ref(), &planned.plan, &media, processor.as_ref());
+        }
         for turn in self.turns.values_mut().filter(|turn| turn.waits_for(&key)) {
+            if has_changed {
+                turn.forget_content(&key);
+            }
             turn.take_media(&key, &media, timings);
         }
-        self.media.insert(key, media);
+        if !has_changed {
+            self.media.insert(key, media);
+        }
     }
 
     fn media_failed(&mut self, at: usize, error: &Arc<EngineError>) {

@@ -7,11 +7,11 @@ use std::time::Instant;
 use zoetrope_models::contract::prompt::Prompt;
 
 use super::client::{Stage, TurnClient, TurnEvent, TurnReport, TurnRequest};
-use super::prepared::{MediaKey, PreparedTurn};
+use super::prepared::PreparedTurn;
 use crate::answer::{Timings, TokenCounts};
 use crate::conversation::Conversation;
 use crate::generate::{Generated, JobId};
-use crate::media_input::{EncodeTimings, EncodedMedia};
+use crate::media_input::{EncodeTimings, EncodedMedia, MediaIdentity, MediaKey};
 
 /// A request that waits for its media, or for its replies.
 pub(super) struct Turn {
@@ -21,8 +21,8 @@ pub(super) struct Turn {
     pub(super) begun: Instant,
     /// The prompt, where it is not that of the conversation.
     pub(super) prompt: Option<Prompt>,
-    /// Keys of all its media, by number.
-    pub(super) keys: Vec<MediaKey>,
+    /// Of all its media, by number.
+    pub(super) identities: Vec<MediaIdentity>,
     /// Media that is not encoded yet: its number, its key, and its planned frames.
     pub(super) missing: VecDeque<(usize, MediaKey, usize)>,
     /// The jobs of its replies; empty until its media is encoded.
@@ -45,7 +45,7 @@ impl Turn {
             client,
             begun: Instant::now(),
             prompt: prepared.prompt,
-            keys: prepared.keys,
+            identities: prepared.identities,
             missing: VecDeque::new(),
             jobs: Vec::new(),
             ended: 0,
@@ -78,6 +78,13 @@ impl Turn {
         });
         self.timings.decode += timings.decode;
         self.timings.encode += timings.encode;
+    }
+
+    /// The media of `key` has changed while it was decoded: what is computed of it is not that of its content.
+    pub(super) fn forget_content(&mut self, key: &MediaKey) {
+        for identity in self.identities.iter_mut().filter(|identity| identity.key == *key) {
+            *identity = MediaIdentity::of_unknown();
+        }
     }
 
     /// The prompt is known.

@@ -4,20 +4,22 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use sha2::Digest;
+
 use super::*;
 
 /// What a client was told, and whether it is still there.
 #[derive(Default)]
-struct Told {
-    texts: Vec<String>,
-    report: Option<TurnReport>,
-    failed: Option<String>,
+pub(super) struct Told {
+    pub(super) texts: Vec<String>,
+    pub(super) report: Option<TurnReport>,
+    pub(super) failed: Option<String>,
     stages: Vec<(Stage, usize, usize)>,
     finished: Vec<(usize, FinishReason)>,
 }
 
 #[derive(Clone, Default)]
-struct Client(Arc<Mutex<Told>>, Arc<AtomicBool>);
+pub(super) struct Client(Arc<Mutex<Told>>, Arc<AtomicBool>);
 
 impl TurnClient for Client {
     fn event(&mut self, event: TurnEvent) {
@@ -43,24 +45,23 @@ impl TurnClient for Client {
 }
 
 impl Client {
-    fn told(&self) -> std::sync::MutexGuard<'_, Told> {
+    pub(super) fn told(&self) -> std::sync::MutexGuard<'_, Told> {
         self.0.lock().expect("not poisoned")
     }
 }
 
-fn options() -> ServiceOptions {
+pub(super) fn options() -> ServiceOptions {
     let engine = EngineOptions { prefix_bytes: 1 << 20, encode_beside: true, ..EngineOptions::default() };
     ServiceOptions { engine, media_bytes: 1 << 20, encode_at_once: 2, wall_time: Duration::from_secs(60) }
 }
 
-fn service(model: &Arc<FakeModel>, options: ServiceOptions) -> Service {
+pub(super) fn service(model: &Arc<FakeModel>, options: ServiceOptions) -> Service {
     Service::new(model.clone(), options).expect("a service")
 }
 
 /// A part that shows `values` as a film of known content.
-fn film(values: &[u8]) -> ContentPart {
-    let mut digest = [0; 32];
-    digest[0] = values.iter().fold(0u8, |sum, value| sum.wrapping_mul(31).wrapping_add(*value));
+pub(super) fn film(values: &[u8]) -> ContentPart {
+    let digest = sha2::Sha256::digest(values).into();
     let opened = OpenedMedia::new("film".to_string(), Arc::new(video(values)));
     ContentPart::Media(MediaInput::Opened(OpenedMedia { digest: Some(digest), ..opened }))
 }
@@ -77,14 +78,14 @@ fn submit(service: &mut Service, model: &Arc<FakeModel>, content: Vec<ContentPar
     client
 }
 
-fn run_all(service: &mut Service) {
+pub(super) fn run_all(service: &mut Service) {
     while !service.is_idle() {
         service.step();
     }
 }
 
 /// A film of which every frame differs: 4 tokens a frame.
-fn values(frames: usize) -> Vec<u8> {
+pub(super) fn values(frames: usize) -> Vec<u8> {
     (0..frames).map(|n| (n % 200) as u8).collect()
 }
 

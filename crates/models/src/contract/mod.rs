@@ -56,6 +56,10 @@ pub trait Processor: Send + Sync {
     /// The visual tokens of planned media: the only function that counts them. `kept` are the feature rows that pruning
     /// has left of each unit; all of them when it is not known yet.
     fn visual_spans(&self, plan: &MediaPlan, kept: Option<&[usize]>) -> Vec<VisualSpan>;
+    /// Feature rows that the encoder gives of the whole of planned media, before pruning.
+    fn feature_rows(&self, plan: &MediaPlan) -> usize {
+        plan.patches()
+    }
     /// Where media are shown: every [`MessagePart::Media`](crate::contract::prompt::MessagePart::Media) in order,
     /// unless the family says otherwise.
     ///

@@ -26,6 +26,15 @@ impl KvShape {
     pub fn bytes_per_token(self, dtype: KvDtype) -> usize {
         2 * self.layers * self.heads * dtype.bytes(self.width)
     }
+
+    /// Bytes of a block as [`KvCache::export_block`] gives them.
+    pub fn bytes_per_block(self, dtype: KvDtype) -> usize {
+        let channel_scales = match dtype {
+            KvDtype::Float(_) => 0,
+            KvDtype::Int8 => 2 * self.layers * self.heads * self.width * size_of::<f32>(),
+        };
+        BLOCK * self.bytes_per_token(dtype) + channel_scales
+    }
 }
 
 /// Blocks of [`BLOCK`] positions for keys and values of every layer. Which sequence holds which blocks is its caller's
@@ -90,15 +99,59 @@ impl KvCache {
 
     /// Copies block `from` to block `to` in every layer: before writing into a shared block that is not full.
     pub fn copy_block(&mut self, from: u32, to: u32) -> Result<()> {
-        if from.max(to) as usize >= self.blocks {
-            bail!("block {} of a cache of {} blocks", from.max(to), self.blocks)
-        }
+        self.check_block(from.max(to))?;
         if from != to {
             for tensor in self.layers.iter().flat_map(|(k, v)| tensors(k).chain(tensors(v))) {
                 tensor.slice_set(&tensor.narrow(0, from as usize, 1)?.copy()?, 0, to as usize)?;
             }
         }
         Ok(())
+    }
+
+    /// The bytes of a block, [`KvShape::bytes_per_block`] of them: keys, then values of each layer, little-endian; in
+    /// int8 with the scales of positions and of channels. A block means something behind the blocks that it was
+    /// computed behind: the channel scales of a sequence lie with its first block.
+    ///
+    /// # Errors
+    /// When there is no such block, or the device fails.
+    pub fn export_block(&self, block: u32) -> Result<Vec<u8>> {
+        self.check_block(block)?;
+        let mut bytes = Vec::with_capacity(self.shape.bytes_per_block(self.dtype));
+        for tensor in self.layers.iter().flat_map(|(k, v)| tensors(k).chain(tensors(v))) {
+            let own = tensor.narrow(0, block as usize, 1)?.to_device(&Device::Cpu)?.copy()?;
+            let view = &own;
+            bytes.extend_from_slice(&safetensors::View::data(&view));
+        }
+        Ok(bytes)
+    }
+
+    /// Puts what [`KvCache::export_block`] gave, of a cache of this shape and type, into `block`.
+    ///
+    /// # Errors
+    /// When there is no such block, and when the number of bytes is another.
+    pub fn import_block(&mut self, block: u32, bytes: &[u8]) -> Result<()> {
+        self.check_block(block)?;
+        let wanted = self.shape.bytes_per_block(self.dtype);
+        if bytes.len() != wanted {
+            bail!("{} bytes for a block of keys and values of {wanted}", bytes.len())
+        }
+        let mut rest = bytes;
+        for tensor in self.layers.iter().flat_map(|(k, v)| tensors(k).chain(tensors(v))) {
+            let shape = [&[1], &tensor.dims()[1..]].concat();
+            let size = shape.iter().product::<usize>() * tensor.dtype().size_in_bytes();
+            let (own, others) = rest.split_at(size);
+            let own = Tensor::from_raw_buffer(own, tensor.dtype(), &shape, &self.device)?;
+            tensor.slice_set(&own, 0, block as usize)?;
+            rest = others;
+        }
+        Ok(())
+    }
+
+    fn check_block(&self, block: u32) -> Result<()> {
+        match (block as usize) < self.blocks {
+            true => Ok(()),
+            false => bail!("block {block} of a cache of {} blocks", self.blocks),
+        }
     }
 
     /// Stores `k_tkc` and `v_tkc` `[T, K, C]`, the new rows of all `runs` in order, in `layer`; returns all of the

@@ -117,6 +117,28 @@ fn a_position_takes_the_bytes_that_are_told() {
     }
 }
 
+/// Blocks that went through bytes into another cache, at other places, are read as if they had been computed there.
+#[test]
+fn exported_blocks_are_imported_to_the_bit() {
+    for dtype in DTYPES {
+        // The first channels are far larger than those that a second sequence would fix.
+        let x = (rows(600, 0.3) * 40.0).unwrap();
+        let (mut from, mut to) = (cache(3, dtype), cache(7, dtype));
+        attend(&mut from, &x, 0, 600, &[2, 0, 1]).unwrap();
+        attend(&mut to, &rows(600, 0.9), 0, 600, &[5, 3, 4]).unwrap();
+        for (old, new) in [(2, 5), (0, 3)] {
+            let bytes = from.export_block(old).unwrap();
+            assert_eq!(bytes.len(), SHAPE.bytes_per_block(dtype), "{}", dtype.name());
+            to.import_block(new, &bytes).unwrap();
+            assert_eq!(to.export_block(new).unwrap(), bytes);
+        }
+        let ours = attend(&mut to, &x, 512, 600, &[5, 3, 6]).unwrap();
+        assert_eq!(ours, attend(&mut from, &x, 512, 600, &[2, 0, 1]).unwrap(), "{}", dtype.name());
+        assert!(from.export_block(3).is_err() && to.import_block(7, &[]).is_err());
+        assert!(to.import_block(0, &[0; 12]).unwrap_err().to_string().contains("12 bytes"));
+    }
+}
+
 #[test]
 fn rows_that_do_not_fit_and_lost_gradients_are_errors() {
     let says = |result: candle_core::Result<Vec<f32>>, words: &str| {

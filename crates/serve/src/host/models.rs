@@ -34,7 +34,7 @@ pub struct ModelName {
 pub struct LoadedModel {
     /// The model.
     pub model: Arc<dyn VideoLanguageModel>,
-    /// Where features of films are looked for.
+    /// Where features of films are looked for, and where they are kept when it has a store.
     pub index: Option<FeatureIndex>,
 }
 
@@ -182,7 +182,8 @@ impl Models {
     fn start(&self, id: &str, loaded: LoadedModel) -> Result<ServedModel, ApiError> {
         let processor = Arc::clone(loaded.model.processor());
         let facts = facts(loaded.model.as_ref());
-        let service = Service::new(loaded.model, self.options.service).map_err(|error| ApiError::bug(&error))?;
+        let mut service = Service::new(loaded.model, self.options.service).map_err(|error| ApiError::bug(&error))?;
+        service.use_index(loaded.index.as_ref());
         let worker = Worker::start(service, self.options.threads, self.options.requests);
         let worker = worker.map_err(|error| ApiError::bug(&error))?;
         let limits = self.options.limits.clone();

@@ -53,6 +53,7 @@ pub(crate) async fn plan(
         "keys_and_values": prompt * facts.kv_bytes_per_token,
         "features": visual * model.processor.info().feature_width * size_of::<f32>(),
         "memory": planned.memory,
+        "disk": planned.disk,
     });
     Ok(axum::Json(usage::plan(&model.id, &planned, &clocks, facts.max_positions, bytes)))
 }

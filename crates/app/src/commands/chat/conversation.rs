@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use serde::Serialize;
 use zoetrope_engine::{
-    Answer, ContentPart, EngineError, Event, FeatureIndex, FinishReason, Limits, MediaInput, MediaSource, Options,
-    Session, check_limit, open_file,
+    Answer, ContentPart, EngineError, Event, FeatureIndex, FinishReason, Limits, MediaInput, MediaSource, OpenedMedia,
+    Options, Session, check_limit, open_file,
 };
 use zoetrope_models::contract::prompt::Role;
 

@@ -13,7 +13,7 @@ const ARROWS: [(&str, &[&str]); 10] = [
     ("hub", &[]),
     ("media", &["system", "kernels"]),
     ("models", &["system", "kernels", "media", "text"]),
-    ("engine", &["models", "media", "text"]),
+    ("engine", &["models", "media", "text", "system"]),
     ("serve", &["engine", "hub", "media", "models", "text"]),
     ("lab", &["engine", "models", "media", "kernels", "system"]),
     ("app", &["engine", "lab", "models", "media", "hub", "serve", "system"]),

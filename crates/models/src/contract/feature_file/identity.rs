@@ -35,6 +35,12 @@ impl FilmIdentity {
         Ok(FilmIdentity { bytes, modified, sampled: sampled(&files)?, whole: whole(&files)? })
     }
 
+    /// A film of which only the digest of its content is known, wherever it lies. No file is taken for it.
+    pub fn of_content(digest: &[u8; 32]) -> Self {
+        let whole = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        FilmIdentity { bytes: 0, modified: None, sampled: String::new(), whole }
+    }
+
     /// Whether `film` is this one.
     ///
     /// # Errors
@@ -121,7 +127,8 @@ impl ModelIdentity {
     /// [`crate::error::ModelError::File`] when a file cannot be read.
     pub fn of(family: &str, held_as: HeldAs, checkpoints: &[Checkpoint]) -> ModelResult<Self> {
         let mut print = Fingerprint::default();
-        for checkpoint in checkpoints {
+        // Every part by itself: a stage may have files that are called as those of its base.
+        for checkpoint in checkpoints.iter().flat_map(Checkpoint::parts) {
             for name in checkpoint.names()? {
                 let is_weights = WEIGHT_FILES.iter().any(|ending| name.ends_with(ending));
                 if !is_weights && !configures(&name) {

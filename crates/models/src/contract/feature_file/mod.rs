@@ -10,12 +10,14 @@ mod header;
 mod identity;
 mod journal;
 mod reader;
+mod whole;
 mod writer;
 
 pub use header::{FORMAT, FeatureKey, StoredFaults};
 pub use identity::{FilmIdentity, ModelIdentity};
 pub use journal::FeatureRun;
 pub use reader::StoredFeatures;
+pub use whole::{FeatureSize, write_whole};
 pub use writer::FeatureWriter;
 
 #[cfg(test)]

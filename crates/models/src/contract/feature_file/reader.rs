@@ -45,15 +45,24 @@ impl StoredFeatures {
     /// # Errors
     /// [`crate::error::ModelError::File`] when it cannot be read, is no file of features, or is damaged.
     pub fn open(file: &Path) -> ModelResult<Self> {
+        Self::open_behind(file, 0)
+    }
+
+    /// [`StoredFeatures::open`] of what lies behind the first `from` bytes of `file`.
+    ///
+    /// # Errors
+    /// As [`StoredFeatures::open`].
+    pub fn open_behind(file: &Path, from: usize) -> ModelResult<Self> {
         let wrong = |what: &str| wrong(file, what);
         let map = MappedFile::open(file).map_err(|error| wrong(&error.to_string()))?;
-        let length = map.first_chunk::<8>().map_or(u64::MAX, |bytes| u64::from_le_bytes(*bytes));
+        let bytes = map.get(from..).ok_or_else(|| wrong("no file of features"))?;
+        let length = bytes.first_chunk::<8>().map_or(u64::MAX, |bytes| u64::from_le_bytes(*bytes));
         if length > HEADER_BYTES {
             return Err(wrong("no file of features"));
         }
-        let (header, metadata) = SafeTensors::read_metadata(&map)
+        let (header, metadata) = SafeTensors::read_metadata(bytes)
             .map_err(|error| wrong(&format!("no complete file of features: {error}")))?;
-        let start = header + LENGTH as usize;
+        let start = from + header + LENGTH as usize;
         let text = |name: &str| metadata.metadata().as_ref().and_then(|texts| texts.get(name)).map(String::as_str);
         match text(FORMAT_NAME) {
             Some(FORMAT) => {}

@@ -121,6 +121,10 @@ impl Processor for CogVlm2Processor {
         (0..plan.frames.len()).map(|frame| VisualSpan { frames: frame..frame + 1, tokens }).collect()
     }
 
+    fn feature_rows(&self, plan: &MediaPlan) -> usize {
+        plan.units() * self.config.vision.features()
+    }
+
     fn prompt(
         &self,
         messages: &[Message],

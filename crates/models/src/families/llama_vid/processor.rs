@@ -86,6 +86,10 @@ impl Processor for LlamaVidProcessor {
         (0..plan.frames.len()).map(|frame| VisualSpan { frames: frame..frame + 1, tokens }).collect()
     }
 
+    fn feature_rows(&self, plan: &MediaPlan) -> usize {
+        plan.units() * self.config.vision.rows()
+    }
+
     fn placements(&self, messages: &[Message], media: usize) -> ModelResult<Vec<Placement>> {
         placements(messages, media)
     }

@@ -93,6 +93,10 @@ impl Processor for VideoLlama3Processor {
         (0..plan.frames.len()).map(|frame| VisualSpan { frames: frame..frame + 1, tokens: tokens(frame) }).collect()
     }
 
+    fn feature_rows(&self, plan: &MediaPlan) -> usize {
+        plan.frames.len() * planning::tokens_per_frame(plan)
+    }
+
     fn prompt(
         &self,
         messages: &[Message],

@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use candle_core::DType;
-use zoetrope_models::contract::feature_file::{FeatureKey, FeatureRun, FeatureWriter, ModelIdentity, StoredFeatures};
+use zoetrope_models::contract::feature_file::{
+    FeatureKey, FeatureRun, FeatureSize, FeatureWriter, FilmIdentity, ModelIdentity, StoredFaults, StoredFeatures,
+    write_whole,
+};
 use zoetrope_models::contract::features::Features;
 
 use crate::compare::{Tolerance, same};
@@ -87,6 +90,44 @@ fn features_of_a_film_in_a_file_project_to_the_same_bits() {
             let (own, wanted) = (first..first + step, fresh.units(first..first + step).unwrap());
             let read = stored.units(own, &device()).unwrap();
             same(family.name(), &project(&read), &project(&wanted), Tolerance::Exact);
+        }
+    }
+}
+
+/// What a plan says that features take is what they take, in rows and in bytes; behind a header of another program, too.
+#[test]
+fn features_that_are_written_at_once_have_the_size_that_was_told() {
+    let folder = tempfile::tempdir().unwrap();
+    for family in all() {
+        let (model, processor) = (family.open_as(DType::F32), &*family.processor);
+        let width = processor.info().feature_width;
+        for settings in settings_of(processor) {
+            let media = [picture(61, 45), video(56, 42, 6)];
+            let plans = plan(processor, &media, &with_settings(settings.clone()));
+            for (plan, media) in plans.iter().zip(&media) {
+                let what = format!("{} {:?} with {settings:?}", family.name(), plan.kind);
+                let frames = media.planned(plan);
+                let patches = prepare(processor, plan, &frames, &[frames.len()]).remove(0);
+                let is_pruned = patches.units.iter().any(|unit| unit.keep.iter().flatten().any(|keep| !keep));
+                let features = model.encode(plan, &patches).unwrap();
+                let (told, rows) = (processor.feature_rows(plan), features.per_unit.iter().sum::<usize>());
+                assert!(rows == told || is_pruned && rows < told, "{what}: {rows} rows, told were {told}");
+                let identity =
+                    ModelIdentity { family: family.name().into(), checkpoint: "toy".into(), held_as: "f32".into() };
+                let film = Some(FilmIdentity::of_content(&[7; 32]));
+                let key = FeatureKey::new(film, "as it is".into(), identity, plan, width).unwrap();
+                let mut bytes = b"of another".to_vec();
+                write_whole(&mut bytes, &key, &features, &[], &StoredFaults::default()).unwrap();
+                let size = FeatureSize { dtype: features.rows.dtype(), rows, units: features.per_unit.len(), lost: 0 };
+                assert_eq!(size.bytes(&key).unwrap(), bytes.len() as u64 - 10, "{what}");
+                let file = folder.path().join("whole");
+                std::fs::write(&file, bytes).unwrap();
+                let stored = StoredFeatures::open_behind(&file, 10).unwrap();
+                assert_eq!((stored.key(), &stored.decoded(plan)), (&key, plan), "{what}");
+                let read = stored.units(0..features.per_unit.len(), &device()).unwrap();
+                same(&what, &read.rows, &features.rows, Tolerance::Exact);
+                assert!(StoredFeatures::open(&file).is_err() && StoredFeatures::open_behind(&file, 1 << 40).is_err());
+            }
         }
     }
 }

@@ -1,23 +1,23 @@
-//! A conversation without a model: messages, and media that are opened, planned and encoded once.
+//! The messages and media of a conversation, and what is known of them.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use candle_core::Tensor;
-use zoetrope_media::subtitle::SubtitleChoice;
 use zoetrope_models::contract::feature_file::StoredFeatures;
-use zoetrope_models::contract::media_plan::{MediaKind, MediaMetadata, MediaPlan, PlanOptions};
+use zoetrope_models::contract::media_plan::{MediaKind, MediaPlan};
 use zoetrope_models::contract::prompt::{GenerationPrompt, Message, MessagePart, Placement, Prompt, Role, VisualSpan};
 use zoetrope_models::contract::{Processor, VideoLanguageModel};
 
-use crate::answer::{FrameUsage, MediaUsage, TokenCounts};
+use crate::answer::{MediaUsage, TokenCounts, usage, visual_tokens};
 use crate::error::EngineError;
 use crate::generate::VisualTokens;
 use crate::limits::{Limits, check_limit};
 use crate::media_input::{
-    ContentDigest, EncodedMedia, FeatureIndex, FrameFaults, MediaInput, MediaSource, OpenedMedia, as_one_a_second,
-    open_file, project, stored_media, with_own_times,
+    ContentDigest, EncodedMedia, FeatureIndex, MediaIdentity, MediaInput, MediaSource, OpenedMedia, keep, project,
+    stored_media,
 };
+use crate::store::{FileState, ModelStore};
 
 /// A part of a message, as the caller gives it.
 pub enum ContentPart {
@@ -28,7 +28,7 @@ pub enum ContentPart {
 }
 
 /// A picture or video of the conversation. Those that are not encoded yet stand at the end.
-enum MediaState {
+pub(super) enum MediaState {
     /// Not opened yet.
     File(PathBuf),
     /// Open, not encoded yet.
@@ -53,29 +53,35 @@ pub(crate) struct NewMedia {
     pub(crate) name: String,
     pub(crate) source: Arc<dyn MediaSource>,
     pub(crate) plan: MediaPlan,
-    pub(crate) path: Option<PathBuf>,
     /// The second from which it is shown.
     pub(crate) start: f64,
     pub(crate) digest: Option<ContentDigest>,
+    pub(crate) identity: MediaIdentity,
+    /// The file that it is read from, as it was when its content was digested.
+    pub(crate) file: Option<FileState>,
     /// Features that were stored before.
     pub(crate) stored: Option<Arc<StoredFeatures>>,
     /// Where its subtitles come from, and how many there are.
     pub(crate) captions: Option<(String, usize)>,
 }
 
-/// Metadata of media, and where their subtitles come from, with how many there are.
-type WithCaptions = (Vec<MediaMetadata>, Vec<Option<(String, usize)>>);
+impl NewMedia {
+    /// Whether what was decoded may be something else than what was digested.
+    pub(crate) fn has_changed(&self) -> bool {
+        self.file.as_ref().is_some_and(|file| !file.is_unchanged())
+    }
+}
 
 /// The conversation. Media of one turn are planned together; those of earlier turns stay as they were encoded.
 pub(crate) struct Conversation {
-    processor: Arc<dyn Processor>,
-    limits: Limits,
+    pub(super) processor: Arc<dyn Processor>,
+    pub(super) limits: Limits,
     messages: Vec<Message>,
-    media: Vec<MediaState>,
-    /// Keys of visual tokens handed out so far.
-    keys: u128,
+    pub(super) media: Vec<MediaState>,
+    /// Of the media that are planned.
+    pub(super) identities: Vec<MediaIdentity>,
     /// Where stored features are looked for.
-    index: Option<FeatureIndex>,
+    pub(super) index: Option<FeatureIndex>,
 }
 
 /// How much of a conversation there is.
@@ -87,12 +93,17 @@ pub(crate) struct Length {
 
 impl Conversation {
     pub(crate) fn new(processor: Arc<dyn Processor>, limits: Limits) -> Self {
-        Conversation { processor, limits, messages: Vec::new(), media: Vec::new(), keys: 0, index: None }
+        Conversation { processor, limits, messages: Vec::new(), media: Vec::new(), identities: Vec::new(), index: None }
     }
 
     /// Looks for stored features from now on.
     pub(crate) fn use_index(&mut self, index: Option<FeatureIndex>) {
         self.index = index;
+    }
+
+    /// Where films are found by their content.
+    pub(crate) fn store(&self) -> Option<&ModelStore> {
+        self.index.as_ref().and_then(FeatureIndex::store)
     }
 
     pub(crate) fn messages(&self) -> &[Message] {
@@ -145,137 +156,10 @@ impl Conversation {
         Ok(())
     }
 
-    /// Opens and plans the media that are not encoded yet; headers only. Checks the number of visual tokens.
-    pub(crate) fn plan_new(&mut self, options: &PlanOptions) -> Result<Vec<NewMedia>, EngineError> {
-        self.plan_next(&[], self.media.len(), options)
-    }
-
-    /// As [`Conversation::plan_new`], but only the next `most` media after those that are `planned` already.
-    pub(crate) fn plan_next(
-        &mut self,
-        planned: &[NewMedia],
-        most: usize,
-        options: &PlanOptions,
-    ) -> Result<Vec<NewMedia>, EngineError> {
-        // More than the limit cannot be shown: what is asked beyond it goes into no arithmetic.
-        let within = |number: Option<usize>| number.map(|number| number.min(self.limits.visual_tokens));
-        let (max_visual_tokens, max_frames) = (within(options.max_visual_tokens), within(options.max_frames));
-        let options = &PlanOptions { max_visual_tokens, max_frames, ..options.clone() };
-        let earlier = self.encoded().map(|media| &media.plan).chain(planned.iter().map(|media| &media.plan));
-        let earlier: Vec<MediaPlan> = earlier.cloned().collect();
-        let first = earlier.len();
-        let end = self.media.len().min(first.saturating_add(most));
-        for media in &mut self.media[first..end] {
-            if let MediaState::File(path) = media {
-                let source = open_file(path, &self.limits)?;
-                *media = MediaState::Open(OpenedMedia::of_file(path.clone(), source));
-            }
-        }
-        let opened = self.media[first..end].iter().filter_map(|media| match media {
-            MediaState::Open(opened) => Some(opened.clone()),
-            MediaState::File(_) | MediaState::Encoded(..) => None,
-        });
-        let opened: Vec<OpenedMedia> = opened.collect();
-        if opened.is_empty() {
-            return Ok(Vec::new());
-        }
-        let alone = self.stored_alone(&opened)?;
-        let (metadata, mut captions) = self.metadata(&opened, &alone, options)?;
-        let with_own_plan: Vec<MediaPlan> = earlier.iter().chain(alone.iter().flatten()).cloned().collect();
-        let planned = match &opened[..] {
-            [one] if one.source.is_chosen() => self.plan_chosen(&with_own_plan, &metadata, options)?,
-            _ if metadata.is_empty() => Vec::new(),
-            _ => self.processor.plan(&with_own_plan, &metadata, options)?,
-        };
-        if planned.len() != metadata.len() {
-            let text = format!("the model planned {} media of {}", planned.len(), metadata.len());
-            return Err(EngineError::Bug(text));
-        }
-        let mut planned = planned.into_iter();
-        let plans: Vec<MediaPlan> = alone.into_iter().filter_map(|own| own.or_else(|| planned.next())).collect();
-        let tokens = |plan: &MediaPlan| visual_tokens(&self.processor.visual_spans(plan, None));
-        let all: usize = earlier.iter().chain(&plans).map(tokens).sum();
-        check_limit("visual tokens", all, self.limits.visual_tokens)?;
-        let mut new = Vec::with_capacity(opened.len());
-        for (number, (media, plan)) in opened.into_iter().zip(plans).enumerate() {
-            let OpenedMedia { name, source, path, digest, .. } = media;
-            let start = options.start.unwrap_or(0.0);
-            let found = || self.index.as_ref()?.find(path.as_ref()?, &plan, self.processor.as_ref());
-            let (stored, captions) = (source.stored().or_else(found), captions[number].take());
-            new.push(NewMedia { number: first + number, name, source, plan, path, start, digest, stored, captions });
-        }
-        Ok(new)
-    }
-
-    /// Plans frames that were chosen already: all of them, whatever the model's rule of sampling.
-    fn plan_chosen(
-        &self,
-        earlier: &[MediaPlan],
-        metadata: &[MediaMetadata],
-        options: &PlanOptions,
-    ) -> Result<Vec<MediaPlan>, EngineError> {
-        let mut plans = Vec::with_capacity(metadata.len());
-        for own in metadata {
-            let (even, options, first) = as_one_a_second(own, options)?;
-            plans.extend(self.processor.plan(earlier, &[even], &options)?);
-            plans.iter_mut().for_each(|plan| with_own_times(plan, own, first));
-        }
-        Ok(plans)
-    }
-
-    /// The plans of media of which there are only features.
-    fn stored_alone(&self, opened: &[OpenedMedia]) -> Result<Vec<Option<MediaPlan>>, EngineError> {
-        let plan = |OpenedMedia { name, source, .. }: &OpenedMedia| match (source.stored(), &self.index) {
-            (None, _) => Ok(None),
-            (Some(stored), Some(index)) => index.plan_alone(&stored, self.processor.as_ref()).map(Some),
-            (Some(_), None) => Err(EngineError::caller(format!("{name}: stored features are not to be used"))),
-        };
-        opened.iter().map(plan).collect()
-    }
-
-    /// What planning needs to know of media that were opened and have no plan of their own, with their subtitles where
-    /// the family reads them.
-    fn metadata(
-        &self,
-        opened: &[OpenedMedia],
-        alone: &[Option<MediaPlan>],
-        options: &PlanOptions,
-    ) -> Result<WithCaptions, EngineError> {
-        let uses_captions = self.processor.uses_captions(options);
-        let named = !matches!(self.limits.files.subtitles, SubtitleChoice::Auto | SubtitleChoice::None);
-        if named && !uses_captions {
-            let family = self.processor.info().family;
-            return Err(EngineError::caller(format!("subtitles were named, and {family} reads none")));
-        }
-        let (mut all, mut from) = (Vec::new(), Vec::new());
-        for (OpenedMedia { name, source, .. }, own) in opened.iter().zip(alone) {
-            if own.is_some() {
-                from.push(None);
-                continue;
-            }
-            let (mut metadata, mut told) = (source.metadata(), None);
-            if uses_captions {
-                let found = source.subtitles();
-                let found = found.map_err(|error| EngineError::Media { name: name.clone(), error })?;
-                if let Some(found) = found {
-                    told = Some((found.name, found.captions.len()));
-                    metadata.captions = found.captions;
-                }
-            }
-            all.push(metadata);
-            from.push(told);
-        }
-        let films = all.iter().filter(|metadata| metadata.kind == MediaKind::Video).count();
-        if films > 1 && matches!(self.limits.files.subtitles, SubtitleChoice::File(_)) {
-            return Err(EngineError::caller(format!("one file of subtitles was named for {films} videos")));
-        }
-        Ok((all, from))
-    }
-
     /// Notes that media number `number` is encoded.
-    pub(crate) fn set_encoded(&mut self, number: usize, media: impl Into<Arc<EncodedMedia>>) {
+    pub(crate) fn set_encoded(&mut self, number: usize, media: Arc<EncodedMedia>) {
         if let Some(state) = self.media.get_mut(number) {
-            *state = MediaState::Encoded(state.name(), media.into(), Vec::new());
+            *state = MediaState::Encoded(state.name(), media, Vec::new());
         }
     }
 
@@ -287,11 +171,24 @@ impl Conversation {
         }
     }
 
+    /// Notes that `new` media is encoded, and lets what the encoder gave be kept.
+    pub(crate) fn take_encoded(&mut self, new: &NewMedia, media: EncodedMedia) {
+        let media = Arc::new(media);
+        if new.has_changed() {
+            if let Some(identity) = self.identities.get_mut(new.number) {
+                *identity = MediaIdentity::of_unknown();
+            }
+        } else if let Some(store) = self.store() {
+            keep(store, new.digest.as_ref(), &new.plan, &media, self.processor.as_ref());
+        }
+        self.set_encoded(new.number, media);
+    }
+
     /// Takes the stored features of new media as those of the encoder; the file, where there is one.
     pub(crate) fn take_stored(&mut self, media: &NewMedia) -> Option<PathBuf> {
         let stored = media.stored.as_ref()?;
         let encoded = stored_media(&media.name, &media.plan, Arc::clone(stored), self.processor.as_ref());
-        self.set_encoded(media.number, encoded);
+        self.set_encoded(media.number, Arc::new(encoded));
         Some(stored.file().to_path_buf())
     }
 
@@ -307,6 +204,15 @@ impl Conversation {
         Ok(self.processor.placements(&self.messages, self.media.len())?)
     }
 
+    /// The key of the visual tokens of every placement, and whether it means the same in another process.
+    pub(crate) fn token_keys(&self) -> Result<Vec<(u128, bool)>, EngineError> {
+        let key = |placement: &Placement| {
+            let identity = self.identities.get(placement.media)?;
+            Some((identity.token_key(placement.instruction.as_deref()), identity.is_lasting))
+        };
+        Ok(self.placements()?.iter().map(|placement| key(placement).unwrap_or_default()).collect())
+    }
+
     /// The visual tokens of a placement; projected when they are not there yet, which the second value says.
     pub(crate) fn visual_tokens(
         &mut self,
@@ -319,9 +225,12 @@ impl Conversation {
         if let Some((_, tokens)) = projected.iter().find(|(own, _)| *own == placement.instruction) {
             return Ok((tokens.clone(), false));
         }
-        let rows: Tensor = project(model, media, placement.instruction.as_deref())?;
-        self.keys += 1;
-        let tokens = VisualTokens { key: self.keys, rows };
+        let words = placement.instruction.as_deref();
+        let Some(identity) = self.identities.get(placement.media) else {
+            return Err(EngineError::Bug(format!("media {} is shown before it is planned", placement.media)));
+        };
+        let rows: Tensor = project(model, media, words)?;
+        let tokens = VisualTokens { key: identity.token_key(words), is_lasting: identity.is_lasting, rows };
         projected.push((placement.instruction.clone(), tokens.clone()));
         Ok((tokens, true))
     }
@@ -343,6 +252,11 @@ impl Conversation {
             return Err(EngineError::Bug(text));
         }
         Ok(prompt)
+    }
+
+    /// Media number `number`, as the caller named it.
+    pub(crate) fn name(&self, number: usize) -> String {
+        self.media.get(number).map(MediaState::name).unwrap_or_default()
     }
 
     /// The media, as the caller named them.
@@ -398,34 +312,5 @@ impl Conversation {
         let bytes = (length + budget).saturating_mul(bytes_per_token);
         check_limit("bytes of keys and values", bytes, self.limits.cache_bytes)?;
         Ok(budget)
-    }
-}
-
-/// Visual tokens of some spans.
-pub(crate) fn visual_tokens(spans: &[VisualSpan]) -> usize {
-    spans.iter().map(|span| span.tokens).sum()
-}
-
-/// `before` are the spans before pruning.
-pub(crate) fn usage(name: String, plan: &MediaPlan, spans: &[VisualSpan], before: &[VisualSpan]) -> MediaUsage {
-    // Tokens of a span of several frames are told at its first one.
-    let of = |frame: usize| spans.iter().filter(|span| span.frames.start == frame).map(|span| span.tokens).sum();
-    let frame = |(number, frame): (usize, &zoetrope_models::contract::media_plan::PlannedFrame)| FrameUsage {
-        index: frame.index,
-        time: frame.time,
-        source_time: frame.source_time,
-        prompt_time: frame.prompt_time,
-        tokens: of(number),
-    };
-    MediaUsage {
-        name,
-        kind: plan.kind,
-        source: plan.source,
-        views: plan.views.clone(),
-        frames: plan.frames.iter().enumerate().map(frame).collect(),
-        faults: FrameFaults::default(),
-        features: None,
-        tokens_before_pruning: visual_tokens(before),
-        tokens: visual_tokens(spans),
     }
 }

@@ -188,6 +188,10 @@ impl Processor for FakeProcessor {
         (0..plan.frames.len()).map(|frame| VisualSpan { frames: frame..frame + 1, tokens: tokens(frame) }).collect()
     }
 
+    fn feature_rows(&self, plan: &MediaPlan) -> usize {
+        plan.frames.len() * TOKENS_PER_FRAME
+    }
+
     fn prompt(
         &self,
         messages: &[Message],

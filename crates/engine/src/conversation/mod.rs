@@ -1,0 +1,7 @@
+//! A conversation without a model: messages, and media that are opened, planned and encoded once.
+
+mod planning;
+mod state;
+
+pub use state::ContentPart;
+pub(crate) use state::{Conversation, NewMedia};
