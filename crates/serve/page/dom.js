@@ -62,7 +62,12 @@ export function alertOf(failure, ...actions) {
       'div',
       {},
       el('p', {}, failure.message),
-      failure.fits && el('p', { class: 'fits' }, `What fits: ${failure.fits}`),
+      failure.fits &&
+        el(
+          'p',
+          { class: 'fits' },
+          failure.fits.replace(/^./, (first) => first.toUpperCase()),
+        ),
       actions.length > 0 && el('div', { class: 'row' }, ...actions),
     ),
   );

@@ -6,15 +6,23 @@ import { count, framesOf, plural, size, span } from './times.js';
 
 /** @import { Acts, Answer, Failure, Progress, Turn } from './types.js' */
 
-/** @type {Record<string, (progress: Progress) => string>} */
+/** What each stage of the server is called, and what it counts. @type {Record<string, [string, string?]>} */
 const STAGES = {
-  send: (at) => `Sending the file: ${size(at.done)} of ${size(at.total)}`,
-  connect: () => 'Asking',
-  queue: (at) => (at.total > 1 ? `Waiting in line: ${at.done} of ${at.total}` : 'Waiting in line'),
-  decode: (at) => `Decoding frames: ${at.done} of ${at.total}`,
-  encode: (at) => `Looking at frames: ${at.done} of ${at.total}`,
-  read: (at) => `Reading: ${count(at.done)} of ${count(at.total)} tokens`,
+  send: ['Sending the file', 'bytes'],
+  connect: ['Asking'],
+  queue: ['Waiting in line'],
+  decode: ['Decoding frames', ''],
+  encode: ['Looking at frames', ''],
+  read: ['Reading', 'tokens'],
 };
+
+/** @param {Progress} progress */
+function stageWords({ stage, done, total }) {
+  const [words, unit] = STAGES[stage] ?? [stage];
+  if (unit === undefined || total <= 0) return words;
+  if (unit === 'bytes') return `${words}: ${size(done)} of ${size(total)}`;
+  return `${words}: ${count(done)} of ${count(total)} ${unit}`.trimEnd();
+}
 
 export class TurnView {
   #prose = el('div', { class: 'prose' });
@@ -123,7 +131,7 @@ export class TurnView {
     const at = this.#progress ?? { stage: 'connect', done: 0, total: 0 };
     this.#stage.hidden = !shown;
     if (!shown) return;
-    const words = (STAGES[at.stage] ?? ((/** @type {Progress} */ each) => each.stage))(at);
+    const words = stageWords(at);
     const bar = this.#stage.querySelector('progress') ?? el('progress', { max: 1 });
     bar.setAttribute('aria-label', words);
     if (at.total > 0 && at.stage !== 'queue') bar.value = at.done / at.total;
