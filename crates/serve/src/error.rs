@@ -14,7 +14,7 @@ const LONGEST_MESSAGE: usize = 600;
 
 /// A refusal or a failure.
 #[derive(Debug, Clone)]
-pub struct ApiError {
+pub(crate) struct ApiError {
     pub(crate) status: StatusCode,
     pub(crate) message: String,
     pub(crate) kind: &'static str,

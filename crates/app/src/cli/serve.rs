@@ -1,5 +1,6 @@
 //! Options of the server.
 
+use std::ffi::OsString;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
@@ -18,7 +19,7 @@ pub(crate) struct ServeArgs {
     pub(crate) model: ModelArgs,
     /// Another model, loaded when it is first asked for (may be given several times)
     #[arg(long, value_name = "FOLDER|NAME", help_heading = "Model")]
-    pub(crate) also_model: Vec<String>,
+    pub(crate) also_model: Vec<OsString>,
     /// GB of memory that the weights of all models may take; models that nobody uses go first
     #[arg(long, value_name = "GB", value_parser = positive, help_heading = "Model")]
     pub(crate) model_memory: Option<usize>,

@@ -1,5 +1,6 @@
 //! `zoetrope serve`: the HTTP server.
 
+use std::ffi::{OsStr, OsString};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,7 +43,7 @@ pub(crate) fn run(args: &ServeArgs, common: &Common) -> Result<(), Failure> {
         wall_time: Duration::from_secs(args.request_time as u64),
     };
     let own = args.model.model.clone();
-    let name = |source: Option<String>| ModelName { id: id_of(source.as_deref()), source };
+    let name = |source: Option<OsString>| ModelName { id: id_of(source.as_deref()), source };
     let models: Vec<ModelName> =
         std::iter::once(own).chain(args.also_model.iter().cloned().map(Some)).map(name).collect();
     let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
@@ -95,14 +96,14 @@ fn server_limits(args: &ServeArgs, common: &Common) -> Limits {
 }
 
 /// What a model is called in requests: its name on the hub, or the last part of its folder.
-fn id_of(source: Option<&str>) -> String {
+fn id_of(source: Option<&OsStr>) -> String {
     let Some(source) = source else { return EMBEDDED_NAME.to_string() };
     let path = std::path::Path::new(source);
     match path.is_dir() {
         true => path.canonicalize().ok().and_then(|whole| Some(whole.file_name()?.to_string_lossy().into_owned())),
         false => None,
     }
-    .unwrap_or_else(|| source.to_string())
+    .unwrap_or_else(|| source.to_string_lossy().into_owned())
 }
 
 fn loader(args: &ServeArgs, common: &Common, limits: &Limits) -> Result<Loader, Failure> {
@@ -110,7 +111,7 @@ fn loader(args: &ServeArgs, common: &Common, limits: &Limits) -> Result<Loader, 
     let (base, own) = (args.model.base.base.clone(), args.model.model.clone());
     let (limits, common) = (limits.clone(), common.clone());
     let store = if args.no_cache { None } else { open_store() };
-    Ok(Arc::new(move |source: Option<&str>| {
+    Ok(Arc::new(move |source: Option<&OsStr>| {
         // The base belongs to the first model.
         let base = base.as_deref().filter(|_| source == own.as_deref());
         let loaded = model::open(ModelSource { name: source, base }, options.clone(), &mut Bars::new(&common));

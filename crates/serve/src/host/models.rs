@@ -1,5 +1,6 @@
 //! The served models: loaded when they are asked for, as far as the memory budget allows.
 
+use std::ffi::{OsStr, OsString};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -27,7 +28,7 @@ pub struct ModelName {
     /// In requests and in `/v1/models`.
     pub id: String,
     /// What the loader is given.
-    pub source: Option<String>,
+    pub source: Option<OsString>,
 }
 
 /// A model that was loaded.
@@ -39,7 +40,7 @@ pub struct LoadedModel {
 }
 
 /// Loads a model by its source. Called on a thread that may block.
-pub type Loader = Arc<dyn Fn(Option<&str>) -> Result<LoadedModel, String> + Send + Sync>;
+pub type Loader = Arc<dyn Fn(Option<&OsStr>) -> Result<LoadedModel, String> + Send + Sync>;
 
 /// A model that runs.
 pub(crate) struct ServedModel {

@@ -76,6 +76,7 @@ impl Spool {
     }
 
     /// Bytes as a file.
+    #[cfg(test)]
     pub(crate) fn keep(&self, bytes: &[u8]) -> Result<Spooled, ApiError> {
         let mut writer = self.writer(u64::MAX)?;
         writer.write(bytes)?;

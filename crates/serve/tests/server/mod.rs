@@ -156,7 +156,7 @@ fn unchunked(mut body: &[u8]) -> Vec<u8> {
 
 fn options() -> ServeOptions {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../assets/models/zoetrope-nano");
-    let loader = move |_: Option<&str>| {
+    let loader = move |_: Option<&std::ffi::OsStr>| {
         let model = loading::open(&Checkpoint::from(folder.as_path()), LoadOptions::cpu(DType::F32));
         Ok(LoadedModel { model: model.map_err(|error| error.to_string())?, index: None })
     };
