@@ -1,5 +1,5 @@
 // Speaks with the server. Everything goes to the page's own origin.
-/** @import { Body, Chunk, Failure, Upload, Value, WireError } from './types.js' */
+/** @import { Body, Chunk, Failure, Upload, Value, WireError } from './types.mjs' */
 
 const KEY = 'zoetrope-key';
 

@@ -12,7 +12,7 @@ import { Settings } from './settings.js';
 import { Store, fresh } from './store.js';
 import { Timeline } from './timeline.js';
 
-/** @import { Failure, Medium, ModelCard, Plan, Talk, Turn } from './types.js' */
+/** @import { Failure, Medium, ModelCard, Plan, Talk, Turn } from './types.mjs' */
 
 class App {
   store = new Store();

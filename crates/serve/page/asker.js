@@ -2,7 +2,7 @@
 import { Refusal, chat, failureOf, isAbort } from './api.js';
 import { bodyOf, present } from './request.js';
 
-/** @import { Answer, AskOn, Chunk, Talk } from './types.js' */
+/** @import { Answer, AskOn, Chunk, Talk } from './types.mjs' */
 
 /** @param {Talk} talk @param {number} at which turn @param {AskOn} on */
 export async function ask(talk, at, on) {
@@ -24,7 +24,7 @@ export async function ask(talk, at, on) {
 }
 
 /** Puts a chunk into the answer. @param {Answer} answer @param {Chunk} chunk
- * @returns {import('./types.js').Progress | null} how far the server is, before the first word */
+ * @returns {import('./types.mjs').Progress | null} how far the server is, before the first word */
 function take(answer, chunk) {
   const choice = chunk.choices?.[0];
   answer.text += choice?.delta?.content ?? choice?.delta?.refusal ?? '';

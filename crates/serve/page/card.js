@@ -2,7 +2,7 @@
 import { el, factList, ui } from './dom.js';
 import { count, size } from './times.js';
 
-/** @import { ModelCard } from './types.js' */
+/** @import { ModelCard } from './types.mjs' */
 
 const THEME = 'zoetrope-theme';
 const THEMES = /** @type {const} */ (['auto', 'light', 'dark']);

@@ -4,7 +4,7 @@ import { ui } from './dom.js';
 import { bodyOf, curlOf, present, pythonOf, unasked } from './request.js';
 import { TurnView } from './turns.js';
 
-/** @import { Acts, Context, ConversationOn, Talk, Turn } from './types.js' */
+/** @import { Acts, Context, ConversationOn, Talk, Turn } from './types.mjs' */
 /** @import { Media } from './media.js' */
 
 export class Conversation {

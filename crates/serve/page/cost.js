@@ -3,7 +3,7 @@ import { Refusal, failureOf, isAbort, json } from './api.js';
 import { alertOf, el, fill, ui } from './dom.js';
 import { count, framesOf, plural, size, span } from './times.js';
 
-/** @import { CostOn, Failure, Plan } from './types.js' */
+/** @import { CostOn, Failure, Plan } from './types.mjs' */
 
 export class Cost {
   /** @type {ReturnType<typeof setTimeout> | undefined} */

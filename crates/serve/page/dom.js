@@ -1,6 +1,6 @@
 // Makes elements. Text only ever becomes text nodes: the page has no innerHTML.
 
-/** @import { Failure, Ui } from './types.js' */
+/** @import { Failure, Ui } from './types.mjs' */
 /** @typedef {string | number | boolean | null | undefined | ((event: any) => void)} Attribute */
 /** @typedef {Node | string | null | undefined | false} Child */
 
@@ -73,7 +73,8 @@ export function alertOf(failure, ...actions) {
   );
 }
 
-/** Names and values; rows without a value are left out. @param {[string, string | number | false | null | undefined][]} rows */
+/** Names and values; rows without a value are left out.
+ * @param {[string, string | number | false | null | undefined][]} rows */
 export const factList = (rows) =>
   el(
     'dl',

@@ -2,7 +2,7 @@
 import { button, el, ui } from './dom.js';
 import { clock, count, framesOf, plural, span } from './times.js';
 
-/** @import { Answer, HistoryOn, Talk } from './types.js' */
+/** @import { Answer, HistoryOn, Talk } from './types.mjs' */
 /** @import { Store } from './store.js' */
 
 export class History {
@@ -107,7 +107,8 @@ export function markdownOf(talk) {
       medium.start !== undefined || medium.end !== undefined
         ? `, read from ${clock(medium.start ?? 0)} to ${clock(medium.end ?? medium.duration ?? 0)}`
         : '';
-    return `- ${medium.name}${medium.duration ? ` (${clock(medium.duration)})` : ''}${part}${medium.removed ? ', removed later' : ''}\n`;
+    const length = medium.duration ? ` (${clock(medium.duration)})` : '';
+    return `- ${medium.name}${length}${part}${medium.removed ? ', removed later' : ''}\n`;
   });
   const turns = talk.turns.map(
     (turn) => `\n## ${turn.question.replaceAll('\n', '\n\n')}\n\n${answerText(turn.answer)}\n`,

@@ -2,7 +2,7 @@
 import { el } from './dom.js';
 import { clock, findTimes } from './times.js';
 
-/** @import { Context } from './types.js' */
+/** @import { Context } from './types.mjs' */
 
 // Emphasis spans at most 2,000 characters: bounds the work on a text of nothing but stars.
 const WORDS = new RegExp(

@@ -2,7 +2,7 @@
 import { copyButton, el } from './dom.js';
 import { inline } from './inline.js';
 
-/** @import { Block, Context } from './types.js' */
+/** @import { Block, Context } from './types.mjs' */
 
 const ITEM = /^(\s{0,3})([-*+]|\d{1,9}[.)])(\s+|$)(.*)$/;
 const FENCE = /^\s{0,3}(`{3,}|~{3,})\s*([^`\s]*)[^`]*$/;

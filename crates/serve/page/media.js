@@ -6,7 +6,7 @@ import { present } from './request.js';
 import { newId } from './store.js';
 import { clock, size } from './times.js';
 
-/** @import { Cue, Here, Medium, MediaOn, StoredFile, Talk } from './types.js' */
+/** @import { Cue, Here, Medium, MediaOn, StoredFile, Talk } from './types.mjs' */
 
 export class Media {
   /** By id. @type {Map<string, Here>} */

@@ -1,9 +1,9 @@
 // Shows the film or picture that is chosen: in the browser's own player, or, where it cannot, as frames of the server.
-import { blob, filePath, hasKey, isAbort } from './api.js';
+import { blob, failureOf, filePath, hasKey, isAbort } from './api.js';
 import { ui } from './dom.js';
 import { clock } from './times.js';
 
-/** @import { Medium, PlayerOn } from './types.js' */
+/** @import { Medium, PlayerOn } from './types.mjs' */
 
 export class Player {
   /** @type {Medium | null} */
@@ -119,7 +119,7 @@ export class Player {
       ui.frame.alt = `${medium.name} at ${clock(this.#time)}`;
     } catch (error) {
       if (!isAbort(error))
-        ui.playerNote.textContent = `${medium.name} cannot be shown here: ${error instanceof Error ? error.message : error}`;
+        ui.playerNote.textContent = `${medium.name} cannot be shown here: ${failureOf(error).message}`;
     }
   }
 

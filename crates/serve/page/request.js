@@ -1,5 +1,5 @@
 // The request of a question, and the same as curl and Python.
-/** @import { Body, Medium, Message, Part, Sampling, Talk, Value } from './types.js' */
+/** @import { Body, Medium, Message, Part, Sampling, Talk, Value } from './types.mjs' */
 
 /** @param {Talk} talk */
 export const present = (talk) => talk.media.filter((medium) => !medium.removed);
@@ -54,14 +54,16 @@ const uploads = (sent) =>
   sent
     .map(
       (medium) =>
-        `# ${medium.fileId} is ${medium.name}:\n#   curl ${location.origin}/v1/files -F purpose=user_data -F file=@FILE\n`,
+        `# ${medium.fileId} is ${medium.name}:\n` +
+        `#   curl ${location.origin}/v1/files -F purpose=user_data -F file=@FILE\n`,
     )
     .join('');
 
 /** @param {Body} body @param {Medium[]} sent */
 export function curlOf(body, sent) {
   const quoted = JSON.stringify(body, null, 2).replaceAll("'", "'\\''");
-  return `${uploads(sent)}curl ${location.origin}/v1/chat/completions \\\n  -H 'Content-Type: application/json' \\\n  -d '${quoted}'\n`;
+  const head = `curl ${location.origin}/v1/chat/completions \\\n  -H 'Content-Type: application/json'`;
+  return `${uploads(sent)}${head} \\\n  -d '${quoted}'\n`;
 }
 
 /** @param {Body} body @param {Medium[]} sent */
@@ -90,5 +92,6 @@ function literal(value, indent) {
   }
   if (typeof value !== 'object') return JSON.stringify(value);
   const pairs = Object.entries(/** @type {Record<string, Value>} */ (value));
-  return `{\n${pairs.map(([name, each]) => `${pad}${JSON.stringify(name)}: ${literal(each, indent + 4)},\n`).join('')}${close}}`;
+  const lines = pairs.map(([name, each]) => `${pad}${JSON.stringify(name)}: ${literal(each, indent + 4)},\n`);
+  return `{\n${lines.join('')}${close}}`;
 }

@@ -1,7 +1,7 @@
 // How a film is read and an answer is made: sliders with a number beside each, and what the model's family adds.
 import { el, ui } from './dom.js';
 
-/** @import { Field, ModelCard, Sampling, Setting, Value } from './types.js' */
+/** @import { Field, ModelCard, Sampling, Setting, Value } from './types.mjs' */
 
 // The sliders' left end means automatic; the rest of the way is logarithmic.
 const STEPS = 100;

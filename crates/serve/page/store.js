@@ -1,5 +1,5 @@
 // Conversations in the browser: IndexedDB, or memory where the browser allows none.
-/** @import { Talk } from './types.js' */
+/** @import { Talk } from './types.mjs' */
 
 const SHELF = 'conversations';
 

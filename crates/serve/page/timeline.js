@@ -3,7 +3,7 @@ import { el, ui, roving, still } from './dom.js';
 import { forget, thumb } from './thumbs.js';
 import { clock, nearest, plural } from './times.js';
 
-/** @import { Cue, Frame, Medium, TimelineOn } from './types.js' */
+/** @import { Cue, Frame, Medium, TimelineOn } from './types.mjs' */
 
 const MARGIN = 0.1;
 

@@ -1,5 +1,5 @@
 // Seconds as a clock, times in texts, numbers for people.
-/** @import { Seen } from './types.js' */
+/** @import { Seen } from './types.mjs' */
 
 // m:ss, mm:ss, h:mm:ss, each with decimals; never a piece of a longer number such as 1:02:03:04.
 const CLOCK = /(?<![\d:.,])(?:(\d{1,2}):([0-5]\d)|(\d{1,3})):([0-5]\d)(\.\d{1,3})?(?![\d:])/g;

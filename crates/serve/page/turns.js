@@ -4,7 +4,7 @@ import { button, copyButton, el, factList, retry, ui } from './dom.js';
 import { render } from './markdown.js';
 import { count, framesOf, plural, size, span } from './times.js';
 
-/** @import { Acts, Answer, Failure, Progress, Turn } from './types.js' */
+/** @import { Acts, Answer, Failure, Progress, Turn } from './types.mjs' */
 
 /** What each stage of the server is called, and what it counts. @type {Record<string, [string, string?]>} */
 const STAGES = {

@@ -2,11 +2,11 @@
 
 use std::collections::HashSet;
 use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, Write};
 use std::path::Path;
 
 use image::codecs::png::PngEncoder;
-use image::{ExtendedColorType, ImageEncoder, ImageError};
+use image::{ExtendedColorType, ImageEncoder};
 use serde::Serialize;
 use zoetrope_engine::{EngineError, Event, FrameFaults, PlannedFrames, open_file};
 use zoetrope_media::Rgb;
@@ -117,17 +117,13 @@ pub(super) fn png(file: &Path, picture: &Rgb) -> Result<(), Failure> {
     written.map_err(|error| Failure::file(file, &error))
 }
 
-/// The picture as PNG, to its last byte.
-fn encode(out: impl Write, picture: &Rgb) -> io::Result<()> {
-    let mut out = BufWriter::new(out);
-    let encoded =
-        PngEncoder::new(&mut out).write_image(&picture.data, picture.width, picture.height, ExtendedColorType::Rgb8);
-    encoded.map_err(|error| match error {
-        ImageError::IoError(error) => error,
-        error => io::Error::other(error),
-    })?;
-    // What is still buffered may be what the disk has no room for.
-    out.flush()
+/// Writes the picture as PNG. It is made in memory: errors of the writer are told as such, and none is lost in a buffer.
+fn encode(mut out: impl Write, picture: &Rgb) -> io::Result<()> {
+    let mut bytes = Vec::new();
+    PngEncoder::new(&mut bytes)
+        .write_image(&picture.data, picture.width, picture.height, ExtendedColorType::Rgb8)
+        .map_err(io::Error::other)?;
+    out.write_all(&bytes)
 }
 
 /// Says which pictures of an earlier run lie in the folder beside those that were `written`.

@@ -104,3 +104,27 @@ fn failure(text: &str) -> EngineError {
         line => line,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::generate::grammar::{Constraint, GrammarCompiler};
+    use zoetrope_text::Tokenizer;
+
+    use super::*;
+
+    #[test]
+    fn a_reply_that_spends_too_long_on_its_grammar_fails() {
+        let json =
+            br#"{"version": "1.0", "added_tokens": [], "model": {"type": "BPE", "vocab": {"a": 0}, "merges": []},
+            "decoder": {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": false, "use_regex": false}}"#;
+        let compiler = GrammarCompiler::of_tokenizer(&Tokenizer::from_bytes(json).expect("a tokenizer"), &[]);
+        let mut state = compiler.compile(&Constraint::Regex("a*".into())).expect("a grammar").begin();
+        for _ in 0..10 {
+            state.allowed().expect("a mask");
+            state.take(0).expect("allowed");
+        }
+        state.spent = PATIENCE + 11 * PATIENCE_PER_TOKEN;
+        let text = state.allowed().map(<[u32]>::len).map_err(|error| error.to_string()).expect_err("too costly");
+        assert_eq!(text, "the grammar is too costly: 1.1s for 10 tokens");
+    }
+}

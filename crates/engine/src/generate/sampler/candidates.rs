@@ -91,11 +91,6 @@ impl Exponents<'_> {
         ((-exponent * STEPS_PER_UNIT) as i32 as usize).min(LAST)
     }
 
-    fn collect(&self, keep: impl Fn(f64) -> bool) -> Vec<Candidate> {
-        let all = self.scores.iter().zip(0u32..).filter(|(score, _)| **score > f32::NEG_INFINITY);
-        all.map(|(&score, id)| (id, self.of(score))).filter(|(_, exponent)| keep(*exponent)).collect()
-    }
-
     /// The `k` largest, and those equal to the k-th. More than `k` are kept for a while, so that few are looked at
     /// twice.
     fn largest(&self, k: usize) -> Vec<Candidate> {
@@ -119,7 +114,10 @@ impl Exponents<'_> {
 
     /// All from this exponent on.
     fn from(&self, least: f64) -> Vec<Candidate> {
-        self.collect(|exponent| exponent >= least)
+        // Few are: most are told by their score alone.
+        let bound = ((self.top + least / self.inverse_temperature) as f32).next_down();
+        let near = self.scores.iter().zip(0u32..).filter(|(score, _)| **score >= bound && **score > f32::NEG_INFINITY);
+        near.map(|(&score, id)| (id, self.of(score))).filter(|(_, exponent)| *exponent >= least).collect()
     }
 
     /// The likeliest whose share of the mass is at least `share`, and some more; and the mass of all.
@@ -139,8 +137,9 @@ impl Exponents<'_> {
         }
         let total: f64 = mass.iter().sum();
         // One step more, as sums in another order differ in their last bits.
-        let last = if share < 1.0 { last_step(&mass, share * total) + 1 } else { STEPS };
-        (self.collect(|exponent| Self::step(exponent) <= last), total)
+        let steps = last_step(&mass, share * total) + 2;
+        let least = if share < 1.0 && steps < STEPS { steps as f64 / -STEPS_PER_UNIT } else { f64::NEG_INFINITY };
+        (self.from(least), total)
     }
 }
 
