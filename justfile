@@ -195,3 +195,10 @@ kill-points:
 # A fresh clone with an empty target folder: the two commands of the README, timed.
 clean-clone:
     bash .ci/clean-clone
+
+# Clients of other people against the server: the official Python and JavaScript packages, requests as many programs send
+# them, the page in a browser, and a hostile client. `folder` has their programs. Needs network for packages; root for
+# the hostile client's own network.
+serve-clients folder out="target/serve-clients": venv
+    cargo build --release
+    bash .ci/serve-clients {{folder}} {{out}}

@@ -22,8 +22,7 @@ const HEAD_WAIT: Duration = Duration::from_secs(5);
 /// A request that is being answered. Dropping it cancels the request.
 pub(crate) struct Turn {
     pub(crate) server: Arc<Server>,
-    /// Keeps the model for as long as it is needed.
-    _model: Arc<ServedModel>,
+    model: Arc<ServedModel>,
     pub(crate) clocks: Vec<MediaClock>,
     pub(crate) log: RequestLog,
     /// Events that came before the stream began.
@@ -97,7 +96,7 @@ impl Turn {
         let events = model.worker.submit(prepared, request)?;
         Ok(Turn {
             server: Arc::clone(server),
-            _model: model,
+            model,
             clocks,
             log,
             early: std::collections::VecDeque::new(),
@@ -144,6 +143,7 @@ impl Turn {
             }
             TurnEvent::Done(report) => {
                 self.server.metrics.finished(report);
+                self.model.rates.learn(report);
                 self.log.answered(report);
             }
             TurnEvent::Failed(error) => self.log.failed(&error.to_string()),

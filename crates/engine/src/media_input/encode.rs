@@ -18,6 +18,7 @@ use super::faults::FrameFaults;
 use super::patches::{CHUNK_PATCHES, PatchStream};
 use super::source::MediaSource;
 use crate::error::EngineError;
+use crate::limits::check_limit;
 
 /// A picture or video that the encoder has seen.
 #[derive(Clone, Debug)]
@@ -149,6 +150,7 @@ impl EncodeJob {
             features.rows.device().synchronize()?;
             self.encoding += begun.elapsed().as_secs_f64();
             self.features.push(features.clone());
+            self.check_room()?;
             return Ok(EncodeProgress::Encoded(features));
         }
         match self.stream.next() {
@@ -160,6 +162,22 @@ impl EncodeJob {
             }
             None => self.finish(),
         }
+    }
+
+    /// Fails when what is encoded so far is more than the model has positions: the rest would be encoded in vain.
+    fn check_room(&self) -> Result<(), EngineError> {
+        if self.planned.joint {
+            return Ok(());
+        }
+        let per_unit: Vec<usize> =
+            self.features.iter().flat_map(|features| features.per_unit.iter().copied()).collect();
+        let frames = per_unit.len() / self.planned.views.len().max(1);
+        let Some(decoded) = self.decoded.get(..frames) else { return Ok(()) };
+        let plan = self.planned.with_frames(decoded.to_vec());
+        let processor = self.model.processor();
+        let kept = &per_unit[..frames * self.planned.views.len()];
+        let tokens = processor.visual_spans(&plan, Some(kept)).iter().map(|span| span.tokens).sum();
+        check_limit("prompt tokens", tokens, processor.info().max_positions)
     }
 
     fn finish(&mut self) -> Result<EncodeProgress, EngineError> {

@@ -127,7 +127,7 @@ impl Service {
                     self.media.insert(key, Arc::clone(stored));
                 }
             } else {
-                turn.missing.push_back((number, key, frames));
+                turn.wait_for(number, key, frames);
                 if !self.encodes.iter().any(|encode| encode.key == key) {
                     self.encodes.push_back(Encode { key, job: None, media, decoded: 0 });
                 }

@@ -37,8 +37,6 @@ pub(super) struct Turn {
 
 impl Turn {
     pub(super) fn new(prepared: PreparedTurn, request: TurnRequest, client: Box<dyn TurnClient>) -> Self {
-        let frames = prepared.media.iter().filter(|media| media.stored.is_none());
-        let frames = frames.map(|media| media.plan.frames.len()).sum();
         Turn {
             conversation: prepared.conversation,
             request,
@@ -49,10 +47,16 @@ impl Turn {
             missing: VecDeque::new(),
             jobs: Vec::new(),
             ended: 0,
-            frames: (0, frames),
+            frames: (0, 0),
             tokens: TokenCounts::default(),
             timings: Timings { open: prepared.seconds, ..Timings::default() },
         }
+    }
+
+    /// Waits for media number `number` of `key`, of which `frames` are planned.
+    pub(super) fn wait_for(&mut self, number: usize, key: MediaKey, frames: usize) {
+        self.missing.push_back((number, key, frames));
+        self.frames.1 += frames;
     }
 
     /// Whether it waits for the media of `key`.

@@ -200,6 +200,19 @@ fn media_that_cannot_be_read_fails_its_requests_and_no_other() {
 }
 
 #[test]
+fn a_film_that_cannot_fit_is_refused_before_the_rest_of_it_is_encoded() {
+    let model = Arc::new(FakeModel::with_positions(1000));
+    let mut service = service(&model, options());
+    let client = submit(&mut service, &model, vec![film(&values(5000)), text("what")], 5);
+    run_all(&mut service);
+    let told = client.told();
+    assert!(told.failed.as_deref().is_some_and(|text| text.starts_with("prompt tokens: 10")), "{:?}", told.failed);
+    assert!(model.frames_seen.load(Ordering::SeqCst) < 600, "of 5000");
+    let totals: Vec<usize> = told.stages.iter().map(|(_, _, total)| *total).collect();
+    assert!(totals.iter().all(|total| *total == 5000) && !totals.is_empty());
+}
+
+#[test]
 fn several_replies_are_those_of_their_seeds() {
     let model = Arc::new(FakeModel::new());
     let sampling = |seed| Sampling { temperature: 3.0, seed, ..Sampling::default() };

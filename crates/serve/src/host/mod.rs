@@ -1,6 +1,7 @@
 //! Models and the threads that run them.
 
 mod models;
+mod rates;
 mod worker;
 
 pub(crate) use models::{HostOptions, ModelFacts, Models, ServedModel};

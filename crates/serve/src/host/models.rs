@@ -12,6 +12,7 @@ use zoetrope_engine::{
 };
 use zoetrope_models::contract::{Processor, VideoLanguageModel};
 
+use super::rates::Rates;
 use super::worker::Worker;
 use crate::error::{ApiError, quoted};
 
@@ -52,6 +53,7 @@ pub(crate) struct ServedModel {
     pub(crate) facts: ModelFacts,
     grammars: Arc<GrammarCompiler>,
     compiling: Arc<Semaphore>,
+    pub(crate) rates: Rates,
 }
 
 impl ServedModel {
@@ -191,7 +193,7 @@ impl Models {
         let grammars = Arc::new(GrammarCompiler::new(processor.as_ref()));
         let compiling = Arc::new(Semaphore::new(GRAMMARS));
         let (id, index) = (id.to_string(), loaded.index);
-        Ok(ServedModel { id, worker, processor, index, limits, facts, grammars, compiling })
+        Ok(ServedModel { id, worker, processor, index, limits, facts, grammars, compiling, rates: Rates::default() })
     }
 
     /// Drops models that nobody uses, the longest unused first, until `bytes` more fit.

@@ -15,8 +15,8 @@ pub(crate) async fn index() -> Result<Response, ApiError> {
 /// `GET /page/NAME`.
 pub(crate) async fn page(Path(name): Path<String>) -> Result<Response, ApiError> {
     let missing = || ApiError::not_found("not_found", "there is no such page");
-    let (kind, bytes) = file(&name).ok_or_else(missing)?;
+    let (kind, text) = file(&name).ok_or_else(missing)?;
     // The files change only with the program; a reload asks again.
     let headers = [(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, "no-cache")];
-    Ok((headers, bytes).into_response())
+    Ok((headers, text).into_response())
 }

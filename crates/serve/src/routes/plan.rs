@@ -55,5 +55,11 @@ pub(crate) async fn plan(
         "memory": planned.memory,
         "disk": planned.disk,
     });
-    Ok(axum::Json(usage::plan(&model.id, &planned, &clocks, facts.max_positions, bytes)))
+    Ok(axum::Json(usage::plan(
+        &model.id,
+        &planned,
+        &clocks,
+        facts.max_positions,
+        (bytes, model.rates.first_token(&planned)),
+    )))
 }

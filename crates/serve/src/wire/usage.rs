@@ -62,13 +62,20 @@ fn media(all: &[MediaUsage], clocks: &[MediaClock]) -> Vec<Value> {
 }
 
 /// What `/v1/plan` says.
-pub(crate) fn plan(id: &str, plan: &RequestPlan, clocks: &[MediaClock], limit: usize, bytes: Value) -> Value {
+pub(crate) fn plan(
+    id: &str,
+    plan: &RequestPlan,
+    clocks: &[MediaClock],
+    limit: usize,
+    cost: (Value, Option<f64>),
+) -> Value {
+    let (bytes, seconds) = cost;
     let TokenCounts { text, image, video, prompt, .. } = plan.tokens;
     let cached = !plan.media.is_empty() && plan.media.iter().all(|media| media.features.is_some());
     json!({
         "object": "plan", "model": id, "media": media(&plan.media, clocks),
         "tokens": {"text": text, "image": image, "video": video, "prompt": prompt, "limit": limit},
-        "bytes": bytes, "seconds": null, "cached": cached, "fits": prompt < limit,
+        "bytes": bytes, "seconds": seconds, "cached": cached, "fits": prompt < limit,
     })
 }
 
