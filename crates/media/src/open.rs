@@ -3,7 +3,7 @@
 mod hand_over;
 mod picture_folder;
 mod spool;
-mod unrecognized;
+pub(crate) mod unrecognized;
 
 use std::path::Path;
 use std::sync::Arc;

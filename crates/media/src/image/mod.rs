@@ -7,13 +7,13 @@
 
 pub(crate) mod file;
 pub(crate) mod folder;
+pub(crate) mod format;
 pub(crate) mod frames;
 pub(crate) mod picture;
 
 mod alpha;
 mod animation;
 mod essential;
-mod format;
 mod heif;
 mod ico;
 mod still;

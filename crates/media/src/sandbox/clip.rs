@@ -9,10 +9,13 @@ use super::options::Role;
 use super::pool::Pool;
 use super::process::Failed;
 use super::wire::check_indices;
+use crate::container::byte_source::ByteSource;
 use crate::error::MediaError;
 use crate::frame::Time;
+use crate::image::format::sniff;
 use crate::info::MediaInfo;
 use crate::info::track::TrackInfo;
+use crate::open::unrecognized::may_be_media;
 use crate::options::{DecoderChoice, OpenOptions};
 use crate::subtitle::{SubtitleTrack, Subtitles};
 
@@ -24,24 +27,17 @@ pub struct SandboxedClip(Arc<OpenedFile>);
 impl SandboxedClip {
     /// Opens `file` with the built-in decoders, and with FFmpeg what these refuse.
     pub(super) fn open(pool: Arc<Pool>, file: File, options: &OpenOptions) -> Result<Self, MediaError> {
-        let refused = match options.decoder {
-            DecoderChoice::Ffmpeg => None,
-            choice => {
-                let embedded = OpenOptions { decoder: DecoderChoice::Embedded, ..options.clone() };
-                match open_in(&pool, Role::Decode, &file, &embedded) {
-                    Ok(opened) => return Ok(Self::of(OpenedFile::new(pool, file, embedded, Role::Decode, opened))),
-                    Err(Failed::Refused(error)) => match error {
-                        MediaError::Unsupported { .. } | MediaError::Malformed { .. }
-                            if choice == DecoderChoice::Auto =>
-                        {
-                            Some(error)
-                        }
-                        error => return Err(error),
-                    },
-                    Err(Failed::Gone(error)) => return Err(error),
+        let mut refused = None;
+        if options.decoder != DecoderChoice::Ffmpeg {
+            let embedded = OpenOptions { decoder: DecoderChoice::Embedded, ..options.clone() };
+            match open_in(&pool, Role::Decode, &file, &embedded) {
+                Ok(opened) => return Ok(Self::of(OpenedFile::new(pool, file, embedded, Role::Decode, opened))),
+                Err(Failed::Refused(error)) if options.decoder == DecoderChoice::Auto && may_ask(&file, &error) => {
+                    refused = Some(error);
                 }
+                Err(Failed::Gone(error) | Failed::Refused(error)) => return Err(error),
             }
-        };
+        }
         let options = OpenOptions { decoder: DecoderChoice::Ffmpeg, ..options.clone() };
         match open_in(&pool, Role::Ffmpeg, &file, &options) {
             Ok((process, mut opened, times)) => {
@@ -122,5 +118,20 @@ impl SandboxedClip {
     pub fn frames(&self, indices: &[usize]) -> Result<SandboxedFrames, MediaError> {
         check_indices(indices, self.0.times.len())?;
         SandboxedFrames::new(self.0.clone(), self.0.process()?, indices)
+    }
+}
+
+/// Whether FFmpeg may be asked about what was refused. No process is started for pictures that are malformed, nor for
+/// text.
+fn may_ask(file: &File, refused: &MediaError) -> bool {
+    let mut head = [0; 64];
+    let source = file.try_clone().map_err(MediaError::from).and_then(ByteSource::from_file);
+    let read = source.and_then(|source| source.read_some(0, &mut head)).unwrap_or(0);
+    let head = &head[..read];
+    let is_media = may_be_media(head) || head.starts_with(b"YUV4MPEG2");
+    match refused {
+        MediaError::Unsupported { .. } => is_media,
+        MediaError::Malformed { .. } => is_media && sniff(head, &[]).is_none(),
+        _ => false,
     }
 }

@@ -4,11 +4,11 @@ use std::fs::File;
 use std::io::{self, BufReader, ErrorKind, Read};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use zoetrope_system::sandbox::send_byte;
+use zoetrope_system::sandbox::{end_group, send_byte};
 
 use super::options::{ARGUMENT, Role, SandboxOptions, Terms, VARIABLE};
 use super::wire::{
@@ -31,7 +31,10 @@ const FFMPEG_MEMORY: u64 = 4 << 30;
 
 /// A running process.
 pub(super) struct MediaProcess {
+    role: Role,
     child: Child,
+    /// Whether the system has forgotten the process.
+    has_ended: bool,
     requests: UnixStream,
     pub(super) answers: BufReader<TimedAnswers>,
     memory: u64,
@@ -60,13 +63,15 @@ impl MediaProcess {
         command.env_clear().env(VARIABLE, terms);
         command.envs(VARIABLES.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
         command.stdin(Stdio::from(OwnedFd::from(theirs))).stdout(Stdio::null()).stderr(Stdio::null());
+        // FFmpeg, which it may start, ends with it.
+        command.process_group(0);
         let child = command.spawn()?;
         // Its end of the socket is closed here, so that its death is seen.
         drop(command);
         ours.set_write_timeout(Some(REQUEST_TIME))?;
         let answers = BufReader::with_capacity(1 << 16, TimedAnswers { socket: ours.try_clone()?, until: None });
         let (memory, answer_time) = (options.memory, options.answer_time);
-        let mut process = MediaProcess { child, requests: ours, answers, memory, answer_time };
+        let mut process = MediaProcess { role, child, has_ended: false, requests: ours, answers, memory, answer_time };
         process.begin_answer();
         let ready = read_kind(&mut process.answers).and_then(|kind| match kind {
             READY => read_json(&mut process.answers, SHORT),
@@ -83,7 +88,8 @@ impl MediaProcess {
 
     /// Whether it still runs.
     pub(super) fn is_alive(&mut self) -> bool {
-        matches!(self.child.try_wait(), Ok(None))
+        self.has_ended = self.has_ended || !matches!(self.child.try_wait(), Ok(None));
+        !self.has_ended
     }
 
     /// From now on the next answer has its time.
@@ -93,6 +99,10 @@ impl MediaProcess {
 
     /// Has `file` opened.
     pub(super) fn open(&mut self, file: &File, options: &OpenOptions) -> Result<(Opened, Vec<Time>), Failed> {
+        if self.role == Role::Ffmpeg {
+            // It decodes a film from its start to list its frames, and again to give some; it has its own limit.
+            self.answer_time = self.answer_time.max(options.limits.child_time);
+        }
         self.begin_answer();
         let sent = send_byte(&self.requests, OPEN, file);
         // The byte is the kind of the request; its contents follow without one.
@@ -135,11 +145,19 @@ impl MediaProcess {
         write(&mut self.requests)
     }
 
+    /// Ends the process and what it has started; the signal that it ended by.
+    fn end(&mut self) -> Option<i32> {
+        if !self.has_ended {
+            end_group(&self.child);
+        }
+        self.has_ended = true;
+        self.child.wait().ok().and_then(|status| status.signal())
+    }
+
     /// Ends the process after `error` and says why there is no answer.
     pub(super) fn gone(&mut self, error: &io::Error) -> MediaError {
         let late = error.kind() == ErrorKind::TimedOut;
-        let _ = self.child.kill();
-        let signal = self.child.wait().ok().and_then(|status| status.signal());
+        let signal = self.end();
         let seconds = self.answer_time.as_secs();
         if late {
             return MediaError::Limit { what: "seconds of work on one answer", number: seconds + 1, limit: seconds };
@@ -166,8 +184,7 @@ const SIGXCPU: i32 = 24;
 
 impl Drop for MediaProcess {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.end();
     }
 }
 

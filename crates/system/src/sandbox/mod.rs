@@ -4,6 +4,7 @@
 //! ports (landlock), as far as the kernel has them. Nothing of this can be undone, and child processes inherit it.
 
 mod descriptors;
+mod group;
 #[cfg(target_os = "linux")]
 mod landlock;
 mod limits;
@@ -14,6 +15,7 @@ mod seccomp;
 use std::io;
 
 pub use descriptors::{receive_byte, send_byte};
+pub use group::end_group;
 pub use limits::ResourceLimits;
 pub use rights::{Missing, Rights};
 

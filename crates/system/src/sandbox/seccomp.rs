@@ -124,7 +124,10 @@ pub(super) fn restrict(rights: Rights<'_>) -> bool {
             }
         }
         Rights::Programs { .. } => {
-            let never = NOT_FOR_PROGRAMS.iter().map(|&call| (call, Vec::new())).collect();
+            // On x86 the same calls have a second number each, for programs with short pointers (x32).
+            let x32 = if cfg!(target_arch = "x86_64") { 0x4000_0000 } else { 0 };
+            let never = NOT_FOR_PROGRAMS.iter().flat_map(|&call| [call, call | x32]);
+            let never = never.map(|call| (call, Vec::new())).collect();
             apply(never, SeccompAction::Allow, refused)
         }
     }
