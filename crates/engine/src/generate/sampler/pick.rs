@@ -183,10 +183,8 @@ fn mask(scores: &mut [f32], allowed: &[u32]) {
             0 => scores.fill(f32::NEG_INFINITY),
             u32::MAX => {}
             bits => {
-                for (bit, score) in scores.iter_mut().enumerate().filter(|(bit, _)| bits >> bit & 1 == 0) {
-                    let _ = bit;
-                    *score = f32::NEG_INFINITY;
-                }
+                let masked = scores.iter_mut().enumerate().filter(|(bit, _)| bits >> bit & 1 == 0);
+                masked.for_each(|(_, score)| *score = f32::NEG_INFINITY);
             }
         }
     }
