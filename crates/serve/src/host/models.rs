@@ -191,6 +191,9 @@ impl Models {
         let worker = worker.map_err(|error| ApiError::bug(&error))?;
         let limits = self.options.limits.clone();
         let grammars = Arc::new(GrammarCompiler::new(processor.as_ref()));
+        let first = Arc::clone(&grammars);
+        // The vocabulary is prepared at the first form, which a client should not wait for.
+        tokio::task::spawn_blocking(move || first.compile(&Constraint::JsonObject).map(|_| ()));
         let compiling = Arc::new(Semaphore::new(GRAMMARS));
         let (id, index) = (id.to_string(), loaded.index);
         Ok(ServedModel { id, worker, processor, index, limits, facts, grammars, compiling, rates: Rates::default() })
