@@ -117,7 +117,7 @@ pub(super) fn png(file: &Path, picture: &Rgb) -> Result<(), Failure> {
     written.map_err(|error| Failure::file(file, &error))
 }
 
-/// Writes the picture as PNG. It is made in memory: errors of the writer are told as such, and none is lost in a buffer.
+/// Writes the picture as PNG. It is made in memory: errors of the writer are told as such, none is lost in a buffer.
 fn encode(mut out: impl Write, picture: &Rgb) -> io::Result<()> {
     let mut bytes = Vec::new();
     PngEncoder::new(&mut bytes)
