@@ -38,8 +38,10 @@ fn all(count: usize) -> Vec<usize> {
     (0..count).collect()
 }
 
-/// Index, time and pixels; an error as its text.
-fn plain(frames: impl Iterator<Item = Result<Frame, MediaError>>) -> Vec<Result<(usize, i64, u32, Vec<u8>), String>> {
+/// Index, ticks, scale and pixels; an error as its text.
+type Plain = Result<(usize, i64, u32, Vec<u8>), String>;
+
+fn plain(frames: impl Iterator<Item = Result<Frame, MediaError>>) -> Vec<Plain> {
     let frame = |frame: Frame| (frame.index, frame.time.ticks, frame.time.scale, frame.image.data);
     frames.map(|next| next.map(frame).map_err(|error| error.to_string())).collect()
 }

@@ -59,7 +59,7 @@ fn told<T>(result: io::Result<T>) -> String {
 #[test]
 #[ignore = "the sandboxed process of the other tests"]
 fn child_process() {
-    super::child::serve(|request, input, output| trial(request, input, output)).unwrap();
+    super::child::serve(trial).unwrap();
 }
 
 fn options() -> SandboxOptions {
