@@ -87,7 +87,7 @@ export class Cost {
       .filter(Boolean)
       .join(', ');
     const bytes = (plan.bytes?.keys_and_values ?? 0) + (plan.bytes?.features ?? 0);
-    const time = plan.seconds === null || plan.seconds === undefined ? null : `about ${span(plan.seconds)}`;
+    const time = plan.seconds === null || plan.seconds === undefined ? null : plan.seconds < 0.1 ? 'at once' : `about ${span(plan.seconds)}`;
     this.#say(
       [
         el('strong', {}, what),

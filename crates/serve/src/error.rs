@@ -139,8 +139,8 @@ impl ApiError {
         }
     }
 
-    /// What is wrong with a picture or film, about the field `param`. What FFmpeg says is for the log: it may name files
-    /// of this machine. What the operator could install is not for the client, either.
+    /// What is wrong with a picture or film, about the field `param`. What FFmpeg says is for the log: it may name
+    /// files of this machine. What the operator could install is not for the client, either.
     pub(crate) fn media(error: &MediaError, param: &str) -> Self {
         let text = match error {
             MediaError::Malformed { part, what } => {

@@ -1,12 +1,13 @@
 //! The HTTP server: OpenAI's API for questions about pictures and videos, and a page that shows what the model saw.
 //!
-//! Nouns: a [`ServeOptions`] says what is served to whom; `host` runs models on threads of their own; `media` turns what
-//! clients send into frames; `wire` has the types of requests; `routes` has a file a route. [`run`] is the front door.
+//! Nouns: a [`ServeOptions`] says what is served to whom; `host` runs models on threads of their own; `media` turns
+//! what clients send into frames; `wire` has the types of requests; `routes` has a file a route. [`run`] is the front
+//! door.
 //!
-//! Every number that a client sends is checked before memory is taken for it; docs/security.md has the limits. An answer
-//! of the server names no path and no address of this machine.
+//! Every number that a client sends is checked before memory is taken for it; docs/security.md has the limits. An
+//! answer of the server names no path and no address of this machine.
 //!
-//! May import: engine, hub (which fetches), media, models (the contract), text. Deliberately absent: families by name,
+//! May import: engine, hub (which fetches), media, models (the contract). Deliberately absent: families by name,
 //! arithmetic, decoding, the command line.
 #![forbid(unsafe_code)]
 
@@ -18,7 +19,6 @@ mod ids;
 mod log;
 mod media;
 mod metrics;
-mod page;
 mod routes;
 mod server;
 mod state;

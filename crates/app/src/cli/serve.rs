@@ -72,7 +72,10 @@ pub(crate) struct ServeArgs {
     /// MB of a body of JSON
     #[arg(long, value_name = "MB", value_parser = positive, default_value_t = 64, help_heading = "Server")]
     pub(crate) max_body: usize,
-    /// MB of one uploaded or fetched file
+    /// MB of one file that is fetched from the web
+    #[arg(long, value_name = "MB", value_parser = positive, default_value_t = 256, help_heading = "Server")]
+    pub(crate) max_fetch: usize,
+    /// MB of one uploaded file
     #[arg(long, value_name = "MB", value_parser = positive, default_value_t = 4096, help_heading = "Server")]
     pub(crate) max_file: usize,
     /// MB of all uploaded and fetched files

@@ -63,7 +63,7 @@ pub(crate) fn run(args: &ServeArgs, common: &Common) -> Result<(), Failure> {
         file_bytes: (args.max_file as u64) << 20,
         spool_bytes: (args.max_files as u64) << 20,
         fetch: FetchLimits {
-            bytes: (args.max_file as u64) << 20,
+            bytes: (args.max_fetch as u64) << 20,
             domains: args.fetch_domain.clone(),
             allow_private: args.fetch_private,
             ..FetchLimits::default()

@@ -22,7 +22,7 @@ use super::spool::{Spool, Spooled};
 use super::uploads::{Upload, Uploads};
 use crate::error::ApiError;
 use crate::host::ServedModel;
-use crate::wire::content::{MediaPart, Message, Origin, Part, Source};
+use crate::wire::content::{MediaPart, Message, Origin, RequestPart, Source};
 use crate::wire::media_options::MediaOptions;
 
 /// Rate of a list of frames whose client says none.
@@ -79,7 +79,7 @@ impl Gathered {
 pub(crate) fn web_addresses(messages: &[Message]) -> Vec<(String, String)> {
     let mut found: Vec<(String, String)> = Vec::new();
     for part in messages.iter().flat_map(|message| &message.parts) {
-        let Part::Media(media) = part else { continue };
+        let RequestPart::Media(media) = part else { continue };
         let origins = match &media.source {
             Source::One(origin) => std::slice::from_ref(origin),
             Source::Frames(list) => &list[..],
@@ -171,7 +171,7 @@ pub(crate) fn prepare(
     web: &WebFiles,
 ) -> Result<PreparedTurn, ApiError> {
     let media =
-        messages.iter().flat_map(|message| &message.parts).filter(|part| matches!(part, Part::Media(_))).count();
+        messages.iter().flat_map(|message| &message.parts).filter(|part| matches!(part, RequestPart::Media(_))).count();
     if media > model.limits.media {
         let text = format!("{media} pictures and videos are more than {}", model.limits.media);
         return Err(ApiError::invalid("messages", text).code("limit_exceeded"));
@@ -184,8 +184,8 @@ pub(crate) fn prepare(
         let mut parts = Vec::with_capacity(message.parts.len());
         for part in message.parts {
             parts.push(match part {
-                Part::Text(text) => ContentPart::Text(text),
-                Part::Media(part) => {
+                RequestPart::Text(text) => ContentPart::Text(text),
+                RequestPart::Media(part) => {
                     number += 1;
                     let opened = opener.open(&part, number);
                     ContentPart::Media(MediaInput::Opened(opened.map_err(|error| blame(error, &part.at))?))
@@ -213,7 +213,7 @@ fn merged(messages: Vec<Message>) -> Vec<Message> {
     for message in messages {
         match merged.last_mut() {
             Some(last) if last.role == Role::System && message.role == Role::System => {
-                last.parts.push(Part::Text("\n\n".to_string()));
+                last.parts.push(RequestPart::Text("\n\n".to_string()));
                 last.parts.extend(message.parts);
             }
             _ => merged.push(message),

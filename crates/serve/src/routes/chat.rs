@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 use zoetrope_engine::{Constraint, TurnRequest};
 
-use super::chat_stream::ChatWriter;
+use super::chat_stream::{ChatWriter, Head};
 use super::sse;
 use crate::body;
 use crate::error::ApiError;
@@ -26,16 +26,6 @@ use crate::wire::media_options::MediaOptions;
 use crate::wire::sampling::{MOST_LOGPROBS, SamplingFields, most_tokens};
 use crate::wire::structured::{Asked, FormFields};
 use crate::wire::usage;
-
-/// What stays the same in all pieces of an answer.
-#[derive(Clone)]
-pub(super) struct Head {
-    pub(super) id: String,
-    pub(super) created: u64,
-    pub(super) model: String,
-    /// The tool whose arguments the reply is, when one was forced.
-    pub(super) tool: Option<String>,
-}
 
 /// Answers a conversation.
 #[utoipa::path(post, path = "/v1/chat/completions", request_body = ChatFields, responses(

@@ -4,11 +4,20 @@ use axum::response::sse::Event;
 use serde_json::{Value, json};
 use zoetrope_engine::{Stage, TurnEvent};
 
-use super::chat::Head;
 use super::sse::{Writer, data};
 use crate::turn::Turn;
 use crate::wire::chat::StreamOptions;
 use crate::wire::usage;
+
+/// What stays the same in all pieces of an answer.
+#[derive(Clone)]
+pub(super) struct Head {
+    pub(super) id: String,
+    pub(super) created: u64,
+    pub(super) model: String,
+    /// The tool whose arguments the reply is, when one was forced.
+    pub(super) tool: Option<String>,
+}
 
 /// Writes the pieces.
 pub(super) struct ChatWriter {

@@ -4,9 +4,54 @@ use axum::response::sse::Event;
 use serde_json::{Value, json};
 use zoetrope_engine::{FinishReason, TurnEvent};
 
-use super::responses::Head;
 use super::sse::Writer;
 use crate::turn::Turn;
+
+/// What stays the same in all events of a response.
+#[derive(Clone)]
+pub(super) struct Head {
+    pub(super) id: String,
+    pub(super) item: String,
+    pub(super) created: u64,
+    pub(super) model: String,
+    pub(super) instructions: Option<String>,
+}
+
+impl Head {
+    /// The response with what it says so far.
+    pub(super) fn response(&self, status: &str, output: &Value) -> Value {
+        json!({
+            "id": self.id, "object": "response", "created_at": self.created, "status": status, "model": self.model,
+            "output": output, "instructions": self.instructions, "error": null, "incomplete_details": null,
+            "parallel_tool_calls": false, "tools": [], "tool_choice": "none", "metadata": {}, "store": false,
+            "previous_response_id": null, "temperature": null, "top_p": null, "usage": null,
+        })
+    }
+
+    /// The message of the response.
+    pub(super) fn item(&self, status: &str, content: &Value) -> Value {
+        json!({"id": self.item, "type": "message", "status": status, "role": "assistant", "content": content})
+    }
+
+    /// The complete response.
+    pub(super) fn complete(
+        &self,
+        text: &str,
+        reason: FinishReason,
+        report: &TurnReport,
+        clocks: &[MediaClock],
+    ) -> Value {
+        let status = if usage::finish(reason) == "stop" { "completed" } else { "incomplete" };
+        let content = json!([{"type": "output_text", "text": text, "annotations": [], "logprobs": []}]);
+        let mut response = self.response(status, &json!([self.item(status, &content)]));
+        if status == "incomplete" {
+            response["incomplete_details"] = json!({"reason": "max_output_tokens"});
+        }
+        response["usage"] = usage::responses(&report.tokens);
+        response["zoetrope"] = usage::report(report, clocks);
+        response
+    }
+}
 
 /// Writes the events, numbered.
 pub(super) struct ResponseWriter {

@@ -13,8 +13,8 @@ const MOST_PARTS: usize = 8192;
 const MOST_FRAMES: usize = 2048;
 
 /// What the parts can be.
-const KINDS: &str = "text, image_url, video_url, input_video, file, image, video (in responses: input_text, input_image, \
-                     input_video, input_file)";
+const KINDS: &str = "text, image_url, video_url, input_video, file, image, video \
+                     (in responses: input_text, input_image, input_video, input_file)";
 
 /// Where bytes of media come from.
 #[derive(Clone, Debug, PartialEq)]
@@ -49,7 +49,7 @@ pub(crate) struct MediaPart {
 
 /// A part of a message.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Part {
+pub(crate) enum RequestPart {
     Text(String),
     Media(MediaPart),
 }
@@ -58,7 +58,7 @@ pub(crate) enum Part {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Message {
     pub(crate) role: Role,
-    pub(crate) parts: Vec<Part>,
+    pub(crate) parts: Vec<RequestPart>,
 }
 
 /// The messages of `value`, which is the field `name` of a request.
@@ -98,13 +98,13 @@ fn message(value: &Value, at: &str) -> Result<Message, ApiError> {
     };
     let own = format!("{at}.content");
     let parts = match fields.get("content") {
-        Some(Value::String(text)) => vec![Part::Text(text.clone())],
+        Some(Value::String(text)) => vec![RequestPart::Text(text.clone())],
         Some(Value::Array(list)) => parts(list, &own)?,
         // An assistant's turn of tool calls has no words.
-        Some(Value::Null) | None if role == Role::Assistant => vec![Part::Text(String::new())],
+        Some(Value::Null) | None if role == Role::Assistant => vec![RequestPart::Text(String::new())],
         _ => return Err(ApiError::invalid(own, "content is neither a text nor a list of parts")),
     };
-    let shows_media = parts.iter().any(|part| matches!(part, Part::Media(_)));
+    let shows_media = parts.iter().any(|part| matches!(part, RequestPart::Media(_)));
     if shows_media && role != Role::User {
         let text = format!("a {} message shows media; only those of the user can", role.name());
         return Err(ApiError::invalid(own, text));
@@ -124,19 +124,21 @@ fn role_of(role: &str, at: &str) -> Result<Role, ApiError> {
     }
 }
 
-fn parts(list: &[Value], at: &str) -> Result<Vec<Part>, ApiError> {
+fn parts(list: &[Value], at: &str) -> Result<Vec<RequestPart>, ApiError> {
     if list.len() > MOST_PARTS {
         let text = format!("{} parts are more than {MOST_PARTS}", list.len());
         return Err(ApiError::invalid(at, text).code("limit_exceeded"));
     }
-    let mut parts: Vec<Part> = Vec::with_capacity(list.len());
+    let mut parts: Vec<RequestPart> = Vec::with_capacity(list.len());
     for (number, value) in list.iter().enumerate() {
         let at = format!("{at}[{number}]");
         let (new, is_frame) = part(value, &at)?;
         // SGLang's clients send the frames of a video as pictures that say so.
         match (new, parts.last_mut()) {
-            (Part::Media(new), Some(Part::Media(last))) if is_frame && is_frames(last) => join_frames(last, new)?,
-            (Part::Media(new), _) if is_frame => parts.push(Part::Media(as_frames(new))),
+            (RequestPart::Media(new), Some(RequestPart::Media(last))) if is_frame && is_frames(last) => {
+                join_frames(last, new)?;
+            }
+            (RequestPart::Media(new), _) if is_frame => parts.push(RequestPart::Media(as_frames(new))),
             (new, _) => parts.push(new),
         }
     }
@@ -172,7 +174,7 @@ fn check_frames(count: usize, at: &str) -> Result<(), ApiError> {
 }
 
 /// A part, and whether it is one of the frames of a video.
-fn part(value: &Value, at: &str) -> Result<(Part, bool), ApiError> {
+fn part(value: &Value, at: &str) -> Result<(RequestPart, bool), ApiError> {
     let Value::Object(fields) = value else {
         return Err(ApiError::invalid(at, "a part is an object with a type"));
     };
@@ -182,7 +184,7 @@ fn part(value: &Value, at: &str) -> Result<(Part, bool), ApiError> {
     let is_frame = fields.get("modalities").and_then(Value::as_str) == Some("video");
     let media = match kind.as_str() {
         "text" | "input_text" | "output_text" => match fields.get("text") {
-            Some(Value::String(text)) => return Ok((Part::Text(text.clone()), false)),
+            Some(Value::String(text)) => return Ok((RequestPart::Text(text.clone()), false)),
             _ => return Err(ApiError::invalid(format!("{at}.text"), "a part of text has no text")),
         },
         "image_url" | "video_url" | "input_image" | "input_video" | "image" | "video" => media(fields, kind, at)?,
@@ -192,7 +194,7 @@ fn part(value: &Value, at: &str) -> Result<(Part, bool), ApiError> {
             return Err(ApiError::invalid(format!("{at}.type"), text).code("unsupported_part"));
         }
     };
-    Ok((Part::Media(media), is_frame))
+    Ok((RequestPart::Media(media), is_frame))
 }
 
 /// `image_url`, `video_url`, `input_image`, `input_video`, `image` and `video`.
@@ -310,9 +312,9 @@ mod tests {
         let value = json!([{"role": "user", "content": part}]);
         let messages =
             messages(&value, "messages").map_err(|e| format!("{}: {}", e.param.unwrap_or_default(), e.message))?;
-        let source = |part: &Part| match part {
-            Part::Media(media) => Some(media.source.clone()),
-            Part::Text(_) => None,
+        let source = |part: &RequestPart| match part {
+            RequestPart::Media(media) => Some(media.source.clone()),
+            RequestPart::Text(_) => None,
         };
         Ok(messages[0].parts.iter().filter_map(source).collect())
     }
@@ -373,7 +375,7 @@ mod tests {
         let value = json!([{"role": "user", "content": [
             {"type": "video_url", "video_url": {"url": "x", "start": 1, "max_frames": 2}, "fps": 3}]}]);
         let messages = messages(&value, "messages").expect("messages");
-        let Part::Media(media) = &messages[0].parts[0] else { panic!("media") };
+        let RequestPart::Media(media) = &messages[0].parts[0] else { panic!("media") };
         let want = MediaOptions { fps: Some(3.0), max_frames: Some(2), start: Some(1.0), ..MediaOptions::default() };
         assert_eq!(media.options, want);
     }

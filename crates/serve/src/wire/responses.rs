@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 use zoetrope_models::contract::prompt::Role;
 
-use super::content::{Message, Part, messages};
+use super::content::{Message, RequestPart, messages};
 use crate::error::{ApiError, quoted};
 
 /// The fields of a responses request beside sampling and media.
@@ -52,10 +52,10 @@ impl ResponseFields {
         }
         let mut all = Vec::new();
         if let Some(text) = &self.instructions {
-            all.push(Message { role: Role::System, parts: vec![Part::Text(text.clone())] });
+            all.push(Message { role: Role::System, parts: vec![RequestPart::Text(text.clone())] });
         }
         match &self.input {
-            Value::String(text) => all.push(Message { role: Role::User, parts: vec![Part::Text(text.clone())] }),
+            Value::String(text) => all.push(Message { role: Role::User, parts: vec![RequestPart::Text(text.clone())] }),
             Value::Array(list) => {
                 for (number, item) in list.iter().enumerate() {
                     let kind = item.get("type").and_then(Value::as_str).unwrap_or("message");

@@ -29,7 +29,7 @@ pub(crate) struct SamplingFields {
     pub(crate) top_k: Option<i64>,
     /// Share of the likeliest token's probability that a candidate must have.
     pub(crate) min_p: Option<f64>,
-    /// The same seed gives the same reply.
+    /// A seed gives the same reply each time.
     pub(crate) seed: Option<i64>,
     /// Number of replies.
     pub(crate) n: Option<i64>,

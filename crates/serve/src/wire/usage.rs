@@ -44,12 +44,14 @@ fn media(all: &[MediaUsage], clocks: &[MediaClock]) -> Vec<Value> {
         let before = media.tokens_before_pruning / media.frames.len().max(1);
         let frame = |frame: &zoetrope_engine::FrameUsage| {
             json!({
-                "index": frame.index, "time": frame.time.max(clock.start), "source_time": frame.source_time, "tokens": frame.tokens,
+                "index": frame.index, "time": frame.time.max(clock.start), "source_time": frame.source_time,
+                "tokens": frame.tokens,
                 "tokens_before_pruning": before.max(frame.tokens),
             })
         };
         let mut value = json!({
-            "name": media.name, "kind": media.kind, "duration": clock.duration, "source": [media.source.0, media.source.1],
+            "name": media.name, "kind": media.kind, "duration": clock.duration,
+            "source": [media.source.0, media.source.1],
             "frames": media.frames.iter().map(frame).collect::<Vec<_>>(),
             "tokens": media.tokens, "tokens_before_pruning": media.tokens_before_pruning,
         });
@@ -92,7 +94,10 @@ const LEAST_LOGPROB: f64 = -9999.0;
 
 /// A token with its log-probability, and the likeliest ones.
 pub(crate) fn logprobs(token: &TokenLogprobs) -> Value {
-    let one = |token: &TokenLogprob| json!({"token": String::from_utf8_lossy(&token.bytes), "logprob": token.logprob.max(LEAST_LOGPROB), "bytes": token.bytes});
+    let one = |token: &TokenLogprob| {
+        let logprob = token.logprob.max(LEAST_LOGPROB);
+        json!({"token": token.text(), "logprob": logprob, "bytes": token.bytes})
+    };
     let mut value = one(&token.chosen);
     value["top_logprobs"] = json!(token.top.iter().map(one).collect::<Vec<_>>());
     value

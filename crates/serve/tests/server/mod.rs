@@ -9,13 +9,12 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use candle_core::DType;
 use serde_json::Value;
 use zoetrope_engine::{EngineOptions, Limits, ServiceOptions};
 use zoetrope_hub::fetch::FetchLimits;
 use zoetrope_models::checkpoint::Checkpoint;
 use zoetrope_models::loading;
-use zoetrope_models::weights::LoadOptions;
+use zoetrope_models::weights::{LoadOptions, Precision};
 use zoetrope_serve::{LoadedModel, ModelName, ServeOptions};
 
 /// Frames of [`clip`].
@@ -157,7 +156,7 @@ fn unchunked(mut body: &[u8]) -> Vec<u8> {
 fn options() -> ServeOptions {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../assets/models/zoetrope-nano");
     let loader = move |_: Option<&std::ffi::OsStr>| {
-        let model = loading::open(&Checkpoint::from(folder.as_path()), LoadOptions::cpu(DType::F32));
+        let model = loading::open(&Checkpoint::from(folder.as_path()), LoadOptions::cpu(Precision::Auto));
         Ok(LoadedModel { model: model.map_err(|error| error.to_string())?, index: None })
     };
     let engine = EngineOptions {

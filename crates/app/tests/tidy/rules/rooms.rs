@@ -14,7 +14,7 @@ const ARROWS: [(&str, &[&str]); 10] = [
     ("media", &["system", "kernels"]),
     ("models", &["system", "kernels", "media", "text"]),
     ("engine", &["models", "media", "text", "system"]),
-    ("serve", &["engine", "hub", "media", "models", "text"]),
+    ("serve", &["engine", "hub", "media", "models"]),
     ("lab", &["engine", "models", "media", "kernels", "system"]),
     ("app", &["engine", "lab", "models", "media", "hub", "serve", "system"]),
 ];
@@ -24,7 +24,7 @@ const LIBRARIES: [(&str, &[&str]); 10] = [
     ("anyhow", &["app"]),
     ("clap", &["app"]),
     ("indicatif", &["app"]),
-    ("tokio", &["app"]),
+    ("tokio", &["serve"]),
     ("tracing-subscriber", &["app"]),
     ("ureq", &["hub"]),
     ("memmap2", &["system"]),
