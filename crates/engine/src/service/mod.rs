@@ -8,9 +8,9 @@ mod client;
 mod media_cache;
 mod prepared;
 mod requests;
-mod service;
+mod serving;
 mod turn;
 
 pub use client::{Stage, TurnClient, TurnEvent, TurnReport, TurnRequest};
 pub use prepared::{MediaClock, PreparedTurn};
-pub use service::{Service, ServiceOptions, ServiceState};
+pub use serving::{Service, ServiceOptions, ServiceState};

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::service::Service;
+use super::serving::Service;
 use super::turn::Turn;
 use crate::answer::FinishReason;
 use crate::error::EngineError;

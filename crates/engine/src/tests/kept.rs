@@ -33,7 +33,7 @@ struct Process {
 
 impl Process {
     fn start(folder: &Path) -> Self {
-        Self::start_with(folder, |store, model| of_model(store, model))
+        Self::start_with(folder, of_model)
     }
 
     fn start_with(folder: &Path, own: impl Fn(&Arc<Store>, &Arc<FakeModel>) -> ModelStore) -> Self {

@@ -2,10 +2,11 @@
 
 use axum::response::sse::Event;
 use serde_json::{Value, json};
-use zoetrope_engine::{FinishReason, TurnEvent};
+use zoetrope_engine::{FinishReason, MediaClock, TurnEvent, TurnReport};
 
 use super::sse::Writer;
 use crate::turn::Turn;
+use crate::wire::usage;
 
 /// What stays the same in all events of a response.
 #[derive(Clone)]

@@ -7,8 +7,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
-use serde_json::{Value, json};
-use zoetrope_engine::{FinishReason, MediaClock, TurnReport, TurnRequest};
+use zoetrope_engine::{FinishReason, TurnRequest};
 
 use super::chat::{media_options, now, turn_request};
 use super::response_stream::{Head, ResponseWriter};
@@ -22,7 +21,6 @@ use crate::wire::json;
 use crate::wire::responses::ResponseFields;
 use crate::wire::sampling::most_tokens;
 use crate::wire::structured::response_format;
-use crate::wire::usage;
 
 /// Answers a conversation.
 #[utoipa::path(post, path = "/v1/responses", request_body = ResponseFields, responses(

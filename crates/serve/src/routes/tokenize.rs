@@ -52,7 +52,7 @@ pub(crate) async fn tokenize(
             .map_err(|error| ApiError::invalid("prompt", error.to_string()).code("context_length_exceeded"))?,
         (None, Some(messages)) => {
             let messages = content::messages(messages, "messages")?;
-            let is_media = |part: &Part| matches!(part, RequestPart::Media(_));
+            let is_media = |part: &RequestPart| matches!(part, RequestPart::Media(_));
             if messages.iter().any(|message| message.parts.iter().any(is_media)) {
                 return Err(ApiError::invalid("messages", "media have no ids; POST /v1/plan counts their tokens"));
             }

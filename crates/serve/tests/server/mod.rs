@@ -18,45 +18,45 @@ use zoetrope_models::weights::{LoadOptions, Precision};
 use zoetrope_serve::{LoadedModel, ModelName, ServeOptions};
 
 /// Frames of [`clip`].
-pub const CLIP_FRAMES: usize = 4;
+pub(crate) const CLIP_FRAMES: usize = 4;
 
 /// A server that runs until the tests end; all tests share it.
 #[derive(Clone, Copy)]
-pub struct Server(SocketAddr);
+pub(crate) struct Server(SocketAddr);
 
 /// What came back.
-pub struct Answer {
-    pub status: u16,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
     head: String,
-    pub bytes: Vec<u8>,
+    pub(crate) bytes: Vec<u8>,
 }
 
 impl Answer {
-    pub fn header(&self, name: &str) -> Option<String> {
+    pub(crate) fn header(&self, name: &str) -> Option<String> {
         let line = self.head.lines().find(|line| line.to_ascii_lowercase().starts_with(&format!("{name}:")))?;
         Some(line[name.len() + 1..].trim().to_string())
     }
 
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.bytes).unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&self.bytes)))
     }
 
     /// The body of an answer without an error.
-    pub fn ok(&self) -> Value {
+    pub(crate) fn ok(&self) -> Value {
         assert_eq!(self.status, 200, "{}", String::from_utf8_lossy(&self.bytes));
         assert!(self.header("x-request-id").is_some());
         self.json()
     }
 
     /// Message and status of an error with this code.
-    pub fn error(&self, code: &str) -> (String, u16) {
+    pub(crate) fn error(&self, code: &str) -> (String, u16) {
         let error = self.json()["error"].clone();
         assert_eq!(error["code"], code, "{error}");
         (error["message"].as_str().unwrap_or_default().to_string(), self.status)
     }
 
     /// The events of a stream, without `[DONE]`, which must be there.
-    pub fn events(&self) -> Vec<Value> {
+    pub(crate) fn events(&self) -> Vec<Value> {
         let text = String::from_utf8_lossy(&self.bytes);
         let mut data: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("data: ")).collect();
         assert_eq!(data.pop(), Some("[DONE]"), "{text}");
@@ -66,7 +66,7 @@ impl Answer {
 
 impl Server {
     /// The server of all tests.
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         static SERVER: OnceLock<Server> = OnceLock::new();
         *SERVER.get_or_init(|| {
             let (sender, address) = channel();
@@ -75,7 +75,7 @@ impl Server {
         })
     }
 
-    pub fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+    pub(crate) fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
         let mut wire = self.connect();
         self.write(&mut wire, method, path, headers, body);
         let mut all = Vec::new();
@@ -100,30 +100,30 @@ impl Server {
         let _ = wire.write_all(body);
     }
 
-    pub fn post(&self, path: &str, body: &Value) -> Answer {
+    pub(crate) fn post(&self, path: &str, body: &Value) -> Answer {
         self.send("POST", path, &[("content-type", "application/json")], body.to_string().as_bytes())
     }
 
     /// Asks, and leaves at the first byte of the answer.
-    pub fn post_and_leave(&self, path: &str, body: &Value) {
+    pub(crate) fn post_and_leave(&self, path: &str, body: &Value) {
         let mut wire = self.connect();
         self.write(&mut wire, "POST", path, &[("content-type", "application/json")], body.to_string().as_bytes());
         wire.read_exact(&mut [0]).expect("the answer begins");
     }
 
-    pub fn get(&self, path: &str) -> Answer {
+    pub(crate) fn get(&self, path: &str) -> Answer {
         self.get_with(path, &[])
     }
 
-    pub fn get_with(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
+    pub(crate) fn get_with(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
         self.send("GET", path, headers, b"")
     }
 
-    pub fn delete(&self, path: &str) -> Answer {
+    pub(crate) fn delete(&self, path: &str) -> Answer {
         self.send("DELETE", path, &[], b"")
     }
 
-    pub fn upload(&self, name: &str, bytes: &[u8]) -> Value {
+    pub(crate) fn upload(&self, name: &str, bytes: &[u8]) -> Value {
         let head = format!(
             "--edge\r\ncontent-disposition: form-data; name=\"purpose\"\r\n\r\nuser_data\r\n--edge\r\n\
              content-disposition: form-data; name=\"file\"; filename=\"{name}\"\r\n\r\n"
@@ -191,7 +191,7 @@ fn options() -> ServeOptions {
 }
 
 /// A red square on white as PNG.
-pub fn png_bytes() -> Vec<u8> {
+pub(crate) fn png_bytes() -> Vec<u8> {
     let picture = image::RgbImage::from_fn(96, 96, |x, y| {
         let inside = (24..72).contains(&x) && (24..72).contains(&y);
         image::Rgb(if inside { [220, 30, 30] } else { [255, 255, 255] })
@@ -202,12 +202,12 @@ pub fn png_bytes() -> Vec<u8> {
 }
 
 /// [`png_bytes`] as an address.
-pub fn png() -> String {
+pub(crate) fn png() -> String {
     format!("data:image/png;base64,{}", STANDARD.encode(png_bytes()))
 }
 
 /// Four pictures, a second apart, as vLLM's clients send the frames of a clip.
-pub fn clip() -> String {
+pub(crate) fn clip() -> String {
     let frame = |n: usize| {
         let picture = image::RgbImage::from_fn(96, 96, |x, y| {
             let inside = (36..60).contains(&x) && (20 * n as u32..20 * n as u32 + 24).contains(&y);
