@@ -1,18 +1,33 @@
 //! Bodies of requests: bounded in bytes, in time, and all together in memory.
 
+use std::sync::Arc;
+
 use axum::body::{Body, Bytes};
+use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, StatusCode, header};
 use http_body_util::BodyExt;
-use tokio::sync::SemaphorePermit;
+use serde_json::Value;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::error::ApiError;
 use crate::state::{BODY_UNIT, Server};
+use crate::wire::json;
 
-/// A body in memory, and its share of what all bodies may take.
-pub(crate) struct Held<'s> {
-    pub(crate) bytes: Vec<u8>,
-    _share: Vec<SemaphorePermit<'s>>,
+/// A body of JSON, and its share of what all bodies may take.
+pub(crate) struct JsonBody {
+    pub(crate) value: Value,
+    _share: Vec<OwnedSemaphorePermit>,
+}
+
+impl FromRequest<Arc<Server>> for JsonBody {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, server: &Arc<Server>) -> Result<Self, ApiError> {
+        let (head, body) = request.into_parts();
+        let (bytes, share) = read(server, &head.headers, body).await?;
+        Ok(JsonBody { value: json::object(&head.headers, &bytes)?, _share: share })
+    }
 }
 
 /// The length that the head announces, when it is one that is taken.
@@ -42,11 +57,15 @@ fn too_slow() -> ApiError {
     ApiError::request(StatusCode::REQUEST_TIMEOUT, "timeout", "the body came too slowly")
 }
 
-/// Reads a body of JSON.
+/// Reads a body.
 ///
 /// # Errors
 /// 413, 415, 408, and 503 when all bodies together take too much memory.
-pub(crate) async fn read<'s>(server: &'s Server, headers: &HeaderMap, body: Body) -> Result<Held<'s>, ApiError> {
+async fn read(
+    server: &Server,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<(Vec<u8>, Vec<OwnedSemaphorePermit>), ApiError> {
     let bounds = server.bounds;
     let announced = announced(headers, bounds.body as u64)?;
     let (mut bytes, mut share, mut shared) = (Vec::new(), Vec::new(), 0);
@@ -60,23 +79,23 @@ pub(crate) async fn read<'s>(server: &'s Server, headers: &HeaderMap, body: Body
         }
         while shared < length {
             let busy = || ApiError::unavailable("too many large requests at once: try again later");
-            share.push(server.bodies.try_acquire_many(1).map_err(|_| busy())?);
+            share.push(Arc::clone(&server.bodies).try_acquire_owned().map_err(|_| busy())?);
             shared += BODY_UNIT;
         }
         bytes.extend_from_slice(&piece);
     }
-    Ok(Held { bytes, _share: share })
+    Ok((bytes, share))
 }
 
 /// The pieces of a body, none of which may take long.
-pub(crate) struct Reader<'s> {
+struct Reader<'s> {
     body: Body,
     server: &'s Server,
     end: Instant,
 }
 
 impl<'s> Reader<'s> {
-    pub(crate) fn new(body: Body, server: &'s Server) -> Self {
+    fn new(body: Body, server: &'s Server) -> Self {
         Reader { body, server, end: Instant::now() + server.bounds.whole }
     }
 
@@ -84,7 +103,7 @@ impl<'s> Reader<'s> {
     ///
     /// # Errors
     /// 408 when it takes too long, 400 when the client breaks off.
-    pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, ApiError> {
+    async fn next(&mut self) -> Result<Option<Bytes>, ApiError> {
         loop {
             let frame = timeout(self.server.bounds.pause, self.body.frame());
             let frame = timeout_at(self.end, frame).await.map_err(|_| too_slow())?.map_err(|_| too_slow())?;

@@ -225,7 +225,7 @@ fn server(options: ServeOptions) -> Result<Server, ServeError> {
         bounds,
         opening: Semaphore::new(cores.max(2)),
         fetching: Semaphore::new(FETCHES),
-        bodies: Semaphore::new(4 * options.body_bytes.max(64 << 20) / BODY_UNIT),
+        bodies: Arc::new(Semaphore::new(4 * options.body_bytes.max(64 << 20) / BODY_UNIT)),
         is_draining: AtomicBool::new(false),
     })
 }

@@ -1,5 +1,6 @@
 //! What all routes share.
 
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
@@ -21,7 +22,7 @@ pub(crate) struct Server {
     /// Files that are fetched at once.
     pub(crate) fetching: Semaphore,
     /// Bodies that are held in memory, in units of [`BODY_UNIT`].
-    pub(crate) bodies: Semaphore,
+    pub(crate) bodies: Arc<Semaphore>,
     /// Whether new requests are refused because the server ends.
     pub(crate) is_draining: AtomicBool,
 }

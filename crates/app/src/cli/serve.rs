@@ -35,7 +35,7 @@ pub(crate) struct ServeArgs {
     /// Another name of this machine that requests may use (may be given several times)
     #[arg(long, value_name = "NAME", help_heading = "Server")]
     pub(crate) allow_host: Vec<String>,
-    /// Another site whose pages may ask, such as https://app.example (may be given several times)
+    /// Another site, by scheme and name, whose pages may ask (may be given several times)
     #[arg(long, value_name = "ORIGIN", help_heading = "Server")]
     pub(crate) allow_origin: Vec<String>,
     /// Neither use nor keep what was computed of films (see `zoetrope cache`)

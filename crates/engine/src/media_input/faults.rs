@@ -3,6 +3,9 @@
 use std::ops::AddAssign;
 
 use serde::Serialize;
+use zoetrope_media::{Frame, Frames, MediaError};
+
+use super::source::SourceFrame;
 
 /// How many planned frames of one picture or video were not shown as planned.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -47,6 +50,37 @@ impl FrameFaults {
         });
         words.collect::<Vec<_>>().join("; ")
     }
+}
+
+/// Frames of a decoder that counts what was not as it should be.
+pub(super) trait CountsFaults: Iterator<Item = Result<Frame, MediaError>> {
+    /// Frames so far that show a neighbor's image.
+    fn repeated(&self) -> usize;
+    /// Frames so far that may show damage.
+    fn damaged(&self) -> usize;
+}
+
+impl CountsFaults for Frames {
+    fn repeated(&self) -> usize {
+        Frames::repeated(self)
+    }
+
+    fn damaged(&self) -> usize {
+        Frames::damaged(self)
+    }
+}
+
+/// Each frame with whether the counts of repeated and of damaged ones rose with it.
+pub(super) fn tell_faults(mut frames: impl CountsFaults) -> impl Iterator<Item = Result<SourceFrame, MediaError>> {
+    std::iter::from_fn(move || {
+        let (repeated, damaged) = (frames.repeated(), frames.damaged());
+        let next = frames.next()?;
+        Some(next.map(|frame| SourceFrame {
+            frame,
+            repeated: frames.repeated() > repeated,
+            damaged: frames.damaged() > damaged,
+        }))
+    })
 }
 
 #[cfg(test)]

@@ -4,10 +4,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use zoetrope_media::subtitle::SubtitleChoice;
-use zoetrope_media::{Clip, Frames, MediaError};
+use zoetrope_media::{Clip, MediaError};
 use zoetrope_models::contract::media_plan::MediaMetadata;
 
-use super::source::{FoundSubtitles, FrameIter, MediaSource, SourceFrame};
+use super::faults::tell_faults;
+use super::source::{FoundSubtitles, FrameIter, MediaSource};
 use super::{stored, subtitles};
 use crate::error::EngineError;
 use crate::limits::Limits;
@@ -62,17 +63,4 @@ impl MediaSource for ClipFile {
             Err(error) => Box::new(std::iter::once(Err(error))),
         }
     }
-}
-
-/// Each frame with whether the counts of repeated and of damaged ones rose with it.
-fn tell_faults(mut frames: Frames) -> impl Iterator<Item = Result<SourceFrame, MediaError>> {
-    std::iter::from_fn(move || {
-        let (repeated, damaged) = (frames.repeated(), frames.damaged());
-        let next = frames.next()?;
-        Some(next.map(|frame| SourceFrame {
-            frame,
-            repeated: frames.repeated() > repeated,
-            damaged: frames.damaged() > damaged,
-        }))
-    })
 }

@@ -7,7 +7,8 @@ use zoetrope_media::sandbox::{SandboxedClip, SandboxedFrames};
 use zoetrope_media::subtitle::SubtitleChoice;
 use zoetrope_models::contract::media_plan::MediaMetadata;
 
-use super::source::{FoundSubtitles, FrameIter, MediaSource, SourceFrame};
+use super::faults::{CountsFaults, tell_faults};
+use super::source::{FoundSubtitles, FrameIter, MediaSource};
 use super::subtitles::{default_track, told, track_name};
 
 /// A clip that a sandboxed process has open, as a source. `name` is what warnings call it; no path is needed.
@@ -60,15 +61,12 @@ impl MediaSource for SandboxedSource {
     }
 }
 
-/// Each frame with whether the counts of repeated and of damaged ones rose with it.
-fn tell_faults(mut frames: SandboxedFrames) -> impl Iterator<Item = Result<SourceFrame, MediaError>> {
-    std::iter::from_fn(move || {
-        let (repeated, damaged) = (frames.repeated(), frames.damaged());
-        let next = frames.next()?;
-        Some(next.map(|frame| SourceFrame {
-            frame,
-            repeated: frames.repeated() > repeated,
-            damaged: frames.damaged() > damaged,
-        }))
-    })
+impl CountsFaults for SandboxedFrames {
+    fn repeated(&self) -> usize {
+        SandboxedFrames::repeated(self)
+    }
+
+    fn damaged(&self) -> usize {
+        SandboxedFrames::damaged(self)
+    }
 }

@@ -4,16 +4,14 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use axum::Extension;
-use axum::body::Body;
 use axum::extract::State;
-use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 use zoetrope_engine::{Constraint, TurnRequest};
 
 use super::chat_stream::{ChatWriter, Head};
 use super::sse;
-use crate::body;
+use crate::body::JsonBody;
 use crate::error::ApiError;
 use crate::host::ServedModel;
 use crate::log::RequestLog;
@@ -35,18 +33,15 @@ use crate::wire::usage;
 pub(crate) async fn chat(
     State(server): State<Arc<Server>>,
     Extension(log): Extension<RequestLog>,
-    headers: HeaderMap,
-    body: Body,
+    body: JsonBody,
 ) -> Result<Response, ApiError> {
-    let held = body::read(&server, &headers, body).await?;
-    let value = json::object(&headers, &held.bytes)?;
-    let fields: ChatFields = json::fields(&value)?;
+    let fields: ChatFields = json::fields(&body.value)?;
     let model = server.models.get(fields.model.as_deref()).await?;
-    let (request, tool) = request(&server, &model, &value, &fields).await?;
-    let options = media_options(&value)?;
+    let (request, tool) = request(&server, &model, &body.value, &fields).await?;
+    let options = media_options(&body.value)?;
     let messages = content::messages(&fields.messages, "messages")?;
     let slot = model.worker.slot()?;
-    drop((value, held));
+    drop(body);
     let prepared = plan(&server, &model, messages, options).await?;
     let head = Head { id: format!("chatcmpl-{}", crate::ids::random()), created: now(), model: model.id.clone(), tool };
     let replies = request.replies;

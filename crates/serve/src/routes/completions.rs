@@ -3,9 +3,7 @@
 use std::sync::Arc;
 
 use axum::Extension;
-use axum::body::Body;
 use axum::extract::State;
-use axum::http::HeaderMap;
 use axum::response::sse::Event;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
@@ -13,7 +11,7 @@ use zoetrope_engine::{PreparedTurn, TokenCounts, TurnEvent};
 
 use super::chat::{now, turn_request};
 use super::sse::{self, Writer, data};
-use crate::body;
+use crate::body::JsonBody;
 use crate::error::ApiError;
 use crate::host::ServedModel;
 use crate::log::RequestLog;
@@ -34,16 +32,13 @@ const USUAL_TOKENS: i64 = 16;
 pub(crate) async fn completions(
     State(server): State<Arc<Server>>,
     Extension(log): Extension<RequestLog>,
-    headers: HeaderMap,
-    body: Body,
+    body: JsonBody,
 ) -> Result<Response, ApiError> {
-    let held = body::read(&server, &headers, body).await?;
-    let value = json::object(&headers, &held.bytes)?;
-    let fields: CompletionFields = json::fields(&value)?;
+    let fields: CompletionFields = json::fields(&body.value)?;
     let prompts = fields.prompts()?;
     let model = server.models.get(fields.model.as_deref()).await?;
     let most = most_tokens("max_tokens", fields.max_tokens.or(Some(USUAL_TOKENS)), server.bounds.answer_tokens)?;
-    let request = turn_request(&model, &value, most, None).await?;
+    let request = turn_request(&model, &body.value, most, None).await?;
     let head = Head { id: format!("cmpl-{}", crate::ids::random()), created: now(), model: model.id.clone() };
     let is_stream = fields.stream == Some(true);
     if is_stream && prompts.len() > 1 {

@@ -2,14 +2,12 @@
 
 use std::sync::Arc;
 
-use axum::body::Body;
 use axum::extract::State;
-use axum::http::HeaderMap;
 use serde_json::{Value, json};
 use zoetrope_engine::{EstimateOptions, Options};
 
 use super::chat::media_options;
-use crate::body;
+use crate::body::JsonBody;
 use crate::error::ApiError;
 use crate::state::Server;
 use crate::turn;
@@ -21,19 +19,13 @@ use crate::wire::{content, json, usage};
 #[utoipa::path(post, path = "/v1/plan", request_body = ChatFields, responses(
     (status = 200, description = "What it would cost"),
     (status = 400, description = "What is wrong, and where", body = crate::error::ErrorBody)))]
-pub(crate) async fn plan(
-    State(server): State<Arc<Server>>,
-    headers: HeaderMap,
-    body: Body,
-) -> Result<axum::Json<Value>, ApiError> {
-    let held = body::read(&server, &headers, body).await?;
-    let value = json::object(&headers, &held.bytes)?;
-    let fields: ChatFields = json::fields(&value)?;
+pub(crate) async fn plan(State(server): State<Arc<Server>>, body: JsonBody) -> Result<axum::Json<Value>, ApiError> {
+    let fields: ChatFields = json::fields(&body.value)?;
     let messages = content::messages(&fields.messages, "messages")?;
     let model = server.models.get(fields.model.as_deref()).await?;
     let most = fields.max_completion_tokens.or(fields.max_tokens);
     let most = most_tokens("max_tokens", most, server.bounds.answer_tokens)?;
-    let options = media_options(&value)?;
+    let options = media_options(&body.value)?;
     let prepared = turn::plan(&server, &model, messages, options).await?;
     let clocks = prepared.clocks();
     let request = Options { max_new_tokens: most, ..Options::default() };

@@ -3,16 +3,14 @@
 use std::sync::Arc;
 
 use axum::Extension;
-use axum::body::Body;
 use axum::extract::State;
-use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use zoetrope_engine::{FinishReason, TurnRequest};
 
 use super::chat::{media_options, now, turn_request};
 use super::response_stream::{Head, ResponseWriter};
 use super::sse;
-use crate::body;
+use crate::body::JsonBody;
 use crate::error::ApiError;
 use crate::log::RequestLog;
 use crate::state::Server;
@@ -29,12 +27,9 @@ use crate::wire::structured::response_format;
 pub(crate) async fn responses(
     State(server): State<Arc<Server>>,
     Extension(log): Extension<RequestLog>,
-    headers: HeaderMap,
-    body: Body,
+    body: JsonBody,
 ) -> Result<Response, ApiError> {
-    let held = body::read(&server, &headers, body).await?;
-    let value = json::object(&headers, &held.bytes)?;
-    let fields: ResponseFields = json::fields(&value)?;
+    let fields: ResponseFields = json::fields(&body.value)?;
     let messages = fields.messages()?;
     let model = server.models.get(fields.model.as_deref()).await?;
     if fields.max_output_tokens == Some(-1) {
@@ -47,10 +42,10 @@ pub(crate) async fn responses(
         .transpose()
         .map_err(|error| ApiError { param: Some("text.format".into()), ..error })?;
     let form = form.flatten().map(|form| (form, "text.format"));
-    let request = TurnRequest { replies: 1, ..turn_request(&model, &value, most, form).await? };
-    let options = media_options(&value)?;
+    let request = TurnRequest { replies: 1, ..turn_request(&model, &body.value, most, form).await? };
+    let options = media_options(&body.value)?;
     let slot = model.worker.slot()?;
-    drop((value, held));
+    drop(body);
     let prepared = plan(&server, &model, messages, options).await?;
     let head = Head {
         id: format!("resp_{}", crate::ids::random()),

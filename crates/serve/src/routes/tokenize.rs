@@ -2,15 +2,13 @@
 
 use std::sync::Arc;
 
-use axum::body::Body;
 use axum::extract::State;
-use axum::http::HeaderMap;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 use zoetrope_models::contract::prompt::PromptToken;
 
-use crate::body;
+use crate::body::JsonBody;
 use crate::error::ApiError;
 use crate::state::Server;
 use crate::turn::plan;
@@ -36,14 +34,8 @@ pub(crate) struct TokenizeFields {
 #[utoipa::path(post, path = "/tokenize", request_body = TokenizeFields, responses(
     (status = 200, description = "Ids and their number"),
     (status = 400, description = "What is wrong, and where", body = crate::error::ErrorBody)))]
-pub(crate) async fn tokenize(
-    State(server): State<Arc<Server>>,
-    headers: HeaderMap,
-    body: Body,
-) -> Result<axum::Json<Value>, ApiError> {
-    let held = body::read(&server, &headers, body).await?;
-    let value = json::object(&headers, &held.bytes)?;
-    let fields: TokenizeFields = json::fields(&value)?;
+pub(crate) async fn tokenize(State(server): State<Arc<Server>>, body: JsonBody) -> Result<axum::Json<Value>, ApiError> {
+    let fields: TokenizeFields = json::fields(&body.value)?;
     let model = server.models.get(fields.model.as_deref()).await?;
     let tokenizer = model.processor.tokenizer();
     let ids = match (&fields.prompt, &fields.messages) {
