@@ -24,7 +24,7 @@ use crate::host::{HostOptions, Loader, ModelName, Models};
 use crate::media::{Cage, Gathered, MediaRoot, SandboxOptions, Spool, Uploads};
 use crate::metrics::Metrics;
 use crate::routes::{chat, completions, files, models, openapi, page, plan, responses, status, tokenize};
-use crate::state::{Access, BODY_UNIT, Bounds, Server};
+use crate::state::{Access, BODY_UNIT, Bounds, OPEN_MEDIA, Server};
 
 /// Time for the head of a request.
 const HEAD_TIME: Duration = Duration::from_secs(10);
@@ -223,6 +223,7 @@ fn server(options: ServeOptions) -> Result<Server, ServeError> {
         metrics: Metrics::new(),
         access,
         bounds,
+        open_media: Arc::new(Semaphore::new(OPEN_MEDIA)),
         opening: Semaphore::new(cores.max(2)),
         fetching: Semaphore::new(FETCHES),
         bodies: Arc::new(Semaphore::new(4 * options.body_bytes.max(64 << 20) / BODY_UNIT)),

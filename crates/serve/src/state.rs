@@ -17,6 +17,8 @@ pub(crate) struct Server {
     pub(crate) metrics: Metrics,
     pub(crate) access: Access,
     pub(crate) bounds: Bounds,
+    /// Media that are open and not encoded yet.
+    pub(crate) open_media: Arc<Semaphore>,
     /// Requests whose media are opened at once.
     pub(crate) opening: Semaphore,
     /// Files that are fetched at once.
@@ -27,6 +29,8 @@ pub(crate) struct Server {
     pub(crate) is_draining: AtomicBool,
 }
 
+/// Media that are open at once, over all requests: each holds a process.
+pub(crate) const OPEN_MEDIA: usize = 32;
 /// Bytes of a permit of [`Server::bodies`].
 pub(crate) const BODY_UNIT: usize = 1 << 16;
 

@@ -4,14 +4,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout_at;
 use zoetrope_engine::{EngineError, FinishReason, MediaClock, PreparedTurn, TurnEvent, TurnReport, TurnRequest};
 
 use crate::error::ApiError;
 use crate::host::{Events, ServedModel, Slot};
 use crate::log::RequestLog;
-use crate::media::{WebFiles, prepare, web_addresses};
-use crate::state::Server;
+use crate::media::{WebFiles, media_count, prepare, web_addresses};
+use crate::state::{OPEN_MEDIA, Server};
 use crate::wire::content::Message;
 use crate::wire::media_options::MediaOptions;
 use crate::wire::usage;
@@ -32,6 +33,8 @@ pub(crate) struct Turn {
     begun: Instant,
     /// What the fault of an error is told at.
     at: &'static str,
+    /// Until its media is encoded.
+    open: Option<OwnedSemaphorePermit>,
     _slot: Slot,
 }
 
@@ -44,6 +47,19 @@ pub(crate) struct Reply {
     pub(crate) logprobs: Option<Vec<Value>>,
 }
 
+/// A turn whose media are open, and their share of what may be open at once.
+pub(crate) struct Planned {
+    pub(crate) turn: PreparedTurn,
+    open: Option<OwnedSemaphorePermit>,
+}
+
+impl From<PreparedTurn> for Planned {
+    /// A turn without media.
+    fn from(turn: PreparedTurn) -> Self {
+        Planned { turn, open: None }
+    }
+}
+
 /// Opens and plans the media of a conversation, on threads that may block.
 ///
 /// # Errors
@@ -53,12 +69,19 @@ pub(crate) async fn plan(
     model: &Arc<ServedModel>,
     messages: Vec<Message>,
     options: MediaOptions,
-) -> Result<PreparedTurn, ApiError> {
+) -> Result<Planned, ApiError> {
     let web = fetch(server, &messages, model.limits.media).await?;
+    // A film that is open holds a process. A request takes all that it needs at once, so that none waits half done.
+    let media = media_count(&messages).min(OPEN_MEDIA);
+    let open = match media {
+        0 => None,
+        n => Some(Arc::clone(&server.open_media).acquire_many_owned(n as u32).await.map_err(|e| ApiError::bug(&e))?),
+    };
     let _permit = server.opening.acquire().await.map_err(|error| ApiError::bug(&error))?;
     let (server, model) = (Arc::clone(server), Arc::clone(model));
     let work = move || prepare(&server.media, &model, messages, &options, &web);
-    tokio::task::spawn_blocking(work).await.map_err(|error| ApiError::bug(&error))?
+    let turn = tokio::task::spawn_blocking(work).await.map_err(|error| ApiError::bug(&error))??;
+    Ok(Planned { turn, open })
 }
 
 /// Fetches what messages name of the web, one file after the other.
@@ -87,13 +110,14 @@ impl Turn {
     pub(crate) fn begin(
         server: &Arc<Server>,
         (model, slot): (Arc<ServedModel>, Slot),
-        prepared: PreparedTurn,
+        planned: Planned,
         request: TurnRequest,
         log: RequestLog,
         at: &'static str,
     ) -> Result<Self, ApiError> {
-        let clocks = prepared.clocks();
-        let events = model.worker.submit(prepared, request)?;
+        let Planned { turn, open } = planned;
+        let clocks = turn.clocks();
+        let events = model.worker.submit(turn, request)?;
         Ok(Turn {
             server: Arc::clone(server),
             model,
@@ -104,6 +128,7 @@ impl Turn {
             has_token: false,
             begun: Instant::now(),
             at,
+            open,
             _slot: slot,
         })
     }
@@ -137,6 +162,7 @@ impl Turn {
             None => self.events.recv().await?,
         };
         match &event {
+            TurnEvent::Prompt(_) => self.open = None,
             TurnEvent::Token { .. } if !self.has_token => {
                 self.has_token = true;
                 self.server.metrics.first_token(self.begun.elapsed());

@@ -9,6 +9,6 @@ mod uploads;
 pub(crate) use address::MediaRoot;
 pub(crate) use cage::Cage;
 pub use cage::SandboxOptions;
-pub(crate) use prepare::{Gathered, WebFiles, prepare, web_addresses};
+pub(crate) use prepare::{Gathered, WebFiles, media_count, prepare, web_addresses};
 pub(crate) use spool::{Spool, Spooled};
 pub(crate) use uploads::{Upload, Uploads};

@@ -159,6 +159,12 @@ impl MediaSource for Kept {
     }
 }
 
+/// Pictures and videos of `messages`.
+pub(crate) fn media_count(messages: &[Message]) -> usize {
+    let parts = messages.iter().flat_map(|message| &message.parts);
+    parts.filter(|part| matches!(part, RequestPart::Media(_))).count()
+}
+
 /// Opens and plans the media of `messages`. Blocks: reads files, decodes a keyframe of each film.
 ///
 /// # Errors
@@ -170,8 +176,7 @@ pub(crate) fn prepare(
     options: &MediaOptions,
     web: &WebFiles,
 ) -> Result<PreparedTurn, ApiError> {
-    let media =
-        messages.iter().flat_map(|message| &message.parts).filter(|part| matches!(part, RequestPart::Media(_))).count();
+    let media = media_count(&messages);
     if media > model.limits.media {
         let text = format!("{media} pictures and videos are more than {}", model.limits.media);
         return Err(ApiError::invalid("messages", text).code("limit_exceeded"));

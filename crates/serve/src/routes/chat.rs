@@ -42,10 +42,10 @@ pub(crate) async fn chat(
     let messages = content::messages(&fields.messages, "messages")?;
     let slot = model.worker.slot()?;
     drop(body);
-    let prepared = plan(&server, &model, messages, options).await?;
+    let planned = plan(&server, &model, messages, options).await?;
     let head = Head { id: format!("chatcmpl-{}", crate::ids::random()), created: now(), model: model.id.clone(), tool };
     let replies = request.replies;
-    let mut turn = Turn::begin(&server, (model, slot), prepared, request, log, "messages")?;
+    let mut turn = Turn::begin(&server, (model, slot), planned, request, log, "messages")?;
     if fields.stream == Some(true) {
         let mut options = fields.stream_options.unwrap_or_default();
         options.include_progress |= fields.return_progress == Some(true);

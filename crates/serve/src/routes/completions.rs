@@ -48,7 +48,14 @@ pub(crate) async fn completions(
     for prompt in &prompts {
         let slot = model.worker.slot()?;
         let prepared = PreparedTurn::of_ids(&model.processor, &model.limits, &ids(&model, prompt)?);
-        turns.push(Turn::begin(&server, (Arc::clone(&model), slot), prepared, request.clone(), log.clone(), "prompt")?);
+        turns.push(Turn::begin(
+            &server,
+            (Arc::clone(&model), slot),
+            prepared.into(),
+            request.clone(),
+            log.clone(),
+            "prompt",
+        )?);
     }
     if is_stream && let Some(mut turn) = turns.pop() {
         turn.settle().await?;

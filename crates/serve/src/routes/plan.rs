@@ -27,7 +27,7 @@ pub(crate) async fn plan(State(server): State<Arc<Server>>, body: JsonBody) -> R
     let most = most_tokens("max_tokens", most, server.bounds.answer_tokens)?;
     let options = media_options(&body.value)?;
     let prepared = turn::plan(&server, &model, messages, options).await?;
-    let clocks = prepared.clocks();
+    let clocks = prepared.turn.clocks();
     let request = Options { max_new_tokens: most, ..Options::default() };
     let facts = &model.facts;
     let options = EstimateOptions {
@@ -38,7 +38,8 @@ pub(crate) async fn plan(State(server): State<Arc<Server>>, body: JsonBody) -> R
         process_bytes: 0,
         index: None,
     };
-    let planned = prepared.estimate(&model.limits, options).map_err(|error| ApiError::engine(&error, "messages"))?;
+    let planned =
+        prepared.turn.estimate(&model.limits, options).map_err(|error| ApiError::engine(&error, "messages"))?;
     let prompt = planned.tokens.prompt;
     let visual = planned.tokens.image + planned.tokens.video;
     let bytes = json!({

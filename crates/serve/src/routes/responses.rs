@@ -46,7 +46,7 @@ pub(crate) async fn responses(
     let options = media_options(&body.value)?;
     let slot = model.worker.slot()?;
     drop(body);
-    let prepared = plan(&server, &model, messages, options).await?;
+    let planned = plan(&server, &model, messages, options).await?;
     let head = Head {
         id: format!("resp_{}", crate::ids::random()),
         item: format!("msg_{}", crate::ids::random()),
@@ -54,7 +54,7 @@ pub(crate) async fn responses(
         model: model.id.clone(),
         instructions: fields.instructions,
     };
-    let mut turn = Turn::begin(&server, (model, slot), prepared, request, log, "input")?;
+    let mut turn = Turn::begin(&server, (model, slot), planned, request, log, "input")?;
     if fields.stream == Some(true) {
         turn.settle().await?;
         return Ok(sse::stream(turn, ResponseWriter::new(head)));

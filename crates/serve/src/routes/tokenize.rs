@@ -49,7 +49,7 @@ pub(crate) async fn tokenize(State(server): State<Arc<Server>>, body: JsonBody) 
                 return Err(ApiError::invalid("messages", "media have no ids; POST /v1/plan counts their tokens"));
             }
             let prepared = plan(&server, &model, messages, MediaOptions::default()).await?;
-            let prompt = prepared.prompt().map_err(|error| ApiError::engine(&error, "messages"))?;
+            let prompt = prepared.turn.prompt().map_err(|error| ApiError::engine(&error, "messages"))?;
             let id = |token: &PromptToken| if let PromptToken::Text(id) = token { Some(*id) } else { None };
             prompt.tokens.iter().filter_map(id).collect()
         }
