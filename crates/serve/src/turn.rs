@@ -33,8 +33,6 @@ pub(crate) struct Turn {
     begun: Instant,
     /// What the fault of an error is told at.
     at: &'static str,
-    /// Until its media is encoded.
-    open: Option<OwnedSemaphorePermit>,
     _slot: Slot,
 }
 
@@ -117,7 +115,7 @@ impl Turn {
     ) -> Result<Self, ApiError> {
         let Planned { turn, open } = planned;
         let clocks = turn.clocks();
-        let events = model.worker.submit(turn, request)?;
+        let events = model.worker.submit(turn, request, open)?;
         Ok(Turn {
             server: Arc::clone(server),
             model,
@@ -128,7 +126,6 @@ impl Turn {
             has_token: false,
             begun: Instant::now(),
             at,
-            open,
             _slot: slot,
         })
     }
@@ -162,7 +159,6 @@ impl Turn {
             None => self.events.recv().await?,
         };
         match &event {
-            TurnEvent::Prompt(_) => self.open = None,
             TurnEvent::Token { .. } if !self.has_token => {
                 self.has_token = true;
                 self.server.metrics.first_token(self.begun.elapsed());

@@ -5,6 +5,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use zoetrope_engine::{PreparedTurn, Service, ServiceState, TurnClient, TurnEvent, TurnRequest};
 
@@ -24,16 +25,24 @@ struct Submission {
 }
 
 /// The sending end of a request's events.
-struct Client(UnboundedSender<TurnEvent>);
+struct Client {
+    events: UnboundedSender<TurnEvent>,
+    /// The share of media that may be open at once, until it is encoded; given back here and not by whoever reads the
+    /// events, who may take as long as a client likes.
+    open: Option<OwnedSemaphorePermit>,
+}
 
 impl TurnClient for Client {
     fn event(&mut self, event: TurnEvent) {
+        if matches!(event, TurnEvent::Prompt(_)) {
+            self.open = None;
+        }
         // Nobody listens after a cancellation.
-        let _ = self.0.send(event);
+        let _ = self.events.send(event);
     }
 
     fn is_gone(&self) -> bool {
-        self.0.is_closed()
+        self.events.is_closed()
     }
 }
 
@@ -96,13 +105,18 @@ impl Worker {
         *self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Submits a request; its events come through the receiver.
+    /// Submits a request, whose media are `open`; its events come through the receiver.
     ///
     /// # Errors
     /// 500 when the thread has ended.
-    pub(crate) fn submit(&self, turn: PreparedTurn, request: TurnRequest) -> Result<Events, ApiError> {
+    pub(crate) fn submit(
+        &self,
+        turn: PreparedTurn,
+        request: TurnRequest,
+        open: Option<OwnedSemaphorePermit>,
+    ) -> Result<Events, ApiError> {
         let (sender, events) = unbounded_channel();
-        let submission = Submission { turn, request, client: Client(sender) };
+        let submission = Submission { turn, request, client: Client { events: sender, open } };
         match self.submissions.send(submission) {
             Ok(()) => Ok(events),
             Err(_) => Err(ApiError::bug(&"the thread of the model has ended")),
