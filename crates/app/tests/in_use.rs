@@ -298,9 +298,11 @@ fn habits_from_elsewhere_are_met() {
     let named = desk.run(&["ask", CLIP, WHERE_TO, "--model", "zoetrope-nano"]);
     assert_eq!(text(&named.stdout).trim(), "down", "{}", text(&named.stderr));
     assert!(text(&desk.run(&["show"]).stdout).contains("parameters"));
-    for (args, word) in
-        [(&["serve"][..], "chat --json"), (&["list"], "hf cache ls"), (&["rm", "x"], "zoetrope cache rm")]
-    {
+    for (args, word) in [
+        (&["serve", "--port", "no"][..], "invalid value"),
+        (&["list"], "hf cache ls"),
+        (&["rm", "x"], "zoetrope cache rm"),
+    ] {
         let output = desk.run(args);
         let said = text(&output.stderr);
         assert!(output.status.code() == Some(2) && said.contains(word), "{args:?}: {said}");
