@@ -38,9 +38,8 @@ pub use limits::{Limits, check_limit};
 pub use media_input::sandboxed_source;
 pub use media_input::{
     CHUNK_PATCHES, ContentDigest, EncodeJob, EncodeProgress, EncodeTimings, EncodedMedia, FeatureIndex, FoundSubtitles,
-    FrameFaults, FrameIter, FrameList, InMemory, IndexJob, IndexProgress, MediaFeatures, MediaInput, MediaKey,
-    MediaSource, OpenedMedia, PatchStream, PlannedFrames, PreparedFrames, SourceFrame, frames_per_run, open_file,
-    project,
+    FrameFaults, FrameIter, FrameList, InMemory, IndexJob, IndexProgress, MediaFeatures, MediaInput, MediaSource,
+    OpenedMedia, PatchStream, PlannedFrames, PreparedFrames, SourceFrame, frames_per_run, open_file, project,
 };
 pub use request::Options;
 pub use service::{

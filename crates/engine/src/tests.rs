@@ -25,7 +25,7 @@ fn text(text: &str) -> ContentPart {
 }
 
 fn media(name: &str, source: InMemory) -> ContentPart {
-    ContentPart::Media(MediaInput::Source(name.into(), Arc::new(source)))
+    ContentPart::Media(MediaInput::Opened(OpenedMedia::new(name.into(), Arc::new(source))))
 }
 
 fn new_session(model: &Arc<FakeModel>, limits: Limits) -> Session {
@@ -352,7 +352,7 @@ fn frames_that_a_damaged_source_leaves_out_are_counted_and_the_others_keep_their
     let model = Arc::new(FakeModel::new());
     let ask = |lost: Vec<usize>| {
         let source = Arc::new(Damaged(video(&[1, 2, 3, 4]), lost));
-        let pieces = vec![ContentPart::Media(MediaInput::Source("broken".into(), source)), text("q")];
+        let pieces = vec![ContentPart::Media(MediaInput::Opened(OpenedMedia::new("broken".into(), source))), text("q")];
         new_session(&model, Limits::default()).ask(pieces, &short(1), &mut ignore)
     };
     let clip = &ask(vec![0, 2]).expect("an answer").media[0];
@@ -389,7 +389,7 @@ fn frames_that_are_not_shown_as_planned_are_told_by_answers_and_plans() {
     let model = Arc::new(FakeModel::new());
     let content = || {
         let source = Arc::new(Patched(video(&[1, 2, 3, 4]), vec![1], vec![2, 3]));
-        vec![ContentPart::Media(MediaInput::Source("patched".into(), source)), text("q")]
+        vec![ContentPart::Media(MediaInput::Opened(OpenedMedia::new("patched".into(), source))), text("q")]
     };
     let expected = FrameFaults { repeated: 1, with_bars: 2, ..FrameFaults::default() };
     let answer = new_session(&model, Limits::default()).ask(content(), &short(1), &mut ignore).expect("an answer");

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use zoetrope_engine::{
     ContentPart, DiskEstimate, EstimateOptions, Event, FrameIter, MediaInput, MediaSource, MediaUsage, MemoryEstimate,
-    Options, RequestPlan, TokenCounts, plan_request,
+    OpenedMedia, Options, RequestPlan, TokenCounts, plan_request,
 };
 use zoetrope_media::{MediaError, Time};
 use zoetrope_models::contract::media_plan::{MediaMetadata, MediaPlan};
@@ -28,7 +28,7 @@ pub(crate) fn run(args: &PlanArgs, common: &Common) -> Result<(), Failure> {
     let mut content = media_args::content(&args.files, "");
     for size in &args.size {
         let source = Arc::new(SizeOnly(metadata_of_size(size)?));
-        content.push(ContentPart::Media(MediaInput::Source(size.clone(), source)));
+        content.push(ContentPart::Media(MediaInput::Opened(OpenedMedia::new(size.clone(), source))));
     }
     if !args.question.is_empty() {
         content.push(ContentPart::Text(args.question.clone()));

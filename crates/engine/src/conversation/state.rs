@@ -3,19 +3,18 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use candle_core::Tensor;
 use zoetrope_models::contract::feature_file::StoredFeatures;
 use zoetrope_models::contract::media_plan::{MediaKind, MediaPlan};
 use zoetrope_models::contract::prompt::{GenerationPrompt, Message, MessagePart, Placement, Prompt, Role, VisualSpan};
 use zoetrope_models::contract::{Processor, VideoLanguageModel};
 
+use super::projections::Projections;
 use crate::answer::{MediaUsage, TokenCounts, usage, visual_tokens};
 use crate::error::EngineError;
 use crate::generate::VisualTokens;
 use crate::limits::{Limits, check_limit};
 use crate::media_input::{
-    ContentDigest, EncodedMedia, FeatureIndex, MediaIdentity, MediaInput, MediaSource, OpenedMedia, keep, project,
-    stored_media,
+    ContentDigest, EncodedMedia, FeatureIndex, MediaIdentity, MediaInput, MediaSource, OpenedMedia, keep, stored_media,
 };
 use crate::store::{FileState, ModelStore};
 
@@ -34,7 +33,7 @@ pub(super) enum MediaState {
     /// Open, not encoded yet.
     Open(OpenedMedia),
     /// Encoded, under the name of this conversation, with the visual tokens for each instruction so far.
-    Encoded(String, Arc<EncodedMedia>, Vec<(Option<String>, VisualTokens)>),
+    Encoded(String, Arc<EncodedMedia>, Projections),
 }
 
 impl MediaState {
@@ -145,7 +144,6 @@ impl Conversation {
                 ContentPart::Media(input) => {
                     self.media.push(match input {
                         MediaInput::Path(path) => MediaState::File(path),
-                        MediaInput::Source(name, source) => MediaState::Open(OpenedMedia::new(name, source)),
                         MediaInput::Opened(opened) => MediaState::Open(opened),
                     });
                     MessagePart::Media(self.media.len() - 1)
@@ -159,7 +157,7 @@ impl Conversation {
     /// Notes that media number `number` is encoded.
     pub(crate) fn set_encoded(&mut self, number: usize, media: Arc<EncodedMedia>) {
         if let Some(state) = self.media.get_mut(number) {
-            *state = MediaState::Encoded(state.name(), media, Vec::new());
+            *state = MediaState::Encoded(state.name(), media, Projections::default());
         }
     }
 
@@ -219,20 +217,13 @@ impl Conversation {
         model: &dyn VideoLanguageModel,
         placement: &Placement,
     ) -> Result<(VisualTokens, bool), EngineError> {
-        let Some(MediaState::Encoded(_, media, projected)) = self.media.get_mut(placement.media) else {
+        let Some(MediaState::Encoded(_, media, projections)) = self.media.get_mut(placement.media) else {
             return Err(EngineError::Bug(format!("media {} is shown before it is encoded", placement.media)));
         };
-        if let Some((_, tokens)) = projected.iter().find(|(own, _)| *own == placement.instruction) {
-            return Ok((tokens.clone(), false));
-        }
-        let words = placement.instruction.as_deref();
         let Some(identity) = self.identities.get(placement.media) else {
             return Err(EngineError::Bug(format!("media {} is shown before it is planned", placement.media)));
         };
-        let rows: Tensor = project(model, media, words)?;
-        let tokens = VisualTokens { key: identity.token_key(words), is_lasting: identity.is_lasting, rows };
-        projected.push((placement.instruction.clone(), tokens.clone()));
-        Ok((tokens, true))
+        projections.tokens(model, identity, media, placement.instruction.as_deref())
     }
 
     /// The whole conversation with the header of the next reply. `new` are plans and spans of media that are not

@@ -8,7 +8,7 @@ use zoetrope_models::contract::media_plan::MediaPlan;
 use super::source::ContentDigest;
 
 /// Digest of what media is made of and of how it is shown: equal keys mean equal features.
-pub type MediaKey = [u8; 32];
+pub(crate) type MediaKey = [u8; 32];
 
 /// A key, and how long it is good for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

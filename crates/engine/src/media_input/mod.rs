@@ -24,8 +24,7 @@ pub(crate) use frame_list::{as_one_a_second, with_own_times};
 pub use frames::PlannedFrames;
 pub use index::{IndexJob, IndexProgress};
 pub(crate) use kept::{file_bytes as kept_bytes, keep};
-pub(crate) use key::MediaIdentity;
-pub use key::MediaKey;
+pub(crate) use key::{MediaIdentity, MediaKey};
 pub use patches::{CHUNK_PATCHES, PatchStream, PreparedFrames, frames_per_run};
 #[cfg(unix)]
 pub use sandboxed::sandboxed_source;

@@ -67,9 +67,7 @@ pub trait MediaSource: Send + Sync {
 pub enum MediaInput {
     /// A file.
     Path(PathBuf),
-    /// Anything else, with the name that answers and errors give it.
-    Source(String, Arc<dyn MediaSource>),
-    /// A source that its caller knows more about.
+    /// Anything that is open.
     Opened(OpenedMedia),
 }
 
@@ -108,7 +106,6 @@ impl MediaInput {
     pub fn name(&self) -> String {
         match self {
             MediaInput::Path(path) => path.display().to_string(),
-            MediaInput::Source(name, _) => name.clone(),
             MediaInput::Opened(opened) => opened.name.clone(),
         }
     }

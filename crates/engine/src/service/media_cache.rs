@@ -6,14 +6,14 @@ use std::sync::Arc;
 use candle_core::Tensor;
 use zoetrope_models::contract::VideoLanguageModel;
 
+use crate::conversation::Projections;
 use crate::error::EngineError;
 use crate::generate::VisualTokens;
-use crate::media_input::{EncodedMedia, MediaFeatures, MediaIdentity, MediaKey, project};
+use crate::media_input::{EncodedMedia, MediaFeatures, MediaIdentity, MediaKey};
 
 struct CachedMedia {
     media: Arc<EncodedMedia>,
-    /// Visual tokens for each instruction so far.
-    projected: Vec<(Option<String>, VisualTokens)>,
+    projections: Projections,
     bytes: usize,
     used: u64,
 }
@@ -51,7 +51,7 @@ impl MediaCache {
         };
         self.clock += 1;
         self.bytes += bytes;
-        let entry = CachedMedia { media, projected: Vec::new(), bytes, used: self.clock };
+        let entry = CachedMedia { media, projections: Projections::default(), bytes, used: self.clock };
         if let Some(old) = self.entries.insert(key, entry) {
             self.bytes -= old.bytes;
         }
@@ -66,18 +66,12 @@ impl MediaCache {
         media: &EncodedMedia,
         instruction: Option<&str>,
     ) -> Result<VisualTokens, EngineError> {
-        let known = |entry: &CachedMedia| {
-            let own = entry.projected.iter().find(|(own, _)| own.as_deref() == instruction);
-            own.map(|(_, tokens)| tokens.clone())
+        let Some(entry) = self.entries.get_mut(&identity.key) else {
+            return Ok(Projections::default().tokens(model, identity, media, instruction)?.0);
         };
-        if let Some(tokens) = self.entries.get(&identity.key).and_then(known) {
-            return Ok(tokens);
-        }
-        let (key, is_lasting) = (identity.token_key(instruction), identity.is_lasting);
-        let tokens = VisualTokens { key, is_lasting, rows: project(model, media, instruction)? };
-        if let Some(entry) = self.entries.get_mut(&identity.key) {
+        let (tokens, is_new) = entry.projections.tokens(model, identity, media, instruction)?;
+        if is_new {
             let bytes = bytes_of(&tokens.rows);
-            entry.projected.push((instruction.map(String::from), tokens.clone()));
             entry.bytes += bytes;
             self.bytes += bytes;
             self.shrink();

@@ -12,7 +12,7 @@ use crate::error::EngineError;
 use crate::estimate::{EstimateOptions, RequestPlan, estimate};
 use crate::events::ignore;
 use crate::limits::Limits;
-use crate::media_input::{FeatureIndex, MediaIdentity, MediaInput, MediaKey};
+use crate::media_input::{FeatureIndex, MediaIdentity, MediaInput};
 use crate::request::RequestContext;
 
 /// A conversation to be answered. Its media are open and planned; nothing is decoded.
@@ -63,11 +63,6 @@ impl PreparedTurn {
         }
         let identities = media.iter().map(|media| media.identity).collect();
         Ok(PreparedTurn { conversation, media, identities, seconds: begun.elapsed().as_secs_f64(), prompt: None })
-    }
-
-    /// The names of the media and their keys.
-    pub fn media_keys(&self) -> impl Iterator<Item = (&str, &MediaKey)> {
-        self.media.iter().map(|media| (&media.name[..], &media.identity.key))
     }
 
     /// When each of the media is shown.

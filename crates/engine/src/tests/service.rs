@@ -265,8 +265,8 @@ fn a_later_message_changes_nothing_of_what_was_shown_before() {
     let alone = prepared(&model, vec![first()]);
     let later = vec![first(), (Role::Assistant, vec![text("yes")]), (Role::User, vec![short_film(), film(&values(7))])];
     let both = prepared(&model, later);
-    let keys: Vec<MediaKey> = both.media_keys().map(|(_, key)| *key).collect();
-    assert_eq!(alone.media_keys().next().map(|(_, key)| *key), Some(keys[0]));
+    let keys: Vec<_> = both.media.iter().map(|media| media.identity.key).collect();
+    assert_eq!(alone.media.first().map(|media| media.identity.key), Some(keys[0]));
     let frames: Vec<usize> = both.media.iter().map(|media| media.plan.frames.len()).collect();
     assert_eq!(frames, [5, 2, 7], "a part's own sampling is its own");
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use zoetrope_engine::{Answer, ContentPart, FrameFaults, Limits, MediaInput, Options, Session, ignore};
+use zoetrope_engine::{Answer, ContentPart, FrameFaults, Limits, MediaInput, OpenedMedia, Options, Session, ignore};
 use zoetrope_models::contract::VideoLanguageModel;
 use zoetrope_models::contract::prompt::MessagePart;
 
@@ -49,7 +49,7 @@ fn answer(
             MessagePart::Text(text) => ContentPart::Text(text),
             MessagePart::Media(n) => {
                 let source = Arc::clone(&sample.media[n].source);
-                ContentPart::Media(MediaInput::Source(format!("scene {n}"), source))
+                ContentPart::Media(MediaInput::Opened(OpenedMedia::new(format!("scene {n}"), source)))
             }
         });
     }
