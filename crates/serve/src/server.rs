@@ -3,7 +3,6 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -151,7 +150,6 @@ async fn serve(options: ServeOptions, listening: impl FnOnce(SocketAddr)) -> Res
         });
     }
     drop(listener);
-    server.is_draining.store(true, Ordering::SeqCst);
     if tokio::time::timeout(drain, graceful.shutdown()).await.is_err() {
         tracing::warn!("answers that were not complete after {} s are broken off", drain.as_secs());
     }
@@ -227,7 +225,6 @@ fn server(options: ServeOptions) -> Result<Server, ServeError> {
         opening: Semaphore::new(cores.max(2)),
         fetching: Semaphore::new(FETCHES),
         bodies: Arc::new(Semaphore::new(4 * options.body_bytes.max(64 << 20) / BODY_UNIT)),
-        is_draining: AtomicBool::new(false),
     })
 }
 

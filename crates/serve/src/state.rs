@@ -1,7 +1,6 @@
 //! What all routes share.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
@@ -25,8 +24,6 @@ pub(crate) struct Server {
     pub(crate) fetching: Semaphore,
     /// Bodies that are held in memory, in units of [`BODY_UNIT`].
     pub(crate) bodies: Arc<Semaphore>,
-    /// Whether new requests are refused because the server ends.
-    pub(crate) is_draining: AtomicBool,
 }
 
 /// Media that are open at once, over all requests: each holds a process.

@@ -175,8 +175,9 @@ impl Models {
             ApiError::unavailable(format!("the model {} cannot be loaded; the log says why", place.name.id))
         })?;
         let model = self.start(&place.name.id, loaded)?;
-        self.make_room(model.facts.bytes).await?;
+        // Noted also when there is no room, so that the next time it is known before the model is loaded.
         let _ = place.facts.set(model.facts.clone());
+        self.make_room(model.facts.bytes).await?;
         let model = Arc::new(model);
         *running = Some(Arc::clone(&model));
         Ok(model)

@@ -1,20 +1,18 @@
 //! From messages to a turn that the engine can answer: media are gathered, opened and planned.
 
 use std::collections::HashMap;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 use zoetrope_engine::{
-    ContentPart, EngineError, FrameList, InMemory, Limits, MediaInput, MediaSource, OpenedMedia, PreparedTurn,
-    open_file,
+    ContentPart, EngineError, FeatureIndex, FrameList, InMemory, Limits, MediaInput, MediaSource, OpenedMedia,
+    PreparedTurn, content_digest, open_file,
 };
 use zoetrope_hub::fetch::Fetcher;
 use zoetrope_media::{Frame, Time};
 use zoetrope_models::contract::media_plan::{MediaKind, PlanOptions};
 use zoetrope_models::contract::prompt::Role;
-use zoetrope_models::contract::settings::Settings;
 
 use super::address::{self, Address, MediaRoot};
 use super::cage::Cage;
@@ -115,7 +113,7 @@ impl Stored {
         match self {
             Stored::Spooled(file) => Some(file.digest),
             Stored::Upload(upload) => Some(upload.spooled.digest),
-            Stored::Path(path) => digest_of(path).ok(),
+            Stored::Path(path) => content_digest(path).ok(),
         }
     }
 
@@ -124,17 +122,6 @@ impl Stored {
             Stored::Spooled(_) => None,
             Stored::Upload(upload) => Some(upload.name.clone()),
             Stored::Path(path) => path.file_name().map(|name| name.to_string_lossy().into_owned()),
-        }
-    }
-}
-
-/// Digest of a file's bytes.
-fn digest_of(path: &std::path::Path) -> std::io::Result<[u8; 32]> {
-    let (mut file, mut digest, mut run) = (std::fs::File::open(path)?, Sha256::new(), vec![0; 1 << 16]);
-    loop {
-        match file.read(&mut run)? {
-            0 => return Ok(digest.finalize().into()),
-            read => digest.update(&run[..read]),
         }
     }
 }
@@ -181,8 +168,8 @@ pub(crate) fn prepare(
         let text = format!("{media} pictures and videos are more than {}", model.limits.media);
         return Err(ApiError::invalid("messages", text).code("limit_exceeded"));
     }
-    let settings = settings(options)?;
-    let opener = Opener { gathered, limits: &model.limits, web, request: options, settings: &settings };
+    let has_store = model.index.as_ref().and_then(FeatureIndex::store).is_some();
+    let opener = Opener { gathered, limits: &model.limits, web, request: options, has_store };
     let mut content = Vec::with_capacity(messages.len());
     let mut number = 0;
     for message in merged(messages) {
@@ -199,7 +186,7 @@ pub(crate) fn prepare(
         }
         content.push((message.role, parts));
     }
-    let plan = options.plan(None, gathered.frames, &settings);
+    let plan = options.plan(None, gathered.frames);
     PreparedTurn::new(&model.processor, &model.limits, content, &plan, model.index.clone())
         .map_err(|error| ApiError::engine(&error, "messages"))
 }
@@ -227,24 +214,14 @@ fn merged(messages: Vec<Message>) -> Vec<Message> {
     merged
 }
 
-fn settings(options: &MediaOptions) -> Result<Settings, ApiError> {
-    let mut settings = Settings::default();
-    for (name, value) in &options.settings {
-        if value.is_object() || value.is_array() || value.is_null() {
-            return Err(ApiError::invalid("settings", "a setting is a number, a word, true or false"));
-        }
-        settings.set(name, value.clone());
-    }
-    Ok(settings)
-}
-
 /// Opens the media of one request.
 struct Opener<'r> {
     gathered: &'r Gathered,
     limits: &'r Limits,
     web: &'r WebFiles,
     request: &'r MediaOptions,
-    settings: &'r Settings,
+    /// Whether files are digested where they are planned, which is remembered for as long as they stay as they are.
+    has_store: bool,
 }
 
 impl Opener<'_> {
@@ -265,16 +242,17 @@ impl Opener<'_> {
     ) -> Result<OpenedMedia, ApiError> {
         let file = self.gather(origin)?;
         let name = part.name.clone().or_else(|| file.name());
-        let (path, digest) = (file.path(), file.digest());
+        let path = file.path();
         let source = self.gathered.open(&path, &part.at, self.limits);
         let source = source.map_err(|error| ApiError::engine(&error, &part.at))?;
         let metadata = source.metadata();
         let kind = metadata.kind;
         let duration = (kind == MediaKind::Video).then(|| metadata.timeline.end());
-        let own = options.plan(duration, self.gathered.frames, self.settings);
+        let own = options.plan(duration, self.gathered.frames);
         let plan = (!part.options.is_empty() || options.frames.is_some()).then_some(own);
         // A file of the user's stays where it is, and may have features beside it.
         let beside = matches!(file, Stored::Path(_)).then_some(path);
+        let digest = if beside.is_some() && self.has_store { None } else { file.digest() };
         let source = Arc::new(Kept { source, _file: file });
         Ok(OpenedMedia { path: beside, digest, plan, ..OpenedMedia::new(shown(name, kind, number), source) })
     }
@@ -329,7 +307,7 @@ impl Opener<'_> {
         let step = if times.len() > 1 { times[1].seconds() - times[0].seconds() } else { 1.0 / LIST_FPS };
         let end = times.last().map_or(0.0, |last| last.seconds()) + step;
         let source = Arc::new(FrameList(InMemory { kind: MediaKind::Video, frames, end }));
-        let plan = PlanOptions { fps: None, ..options.plan(Some(end), self.gathered.frames, self.settings) };
+        let plan = PlanOptions { fps: None, ..options.plan(Some(end), self.gathered.frames) };
         let name = shown(part.name.clone(), MediaKind::Video, number);
         let digest = Some(digest.finalize().into());
         Ok(OpenedMedia { digest, plan: Some(plan), ..OpenedMedia::new(name, source) })

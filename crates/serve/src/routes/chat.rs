@@ -128,16 +128,15 @@ pub(super) async fn turn_request(
 }
 
 fn choice(index: usize, reply: &Reply, head: &Head) -> Value {
-    let reason = reply.reason.map_or("length", usage::finish);
-    let (message, reason) = match &head.tool {
-        None => (json!({"role": "assistant", "content": reply.text, "refusal": null}), reason),
+    let reason = reply.reason.map_or("length", |reason| head.finish(reason));
+    let message = match &head.tool {
+        None => json!({"role": "assistant", "content": reply.text, "refusal": null}),
         Some(name) => {
             let call = json!({
                 "id": format!("call_{}", crate::ids::random()), "type": "function",
                 "function": {"name": name, "arguments": reply.text},
             });
-            let reason = if reason == "stop" { "tool_calls" } else { reason };
-            (json!({"role": "assistant", "content": null, "tool_calls": [call]}), reason)
+            json!({"role": "assistant", "content": null, "tool_calls": [call]})
         }
     };
     let logprobs = reply.logprobs.as_ref().map(|tokens| json!({"content": tokens, "refusal": null}));

@@ -2,7 +2,7 @@
 
 use axum::response::sse::Event;
 use serde_json::{Value, json};
-use zoetrope_engine::{Stage, TurnEvent};
+use zoetrope_engine::{FinishReason, Stage, TurnEvent};
 
 use super::sse::{Writer, data};
 use crate::turn::Turn;
@@ -10,13 +10,22 @@ use crate::wire::chat::StreamOptions;
 use crate::wire::usage;
 
 /// What stays the same in all pieces of an answer.
-#[derive(Clone)]
 pub(super) struct Head {
     pub(super) id: String,
     pub(super) created: u64,
     pub(super) model: String,
     /// The tool whose arguments the reply is, when one was forced.
     pub(super) tool: Option<String>,
+}
+
+impl Head {
+    /// `finish_reason` of a reply.
+    pub(super) fn finish(&self, reason: FinishReason) -> &'static str {
+        match (usage::finish(reason), &self.tool) {
+            ("stop", Some(_)) => "tool_calls",
+            (reason, _) => reason,
+        }
+    }
 }
 
 /// Writes the pieces.
@@ -84,7 +93,7 @@ impl ChatWriter {
 }
 
 /// The word for a stage.
-pub(super) fn stage_name(stage: Stage) -> &'static str {
+fn stage_name(stage: Stage) -> &'static str {
     match stage {
         Stage::Decode => "decode",
         Stage::Encode => "encode",
@@ -112,10 +121,7 @@ impl Writer for ChatWriter {
             }
             TurnEvent::Text { reply, text } => vec![self.text(reply, &text)],
             TurnEvent::Finished { reply, reason, .. } => {
-                let reason = match (usage::finish(reason), &self.head.tool) {
-                    ("stop", Some(_)) => "tool_calls",
-                    (reason, _) => reason,
-                };
+                let reason = self.head.finish(reason);
                 self.ended += 1;
                 if self.ended == self.replies {
                     self.last = Some((reply, reason));

@@ -9,7 +9,6 @@ use crate::turn::Turn;
 use crate::wire::usage;
 
 /// What stays the same in all events of a response.
-#[derive(Clone)]
 pub(super) struct Head {
     pub(super) id: String,
     pub(super) item: String,

@@ -1,7 +1,6 @@
 //! `GET /health`, `/ready` and `/metrics`.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use axum::extract::State;
 use axum::http::header;
@@ -17,13 +16,10 @@ pub(crate) async fn health() -> axum::Json<serde_json::Value> {
     axum::Json(json!({"status": "ok"}))
 }
 
-/// Whether it takes requests: a model is loaded, and it is not about to end.
+/// Whether it takes requests: a model is loaded. A server that is about to end takes no connections.
 #[utoipa::path(get, path = "/ready", responses(
     (status = 200, description = "It takes requests"), (status = 503, description = "Not yet, or no more")))]
 pub(crate) async fn ready(State(server): State<Arc<Server>>) -> Result<axum::Json<serde_json::Value>, ApiError> {
-    if server.is_draining.load(Ordering::SeqCst) {
-        return Err(ApiError::unavailable("the server ends"));
-    }
     let running = server.models.running();
     match running.is_empty() {
         true => Err(ApiError::unavailable("no model is loaded yet")),

@@ -22,7 +22,7 @@ pub(crate) struct MediaOptions {
     /// Of a list of frames: which frames of the film they are, and at which rate it was.
     pub(crate) frame_numbers: Option<Vec<u64>>,
     /// Settings of the model's family.
-    pub(crate) settings: Vec<(String, Value)>,
+    pub(crate) settings: Settings,
 }
 
 /// Names that mean the same.
@@ -48,7 +48,12 @@ impl MediaOptions {
         }
         options.read(body, "")?;
         if let Some(settings) = object(body, "settings", "")? {
-            options.settings.extend(settings.iter().map(|(name, value)| (name.clone(), value.clone())));
+            for (name, value) in settings {
+                if value.is_object() || value.is_array() || value.is_null() {
+                    return Err(ApiError::invalid("settings", "a setting is a number, a word, true or false"));
+                }
+                options.settings.set(name, value.clone());
+            }
         }
         Ok(options)
     }
@@ -114,12 +119,12 @@ impl MediaOptions {
             start: self.start.or(others.start),
             end: self.end.or(others.end),
             frame_numbers: self.frame_numbers.or_else(|| others.frame_numbers.clone()),
-            settings: if self.settings.is_empty() { others.settings.clone() } else { self.settings },
+            settings: if self.settings == Settings::default() { others.settings.clone() } else { self.settings },
         }
     }
 
     /// The options of a plan, for a film of `duration` seconds, of which at most `most` frames are looked at.
-    pub(crate) fn plan(&self, duration: Option<f64>, most: usize, settings: &Settings) -> PlanOptions {
+    pub(crate) fn plan(&self, duration: Option<f64>, most: usize) -> PlanOptions {
         let part = duration.map(|all| (self.end.unwrap_or(all).min(all) - self.start.unwrap_or(0.0)).max(0.0));
         let spread = |frames: usize| part.filter(|part| *part > 0.0).map(|part| frames as f64 / part);
         PlanOptions {
@@ -128,7 +133,7 @@ impl MediaOptions {
             max_visual_tokens: self.max_visual_tokens,
             start: self.start,
             end: self.end,
-            settings: settings.clone(),
+            settings: self.settings.clone(),
         }
     }
 }
@@ -229,7 +234,7 @@ mod tests {
     #[test]
     fn a_number_of_frames_is_spread_over_the_part_that_is_looked_at() {
         let options = of(json!({"num_frames": 8, "start": 2, "end": 6})).expect("options");
-        let plan = options.plan(Some(100.0), 512, &Settings::default());
+        let plan = options.plan(Some(100.0), 512);
         assert_eq!((plan.fps, plan.max_frames, plan.start, plan.end), (Some(2.0), Some(8), Some(2.0), Some(6.0)));
     }
 }
