@@ -7,7 +7,9 @@ use zoetrope_engine::{FrameIter, MediaSource};
 use zoetrope_models::contract::media_plan::MediaMetadata;
 use zoetrope_models::contract::prompt::{Message, MessagePart, Role};
 
-use crate::synth::{CellLabel, Difficulty, Question, Scene, Split, SynthRng, off_topic, small_talk};
+use crate::synth::{
+    CellLabel, Difficulty, OutOfDomain, Question, Scene, Split, SynthRng, UNKNOWN, off_topic, small_talk,
+};
 
 /// One picture or video of a sample. Only the planned frames are ever decoded or rendered.
 #[derive(Clone)]
@@ -34,6 +36,20 @@ impl MediaSource for SceneSource {
     fn frames<'s>(&'s self, indices: &[usize]) -> FrameIter<'s> {
         let indices = indices.to_vec();
         Box::new(indices.into_iter().map(|index| Ok(self.0.frame(index).into())))
+    }
+}
+
+impl MediaSource for OutOfDomain {
+    fn metadata(&self) -> MediaMetadata {
+        match self.is_clip() {
+            true => MediaMetadata::video(self.size(), self.times(), self.end()),
+            false => MediaMetadata::picture(self.size()),
+        }
+    }
+
+    fn frames<'s>(&'s self, indices: &[usize]) -> FrameIter<'s> {
+        let indices = indices.to_vec();
+        Box::new(indices.into_iter().map(|index| Ok(self.frame(index).into())))
     }
 }
 
@@ -77,6 +93,8 @@ pub struct Sample {
 const SMALL_TALK_SHARE: f32 = 0.03;
 /// Share of synthetic training conversations with a question that no scene answers.
 const OFF_TOPIC_SHARE: f32 = 0.05;
+/// Share of conversations about what is no scene that have a question that no scene answers.
+const OUT_OF_DOMAIN_OFF_TOPIC: f32 = 0.3;
 
 impl Sample {
     /// A conversation whose first message shows `media`. Turns are pairs (question, answer).
@@ -106,6 +124,9 @@ impl Sample {
         if rng.random_bool(SMALL_TALK_SHARE) {
             return Sample::conversation(Vec::new(), &[small_talk(&mut rng)]);
         }
+        if difficulty.out_of_domain {
+            return Sample::out_of_domain(Split::Train, seed, difficulty, turns);
+        }
         let scene = Scene::generate(Split::Train, seed, difficulty);
         let asked = scene.conversation(&mut rng, &difficulty.kinds, turns);
         let mut pairs: Vec<(String, String)> = asked.into_iter().map(|asked| (asked.text, asked.answer)).collect();
@@ -114,6 +135,23 @@ impl Sample {
             pairs.insert(at, off_topic(&mut rng));
         }
         Sample::conversation(vec![SampleMedia::from_scene(scene)], &pairs)
+    }
+
+    /// Media that are no scene, with up to `turns` questions as about a scene, or that no scene answers. All have the
+    /// answer [`UNKNOWN`].
+    pub fn out_of_domain(split: Split, seed: u64, difficulty: &Difficulty, turns: usize) -> Sample {
+        let mut rng = SynthRng::new("out of domain/sample", seed);
+        let media = OutOfDomain::generate(split, seed, difficulty.clip_share);
+        // Questions that fit a picture or a clip.
+        let clip_share = if media.is_clip() { 1.0 } else { 0.0 };
+        let scene = Scene::generate(split, seed, &Difficulty { clip_share, ..difficulty.clone() });
+        let asked = scene.conversation(&mut rng, &difficulty.kinds, turns.max(1));
+        let mut pairs: Vec<(String, String)> = asked.into_iter().map(|asked| (asked.text, UNKNOWN.into())).collect();
+        if pairs.is_empty() || rng.random_bool(OUT_OF_DOMAIN_OFF_TOPIC) {
+            let at = rng.below(pairs.len() + 1);
+            pairs.insert(at, off_topic(&mut rng));
+        }
+        Sample::conversation(vec![SampleMedia::new(Arc::new(media))], &pairs)
     }
 
     /// A scene and one question without its answer, as evaluation asks it.
