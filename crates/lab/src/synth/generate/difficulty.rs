@@ -80,7 +80,8 @@ impl Difficulty {
             "full" => Ok(Difficulty::full()),
             "out_of_domain" => Ok(Difficulty::out_of_domain()),
             other => Err(format!(
-                "no difficulty is called {other}; there are one_object, pictures, easy_clips, clips, full and out_of_domain"
+                "no difficulty is called {other}; there are one_object, pictures, easy_clips, clips, full and \
+                 out_of_domain"
             )),
         }
     }

@@ -1,12 +1,8 @@
-//! A picture that is painted on, and what makes it look taken and not drawn: blur, vignette, gray film, blocks.
+//! A picture of float levels that is painted on.
 
 use zoetrope_media::Rgb;
 
-use super::leaves::{self, LeafStyle};
-use super::noise::NoiseField;
-use super::pages;
-use super::palette::{Levels, Palette, mix};
-use crate::synth::rng::SynthRng;
+use super::palette::{Levels, mix};
 
 /// Levels of every pixel, row by row.
 pub(super) struct Canvas {
@@ -16,65 +12,9 @@ pub(super) struct Canvas {
 }
 
 impl Canvas {
-    /// A random image of one of the kinds.
-    pub(super) fn sample(rng: &mut SynthRng, (width, height): (usize, usize)) -> Self {
-        let mut canvas = Canvas { width, height, pixels: vec![[0.0; 3]; width * height] };
-        let palette = Palette::sample(rng);
-        match rng.weighted_index(&[0.28, 0.22, 0.16, 0.14, 0.08, 0.06, 0.06]) {
-            0 => leaves::paint(&mut canvas, rng, &palette, LeafStyle::Many),
-            1 => canvas.landscape(rng, &palette),
-            2 => leaves::paint(&mut canvas, rng, &palette, LeafStyle::Few),
-            3 => canvas.clouds(rng, &palette),
-            4 => pages::text(&mut canvas, rng),
-            5 => pages::test_pattern(&mut canvas, rng),
-            _ => canvas.nearly_empty(rng),
-        }
-        canvas.finish(rng);
-        canvas
-    }
-
-    /// Noise through all colors of a palette, pushed about by other noise.
-    fn clouds(&mut self, rng: &mut SynthRng, palette: &Palette) {
-        let (size, cells) = ((self.width, self.height), rng.uniform(2.0, 9.0));
-        let persistence = rng.uniform(0.4, 0.75);
-        let field = NoiseField::new(rng, size, cells, persistence);
-        let warp = NoiseField::new(rng, size, 3.0, 0.5);
-        let (push, contrast) = (rng.uniform(0.0, 90.0), rng.uniform(1.0, 3.0));
-        self.paint(|x, y| {
-            let shift = (warp.at(x, y) - 0.5) * push;
-            palette.along(0.5 + (field.at(x + shift, y - shift) - 0.5) * contrast)
-        });
-    }
-
-    /// Ground and sky with a rough line between them, and things that stand on it.
-    fn landscape(&mut self, rng: &mut SynthRng, palette: &Palette) {
-        let size = (self.width, self.height);
-        let cells = [rng.uniform(2.0, 6.0), rng.uniform(6.0, 30.0), rng.uniform(2.0, 6.0)];
-        let [sky, ground, line] = cells.map(|cells| NoiseField::new(rng, size, cells, 0.6));
-        let horizon = rng.uniform(0.2, 0.8) * self.height as f32;
-        let rough = rng.uniform(0.0, 0.5) * self.height as f32;
-        let (high, low, earth) = (palette.near(rng), palette.near(rng), palette.near(rng));
-        self.paint(|x, y| {
-            let edge = horizon + (line.at(x, 0.0) - 0.5) * rough;
-            if y < edge {
-                let share = (y / edge.max(1.0)).clamp(0.0, 1.0);
-                mix(high, low, share).map(|level| level + (sky.at(x, y) - 0.5) * 60.0)
-            } else {
-                earth.map(|level| level + (ground.at(x, y) - 0.5) * 150.0)
-            }
-        });
-        leaves::paint(self, rng, palette, LeafStyle::Standing);
-    }
-
-    /// A dark or bright frame with next to nothing on it, as films begin and end.
-    fn nearly_empty(&mut self, rng: &mut SynthRng) {
-        let level = if rng.random_bool(0.6) { rng.uniform(0.0, 18.0) } else { rng.uniform(236.0, 255.0) };
-        let field = NoiseField::new(rng, (self.width, self.height), 3.0, 0.5);
-        let amplitude = rng.uniform(0.0, 30.0);
-        self.paint(|x, y| [level + (field.at(x, y) - 0.5) * amplitude; 3]);
-        if rng.random_bool(0.4) {
-            pages::title(self, rng);
-        }
+    /// A black one.
+    pub(super) fn new(width: usize, height: usize) -> Self {
+        Canvas { width, height, pixels: vec![[0.0; 3]; width * height] }
     }
 
     /// Gives every pixel the color of its place.
@@ -86,30 +26,8 @@ impl Canvas {
         }
     }
 
-    fn finish(&mut self, rng: &mut SynthRng) {
-        if rng.random_bool(0.4) {
-            let radius = rng.range_inclusive(1, 3);
-            self.blur(radius);
-        }
-        if rng.random_bool(0.3) {
-            let (width, height, depth) = (self.width as f32, self.height as f32, rng.uniform(0.2, 0.9));
-            let light = |x: f32, y: f32| {
-                let (u, v) = (x / width - 0.5, y / height - 0.5);
-                1.0 - depth * (u * u + v * v) * 2.0
-            };
-            self.change(|pixel, x, y| pixel.map(|level| level * light(x, y)));
-        }
-        if rng.random_bool(0.15) {
-            self.change(|pixel, _, _| [0.3 * pixel[0] + 0.59 * pixel[1] + 0.11 * pixel[2]; 3]);
-        }
-        let (gain, shift) = (rng.uniform(0.7, 1.2), rng.uniform(-25.0, 25.0));
-        self.change(|pixel, _, _| pixel.map(|level| (level - 128.0) * gain + 128.0 + shift));
-        if rng.random_bool(0.15) {
-            self.letterbox(rng);
-        }
-    }
-
-    fn change(&mut self, new: impl Fn(Levels, f32, f32) -> Levels) {
+    /// Gives every pixel a color that follows from its own and its place.
+    pub(super) fn change(&mut self, new: impl Fn(Levels, f32, f32) -> Levels) {
         for (y, row) in self.pixels.chunks_exact_mut(self.width).enumerate() {
             for (x, pixel) in row.iter_mut().enumerate() {
                 *pixel = new(*pixel, x as f32, y as f32);
@@ -118,18 +36,10 @@ impl Canvas {
     }
 
     /// The mean over `2 radius + 1` pixels, along rows and then along columns.
-    fn blur(&mut self, radius: usize) {
+    pub(super) fn blur(&mut self, radius: usize) {
         let (width, height) = (self.width, self.height);
         self.pixels = blurred(&self.pixels, (height, width), (width, 1), radius);
         self.pixels = blurred(&self.pixels, (width, height), (1, width), radius);
-    }
-
-    /// Black bars above and below.
-    fn letterbox(&mut self, rng: &mut SynthRng) {
-        let bar = (rng.uniform(0.05, 0.2) * self.height as f32) as usize * self.width;
-        let end = self.pixels.len() - bar;
-        self.pixels[..bar].fill([0.0; 3]);
-        self.pixels[end..].fill([0.0; 3]);
     }
 
     /// The levels at a point, between pixels; outside, the canvas is mirrored.

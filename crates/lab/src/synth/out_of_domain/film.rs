@@ -5,6 +5,7 @@ use rand_xoshiro::rand_core::{RngCore, SeedableRng};
 use zoetrope_media::{Frame, Time};
 
 use super::canvas::Canvas;
+use super::image_kinds;
 use crate::synth::generate::split::Split;
 use crate::synth::objects::motion::FRAMES_PER_SECOND;
 use crate::synth::rng::{SynthRng, mix64};
@@ -129,7 +130,7 @@ impl OutOfDomain {
 impl Shot {
     fn sample(rng: &mut SynthRng, (width, height): (usize, usize)) -> Self {
         let size = ((width as f32 * MARGIN) as usize, (height as f32 * MARGIN) as usize);
-        let canvas = Canvas::sample(rng, size);
+        let canvas = image_kinds::sample(rng, size);
         let moves = |rng: &mut SynthRng, share: f32| if rng.random_bool(share) { 1.0 } else { 0.0 };
         let pan = moves(rng, 0.6);
         let pan = (pan * rng.uniform(-2.0, 2.0), pan * rng.uniform(-1.0, 1.0));

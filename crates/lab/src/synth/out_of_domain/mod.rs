@@ -4,10 +4,11 @@
 //! and others, "Learning to see by looking at noise", arXiv 2106.05963). The default model learns from them to say that
 //! it knows drawn shapes only.
 //!
-//! Bottom up: `noise`; `palette`; `leaves`, `pages`; `canvas`; `film`.
+//! Bottom up: `noise`; `palette`; `canvas`; `leaves`, `pages`; `image_kinds`; `film`.
 
 mod canvas;
 mod film;
+mod image_kinds;
 mod leaves;
 mod noise;
 mod pages;
