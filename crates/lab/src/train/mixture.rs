@@ -208,15 +208,18 @@ mod tests {
         for samples in [1, 2, 3, 7, 64, 100, 1000] {
             let mut orders = Vec::new();
             for epoch in 0..3 {
-                let order: Vec<u64> =
-                    (0..samples).map(|n| shuffled(5, 0, epoch * samples + n, samples)).collect();
+                let order: Vec<u64> = (0..samples).map(|n| shuffled(5, 0, epoch * samples + n, samples)).collect();
                 let mut sorted = order.clone();
                 sorted.sort_unstable();
                 assert_eq!(sorted, (0..samples).collect::<Vec<_>>());
                 orders.push(order);
             }
             assert!(samples < 64 || (orders[0] != orders[1] && orders[1] != orders[2]));
-            assert!(samples < 64 || shuffled(6, 0, 0, samples) != orders[0][0] || shuffled(6, 0, 1, samples) != orders[0][1]);
+            assert!(
+                samples < 64
+                    || shuffled(6, 0, 0, samples) != orders[0][0]
+                    || shuffled(6, 0, 1, samples) != orders[0][1]
+            );
         }
     }
 }

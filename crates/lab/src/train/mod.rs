@@ -3,6 +3,7 @@
 //! A [`Recipe`] says what to train on; a [`Trainer`] holds a run of it.
 
 mod checkpoint;
+mod estimate;
 mod export;
 mod mixture;
 mod optimizer;
@@ -13,6 +14,7 @@ mod threads;
 mod trainer;
 
 pub use checkpoint::{Checkpoint, RunIdentity, TrainProgress};
+pub use estimate::{DryRun, GroupEstimate, StageEstimate};
 pub use export::export;
 pub use optimizer::{GradientNorms, Moments, Optimizer, Trained};
 pub use pack::{Pack, count_tokens, losses};

@@ -61,7 +61,8 @@ pub(super) fn parse(text: &str) -> Result<Recipe, String> {
             before = own.clone();
         }
     }
-    let recipe: Recipe = Value::Table(whole).try_into().map_err(|error: toml::de::Error| error.message().to_string())?;
+    let recipe: Recipe =
+        Value::Table(whole).try_into().map_err(|error: toml::de::Error| error.message().to_string())?;
     recipe.check()?;
     Ok(recipe)
 }

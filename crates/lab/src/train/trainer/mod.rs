@@ -3,6 +3,8 @@
 mod gradients;
 mod plan;
 mod stage_model;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
@@ -220,8 +222,7 @@ impl Trainer {
             self.check_loss(report.loss, first)?;
             let (trained, divisor) = (&self.active.trained, sum.count as f32);
             let optimizer = self.active.optimizer;
-            let norms =
-                optimizer.step(trained, &sum.gradients, &mut self.moments, divisor, lr as f32, moment_step)?;
+            let norms = optimizer.step(trained, &sum.gradients, &mut self.moments, divisor, lr as f32, moment_step)?;
             if !norms.global.is_finite() {
                 return Err(self.diverged(format!("the gradient became {}", norms.global)));
             }
@@ -303,7 +304,10 @@ impl Trainer {
     fn enter(&mut self, next: usize) -> Result<(), LabError> {
         let (stage, to) = (self.stage(), &self.plan.recipe.stages[next]);
         if stage.same_model(to) {
+            let before = self.weights();
             self.active.turn_to((next, to), &self.heads);
+            // What this stage does not learn keeps the values that the one before has left.
+            self.learned = before;
         } else {
             self.learned = self.active.hand_over(&self.origin, &self.learned, (stage, to))?;
             self.active = StageModel::open(&self.origin, (next, to), &self.learned, Some(&self.heads))?;
