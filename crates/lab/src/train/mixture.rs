@@ -112,7 +112,11 @@ impl Mixture {
 impl Mixture {
     /// A sample that was made and is of no use.
     pub(super) fn bad(&self, draw: &Draw, reason: String) -> BadSample {
-        BadSample { file: self.name(draw.entry).into(), row: draw.index + 1, reason }
+        let (file, row) = match &self.entries[draw.entry].source {
+            Source::Drawn { .. } => (self.name(draw.entry).into(), draw.number + 1),
+            Source::Data(data) => data.place(draw.index),
+        };
+        BadSample { file, row, reason }
     }
 }
 
@@ -123,7 +127,7 @@ impl Entry {
 }
 
 fn open_data(file: &Path, entry: &MixEntry, folder: &Path, open: &OpenData<'_>) -> Result<Entry, LabError> {
-    let options = DataOptions { media: entry.media.as_ref().map(|media| folder.join(media)) };
+    let options = DataOptions { media: entry.media.as_ref().map(|media| folder.join(media)), ..DataOptions::default() };
     let data = open(file, &options)?;
     if data.is_empty() {
         return Err(LabError::File { file: file.to_path_buf(), what: "there is no sample in it".to_string() });

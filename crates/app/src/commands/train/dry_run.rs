@@ -46,7 +46,8 @@ fn text(number: usize, stage: &StageEstimate, peak: Option<u64>) -> String {
         lines.push(format!("  {name}: {values} parameters in {held}, {}{learned}", group.learn));
     }
     lines.push(format!(
-        "  tokens: {:.0} a sample in the mean, {:.0} of them visual, {} at most; {:.0} a step (of {} samples looked at)",
+        "  tokens: {:.0} a sample in the mean, {:.0} of them visual, {} at most; {:.0} a step \
+         (of {} samples looked at)",
         stage.sample_tokens, stage.visual_tokens, stage.longest, stage.step_tokens, stage.looked_at
     ));
     if stage.bad + stage.too_long > 0 {

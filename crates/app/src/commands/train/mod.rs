@@ -1,4 +1,5 @@
-//! `zoetrope train RECIPE --model FOLDER --out DIR`: trains on drawn scenes and data files; continues from a checkpoint.
+//! `zoetrope train RECIPE --model FOLDER --out DIR`: trains on drawn scenes and data files; continues from a
+//! checkpoint.
 
 mod dry_run;
 

@@ -193,8 +193,8 @@ impl Stage {
             let own = self.group(group).precision.or_else(|| self.group(group.part()).precision);
             let learn = self.learn(group);
             // What is learned as a whole is float, whatever its part is held as.
-            let precision = own.filter(|_| learn != Learn::Full).map(GroupPrecision::precision);
-            GroupRule { group, precision, learn: Some(learn) }
+            let precision = own.filter(|_| learn != Learn::Full).unwrap_or(GroupPrecision::F32).precision();
+            GroupRule { group, precision: Some(precision), learn: Some(learn) }
         };
         LoadOptions { rules: GROUPS.map(rule).to_vec(), recompute: self.recompute, ..LoadOptions::training() }
     }

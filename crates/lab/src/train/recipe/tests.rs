@@ -83,11 +83,11 @@ fn changed(line: &str) -> String {
         };
     }
     table.insert(last.to_string(), value);
-    serde_json_to_toml(&whole)
+    written(&whole)
 }
 
 /// Tables inline, so that the text is TOML without a writer of it.
-fn serde_json_to_toml(table: &toml::Table) -> String {
+fn written(table: &toml::Table) -> String {
     let stages = table["stage"].as_array().unwrap();
     let top = table.iter().filter(|(name, _)| *name != "stage");
     let top: String = top.map(|(name, value)| format!("{name} = {}\n", inline(value))).collect();

@@ -16,7 +16,7 @@ fn bad_samples_are_counted_and_skipped_until_there_are_too_many() {
     // A hundred samples are the least that a share is taken of: one may be bad, the second one ends the run.
     let error = error.unwrap_err().to_string();
     assert_eq!(bad.len(), 1);
-    assert_eq!(bad[0].to_string(), "test.json, row 3: no answer");
+    assert_eq!(bad[0].to_string(), "test.json: row 3: no answer");
     assert!(
         error.contains("2 of") && error.contains("max_bad = 0.01") && error.contains("row 3: no answer"),
         "{error}"
@@ -44,7 +44,8 @@ fn samples_that_are_too_long_are_counted_and_skipped() {
 fn the_model_with_the_lowest_held_out_loss_is_kept() {
     let folder = tempfile::tempdir().unwrap();
     let mut recipe = recipe(
-        "[[stage]]\nname = 'one'\nsteps = 5\neval = { every = 2, samples = 3, data = [{ data = '2' }] }\noptimizer.lr = 0.002",
+        "[[stage]]\nname = 'one'\nsteps = 5\noptimizer.lr = 0.002\n\
+         eval = { every = 2, samples = 3, data = [{ data = '2' }] }",
     );
     recipe.keep_best = true;
     let mut trainer = open(TOY, folder.path(), &recipe);

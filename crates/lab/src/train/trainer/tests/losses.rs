@@ -73,7 +73,8 @@ fn a_sample_counts_once_or_as_often_as_it_has_tokens() {
 fn adapters_over_packed_matrices_have_the_gradients_of_those_over_floats() {
     let lines = |precision: &str| {
         format!(
-            "vision.learn = 'frozen'\nprojector.learn = 'frozen'\nlanguage = {{ learn = 'lora', rank = 4, precision = '{precision}' }}\n"
+            "vision.learn = 'frozen'\nprojector.learn = 'frozen'\n\
+             language = {{ learn = 'lora', rank = 4, precision = '{precision}' }}\n"
         )
     };
     let floats = step(TOY, &lines("f32"), 2, LossPer::Token);

@@ -33,7 +33,10 @@ fn what_is_frozen_keeps_its_bits_and_what_is_not_changes() {
             vec![Language],
             FROZEN.replace("language.learn = 'frozen'", "language = { learn = 'lora', rank = 2, precision = 'int4' }"),
         ),
-        (vec![Language], "vision.learn = 'frozen'\nprojector.learn = 'frozen'\nembeddings.learn = 'frozen'\nlanguage.only = ['norm']".to_string()),
+        (
+            vec![Language],
+            FROZEN.replace("language.learn = 'frozen'", "language.only = ['norm']\nembeddings.learn = 'frozen'"),
+        ),
         (vec![Language, Projector], "vision.learn = 'frozen'\nembeddings.learn = 'frozen'".to_string()),
     ];
     for toy_folder in TOYS {
