@@ -4,7 +4,7 @@ use serde_json::json;
 use zoetrope_lab::train::{DryRun, Recipe, StageEstimate};
 use zoetrope_models::checkpoint::Checkpoint;
 
-use super::duration;
+use super::duration::duration;
 use crate::cli::Common;
 use crate::failure::Failure;
 use crate::{output, process_memory};

@@ -1,9 +1,10 @@
 //! Which values of a recipe make sense. What is wrong is named by its field.
 
-use super::{
-    EvalOptions, GROUPS, LearnKind, MixEntry, OptimizerKind, OptimizerOptions, Recipe, Sampling, Schedule, Stage,
-};
 use zoetrope_models::weights::{Learn, ParameterGroup};
+
+use super::options::{EvalOptions, LearnKind, MixEntry, OptimizerKind, OptimizerOptions, Sampling, Schedule};
+use super::run::Recipe;
+use super::stage::{GROUPS, Stage};
 
 /// Most samples of a step and of an evaluation, most steps of a run, and so on: beyond them is a slip of the hand.
 const MAX_BATCH: usize = 1 << 16;

@@ -1,4 +1,5 @@
-use super::read::parse;
+use zoetrope_models::weights::{Learn, ParameterGroup, Precision, WeightType};
+
 use super::*;
 
 const ONE: &str = r#"
@@ -8,6 +9,10 @@ steps = 6
 optimizer = { lr = 0.5 }
 data = [{ drawn = "clips" }]
 "#;
+
+fn parse(text: &str) -> Result<Recipe, String> {
+    Recipe::parse(text).map_err(|error| error.to_string())
+}
 
 fn one() -> Recipe {
     parse(ONE).unwrap()
@@ -200,7 +205,6 @@ fn groups_are_loaded_as_the_stage_says() {
         let options = parse(&format!("{ONE}{lines}")).unwrap().stages[0].load_options();
         GROUPS.map(|group| options.of_group(group))
     };
-    use zoetrope_models::weights::{Precision, WeightType};
     let f32 = Precision::Float(candle_core::DType::F32);
     assert_eq!(rules(""), [(f32, Learn::Full); 4]);
     let lora = Learn::Lora { rank: 4, alpha: 8.0 };

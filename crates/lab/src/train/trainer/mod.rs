@@ -1,8 +1,11 @@
 //! The training loop: samples, forward, loss, gradients, update, checkpoint.
 
 mod gradients;
+mod outputs;
+mod place;
 mod plan;
 mod stage_model;
+mod step_report;
 #[cfg(test)]
 mod tests;
 
@@ -12,55 +15,28 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use candle_core::{DType, Tensor};
+use candle_core::Tensor;
 use zoetrope_models::checkpoint::Checkpoint as ModelCheckpoint;
-use zoetrope_models::weights::{Archive, ParameterGroup};
-use zoetrope_system::files::{is_same, lock};
+use zoetrope_system::files::lock;
 
 pub(super) use self::gradients::{Accumulated, PackWork};
+use self::outputs::{write_learned, write_merged};
+use self::place::{ADAPTER, BEST, CHECKPOINT, EXPORTED, LOCK, check_apart, check_same_run};
 pub(super) use self::plan::RunPlan;
 pub(super) use self::stage_model::{Origin, StageModel};
+pub use self::step_report::StepReport;
 use super::checkpoint::{Checkpoint, RunIdentity, TrainProgress};
-use super::export::{export, write_adapter};
 use super::mixture::{Draw, Draws, Mixture, OpenData};
 use super::optimizer::Moments;
 use super::probe_heads::ProbeHeads;
 use super::recipe::{Recipe, Stage};
-use crate::data::{self, BadSample};
+use crate::data;
 use crate::error::LabError;
 
 /// Steps of a stage before its loss may be said to grow.
 const SETTLED: usize = 20;
 /// Samples before the share of bad ones is judged: one of a handful says nothing.
 const JUDGED: u64 = 100;
-
-/// One optimizer step.
-#[derive(Debug)]
-pub struct StepReport {
-    /// Name of the stage.
-    pub stage: String,
-    /// Where the run is after the step.
-    pub progress: TrainProgress,
-    /// Mean loss of the step in nats per target token (or per sample); the running mean when no sample was of use.
-    pub loss: f64,
-    /// Global norm of the gradient before clipping.
-    pub norm: f32,
-    /// The same of each group that learns.
-    pub group_norms: BTreeMap<ParameterGroup, f32>,
-    /// Learning rate.
-    pub lr: f64,
-    /// Tokens of all sequences of the step.
-    pub tokens: usize,
-    /// For each entry of the mixture that the step had samples of: its name, and the mean loss of its answers in nats
-    /// per token.
-    pub sources: Vec<(String, f64)>,
-    /// Samples of the step that could not be used.
-    pub bad: Vec<BadSample>,
-    /// Mean loss of the held-out samples, after the steps that are evaluated.
-    pub held_out: Option<f64>,
-    /// Why the model of this step could not be exported; the run goes on without it.
-    pub export_error: Option<LabError>,
-}
 
 /// A training run: the model with its probe heads, the optimizer's state and the folder that keeps both.
 pub struct Trainer {
@@ -113,10 +89,7 @@ impl Trainer {
     ) -> Result<Self, LabError> {
         let failed = |error: std::io::Error| LabError::File { file: folder.to_path_buf(), what: error.to_string() };
         let refused = |what: String| LabError::File { file: folder.to_path_buf(), what };
-        if OUTPUTS.iter().map(|name| folder.join(name)).chain([folder.to_path_buf()]).any(|own| is_in(template, &own)) {
-            let what = "the model that is read lies where the run writes; name another folder for the run";
-            return Err(refused(what.to_string()));
-        }
+        check_apart(template, folder)?;
         let plan = RunPlan::open(recipe, open_data)?;
         let run = RunIdentity::new(&plan.recipe, template, from_scratch, plan.samples())?;
         std::fs::create_dir_all(folder).map_err(failed)?;
@@ -264,21 +237,13 @@ impl Trainer {
     pub fn export_merged(&self) -> Result<PathBuf, LabError> {
         let folder = self.folder.join(EXPORTED);
         let adapters = self.active.adapters(self.stage());
-        let first = vec![adapters.archive(), Archive::memory(self.weights())];
-        export(&self.origin.template, &folder, first, DType::F32)?;
+        write_merged(&self.origin.template, &folder, &adapters, self.weights())?;
         Ok(folder)
     }
 
     fn export_to(&self, folder: &Path) -> Result<PathBuf, LabError> {
         let adapters = self.active.adapters(self.stage());
-        if adapters.is_empty() {
-            export(&self.origin.template, folder, vec![Archive::memory(self.weights())], DType::F32)?;
-        } else {
-            let mut whole = self.weights();
-            let own = |name: &String| name.starts_with(super::probe_heads::PREFIX);
-            whole.retain(|name, _| !own(name) && !adapters.names().any(|adapter| adapter == name));
-            write_adapter(folder, &adapters, &whole, &name_of(&self.origin.template))?;
-        }
+        write_learned(&self.origin.template, folder, &adapters, self.weights())?;
         Ok(folder.to_path_buf())
     }
 
@@ -402,12 +367,7 @@ impl Trainer {
         if !step.is_multiple_of(eval.every) && step != planned.steps {
             return Ok(());
         }
-        let samples = match mixture.epoch() {
-            0 => eval.samples,
-            all => eval.samples.min(usize::try_from(all).unwrap_or(usize::MAX)),
-        };
-        let mut draws = Draws::new(mixture, 0);
-        let draws: Vec<Draw> = (0..samples).map(|_| draws.take(mixture)).collect();
+        let draws = Draws::first(mixture, eval.samples);
         let sum = self.work(mixture).losses(&draws)?;
         report.bad.extend(sum.bad);
         if sum.count == 0.0 {
@@ -426,50 +386,7 @@ impl Trainer {
     }
 }
 
-/// Folders inside the folder of a run.
-const CHECKPOINT: &str = "checkpoint";
-const EXPORTED: &str = "model";
-const ADAPTER: &str = "adapter";
-const BEST: &str = "best";
-const OUTPUTS: [&str; 4] = [CHECKPOINT, EXPORTED, ADAPTER, BEST];
-const LOCK: &str = ".lock";
-
 /// The running mean of a loss.
 fn mean(before: f64, loss: f64) -> f64 {
     0.98 * before + 0.02 * loss
-}
-
-/// Whether a part of `checkpoint` is the folder `folder`.
-fn is_in(checkpoint: &ModelCheckpoint, folder: &Path) -> bool {
-    match checkpoint {
-        ModelCheckpoint::Folder(own) => is_same(own, folder),
-        ModelCheckpoint::Embedded { .. } => false,
-        ModelCheckpoint::Stage { stage, base } => is_in(stage, folder) || is_in(base, folder),
-    }
-}
-
-/// What an adapter calls the model that it was learned on.
-fn name_of(checkpoint: &ModelCheckpoint) -> String {
-    match checkpoint {
-        ModelCheckpoint::Folder(folder) => folder.canonicalize().unwrap_or(folder.clone()).display().to_string(),
-        ModelCheckpoint::Embedded { name, .. } => name.to_string(),
-        ModelCheckpoint::Stage { base, .. } => name_of(base),
-    }
-}
-
-/// Refuses a checkpoint of another run, and a run that has ended when a new one is asked for.
-fn check_same_run(run: &RunIdentity, found: &Checkpoint, steps: usize, folder: &Path) -> Result<(), LabError> {
-    let step = found.progress.step;
-    let differs = match &found.run {
-        Some(other) => run.difference(other),
-        None => None,
-    };
-    let ended = step >= steps && run.is_from_scratch();
-    let why = match differs {
-        Some(differs) => format!("holds another training of {step} steps: {differs}"),
-        None if ended => format!("holds this training, ended after {step} steps"),
-        None => return Ok(()),
-    };
-    let what = format!("{why}; name another folder for the run, or remove this one");
-    Err(LabError::File { file: folder.to_path_buf(), what })
 }

@@ -9,8 +9,11 @@ mod stages;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use candle_core::DType;
+use zoetrope_models::weights::ParameterGroup;
+
 use super::*;
-use crate::data::{DataOptions, Dataset};
+use crate::data::{BadSample, DataOptions, Dataset};
 use crate::sample::Sample;
 use crate::synth::{Difficulty, Split};
 
