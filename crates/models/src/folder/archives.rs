@@ -109,6 +109,8 @@ mod tests {
         for (config, scale) in [
             (json!({"r": 2, "lora_alpha": 4, "peft_type": "LORA"}), 2.0),
             (json!({"r": 4, "lora_alpha": 4, "use_rslora": true}), 2.0),
+            (json!({"r": 2, "lora_alpha": 9, "rank_pattern": {"k": 7}, "alpha_pattern": {"q": 4}}), 2.0),
+            (json!({"r": 2, "lora_alpha": 4, "rank_pattern": {"q": 1, "xq": 9}, "alpha_pattern": {"q": 2}}), 2.0),
         ] {
             let (base, stage) = folders(&config, "q");
             let weights = open(stage.path(), base.path()).unwrap();
@@ -118,6 +120,22 @@ mod tests {
             assert_eq!(distance(&get(&weights, "k.weight"), &tensor(&[3, 4], 0.2)), 0.0);
             weights.refuse_left_over().unwrap();
         }
+    }
+
+    #[test]
+    fn an_adapter_of_a_model_that_has_one_is_added_to_both() {
+        let (base, first) = folders(&json!({"r": 2, "lora_alpha": 4}), "q");
+        let (_, second) = folders(&json!({"r": 2, "lora_alpha": 6}), "q");
+        let checkpoint = Checkpoint::from(first.path()).with_base(Checkpoint::from(base.path()));
+        let checkpoint = Checkpoint::from(second.path()).with_base(checkpoint);
+        let archives = find_archives(&checkpoint, &[NameTable::ours()]).unwrap();
+        let weights = Weights::open(archives, LoadOptions::cpu(DType::F64)).unwrap();
+        let product = tensor(&[3, 2], 0.4).matmul(&tensor(&[2, 4], 0.3)).unwrap();
+        let merged = (tensor(&[3, 4], 0.1) + (product * 5.0).unwrap()).unwrap();
+        assert!(distance(&get(&weights, "q.weight"), &merged) < 1e-4);
+        weights.refuse_left_over().unwrap();
+        let alone = open(first.path(), second.path()).unwrap();
+        assert!(alone.get(&[3, 4], "q.weight", ParameterRole::HiddenMatrix).is_err());
     }
 
     #[test]
@@ -132,7 +150,8 @@ mod tests {
         assert!(error.contains("2 tensors have no place in the model") && error.contains("other.lora_A"), "{error}");
         for (config, word) in [
             (json!({"r": 2, "use_dora": true}), "use_dora"),
-            (json!({"r": 2, "rank_pattern": {"q": 4}}), "rank_pattern"),
+            (json!({"r": 2, "rank_pattern": {"q.*": 4}}), "regular expression"),
+            (json!({"r": 2, "alpha_pattern": {"q": 0}}), "alpha_pattern"),
             (json!({"peft_type": "IA3"}), "IA3"),
             (json!({}), "rank"),
         ] {

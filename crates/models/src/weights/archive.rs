@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use candle_core::Tensor;
 
@@ -134,6 +134,19 @@ impl Archive {
         Self::new(Store::Memory(MemoryTensors(tensors)), NameTable::ours())
     }
 
+    /// Low-rank adapters in memory, added to the matrices of later archives while these are read: LoRA's A and B under
+    /// the names that layers give them (`X.lora_A.weight`, `X.lora_B.weight`), with `scales` (`alpha / rank`) by the
+    /// name of the matrix (`X.weight`).
+    pub fn low_rank_memory(tensors: HashMap<String, Tensor>, scales: HashMap<String, f32>) -> Self {
+        let origin = move |canonical: &str| {
+            let (stem, scale) = (canonical.strip_suffix(".weight")?, *scales.get(canonical)?);
+            let [down, up] = ["A", "B"].map(|part| format!("{stem}.lora_{part}.weight"));
+            Some(Origin::LowRank { base: Box::new(Origin::Tensor(canonical.to_string())), down, up, scale })
+        };
+        let table = NameTable { origin: Arc::new(origin), adds: true, ..NameTable::ours() };
+        Self::new(Store::Memory(MemoryTensors(tensors)), table)
+    }
+
     /// Initial values from `seed`; see [`ParameterRole::init`].
     pub fn random(seed: u64, what: RandomFor) -> Self {
         Self::new(Store::Random(seed, what), NameTable::ours())
@@ -176,7 +189,7 @@ impl Archive {
         let Store::Random(seed, what) = self.store else { return None };
         let meant = match what {
             RandomFor::Everything => true,
-            RandomFor::Group(own) => own == group,
+            RandomFor::Group(own) => own == group || own == group.part(),
             RandomFor::Adapters => matches!(role, ParameterRole::LoraDown | ParameterRole::LoraUp),
         };
         meant.then_some(seed)
@@ -196,6 +209,11 @@ impl Archive {
     pub(super) fn locate_base(&self, canonical: &str) -> Option<Origin> {
         let base = |origin| if let Origin::LowRank { base, .. } = origin { *base } else { origin };
         self.first_whole(self.choices(canonical).into_iter().map(base).collect())
+    }
+
+    /// Whether its low-rank parts are added to those of later archives.
+    pub(super) fn adds(&self) -> bool {
+        self.table.adds
     }
 
     /// The low-rank part that it has of a tensor of ours: LoRA's A and B, and `alpha / rank`.

@@ -47,6 +47,9 @@ pub struct LoadOptions {
     pub learn: Learn,
     /// Exceptions; the last rule for a group counts.
     pub rules: Vec<GroupRule>,
+    /// Whether layers are computed again in the backward pass instead of being kept for it. Gradients are collected by
+    /// [`crate::ops::backward`] then.
+    pub recompute: bool,
 }
 
 impl LoadOptions {
@@ -58,6 +61,7 @@ impl LoadOptions {
             kv_dtype: None,
             learn: Learn::Frozen,
             rules: Vec::new(),
+            recompute: false,
         }
     }
 
@@ -66,9 +70,10 @@ impl LoadOptions {
         LoadOptions { learn: Learn::Full, ..LoadOptions::cpu(DType::F32) }
     }
 
-    /// Precision and learning of a group.
+    /// Precision and learning of a group: by its own rules, else by those of its [part](ParameterGroup::part).
     pub fn of_group(&self, group: ParameterGroup) -> (Precision, Learn) {
-        let rules = || self.rules.iter().rev().filter(|rule| rule.group == group);
+        let of = |group: ParameterGroup| self.rules.iter().rev().filter(move |rule| rule.group == group);
+        let rules = || of(group).chain(of(group.part()));
         let precision = rules().find_map(|rule| rule.precision).unwrap_or(self.precision);
         (precision, rules().find_map(|rule| rule.learn).unwrap_or(self.learn))
     }
