@@ -10,6 +10,7 @@ mod optimizer;
 mod pack;
 mod probe_heads;
 mod recipe;
+pub mod report;
 mod run_identity;
 mod threads;
 mod trainer;
