@@ -29,15 +29,36 @@ pub enum LabError {
     /// The tensor library refused.
     #[error("tensor operation failed: {0}")]
     Tensor(#[from] candle_core::Error),
-    /// The loss is no longer a finite number.
-    #[error("the loss became {loss} at step {step}; lower the learning rate")]
+    /// The loss is no longer a finite number, or grows.
+    #[error("{what} at step {step}; lower the learning rate; {}", last_good(last.as_ref()))]
     Diverged {
         /// Step, from 0.
         step: usize,
-        /// The loss.
-        loss: f64,
+        /// What happened.
+        what: String,
+        /// Step and folder of the last checkpoint.
+        last: Option<(usize, PathBuf)>,
+    },
+    /// Too many samples cannot be used.
+    #[error("{bad} of {seen} samples cannot be used, more than max_bad = {most}; the last one: {example}")]
+    BadData {
+        /// Samples that cannot be used.
+        bad: u64,
+        /// Samples so far.
+        seen: u64,
+        /// The share that may be bad.
+        most: f64,
+        /// One of them.
+        example: String,
     },
     /// The caller cancelled.
     #[error("cancelled")]
     Cancelled,
+}
+
+fn last_good(last: Option<&(usize, PathBuf)>) -> String {
+    match last {
+        Some((step, folder)) => format!("the last good checkpoint is that of step {step}, {}", folder.display()),
+        None => "there is no checkpoint yet".to_string(),
+    }
 }

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 pub mod bench;
+pub mod data;
 mod error;
 pub mod eval;
 pub mod sample;

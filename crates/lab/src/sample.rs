@@ -94,19 +94,19 @@ impl Sample {
         Sample { media, messages }
     }
 
-    /// The synthetic training sample of `seed`: a scene of the training split with up to `turns` questions. Some have a
-    /// question that the scene does not answer, a few are small talk without a scene. With 0 turns, the sample is the
-    /// scene without messages.
-    pub fn synthetic(seed: u64, difficulty: &Difficulty, turns: usize) -> Sample {
+    /// The synthetic sample of `seed`: a scene of `split` with up to `turns` questions. Some have a question that the
+    /// scene does not answer, a few are small talk without a scene. With 0 turns, the sample is the scene without
+    /// messages.
+    pub fn drawn(split: Split, seed: u64, difficulty: &Difficulty, turns: usize) -> Sample {
         let mut rng = SynthRng::new("drawn/sample", seed);
         if turns == 0 {
-            let scene = Scene::generate(Split::Train, seed, difficulty);
+            let scene = Scene::generate(split, seed, difficulty);
             return Sample::conversation(vec![SampleMedia::from_scene(scene)], &[]);
         }
         if rng.random_bool(SMALL_TALK_SHARE) {
             return Sample::conversation(Vec::new(), &[small_talk(&mut rng)]);
         }
-        let scene = Scene::generate(Split::Train, seed, difficulty);
+        let scene = Scene::generate(split, seed, difficulty);
         let asked = scene.conversation(&mut rng, &difficulty.kinds, turns);
         let mut pairs: Vec<(String, String)> = asked.into_iter().map(|asked| (asked.text, asked.answer)).collect();
         if pairs.is_empty() || rng.random_bool(OFF_TOPIC_SHARE) {

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use candle_core::DType;
 use zoetrope_kernels::gemm::WeightType;
 
 use crate::checkpoint::Checkpoint;
@@ -113,6 +114,42 @@ pub fn open_with(
     options: LoadOptions,
 ) -> ModelResult<Arc<dyn VideoLanguageModel>> {
     (family(checkpoint)?.model)(checkpoint, Weights::open(archives, options)?)
+}
+
+/// A model over `first`, which are looked up before the weights of `checkpoint`: what training has changed so far.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_over(
+    checkpoint: &Checkpoint,
+    first: Vec<Archive>,
+    options: LoadOptions,
+) -> ModelResult<Arc<dyn VideoLanguageModel>> {
+    (family(checkpoint)?.model)(checkpoint, weights_over(checkpoint, first, options)?)
+}
+
+/// The weights of such a model, to read single tensors.
+///
+/// # Errors
+/// When a file is missing or damaged.
+pub fn weights_over(checkpoint: &Checkpoint, first: Vec<Archive>, options: LoadOptions) -> ModelResult<Weights> {
+    let mut archives = first;
+    archives.extend(some_archives(checkpoint, family(checkpoint)?)?);
+    Weights::open(archives, options)
+}
+
+/// Writes all weights of such a model to the new file `file`, as floats of the type `dtype` under our own names, which
+/// are those of transformers. One tensor at a time is in memory.
+///
+/// # Errors
+/// When a tensor is missing or damaged, which is checked first, and when the file cannot be written.
+pub fn write_floats(checkpoint: &Checkpoint, first: Vec<Archive>, dtype: DType, file: &Path) -> ModelResult<()> {
+    let family = family(checkpoint)?;
+    let mut all = first;
+    all.extend(archives(checkpoint, family)?);
+    let weights = Weights::survey(all, WeightType::F32)?;
+    (family.model)(checkpoint, weights.clone())?;
+    ConversionPlan::floats(&weights, dtype)?.write(file)
 }
 
 /// Quantizes a model: writes that of `checkpoint` to `out` with its matrices packed as `weight_type`, and everything

@@ -1,26 +1,26 @@
 //! Training: samples to packs, one forward shared with inference, AdamW and Muon, checkpoints that resume.
 //!
-//! A [`Trainer`] holds a run. What it learns from is a function from a number to a [`Sample`](crate::sample::Sample).
+//! A [`Recipe`] says what to train on; a [`Trainer`] holds a run of it.
 
 mod checkpoint;
 mod export;
-mod lr_schedule;
-mod muon;
+mod mixture;
 mod optimizer;
 mod pack;
 mod probe_heads;
 mod recipe;
 pub mod report;
-mod run_identity;
 mod threads;
 mod trainer;
 
-pub use checkpoint::{Checkpoint, TrainProgress};
+pub use checkpoint::{Checkpoint, RunIdentity, TrainProgress};
 pub use export::export;
-pub use optimizer::{Moments, Optimizer};
-pub use pack::{Pack, loss};
+pub use optimizer::{GradientNorms, Moments, Optimizer, Trained};
+pub use pack::{Pack, count_tokens, losses};
 pub use probe_heads::ProbeHeads;
-pub use recipe::{MixEntry, Recipe, Stage};
-pub use run_identity::RunIdentity;
+pub use recipe::{
+    EvalOptions, GroupOptions, GroupPrecision, LearnKind, LossPer, MixEntry, OptimizerKind, OptimizerOptions, Recipe,
+    Sampling, Schedule, ScheduleKind, Stage,
+};
 pub use threads::limit_library_threads;
 pub use trainer::{StepReport, Trainer};

@@ -6,10 +6,11 @@ use zoetrope_models::contract::features::Features;
 use zoetrope_models::contract::media_plan::{MediaPlan, PlanOptions};
 use zoetrope_models::contract::position::Position;
 use zoetrope_models::contract::prompt::{GenerationPrompt, PromptToken, VisualSpan};
-use zoetrope_models::contract::{VideoLanguageModel, embed};
+use zoetrope_models::contract::{Processor, VideoLanguageModel, embed};
 use zoetrope_models::kv::KvContext;
 
-use super::probe_heads::{ProbeHeads, ProbeLabels, cross_entropy};
+use super::probe_heads::{ProbeHeads, ProbeLabels, cross_entropies};
+use super::recipe::LossPer;
 use crate::error::LabError;
 use crate::sample::{Sample, SampleMedia};
 
@@ -24,6 +25,8 @@ pub struct Pack {
     pub rows: Vec<usize>,
     /// The target of each of `rows`.
     pub targets: Vec<u32>,
+    /// How many of `rows` each sample has, in order.
+    pub sample_rows: Vec<usize>,
     /// `[V_i, D]` visual tokens of each picture or video.
     pub visual: Vec<Tensor>,
     /// Labels of the visual tokens, where they are known.
@@ -40,7 +43,31 @@ impl Pack {
         Ok(pack)
     }
 
-    fn add(&mut self, model: &dyn VideoLanguageModel, sample: &Sample, options: &PlanOptions) -> Result<(), LabError> {
+    /// Adds a sample.
+    ///
+    /// # Errors
+    /// When a frame cannot be decoded, or messages and media do not fit together; the pack is as it was then.
+    pub fn add(
+        &mut self,
+        model: &dyn VideoLanguageModel,
+        sample: &Sample,
+        options: &PlanOptions,
+    ) -> Result<(), LabError> {
+        let labels = self.labels.clone();
+        let added = self.try_add(model, sample, options);
+        if added.is_err() {
+            self.labels = labels;
+        }
+        added
+    }
+
+    /// As [`Pack::add`]; labels of the sample may stay behind when it fails, and nothing else.
+    fn try_add(
+        &mut self,
+        model: &dyn VideoLanguageModel,
+        sample: &Sample,
+        options: &PlanOptions,
+    ) -> Result<(), LabError> {
         let processor = model.processor();
         let metadata: Vec<_> = sample.media.iter().map(|media| media.source.metadata()).collect();
         let plans = processor.plan(&[], &metadata, options)?;
@@ -49,9 +76,10 @@ impl Pack {
             encoded.push(self.encode(model, media, plan)?);
         }
         if sample.messages.is_empty() {
-            for (features, plan) in encoded.iter().zip(&plans) {
-                self.visual.push(model.project(plan, features, 0, None)?);
-            }
+            let project = |(features, plan): (&Features, _)| Ok(model.project(plan, features, 0, None)?);
+            let visual = encoded.iter().zip(&plans).map(project).collect::<Result<Vec<_>, LabError>>()?;
+            self.visual.extend(visual);
+            self.sample_rows.push(0);
             return Ok(());
         }
         let mut visual = Vec::new();
@@ -64,12 +92,14 @@ impl Pack {
         let prompt = processor.prompt(&sample.messages, &plans, &spans, GenerationPrompt::None)?;
         self.embedded.push(embed(model, &prompt.tokens, &visual)?);
         self.visual.extend(visual);
+        let rows_before = self.rows.len();
         // A target at position 0 has no row before it to learn from; labels are shifted by one.
         for &at in prompt.targets.iter().filter(|at| **at > 0) {
             let PromptToken::Text(id) = prompt.tokens[at] else { continue };
             self.rows.push(self.positions.len() + at - 1);
             self.targets.push(id);
         }
+        self.sample_rows.push(self.rows.len() - rows_before);
         self.positions.extend(prompt.positions);
         Ok(())
     }
@@ -92,29 +122,62 @@ impl Pack {
     }
 }
 
-/// Sum of the cross entropies of the targets in nats; divide by `targets.len()` for the mean.
-pub fn loss(model: &dyn VideoLanguageModel, pack: &Pack) -> Result<Tensor, LabError> {
+/// Tokens of a sample as the language model would see it, visual tokens counted as before pruning, and how many of
+/// them are visual. No frame is decoded.
+///
+/// # Errors
+/// When messages and media do not fit together.
+pub fn count_tokens(
+    processor: &dyn Processor,
+    sample: &Sample,
+    options: &PlanOptions,
+) -> Result<(usize, usize), LabError> {
+    let metadata: Vec<_> = sample.media.iter().map(|media| media.source.metadata()).collect();
+    let plans = processor.plan(&[], &metadata, options)?;
+    let spans: Vec<Vec<VisualSpan>> = plans.iter().map(|plan| processor.visual_spans(plan, None)).collect();
+    if sample.messages.is_empty() {
+        let visual = spans.iter().flatten().map(|span| span.tokens).sum();
+        return Ok((visual, visual));
+    }
+    let prompt = processor.prompt(&sample.messages, &plans, &spans, GenerationPrompt::None)?;
+    let visual = prompt.tokens.iter().filter(|token| matches!(token, PromptToken::Visual { .. })).count();
+    Ok((prompt.tokens.len(), visual))
+}
+
+/// Cross entropies `[R, 1]` of the targets, in nats.
+///
+/// # Errors
+/// When a tensor operation fails.
+pub fn losses(model: &dyn VideoLanguageModel, pack: &Pack) -> Result<Tensor, LabError> {
     let lens = pack.embedded.iter().map(|rows| rows.dim(0)).collect::<Result<Vec<_>, _>>()?;
     let embedded_td = Tensor::cat(&pack.embedded, 0)?;
     let logits_rw = model.forward(&embedded_td, &pack.positions, &mut KvContext::Varlen(&lens), &pack.rows)?;
-    cross_entropy(&logits_rw, &pack.targets)
+    cross_entropies(&logits_rw, &pack.targets)
 }
 
-/// A sum of losses in nats, and the number of targets behind it.
+/// A sum of losses.
 pub(super) struct LossSum {
+    /// In nats, a scalar.
     pub(super) loss: Tensor,
-    pub(super) targets: usize,
+    /// What `loss` is divided by for the mean: targets, or samples.
+    pub(super) count: f64,
+    /// Nats and number of the answers' targets of each sample.
+    pub(super) samples: Vec<(f64, usize)>,
 }
 
 /// The loss of the answers plus `weight` times the loss of the visual tokens. The mean loss of a visual token counts as
-/// often as there are answer targets. Without answers, the loss of the visual tokens alone.
+/// often as there are answer targets (or samples with answers). Without answers, the loss of the visual tokens alone.
+///
+/// # Errors
+/// [`LabError::Caller`] for a pack that has nothing to learn.
 pub(super) fn compute_loss(
     model: &dyn VideoLanguageModel,
     heads: &ProbeHeads,
     pack: &Pack,
     weight: f64,
+    per: LossPer,
 ) -> Result<LossSum, LabError> {
-    let answers = if pack.rows.is_empty() { None } else { Some(loss(model, pack)?) };
+    let answers = if pack.rows.is_empty() { None } else { Some(answer_loss(model, pack, per)?) };
     let labeled = pack.labels.rows.len();
     let tokens = if weight > 0.0 && labeled > 0 {
         Some(heads.loss(&Tensor::cat(&pack.visual, 0)?, &pack.labels)?)
@@ -123,12 +186,34 @@ pub(super) fn compute_loss(
     };
     match (answers, tokens) {
         (Some(answers), Some(tokens)) => {
-            let targets = pack.targets.len();
-            let scale = weight * targets as f64 / labeled as f64;
-            Ok(LossSum { loss: (answers + (tokens * scale)?)?, targets })
+            let scale = weight * answers.count / labeled as f64;
+            Ok(LossSum { loss: (&answers.loss + (tokens * scale)?)?, ..answers })
         }
-        (Some(loss), None) => Ok(LossSum { loss, targets: pack.targets.len() }),
-        (None, Some(loss)) => Ok(LossSum { loss, targets: labeled }),
+        (Some(answers), None) => Ok(answers),
+        (None, Some(loss)) => Ok(LossSum { loss, count: labeled as f64, samples: vec![(0.0, 0); pack.sample_rows.len()] }),
         (None, None) => Err(LabError::Caller("a pack without any answer has nothing to learn".to_string())),
     }
+}
+
+fn answer_loss(model: &dyn VideoLanguageModel, pack: &Pack, per: LossPer) -> Result<LossSum, LabError> {
+    let losses_r1 = losses(model, pack)?;
+    let values = losses_r1.flatten_all()?.to_vec1::<f32>()?;
+    let mut rest = &values[..];
+    let mut samples = Vec::with_capacity(pack.sample_rows.len());
+    for &rows in &pack.sample_rows {
+        let (own, others) = rest.split_at(rows);
+        samples.push((own.iter().map(|nats| f64::from(*nats)).sum(), rows));
+        rest = others;
+    }
+    let (loss, count) = match per {
+        LossPer::Token => (losses_r1.sum_all()?, values.len() as f64),
+        LossPer::Sample => {
+            let share = |rows: &usize| std::iter::repeat_n(1.0 / *rows as f32, *rows);
+            let shares: Vec<f32> = pack.sample_rows.iter().flat_map(share).collect();
+            let shares_r1 = Tensor::from_vec(shares, (values.len(), 1), losses_r1.device())?;
+            let with_answers = pack.sample_rows.iter().filter(|rows| **rows > 0).count();
+            ((losses_r1 * shares_r1)?.sum_all()?, with_answers as f64)
+        }
+    };
+    Ok(LossSum { loss, count, samples })
 }

@@ -19,7 +19,7 @@ use crate::synth::{CellLabel, Color, Shape};
 const HEADS: [(&str, usize); 3] =
     [("shape", Shape::ALL.len() + 1), ("colour", Color::ALL.len() + 1), ("place", 3 * 3 + 1)];
 /// Prefix of the heads' weights in checkpoints.
-const PREFIX: &str = "lab.tokens";
+pub(super) const PREFIX: &str = "lab.tokens";
 
 /// One linear head per label.
 pub struct ProbeHeads {
@@ -57,19 +57,19 @@ impl ProbeHeads {
         let x = tokens_vd.index_select(&rows, 0)?;
         let mut sum = Tensor::new(0.0f32, tokens_vd.device())?;
         for (head_cd, classes) in self.heads_cd.iter().zip(&labels.classes) {
-            sum = (sum + cross_entropy(&x.matmul(&head_cd.t()?)?, classes)?)?;
+            sum = (sum + cross_entropies(&x.matmul(&head_cd.t()?)?, classes)?.sum_all()?)?;
         }
         Ok(sum)
     }
 }
 
-/// Sum of the cross entropies of the rows of `logits_rc` `[R, C]` with the classes `targets`, in nats.
-pub(super) fn cross_entropy(logits_rc: &Tensor, targets: &[u32]) -> Result<Tensor, LabError> {
+/// Cross entropies `[R, 1]` of the rows of `logits_rc` `[R, C]` with the classes `targets`, in nats.
+pub(super) fn cross_entropies(logits_rc: &Tensor, targets: &[u32]) -> Result<Tensor, LabError> {
     let max = logits_rc.max_keepdim(D::Minus1)?.detach();
     let shifted = logits_rc.broadcast_sub(&max)?;
     let norm = shifted.exp()?.sum_keepdim(D::Minus1)?.log()?;
     let targets = Tensor::from_slice(targets, (targets.len(), 1), logits_rc.device())?;
-    Ok((norm - shifted.gather(&targets, 1)?)?.sum_all()?)
+    Ok((norm - shifted.gather(&targets, 1)?)?)
 }
 
 /// Labels of visual tokens.

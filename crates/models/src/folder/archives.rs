@@ -109,6 +109,8 @@ mod tests {
         for (config, scale) in [
             (json!({"r": 2, "lora_alpha": 4, "peft_type": "LORA"}), 2.0),
             (json!({"r": 4, "lora_alpha": 4, "use_rslora": true}), 2.0),
+            (json!({"r": 2, "lora_alpha": 9, "rank_pattern": {"k": 7}, "alpha_pattern": {"q": 4}}), 2.0),
+            (json!({"r": 2, "lora_alpha": 4, "rank_pattern": {"q": 1, "xq": 9}, "alpha_pattern": {"q": 2}}), 2.0),
         ] {
             let (base, stage) = folders(&config, "q");
             let weights = open(stage.path(), base.path()).unwrap();
@@ -132,7 +134,8 @@ mod tests {
         assert!(error.contains("2 tensors have no place in the model") && error.contains("other.lora_A"), "{error}");
         for (config, word) in [
             (json!({"r": 2, "use_dora": true}), "use_dora"),
-            (json!({"r": 2, "rank_pattern": {"q": 4}}), "rank_pattern"),
+            (json!({"r": 2, "rank_pattern": {"q.*": 4}}), "regular expression"),
+            (json!({"r": 2, "alpha_pattern": {"q": 0}}), "alpha_pattern"),
             (json!({"peft_type": "IA3"}), "IA3"),
             (json!({}), "rank"),
         ] {

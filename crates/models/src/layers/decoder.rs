@@ -15,7 +15,7 @@ use crate::contract::position::Position;
 use crate::error::ModelResult;
 use crate::kv::{KvContext, KvShape, QueryRows};
 use crate::ops::{self, AttentionOptions, RopeTables};
-use crate::weights::{ParameterRole, Weights};
+use crate::weights::{ParameterGroup, ParameterRole, Weights};
 
 /// Sizes and form of a decoder.
 #[derive(Clone, Debug, PartialEq)]
@@ -155,7 +155,8 @@ impl Decoder {
     /// Reads `embed_tokens`, `layers.N` and `norm` below `w`, and the output matrix `head` (absent when tied). The
     /// matrices of the first expert lie in `layers.N`, those of the others in `layers.N.experts.E`.
     pub fn load(w: &Weights, head: &Weights, c: &DecoderConfig) -> ModelResult<Self> {
-        let words = w.sub("embed_tokens");
+        let words = w.sub("embed_tokens").group(ParameterGroup::Embeddings);
+        let head = head.group(ParameterGroup::Embeddings);
         let embedding = Embedding::load(&words, c.vocabulary, c.hidden)?;
         let layers = (0..c.layers).map(|i| Layer::load(&w.sub("layers").sub(i), c)).collect::<ModelResult<_>>()?;
         let norm = RmsNorm::load(&w.sub("norm"), c.hidden, c.eps)?;

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use candle_core::Tensor;
 
@@ -134,6 +134,18 @@ impl Archive {
         Self::new(Store::Memory(MemoryTensors(tensors)), NameTable::ours())
     }
 
+    /// Low-rank adapters in memory, added to the matrices of later archives while these are read: LoRA's A and B under
+    /// the names that layers give them (`X.lora_A.weight`, `X.lora_B.weight`), with `scales` (`alpha / rank`) by the
+    /// name of the matrix (`X.weight`).
+    pub fn low_rank_memory(tensors: HashMap<String, Tensor>, scales: HashMap<String, f32>) -> Self {
+        let origin = move |canonical: &str| {
+            let (stem, scale) = (canonical.strip_suffix(".weight")?, *scales.get(canonical)?);
+            let [down, up] = ["A", "B"].map(|part| format!("{stem}.lora_{part}.weight"));
+            Some(Origin::LowRank { base: Box::new(Origin::Tensor(canonical.to_string())), down, up, scale })
+        };
+        Self::new(Store::Memory(MemoryTensors(tensors)), NameTable { origin: Arc::new(origin), ..NameTable::ours() })
+    }
+
     /// Initial values from `seed`; see [`ParameterRole::init`].
     pub fn random(seed: u64, what: RandomFor) -> Self {
         Self::new(Store::Random(seed, what), NameTable::ours())
@@ -176,7 +188,7 @@ impl Archive {
         let Store::Random(seed, what) = self.store else { return None };
         let meant = match what {
             RandomFor::Everything => true,
-            RandomFor::Group(own) => own == group,
+            RandomFor::Group(own) => own == group || own == group.part(),
             RandomFor::Adapters => matches!(role, ParameterRole::LoraDown | ParameterRole::LoraUp),
         };
         meant.then_some(seed)

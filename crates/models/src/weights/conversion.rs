@@ -1,8 +1,9 @@
-//! Quantizes a checkpoint (a converted folder): every tensor found and checked first, then read, packed, written and
-//! dropped one by one.
+//! Writes the weights of a model: every tensor found and checked first, then read, packed, written and dropped one by
+//! one.
 //!
-//! One `model.safetensors` under our own names. Every packed matrix is a tensor of bytes named `<name>:<type>`; they
-//! come first, so that each begins at a multiple of 64 bytes. Everything else keeps its type.
+//! A converted (quantized) folder has one `model.safetensors` under our own names. Every packed matrix is a tensor of
+//! bytes named `<name>:<type>`; they come first, so that each begins at a multiple of 64 bytes. Everything else keeps
+//! its type. A trained model is written as floats of one type.
 
 use std::io::{BufWriter, Write};
 use std::ops::Range;
@@ -16,7 +17,7 @@ use super::formats::{Encoding, FileBytes, NAMES_KEY, OUR_NAMES, RowSource, encod
 use super::loader::Weights;
 use super::loader::lookup::find_rows;
 use super::origin::Origin;
-use super::survey::TensorRequest;
+use super::survey::{Survey, TensorRequest};
 use crate::error::{ModelError, ModelResult};
 
 /// What packed bytes are aligned to in the file, and so in memory.
@@ -46,26 +47,43 @@ enum Transform {
 
 /// Finds and checks everything that a model over surveyed weights asked for; what the returned plan writes is certain
 /// to be there.
-pub(crate) struct ConversionPlan(Vec<PlannedTensor>);
+pub(crate) struct ConversionPlan {
+    tensors: Vec<PlannedTensor>,
+    metadata: serde_json::Value,
+}
 
 impl ConversionPlan {
     /// # Errors
     /// When a tensor is missing, has another shape or type, is cut off, or has no place in the model.
     pub(crate) fn new(weights: &Weights) -> ModelResult<Self> {
-        let Some((archives, survey)) = weights.surveyed() else {
-            return Err(ModelError::Bug("only surveyed weights are converted".to_string()));
-        };
+        let (archives, survey) = surveyed(weights)?;
         let requests = survey.requests();
-        let mut all = Vec::new();
+        let mut tensors = Vec::new();
         for (canonical, request) in requests.iter().filter(|(_, request)| request.packed) {
-            all.push(matrix(archives, canonical, request, survey.weight_type)?);
+            tensors.push(matrix(archives, canonical, request, survey.weight_type)?);
         }
         // A tied table is there twice: as rows to look up, and packed as the output head.
         for (canonical, request) in requests.iter().filter(|(_, request)| request.values) {
-            all.push(values(archives, canonical, request)?);
+            tensors.push(values(archives, canonical, request)?);
         }
         archives.iter().try_for_each(Archive::refuse_left_over)?;
-        Ok(ConversionPlan(all))
+        let metadata = serde_json::json!({ "format": "pt", "packed_by": "zoetrope", NAMES_KEY: OUR_NAMES });
+        Ok(ConversionPlan { tensors, metadata })
+    }
+
+    /// The plan of everything as floats of the type `dtype`.
+    ///
+    /// # Errors
+    /// As [`ConversionPlan::new`].
+    pub(crate) fn floats(weights: &Weights, dtype: DType) -> ModelResult<Self> {
+        let (archives, survey) = surveyed(weights)?;
+        let mut tensors = Vec::new();
+        for (canonical, request) in &survey.requests() {
+            let source = find_rows(archives, canonical, request.second.as_deref(), &request.shape)?;
+            tensors.push(PlannedTensor::cast(canonical, &request.shape, source, dtype));
+        }
+        // transformers requires this metadata.
+        Ok(ConversionPlan { tensors, metadata: serde_json::json!({ "format": "pt" }) })
     }
 
     /// Writes the tensors to the new file `file`, and waits for the disk.
@@ -75,7 +93,7 @@ impl ConversionPlan {
         let header = self.header();
         out.write_all(&(header.len() as u64).to_le_bytes()).map_err(wrong)?;
         out.write_all(header.as_bytes()).map_err(wrong)?;
-        for tensor in &self.0 {
+        for tensor in &self.tensors {
             tensor.transform.pieces(|bytes| out.write_all(bytes).map_err(wrong))?;
         }
         out.into_inner().map_err(|error| wrong(error.into_error()))?.sync_all().map_err(wrong)
@@ -84,10 +102,9 @@ impl ConversionPlan {
     /// The header, padded with spaces so that the first tensor is aligned.
     fn header(&self) -> String {
         let mut entries = serde_json::Map::new();
-        let metadata = serde_json::json!({ "format": "pt", "packed_by": "zoetrope", NAMES_KEY: OUR_NAMES });
-        entries.insert("__metadata__".to_string(), metadata);
+        entries.insert("__metadata__".to_string(), self.metadata.clone());
         let mut start = 0;
-        for tensor in &self.0 {
+        for tensor in &self.tensors {
             let end = start + tensor.bytes;
             let entry =
                 serde_json::json!({ "dtype": tensor.dtype, "shape": tensor.shape, "data_offsets": [start, end] });
@@ -99,6 +116,25 @@ impl ConversionPlan {
         text.push_str(&" ".repeat(padded - text.len()));
         text
     }
+}
+
+impl PlannedTensor {
+    /// The values of `source` as floats of the type `dtype`, copied where they are of it.
+    fn cast(name: &str, shape: &[usize], source: RowSource, dtype: DType) -> Self {
+        let transform = match source.single_file() {
+            Some((file, range, encoding)) if encoding == Encoding::Float(dtype) => {
+                Transform::Copy(file.clone(), range.clone())
+            }
+            _ => Transform::Cast(source, dtype),
+        };
+        let bytes = Encoding::Float(dtype).bytes(shape.iter().product());
+        let dtype = dtype.as_str().to_uppercase();
+        PlannedTensor { name: name.to_string(), dtype, shape: shape.to_vec(), bytes, transform }
+    }
+}
+
+fn surveyed(weights: &Weights) -> ModelResult<(&[Archive], &Survey)> {
+    weights.surveyed().ok_or_else(|| ModelError::Bug("only surveyed weights are written".to_string()))
 }
 
 fn matrix(
@@ -146,15 +182,7 @@ fn values(archives: &[Archive], canonical: &str, request: &TensorRequest) -> Mod
         Some((_, _, Encoding::Float(dtype))) => dtype,
         _ => DType::F32,
     };
-    let transform = match source.single_file() {
-        Some((file, range, encoding)) if encoding == Encoding::Float(dtype) => {
-            Transform::Copy(file.clone(), range.clone())
-        }
-        _ => Transform::Cast(source, dtype),
-    };
-    let bytes = Encoding::Float(dtype).bytes(shape.iter().product());
-    let dtype = dtype.as_str().to_uppercase();
-    Ok(PlannedTensor { name: canonical.to_string(), dtype, shape: shape.clone(), bytes, transform })
+    Ok(PlannedTensor::cast(canonical, shape, source, dtype))
 }
 
 impl Transform {

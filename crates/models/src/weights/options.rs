@@ -66,9 +66,10 @@ impl LoadOptions {
         LoadOptions { learn: Learn::Full, ..LoadOptions::cpu(DType::F32) }
     }
 
-    /// Precision and learning of a group.
+    /// Precision and learning of a group: by its own rules, else by those of its [part](ParameterGroup::part).
     pub fn of_group(&self, group: ParameterGroup) -> (Precision, Learn) {
-        let rules = || self.rules.iter().rev().filter(|rule| rule.group == group);
+        let of = |group: ParameterGroup| self.rules.iter().rev().filter(move |rule| rule.group == group);
+        let rules = || of(group).chain(of(group.part()));
         let precision = rules().find_map(|rule| rule.precision).unwrap_or(self.precision);
         (precision, rules().find_map(|rule| rule.learn).unwrap_or(self.learn))
     }

@@ -10,8 +10,11 @@ pub enum ParameterGroup {
     Vision,
     /// From features to visual tokens: projector, Q-Former, adapters.
     Projector,
-    /// Token embedding and decoder.
+    /// The decoder.
     Language,
+    /// Token embedding and output head. Held and trained like the rest of the language part unless a rule names them;
+    /// counted with it.
+    Embeddings,
     /// Heads that only training knows, never exported.
     Probe,
 }
@@ -23,7 +26,16 @@ impl ParameterGroup {
             ParameterGroup::Vision => "vision",
             ParameterGroup::Projector => "projector",
             ParameterGroup::Language => "language",
+            ParameterGroup::Embeddings => "embeddings",
             ParameterGroup::Probe => "probe",
+        }
+    }
+
+    /// The part of the model that it is counted with, and whose rule it follows where it has none of its own.
+    pub fn part(self) -> Self {
+        match self {
+            ParameterGroup::Embeddings => ParameterGroup::Language,
+            group => group,
         }
     }
 }

@@ -26,7 +26,7 @@ impl Weights {
     /// The numbers of everything that was asked for so far.
     pub fn summary(&self) -> WeightSummary {
         let all: Vec<Parameter> = self.parameters().into_values().collect();
-        let of = |group: ParameterGroup| all.iter().filter(move |parameter| parameter.group == group);
+        let of = |group: ParameterGroup| all.iter().filter(move |parameter| parameter.group.part() == group);
         let language = || of(ParameterGroup::Language);
         // A separate embedding is only looked up in; one that serves as output head, too, is read as a whole.
         let has_head = language().any(|parameter| parameter.role == ParameterRole::OutputHead);

@@ -20,7 +20,6 @@ use std::path::{Path, PathBuf};
 use zoetrope_media::Rgb;
 use zoetrope_system::files::write_whole;
 
-use super::optimizer::Gradients;
 use crate::error::LabError;
 use crate::eval::normalize_answer;
 use frames::FrameFolder;
@@ -163,21 +162,6 @@ pub fn write_report(folders: &[&Path], page: &Path) -> Result<(), LabError> {
 /// Where the page of one run lies.
 pub fn default_page(folder: &Path) -> PathBuf {
     folder.join(PAGE)
-}
-
-/// The norm of the gradient of each group of parameters; `group` says to which a parameter belongs. Gradients are
-/// divided by `divisor`.
-pub(super) fn gradient_norms(
-    gradients: &Gradients,
-    group: impl Fn(&str) -> &'static str,
-    divisor: f64,
-) -> BTreeMap<String, f64> {
-    let mut squares = BTreeMap::<String, f64>::new();
-    for (name, values) in gradients {
-        let square: f64 = values.iter().map(|value| f64::from(*value).powi(2)).sum();
-        *squares.entry(group(name).to_string()).or_default() += square;
-    }
-    squares.into_iter().map(|(group, square)| (group, square.sqrt() / divisor)).collect()
 }
 
 /// Text as a block of code in Markdown.

@@ -217,14 +217,3 @@ fn several_runs_are_compared_by_name() {
     let error = write_report(&[&folders[2], &empty], &place.path().join("x.html")).unwrap_err().to_string();
     assert!(error.contains("metrics.jsonl") && error.contains("no such file"), "{error}");
 }
-
-#[test]
-fn norms_are_those_of_the_groups() {
-    let gradients = Gradients::from([
-        ("a.one".to_string(), vec![3.0f32]),
-        ("a.two".to_string(), vec![0.0, 4.0]),
-        ("b".to_string(), vec![2.0]),
-    ]);
-    let norms = gradient_norms(&gradients, |name| if name.starts_with("a.") { "vision" } else { "language" }, 2.0);
-    assert_eq!(norms, BTreeMap::from([("vision".to_string(), 2.5), ("language".to_string(), 1.0)]));
-}

@@ -91,7 +91,7 @@ impl Weights {
             second_prefix: None,
             group: ParameterGroup::Language,
         };
-        for group in [ParameterGroup::Vision, ParameterGroup::Projector, ParameterGroup::Language] {
+        for group in [ParameterGroup::Vision, ParameterGroup::Projector, ParameterGroup::Language, ParameterGroup::Embeddings] {
             weights.group(group).try_held_as()?;
         }
         Ok(weights)

@@ -3,6 +3,8 @@
 //! A new checkpoint is written beside the old one, which makes room and goes last. A process that is killed in between
 //! leaves the old one under either of two names, or the new one whole.
 
+mod identity;
+
 use std::collections::{BTreeMap, HashMap};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -11,9 +13,9 @@ use candle_core::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 use zoetrope_system::files::{remove, sync_folder, write_whole};
 
+pub use self::identity::RunIdentity;
 use super::export::write_tensors;
-use super::optimizer::{Moments, Trained};
-use super::run_identity::RunIdentity;
+use super::optimizer::Moments;
 use crate::error::LabError;
 
 /// How far a run has come.
@@ -27,6 +29,18 @@ pub struct TrainProgress {
     pub loss: f64,
     /// Seconds of training so far.
     pub seconds: f64,
+    /// Samples that could not be used.
+    #[serde(default)]
+    pub bad: u64,
+    /// Samples that were longer than the stage allows.
+    #[serde(default)]
+    pub too_long: u64,
+    /// The lowest running mean of the loss of this stage.
+    #[serde(default)]
+    pub lowest: Option<f64>,
+    /// The lowest held-out loss of the run.
+    #[serde(default)]
+    pub best: Option<f64>,
 }
 
 /// What a run needs to continue.
@@ -83,22 +97,17 @@ impl Checkpoint {
         Ok(Some(Checkpoint { weights, moments, progress, run }))
     }
 
-    /// Writes a checkpoint beside `folder`, then moves it there: an interrupted write leaves the old one intact.
+    /// Writes a checkpoint beside `folder`, then moves it there: an interrupted write leaves the old one intact. The
+    /// `keep` newest ones stay: earlier ones beside `folder`, with their step in the name.
     ///
     /// # Errors
     /// [`LabError::File`] for what could not be written.
-    pub fn write(
-        folder: &Path,
-        run: &RunIdentity,
-        trained: &BTreeMap<String, Trained>,
-        moments: &BTreeMap<String, Moments>,
-        progress: &TrainProgress,
-    ) -> Result<(), LabError> {
+    pub fn write(&self, folder: &Path, keep: usize) -> Result<(), LabError> {
         let wrong = |error: std::io::Error| LabError::File { file: folder.to_path_buf(), what: error.to_string() };
         let [new, old] = beside(folder);
         remove(&new).map_err(wrong)?;
         std::fs::create_dir_all(&new).map_err(wrong)?;
-        let written = write_files(&new, run, trained, moments, progress);
+        let written = self.write_files(&new);
         if written.is_err() {
             // The disk may be full: what is half written goes.
             let _ = remove(&new);
@@ -110,34 +119,64 @@ impl Checkpoint {
         }
         std::fs::rename(&new, folder).map_err(wrong)?;
         folder.parent().map_or(Ok(()), sync_folder).map_err(wrong)?;
-        remove(&old).map_err(wrong)
+        self.put_away(folder, &old, keep).map_err(wrong)
     }
+
+    /// Gives the checkpoint `old` its name among the `keep` newest, or removes it; removes those that are too many.
+    fn put_away(&self, folder: &Path, old: &Path, keep: usize) -> std::io::Result<()> {
+        if keep > 1 && old.exists() {
+            let text = std::fs::read_to_string(old.join(PROGRESS))?;
+            let progress: TrainProgress = serde_json::from_str(&text)?;
+            if progress.step < self.progress.step {
+                let place = earlier(folder, progress.step);
+                remove(&place)?;
+                std::fs::rename(old, place)?;
+            }
+        }
+        remove(old)?;
+        let mut steps = earlier_steps(folder)?;
+        steps.sort_unstable_by(|a, b| b.cmp(a));
+        // A run that went back to an earlier checkpoint leaves later ones, which are none of this run.
+        let (later, before): (Vec<usize>, Vec<usize>) = steps.into_iter().partition(|step| *step >= self.progress.step);
+        let too_many = before.into_iter().skip(keep - 1);
+        later.into_iter().chain(too_many).try_for_each(|step| remove(&earlier(folder, step)))
+    }
+
+    fn write_files(&self, folder: &Path) -> Result<(), LabError> {
+        write_tensors(&folder.join(WEIGHTS), &self.weights, None)?;
+        let mut state = HashMap::new();
+        for (name, m) in &self.moments {
+            state.insert(format!("first:{name}"), Tensor::new(m.first.as_slice(), &Device::Cpu)?);
+            state.insert(format!("second:{name}"), Tensor::new(m.second.as_slice(), &Device::Cpu)?);
+        }
+        write_tensors(&folder.join(MOMENTS), &state, None)?;
+        if let Some(run) = &self.run {
+            write_json(folder.join(RUN), run)?;
+        }
+        write_json(folder.join(PROGRESS), &self.progress)?;
+        sync_folder(folder).map_err(|error| LabError::File { file: folder.to_path_buf(), what: error.to_string() })
+    }
+}
+
+/// Where the checkpoint of an earlier step is kept.
+fn earlier(folder: &Path, step: usize) -> PathBuf {
+    folder.with_extension(format!("step-{step}"))
+}
+
+/// The steps of the checkpoints that are kept.
+fn earlier_steps(folder: &Path) -> std::io::Result<Vec<usize>> {
+    let name = folder.file_name().map(|name| format!("{}.step-", name.to_string_lossy())).unwrap_or_default();
+    let mut steps = Vec::new();
+    for entry in folder.parent().map(std::fs::read_dir).transpose()?.into_iter().flatten() {
+        let found = entry?.file_name();
+        steps.extend(found.to_string_lossy().strip_prefix(&name).and_then(|step| step.parse::<usize>().ok()));
+    }
+    Ok(steps)
 }
 
 /// The names of a checkpoint while it is written, and of the one before it.
 fn beside(folder: &Path) -> [PathBuf; 2] {
     ["new", "old"].map(|ending| folder.with_extension(ending))
-}
-
-fn write_files(
-    folder: &Path,
-    run: &RunIdentity,
-    trained: &BTreeMap<String, Trained>,
-    moments: &BTreeMap<String, Moments>,
-    progress: &TrainProgress,
-) -> Result<(), LabError> {
-    let weights: HashMap<String, Tensor> =
-        trained.iter().map(|(name, t)| (name.clone(), t.variable.as_tensor().clone())).collect();
-    write_tensors(&folder.join(WEIGHTS), &weights, None)?;
-    let mut state = HashMap::new();
-    for (name, m) in moments {
-        state.insert(format!("first:{name}"), Tensor::new(m.first.as_slice(), &Device::Cpu)?);
-        state.insert(format!("second:{name}"), Tensor::new(m.second.as_slice(), &Device::Cpu)?);
-    }
-    write_tensors(&folder.join(MOMENTS), &state, None)?;
-    write_json(folder.join(RUN), run)?;
-    write_json(folder.join(PROGRESS), progress)?;
-    sync_folder(folder).map_err(|error| LabError::File { file: folder.to_path_buf(), what: error.to_string() })
 }
 
 fn write_json(file: PathBuf, value: &impl Serialize) -> Result<(), LabError> {
@@ -151,10 +190,15 @@ mod tests {
     use super::*;
 
     fn write(folder: &Path, step: usize) {
+        write_and_keep(folder, step, 1);
+    }
+
+    fn write_and_keep(folder: &Path, step: usize, keep: usize) {
         let run: RunIdentity =
             serde_json::from_str(r#"{"recipe": {}, "from_scratch": true, "model": "ab"}"#).expect("valid");
         let progress = TrainProgress { step, ..TrainProgress::default() };
-        Checkpoint::write(folder, &run, &BTreeMap::new(), &BTreeMap::new(), &progress).expect("written");
+        let (weights, moments) = (HashMap::new(), BTreeMap::new());
+        Checkpoint { weights, moments, progress, run: Some(run) }.write(folder, keep).expect("written");
     }
 
     fn step(folder: &Path) -> Option<usize> {
@@ -182,6 +226,27 @@ mod tests {
         std::fs::create_dir_all(&old).expect("made");
         write(&folder, 6);
         assert_eq!((step(&folder), old.exists()), (Some(6), false));
+    }
+
+    #[test]
+    fn the_newest_checkpoints_are_kept() {
+        let place = tempfile::tempdir().expect("a folder");
+        let folder = place.path().join("checkpoint");
+        let kept = || {
+            let mut steps = earlier_steps(&folder).expect("read");
+            steps.sort_unstable();
+            steps
+        };
+        (1..=5).for_each(|at| write_and_keep(&folder, at, 3));
+        assert_eq!((step(&folder), kept()), (Some(5), vec![3, 4]));
+        assert_eq!(step(&earlier(&folder, 3)), Some(3));
+        // Saved again at the same step, and gone on with from an earlier one.
+        write_and_keep(&folder, 5, 3);
+        assert_eq!((step(&folder), kept()), (Some(5), vec![3, 4]));
+        write_and_keep(&folder, 4, 2);
+        assert_eq!((step(&folder), kept()), (Some(4), vec![3]));
+        write_and_keep(&folder, 6, 1);
+        assert_eq!((step(&folder), kept()), (Some(6), vec![]));
     }
 
     #[test]

@@ -1,13 +1,16 @@
 //! AdamW (Loshchilov & Hutter, arXiv 1711.05101) with gradient clipping by global norm, and optionally Muon for the
 //! hidden matrices.
 
+mod muon;
+mod schedule;
+
 use std::collections::BTreeMap;
 
 use candle_core::{Tensor, Var};
 use rayon::prelude::*;
-use zoetrope_models::weights::{ParameterRole, Weights};
+use zoetrope_models::weights::{ParameterGroup, ParameterRole, Weights};
 
-use super::muon;
+pub(super) use self::schedule::LrSchedule;
 use crate::error::LabError;
 
 /// Settings that do not change from step to step.
@@ -32,19 +35,24 @@ pub struct Optimizer {
 pub struct Trained {
     /// The variable.
     pub variable: Var,
+    /// The part of the model it belongs to.
+    pub group: ParameterGroup,
     /// What it does in its layer: decides weight decay and whether Muon updates it.
     pub role: ParameterRole,
+    /// Its learning rate as a multiple of the optimizer's.
+    pub lr_share: f32,
 }
 
 impl Trained {
-    /// Everything that is learned of `weights`, by name.
-    pub fn all(weights: &Weights) -> BTreeMap<String, Trained> {
-        let roles = weights.parameters();
+    /// Everything that is learned of `weights`, by name; `lr_share` is asked for each group.
+    pub fn all(weights: &Weights, lr_share: impl Fn(ParameterGroup) -> f64) -> BTreeMap<String, Trained> {
+        let parameters = weights.parameters();
         let trained = |(name, variable): (String, Var)| {
-            let role = roles.get(&name).map_or(ParameterRole::HiddenMatrix, |parameter| parameter.role);
-            (name, Trained { variable, role })
+            let parameter = parameters.get(&name)?;
+            let (group, role) = (parameter.group, parameter.role);
+            Some((name, Trained { variable, group, role, lr_share: lr_share(group) as f32 }))
         };
-        weights.variables().into_iter().map(trained).collect()
+        weights.variables().into_iter().filter_map(trained).collect()
     }
 }
 
@@ -60,8 +68,35 @@ pub struct Moments {
 /// Gradients by variable name, as plain values.
 pub(super) type Gradients = BTreeMap<String, Vec<f32>>;
 
+/// Norms of a step's gradient before clipping.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct GradientNorms {
+    /// Over everything.
+    pub global: f32,
+    /// Of each group that had a gradient.
+    pub groups: BTreeMap<ParameterGroup, f32>,
+}
+
+impl GradientNorms {
+    /// The norms of `gradients` divided by `divisor`.
+    fn of(trained: &BTreeMap<String, Trained>, gradients: &Gradients, divisor: f32) -> Self {
+        let square = |g: &Vec<f32>| g.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>();
+        let squares: Vec<(&String, f64)> = gradients.iter().map(|(name, gradient)| (name, square(gradient))).collect();
+        let norm = |sum: f64| sum.sqrt() as f32 / divisor;
+        let mut groups = BTreeMap::new();
+        for (name, square) in &squares {
+            if let Some(trained) = trained.get(*name) {
+                *groups.entry(trained.group).or_insert(0.0) += square;
+            }
+        }
+        let global = norm(squares.iter().map(|(_, square)| square).sum());
+        GradientNorms { global, groups: groups.into_iter().map(|(group, sum)| (group, norm(sum))).collect() }
+    }
+}
+
 impl Optimizer {
-    /// One update; `step` counts from 1. Gradients are divided by `divisor` first. Returns their norm before clipping.
+    /// One update; `step` counts from 1. Gradients are divided by `divisor` first. Nothing changes when their norm is
+    /// no finite number.
     pub fn step(
         &self,
         trained: &BTreeMap<String, Trained>,
@@ -70,16 +105,20 @@ impl Optimizer {
         divisor: f32,
         lr: f32,
         step: usize,
-    ) -> Result<f32, LabError> {
-        let square = |g: &Vec<f32>| g.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>();
-        let norm = gradients.values().map(square).sum::<f64>().sqrt() as f32 / divisor;
+    ) -> Result<GradientNorms, LabError> {
+        let norms = GradientNorms::of(trained, gradients, divisor);
+        let norm = norms.global;
+        if !norm.is_finite() {
+            return Ok(norms);
+        }
         let scale = if norm > self.clip { self.clip / norm } else { 1.0 } / divisor;
         for name in gradients.keys() {
             moments.entry(name.clone()).or_default();
         }
         let jobs: Vec<_> = moments.iter_mut().filter(|(name, _)| gradients.contains_key(*name)).collect();
         jobs.into_par_iter().try_for_each(|(name, moments)| {
-            let (Trained { variable, role }, gradient) = (&trained[name], &gradients[name]);
+            let (Trained { variable, role, lr_share, .. }, gradient) = (&trained[name], &gradients[name]);
+            let lr = lr * lr_share;
             let mut values = variable.as_tensor().flatten_all()?.to_vec1::<f32>()?;
             moments.first.resize(values.len(), 0.0);
             let decay = if role.decays() { 1.0 - lr * self.weight_decay } else { 1.0 };
@@ -94,7 +133,7 @@ impl Optimizer {
             variable.set(&Tensor::from_vec(values, variable.shape(), variable.device())?)?;
             Ok::<(), LabError>(())
         })?;
-        Ok(norm)
+        Ok(norms)
     }
 
     fn adamw(&self, values: &mut [f32], gradient: &[f32], scale: f32, moments: &mut Moments, lr: f32, step: usize) {
@@ -122,7 +161,7 @@ mod tests {
         let adamw = Optimizer { beta1: 0.9, beta2: 0.99, eps: 1e-8, weight_decay: 0.1, clip: 100.0, muon: None };
         let matrix = Var::from_tensor(&Tensor::new(&[[1.0f32, -2.0]], &Device::Cpu).unwrap()).unwrap();
         let bias = Var::from_tensor(&Tensor::new(&[1.0f32], &Device::Cpu).unwrap()).unwrap();
-        let trained = |variable, role| Trained { variable, role };
+        let trained = |variable, role| Trained { variable, group: ParameterGroup::Language, role, lr_share: 1.0 };
         let variables = BTreeMap::from([
             ("m".to_string(), trained(matrix, ParameterRole::HiddenMatrix)),
             ("b".to_string(), trained(bias, ParameterRole::BIAS)),
@@ -130,7 +169,7 @@ mod tests {
         let gradients = BTreeMap::from([("m".to_string(), vec![2.0, -4.0]), ("b".to_string(), vec![6.0])]);
         let mut moments = BTreeMap::new();
         let norm = adamw.step(&variables, &gradients, &mut moments, 2.0, 0.01, 1).unwrap();
-        assert!((norm - 14f32.sqrt()).abs() < 1e-6);
+        assert!((norm.global - 14f32.sqrt()).abs() < 1e-6 && norm.groups[&ParameterGroup::Language] == norm.global);
         // After one step the corrected moments are g and g^2, so the update is the sign of g.
         let matrix = variables["m"].variable.to_vec2::<f32>().unwrap();
         assert!((matrix[0][0] - (0.999 - 0.01)).abs() < 1e-6 && (matrix[0][1] - (-1.998 + 0.01)).abs() < 1e-6);
@@ -141,11 +180,12 @@ mod tests {
     fn long_gradients_are_scaled_to_the_clip() {
         let adamw = Optimizer { beta1: 0.0, beta2: 0.0, eps: 1.0, weight_decay: 0.0, clip: 1.0, muon: None };
         let x = Var::from_tensor(&Tensor::new(&[0.0f32, 0.0], &Device::Cpu).unwrap()).unwrap();
-        let x = Trained { variable: x, role: ParameterRole::BIAS };
+        let group = ParameterGroup::Vision;
+        let x = Trained { variable: x, group, role: ParameterRole::BIAS, lr_share: 0.5 };
         let variables = BTreeMap::from([("x".to_string(), x)]);
         let gradients = BTreeMap::from([("x".to_string(), vec![30.0, 40.0])]);
-        let norm = adamw.step(&variables, &gradients, &mut BTreeMap::new(), 1.0, 1.0, 1).unwrap();
-        assert_eq!(norm, 50.0);
+        let norm = adamw.step(&variables, &gradients, &mut BTreeMap::new(), 1.0, 2.0, 1).unwrap();
+        assert_eq!(norm.global, 50.0);
         let x = variables["x"].variable.to_vec1::<f32>().unwrap();
         assert!((x[0] + 0.6 / 1.6).abs() < 1e-6 && (x[1] + 0.8 / 1.8).abs() < 1e-6);
     }

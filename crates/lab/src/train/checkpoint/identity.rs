@@ -10,7 +10,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use zoetrope_models::checkpoint::Checkpoint;
 
-use super::recipe::Recipe;
+use crate::train::recipe::Recipe;
 use crate::error::LabError;
 
 /// Bytes of a weight file that are looked at in each of several places.
@@ -27,14 +27,22 @@ pub struct RunIdentity {
     from_scratch: bool,
     /// SHA-256 of the configuration and, unless the run began with random weights, of samples of the weight files.
     model: String,
+    /// Samples of the data files, in the order in which the recipe names them.
+    #[serde(default)]
+    samples: Vec<u64>,
 }
 
 impl RunIdentity {
-    /// The run of `recipe` that begins with `template`.
+    /// The run of `recipe` that begins with `template` and has data files of so many `samples`.
     ///
     /// # Errors
     /// When a file of the template cannot be read.
-    pub fn new(recipe: &Recipe, template: &Checkpoint, from_scratch: bool) -> Result<Self, LabError> {
+    pub fn new(
+        recipe: &Recipe,
+        template: &Checkpoint,
+        from_scratch: bool,
+        samples: Vec<u64>,
+    ) -> Result<Self, LabError> {
         let recipe = serde_json::to_value(recipe).map_err(|error| LabError::Caller(error.to_string()))?;
         let mut hash = Sha256::new();
         hash.update(template.config()?.to_string());
@@ -45,11 +53,11 @@ impl RunIdentity {
             }
         }
         let model = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-        Ok(RunIdentity { recipe, from_scratch, model })
+        Ok(RunIdentity { recipe, from_scratch, model, samples })
     }
 
     /// Whether the run began with random weights.
-    pub(super) fn is_from_scratch(&self) -> bool {
+    pub(in crate::train) fn is_from_scratch(&self) -> bool {
         self.from_scratch
     }
 
@@ -67,13 +75,16 @@ impl RunIdentity {
     }
 
     /// What tells this run from the run `other`; `None` when nothing does.
-    pub(super) fn difference(&self, other: &RunIdentity) -> Option<String> {
+    pub(in crate::train) fn difference(&self, other: &RunIdentity) -> Option<String> {
         if self.from_scratch != other.from_scratch {
             let began = if other.from_scratch { "with random weights" } else { "with the weights of a model" };
             return Some(format!("it began {began}"));
         }
         if self.model != other.model {
             return Some("it began with another model".to_string());
+        }
+        if self.samples != other.samples {
+            return Some(format!("its data files have {:?} samples, now they have {:?}", other.samples, self.samples));
         }
         let (Some(ours), Some(theirs)) = (self.recipe.as_object(), other.recipe.as_object()) else { return None };
         let names: Vec<&str> =
@@ -112,7 +123,8 @@ mod tests {
     use super::*;
 
     fn run(recipe: &str, from_scratch: bool, model: &str) -> RunIdentity {
-        RunIdentity { recipe: serde_json::from_str(recipe).expect("JSON"), from_scratch, model: model.to_string() }
+        let recipe = serde_json::from_str(recipe).expect("JSON");
+        RunIdentity { recipe, from_scratch, model: model.to_string(), samples: vec![9] }
     }
 
     #[test]
@@ -128,6 +140,8 @@ mod tests {
         assert_eq!(changed.as_deref(), Some("its recipe differs in stages"));
         assert!(words(run("{}", true, "a")).expect("differs").contains("with the weights of a model"));
         assert!(words(run("{}", false, "b")).expect("differs").contains("another model"));
+        let longer = RunIdentity { samples: vec![10], ..old.clone() };
+        assert!(words(longer).expect("differs").contains("have [9] samples, now they have [10]"));
     }
 
     #[test]

@@ -1,0 +1,228 @@
+//! What to train on, for how long and how fast: a TOML file. docs/training.md describes its fields for people.
+
+mod limits;
+mod options;
+mod read;
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use zoetrope_models::contract::media_plan::PlanOptions;
+use zoetrope_models::contract::settings::Settings;
+use zoetrope_models::weights::{GroupRule, Learn, LoadOptions, ParameterGroup};
+
+pub use self::options::{
+    EvalOptions, GroupOptions, GroupPrecision, LearnKind, LossPer, MixEntry, OptimizerKind, OptimizerOptions, Sampling,
+    Schedule, ScheduleKind,
+};
+use super::optimizer::Optimizer;
+use crate::error::LabError;
+
+/// A training run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Recipe {
+    /// Seed of the initial weights, of adapters and of the order of samples.
+    pub seed: u64,
+    /// Steps between checkpoints.
+    pub save_every: usize,
+    /// How many checkpoints are kept, the newest one included.
+    pub keep_last: usize,
+    /// Whether the model with the lowest held-out loss is kept, too (`best` in the folder of the run).
+    pub keep_best: bool,
+    /// Share of samples that may be unusable before the run stops.
+    pub max_bad: f64,
+    /// What every stage has that does not say otherwise. Empty in a recipe that was read.
+    #[serde(skip_serializing)]
+    defaults: Option<Box<Stage>>,
+    /// The stages, in order.
+    #[serde(rename = "stage")]
+    pub stages: Vec<Stage>,
+    /// The folder that data files are named from.
+    #[serde(skip)]
+    pub folder: PathBuf,
+}
+
+/// One stage of a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Stage {
+    /// What it is for.
+    pub name: String,
+    /// Where its numbers come from.
+    pub source: String,
+    /// Whether it goes on with the moments of the optimizer and the schedule of the stage before, whose fields it takes
+    /// where it does not say otherwise.
+    pub continues: bool,
+    /// Optimizer steps; this or `epochs`.
+    pub steps: Option<usize>,
+    /// Passes over the data files of the mixture.
+    pub epochs: Option<f64>,
+    /// Samples of a step.
+    pub batch: usize,
+    /// Samples of a pack: what one forward pass holds. The packs of a step are accumulated.
+    pub pack: usize,
+    /// What every target token or every sample counts.
+    pub loss: LossPer,
+    /// Longer samples are counted and skipped. Visual tokens count as before pruning.
+    pub max_tokens: Option<usize>,
+    /// Most question-answer turns about one drawn scene. With 0, only the loss of the visual tokens trains.
+    pub turns: usize,
+    /// Weight of the [probe heads'](super::ProbeHeads) loss on visual tokens, relative to the loss of the answers.
+    pub token_loss_weight: f64,
+    /// Settings of the model's family, as `--set` takes them.
+    pub set: Settings,
+    /// How media are sampled.
+    pub media: Sampling,
+    /// What is learned of the vision encoder.
+    pub vision: GroupOptions,
+    /// What is learned of the projector.
+    pub projector: GroupOptions,
+    /// What is learned of the decoder.
+    pub language: GroupOptions,
+    /// What is learned of token embedding and output head; as of the decoder when left out, without adapters.
+    pub embeddings: GroupOptions,
+    /// The optimizer.
+    pub optimizer: OptimizerOptions,
+    /// The learning rate over the steps.
+    pub schedule: Schedule,
+    /// The mixture.
+    pub data: Vec<MixEntry>,
+    /// Evaluation on the way.
+    pub eval: Option<EvalOptions>,
+}
+
+impl Default for Recipe {
+    fn default() -> Self {
+        Recipe {
+            seed: 0,
+            save_every: 200,
+            keep_last: 1,
+            keep_best: false,
+            max_bad: 0.01,
+            defaults: None,
+            stages: Vec::new(),
+            folder: PathBuf::new(),
+        }
+    }
+}
+
+impl Default for Stage {
+    fn default() -> Self {
+        Stage {
+            name: String::new(),
+            source: String::new(),
+            continues: false,
+            steps: None,
+            epochs: None,
+            batch: 32,
+            pack: 4,
+            loss: LossPer::Token,
+            max_tokens: None,
+            turns: 6,
+            token_loss_weight: 0.0,
+            set: Settings::default(),
+            media: Sampling::default(),
+            vision: GroupOptions::default(),
+            projector: GroupOptions::default(),
+            language: GroupOptions::default(),
+            embeddings: GroupOptions::default(),
+            optimizer: OptimizerOptions::default(),
+            schedule: Schedule::default(),
+            data: Vec::new(),
+            eval: None,
+        }
+    }
+}
+
+impl Recipe {
+    /// Reads and checks a recipe file.
+    ///
+    /// # Errors
+    /// [`LabError::File`] with the line of a field that is not known or has another type, and the name of one whose
+    /// value makes no sense.
+    pub fn read(file: &Path) -> Result<Self, LabError> {
+        read::read(file)
+    }
+}
+
+/// The groups of a stage by their names in recipes.
+pub(super) const GROUPS: [ParameterGroup; 4] =
+    [ParameterGroup::Vision, ParameterGroup::Projector, ParameterGroup::Language, ParameterGroup::Embeddings];
+
+impl Stage {
+    /// What is done with a group.
+    pub fn group(&self, group: ParameterGroup) -> &GroupOptions {
+        match group {
+            ParameterGroup::Vision => &self.vision,
+            ParameterGroup::Projector => &self.projector,
+            ParameterGroup::Embeddings => &self.embeddings,
+            _ => &self.language,
+        }
+    }
+
+    /// What is learned of a group.
+    pub fn learn(&self, group: ParameterGroup) -> Learn {
+        match (self.group(group).learn(), group) {
+            (Some(learn), _) => learn,
+            (None, ParameterGroup::Embeddings) => match self.learn(ParameterGroup::Language) {
+                Learn::Full => Learn::Full,
+                _ => Learn::Frozen,
+            },
+            (None, _) => Learn::Full,
+        }
+    }
+
+    /// How the model of this stage is loaded.
+    pub fn load_options(&self) -> LoadOptions {
+        let rule = |group| {
+            let own = self.group(group).precision.or_else(|| self.group(group.part()).precision);
+            let learn = self.learn(group);
+            // What is learned as a whole is float, whatever its part is held as.
+            let precision = own.filter(|_| learn != Learn::Full).map(GroupPrecision::precision);
+            GroupRule { group, precision, learn: Some(learn) }
+        };
+        LoadOptions { rules: GROUPS.map(rule).to_vec(), ..LoadOptions::training() }
+    }
+
+    /// Whether the model of this stage is held and learned as that of `other`.
+    pub(super) fn same_model(&self, other: &Stage) -> bool {
+        let held = |stage: &Stage| {
+            let rules = stage.load_options().rules;
+            rules.into_iter().map(|rule| (rule.precision, rule.learn)).collect::<Vec<_>>()
+        };
+        held(self) == held(other)
+    }
+
+    /// Learning rate of a group as a multiple of the stage's.
+    pub fn lr_share(&self, group: ParameterGroup) -> f64 {
+        let own = self.group(group).lr.or_else(|| self.group(group.part()).lr);
+        own.map_or(1.0, |lr| lr / self.optimizer.lr)
+    }
+
+    /// How media are planned.
+    pub fn plan_options(&self) -> PlanOptions {
+        PlanOptions {
+            fps: self.media.fps,
+            max_frames: self.media.max_frames,
+            max_visual_tokens: self.media.max_visual_tokens,
+            settings: self.set.clone(),
+            ..PlanOptions::default()
+        }
+    }
+
+    /// Settings of the optimizer.
+    pub fn optimizer(&self) -> Optimizer {
+        let OptimizerOptions { kind, lr, muon_lr, weight_decay, beta1, beta2, eps, clip } = self.optimizer;
+        Optimizer {
+            beta1: beta1 as f32,
+            beta2: beta2 as f32,
+            eps: eps as f32,
+            weight_decay: weight_decay as f32,
+            clip: clip as f32,
+            muon: muon_lr.filter(|_| kind == OptimizerKind::Muon).map(|muon| (muon / lr) as f32),
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! The model of one stage: what is frozen, what is learned, and where its weights come from.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use candle_core::{DType, Tensor};
+use zoetrope_models::checkpoint::Checkpoint;
+use zoetrope_models::contract::VideoLanguageModel;
+use zoetrope_models::contract::media_plan::PlanOptions;
+use zoetrope_models::loading;
+use zoetrope_models::weights::{Archive, LoadOptions, RandomFor, Weights};
+
+use crate::error::LabError;
+use crate::train::export::Adapters;
+use crate::train::optimizer::{Optimizer, Trained};
+use crate::train::probe_heads::ProbeHeads;
+use crate::train::recipe::Stage;
+
+/// Where weights come from that no stage has learned.
+#[derive(Clone, Debug)]
+pub(in crate::train) struct Origin {
+    /// Configuration, tokenizer and, unless the run began from scratch, weights.
+    pub(in crate::train) template: Checkpoint,
+    pub(in crate::train) from_scratch: bool,
+    /// Seed of initial values.
+    pub(in crate::train) seed: u64,
+}
+
+impl Origin {
+    /// What a run begins with: nothing that was learned, or all initial values of a run from scratch.
+    pub(in crate::train) fn begin(&self) -> Result<HashMap<String, Tensor>, LabError> {
+        if !self.from_scratch {
+            return Ok(HashMap::new());
+        }
+        let archives = vec![Archive::random(self.seed, RandomFor::Everything)];
+        let model = loading::open_with(&self.template, archives, LoadOptions::training())?;
+        let variables = model.weights().variables().into_iter();
+        Ok(variables.map(|(name, variable)| (name, variable.as_detached_tensor())).collect())
+    }
+
+    fn open(&self, first: Vec<Archive>, options: LoadOptions) -> Result<Arc<dyn VideoLanguageModel>, LabError> {
+        Ok(match self.from_scratch {
+            true => loading::open_with(&self.template, first, options)?,
+            false => loading::open_over(&self.template, first, options)?,
+        })
+    }
+
+    /// Weights to read single tensors of.
+    pub(in crate::train) fn weights(&self, first: Vec<Archive>) -> Result<Weights, LabError> {
+        let options = LoadOptions::cpu(DType::F32);
+        Ok(match self.from_scratch {
+            true => Weights::open(first, options)?,
+            false => loading::weights_over(&self.template, first, options)?,
+        })
+    }
+}
+
+/// The model of a stage.
+pub(in crate::train) struct StageModel {
+    /// The stage's number.
+    pub(in crate::train) stage: usize,
+    pub(in crate::train) model: Arc<dyn VideoLanguageModel>,
+    /// What is learned: variables of the model and of the probe heads by name.
+    pub(in crate::train) trained: BTreeMap<String, Trained>,
+    pub(in crate::train) optimizer: Optimizer,
+    pub(in crate::train) options: PlanOptions,
+}
+
+impl StageModel {
+    /// The model of stage number `number` over what was `learned` so far.
+    ///
+    /// # Errors
+    /// When weights are missing or damaged.
+    pub(in crate::train) fn open(
+        origin: &Origin,
+        (number, stage): (usize, &Stage),
+        learned: &HashMap<String, Tensor>,
+        heads: Option<&ProbeHeads>,
+    ) -> Result<Self, LabError> {
+        let first = vec![Archive::memory(learned.clone()), Archive::random(origin.seed, RandomFor::Adapters)];
+        let model = origin.open(first, stage.load_options())?;
+        let (trained, optimizer, options) = (BTreeMap::new(), stage.optimizer(), stage.plan_options());
+        let mut opened = StageModel { stage: number, model, trained, optimizer, options };
+        opened.learn(stage, heads);
+        Ok(opened)
+    }
+
+    /// Takes the optimizer and the rates of `stage`, which learns what this model was loaded for.
+    pub(in crate::train) fn turn_to(&mut self, (number, stage): (usize, &Stage), heads: &ProbeHeads) {
+        (self.stage, self.optimizer, self.options) = (number, stage.optimizer(), stage.plan_options());
+        self.learn(stage, Some(heads));
+    }
+
+    fn learn(&mut self, stage: &Stage, heads: Option<&ProbeHeads>) {
+        self.trained = Trained::all(self.model.weights(), |group| stage.lr_share(group));
+        if let Some(heads) = heads {
+            self.trained.extend(Trained::all(heads.weights(), |_| 1.0));
+        }
+    }
+
+    /// The adapters that are learned.
+    pub(in crate::train) fn adapters(&self, stage: &Stage) -> Adapters {
+        Adapters::of(&self.trained, |group| stage.learn(group), |_| true)
+    }
+
+    /// What was learned up to the end of `stage`, for a model that is held and learned as `next` says: adapters that
+    /// it does not go on with are merged into their matrices.
+    ///
+    /// # Errors
+    /// When weights that an adapter is merged into are missing or damaged.
+    pub(in crate::train) fn hand_over(
+        &self,
+        origin: &Origin,
+        learned: &HashMap<String, Tensor>,
+        (stage, next): (&Stage, &Stage),
+    ) -> Result<HashMap<String, Tensor>, LabError> {
+        let mut all = learned.clone();
+        all.extend(self.trained.iter().map(|(name, trained)| (name.clone(), trained.variable.as_detached_tensor())));
+        let ends = |group| stage.learn(group) != next.learn(group);
+        let ending = Adapters::of(&self.trained, |group| stage.learn(group), ends);
+        if !ending.is_empty() {
+            let weights = origin.weights(vec![ending.archive(), Archive::memory(all.clone())])?;
+            let merged = ending.merged(&weights)?;
+            ending.names().for_each(|name| drop(all.remove(name)));
+            all.extend(merged);
+        }
+        Ok(all)
+    }
+}
