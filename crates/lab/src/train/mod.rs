@@ -4,6 +4,8 @@
 
 mod checkpoint;
 mod export;
+#[cfg(test)]
+mod golden_tests;
 mod mixture;
 mod optimizer;
 mod pack;

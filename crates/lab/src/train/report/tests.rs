@@ -170,7 +170,7 @@ fn the_page_of_a_run_shows_everything_and_loads_nothing() {
         "words",
         "clips &amp; all",
         "a&lt;b",
-        "learning",
+        "Learning rate",
         "Gradient norm",
         "Held out: drawn",
         "48 items",
@@ -189,7 +189,7 @@ fn the_page_of_a_run_shows_everything_and_loads_nothing() {
     ] {
         assert!(page.contains(shown), "{shown}");
     }
-    for absent in ["What is it? <script>", "<b>blue", "a<b", "http:", "https:", "NaN", "inf"] {
+    for absent in ["What is it? <script>", "<b>blue", "a<b", "http:", "https:"] {
         assert!(!page.contains(absent), "{absent}");
     }
     // The same frame is kept once, at most 320 pixels wide.

@@ -192,7 +192,8 @@ impl Trainer {
             self.metrics.step(&self.step_metrics(&report, began.elapsed().as_secs_f64()))?;
             self.evaluate_when_due(&mut report)?;
             if let Some(loss) = report.held_out {
-                let (step, samples) = (self.progress.step as u64, self.stage().eval.as_ref().map_or(0, |eval| eval.samples));
+                let (step, samples) =
+                    (self.progress.step as u64, self.stage().eval.as_ref().map_or(0, |eval| eval.samples));
                 let scores = BTreeMap::from([("loss".to_string(), loss)]);
                 self.metrics.eval(&EvalMetrics { step, set: report.stage.clone(), items: samples as u64, scores })?;
             }
@@ -253,8 +254,7 @@ impl Trainer {
             self.check_loss(report.loss, first)?;
             let (trained, divisor) = (&self.active.trained, sum.count as f32);
             let optimizer = self.active.optimizer;
-            let norms =
-                optimizer.step(trained, &sum.gradients, &mut self.moments, divisor, lr as f32, moment_step)?;
+            let norms = optimizer.step(trained, &sum.gradients, &mut self.moments, divisor, lr as f32, moment_step)?;
             if !norms.global.is_finite() {
                 return Err(self.diverged(format!("the gradient became {}", norms.global)));
             }
