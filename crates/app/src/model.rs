@@ -83,7 +83,10 @@ pub(crate) fn outline(source: ModelSource<'_>, bars: &mut Bars) -> Result<Checkp
 fn resolve(source: ModelSource<'_>, extent: Extent, bars: &mut Bars) -> Result<Checkpoint, Failure> {
     let base = source.base.map(|base| resolve_one(Some(base), FolderRole::Base, extent, bars)).transpose()?;
     let own = resolve_one(source.name, FolderRole::of(base.as_ref()), extent, bars)?;
-    Ok(lie_over(own, base))
+    let whole = lie_over(own, base);
+    let Some(adapter) = source.adapter else { return Ok(whole) };
+    let adapter = resolve_one(Some(adapter), FolderRole::Stage(&whole), extent, bars)?;
+    Ok(adapter.with_base(whole))
 }
 
 /// One folder; what must be known of it before its weights are fetched is asked of it over its base.
@@ -136,7 +139,12 @@ pub(crate) fn preview(source: ModelSource<'_>, bars: &mut Bars) -> Result<Previe
     let mut previews = Vec::new();
     let base = source.base.map(|base| preview_one(Some(base), FolderRole::Base, &mut previews, bars)).transpose()?;
     let own = preview_one(source.name, FolderRole::of(base.as_ref()), &mut previews, bars)?;
-    Ok(Previewed { checkpoint: lie_over(own, base), previews })
+    let mut checkpoint = lie_over(own, base);
+    if let Some(adapter) = source.adapter {
+        let adapter = preview_one(Some(adapter), FolderRole::Stage(&checkpoint), &mut previews, bars)?;
+        checkpoint = adapter.with_base(checkpoint);
+    }
+    Ok(Previewed { checkpoint, previews })
 }
 
 fn preview_one(

@@ -168,13 +168,31 @@ fn files_that_cannot_be_read_are_named_with_the_reason() {
 /// A recipe of `steps` steps on pictures of one object, and one more in which only the visual tokens learn.
 fn recipe(desk: &Desk, steps: usize) -> String {
     let text = format!(
-        r#"{{"seed": 1, "batch": 2, "pack": 1, "lr": 0.001, "muon": 0.01, "warmup": 1, "min_lr_ratio": 0.1, "weight_decay": 0.0,
-            "beta2": 0.98, "clip": 1.0, "save_every": 1, "stages": [{{"name": "one", "steps": {steps}, "turns": 2,
-            "prune": true, "mix": [{{"drawn": "one_object", "share": 1, "kinds": ["colour", "place"]}}]}},
-            {{"name": "tokens", "steps": 1, "turns": 0, "token_loss_weight": 1.0, "prune": true,
-            "mix": [{{"drawn": "one_object", "share": 1}}]}}]}}"#
+        r#"
+seed = 1
+save_every = 1
+
+[[stage]]
+name = "one"
+steps = {steps}
+batch = 2
+pack = 1
+turns = 2
+set = {{ prune = true }}
+optimizer = {{ kind = "muon", lr = 0.001, muon_lr = 0.01, beta2 = 0.98 }}
+schedule = {{ warmup = 1, min_ratio = 0.1 }}
+data = [{{ drawn = "one_object", kinds = ["colour", "place"] }}]
+
+[[stage]]
+name = "tokens"
+continues = true
+steps = 1
+turns = 0
+token_loss_weight = 1.0
+data = [{{ drawn = "one_object" }}]
+"#
     );
-    desk.file("recipe.json", text.as_bytes())
+    desk.file("recipe.toml", text.as_bytes())
 }
 
 const NANO: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../assets/models/zoetrope-nano");
@@ -201,7 +219,7 @@ fn training_starts_from_the_model_or_from_nothing_goes_on_and_gives_a_model_that
         let (recipe, folder) = (recipe(&desk, steps), desk.path(name));
         fails(&[&["train", &recipe, "--model", template, "--out", &folder][..], more].concat(), 1, words);
     };
-    again(5, NANO, "learned", &[], &["learned", "another training of 4 steps", "stages"]);
+    again(5, NANO, "learned", &[], &["learned", "another training of 4 steps", "stage"]);
     again(3, NANO, "learned", &["--from-scratch"], &["learned", "it began with the weights of a model"]);
     again(3, model, "learned", &[], &["learned", "the model that is read lies where the run writes"]);
     out_of("random", 3, &["--from-scratch"]);
@@ -209,10 +227,107 @@ fn training_starts_from_the_model_or_from_nothing_goes_on_and_gives_a_model_that
     let output =
         run(&["eval", "--model", model, "--items", "2", "--difficulty", "one_object", "--kinds", "colour", "--json"]);
     assert!(out(&output).contains("\"accuracy\""), "{}", err(&output));
-    let wrong = desk.file("wrong.json", b"{}");
-    fails(&["train", &wrong, "--model", NANO, "--out", &desk.path("x")], 1, &["wrong.json", "seed"]);
+    let refused = |text: &str, words: &[&str]| {
+        let wrong = desk.file("wrong.toml", text.as_bytes());
+        fails(&["train", &wrong, "--model", NANO, "--out", &desk.path("x")], 1, &[&["wrong.toml"], words].concat());
+    };
+    refused("{}", &["JSON", "TOML"]);
+    refused("seed = 1\nsave_evry = 2", &["line 2", "save_evry", "did you mean \"save_every\"?"]);
+    refused("seed = 1", &["stage: there is none"]);
     fails(&["eval", "--difficulty", "oil"], 1, &["oil", "one_object"]);
     fails(&["eval", "--kinds", "smell"], 1, &["smell", "colour"]);
+}
+
+/// Three steps of adapters over packed matrices.
+const ADAPTER: &str = r#"
+save_every = 100
+
+[[stage]]
+name = "adapter"
+steps = 3
+batch = 2
+pack = 1
+turns = 2
+vision.learn = "frozen"
+projector.learn = "frozen"
+language = { learn = "lora", rank = 4, alpha = 8, precision = "int8" }
+optimizer.lr = 0.01
+data = [{ drawn = "one_object" }]
+eval = { every = 2, samples = 2, data = [{ drawn = "one_object" }] }
+"#;
+
+#[test]
+fn an_adapter_is_estimated_learned_and_used() {
+    let desk = Desk::new();
+    let (recipe, folder) = (desk.file("adapter.toml", ADAPTER.as_bytes()), desk.path("run"));
+    let json = |args: &[&str]| {
+        let output = run(args);
+        assert_eq!(output.status.code(), Some(0), "{}", err(&output));
+        serde_json::from_str::<serde_json::Value>(&out(&output)).expect("one object")
+    };
+    let train = ["train", &recipe, "--model", NANO];
+    let estimate = json(&[&train[..], &["--dry-run", "--json"]].concat());
+    let stage = &estimate["stages"][0]["stage"];
+    assert_eq!(
+        (estimate["steps"].as_u64(), stage["samples"].as_u64(), stage["looked_at"].as_u64()),
+        (Some(3), Some(6), Some(2))
+    );
+    let number = |value: &serde_json::Value| value.as_f64().expect("a number");
+    assert!(number(&stage["step_seconds"]) > 0.0 && number(&stage["sample_tokens"]) > number(&stage["visual_tokens"]));
+    let learned: Vec<u64> = stage["groups"]
+        .as_array()
+        .expect("groups")
+        .iter()
+        .map(|group| group["learned"].as_u64().expect("a count"))
+        .collect();
+    assert!(learned[2] > 0 && learned[0] + learned[1] + learned[3] == 0, "{learned:?}");
+    let words = out(&run(&[&train[..], &["--dry-run"]].concat()));
+    assert!(
+        words.contains("language: ") && words.contains("in int8, lora") && words.contains("in all: 3 steps"),
+        "{words}"
+    );
+    assert!(!Path::new(&folder).exists());
+    fails(&train, 2, &["--out"]);
+
+    let done = json(&[&train[..], &["--out", &folder, "--merge", "--json"]].concat());
+    assert!(number(&done["held_out"]) > 0.0, "{done}");
+    let written: Vec<&str> =
+        done["written"].as_array().expect("folders").iter().map(|w| w.as_str().expect("text")).collect();
+    let [adapter, merged] = written[..] else { panic!("{done}") };
+    let answer = |more: &[&str]| {
+        let output =
+            run(&[&["ask", CLIP, "Which way does the red circle move?", "--dtype", "f32", "--quiet"], more].concat());
+        assert_eq!(output.status.code(), Some(0), "{}", err(&output));
+        out(&output)
+    };
+    assert_eq!(answer(&["--model", NANO, "--adapter", adapter]), answer(&["--model", merged]));
+    let info = json(&["info", NANO, "--adapter", adapter, "--json"]);
+    assert!(info.to_string().contains("a low-rank adapter"), "{info}");
+    fails(&["ask", CLIP, "what?", "--model", TOY, "--adapter", adapter], 1, &["adapter_model.safetensors"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn training_that_is_terminated_saves_first_and_goes_on() {
+    let desk = Desk::new();
+    let (recipe, folder) = (recipe(&desk, 100_000), desk.path("run"));
+    let args = ["train", &recipe, "--model", NANO, "--out", &folder, "--json", "--quiet"];
+    let child = zoetrope(&args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary starts");
+    let checkpoint = Path::new(&folder).join("checkpoint/progress.json");
+    while !checkpoint.is_file() {
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    let sent = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().expect("kill runs");
+    assert!(sent.success());
+    let output = child.wait_with_output().expect("the binary ends");
+    assert_eq!(output.status.code(), Some(0), "{}", err(&output));
+    let done: serde_json::Value = serde_json::from_str(&out(&output)).expect("one object");
+    let saved: serde_json::Value =
+        serde_json::from_str(&std::fs::read_to_string(&checkpoint).expect("read")).expect("JSON");
+    assert_eq!(done["steps"], saved["step"]);
+    let until = (saved["step"].as_u64().expect("a step") + 1).to_string();
+    let more = run(&[&args[..], &["--until", &until]].concat());
+    assert!(out(&more).contains(&format!("\"steps\":{until}")), "{} {}", out(&more), err(&more));
 }
 
 #[test]

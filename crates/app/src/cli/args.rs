@@ -175,21 +175,34 @@ pub(crate) struct DumpArgs {
 }
 
 #[derive(Args, Debug)]
+#[command(after_help = "Examples:\n  zoetrope train recipe.toml --model FOLDER --out runs/mine --dry-run\n  \
+    zoetrope train recipe.toml --model FOLDER --out runs/mine\n  \
+    zoetrope ask clip.mp4 \"What happens?\" --model FOLDER --adapter runs/mine/adapter\n\n\
+    A run that was stopped, at whatever moment, goes on when the same command is given again.\n\
+    docs/training.md describes recipes.")]
 pub(crate) struct TrainArgs {
-    /// The recipe (JSON)
+    /// The recipe (TOML)
     pub(crate) recipe: PathBuf,
-    /// Folder of the model to train: its configuration, tokenizer and weights
-    #[arg(long, short, value_name = "FOLDER")]
-    pub(crate) model: PathBuf,
-    /// Folder of the checkpoint; training goes on from the one that is there
-    #[arg(long, short, value_name = "DIR")]
-    pub(crate) out: PathBuf,
+    /// The model to train, a folder or a name on the Hugging Face hub: its configuration, tokenizer and weights
+    #[arg(long, short, value_name = "FOLDER|NAME")]
+    pub(crate) model: OsString,
+    #[command(flatten)]
+    pub(crate) base: BaseArgs,
+    /// Folder of the run; training goes on from the checkpoint that is there
+    #[arg(long, short, value_name = "DIR", required_unless_present = "dry_run")]
+    pub(crate) out: Option<PathBuf>,
     /// Start a new run from random weights instead of the model's
     #[arg(long)]
     pub(crate) from_scratch: bool,
     /// Stop after this many steps of the run
     #[arg(long, value_name = "N")]
     pub(crate) until: Option<usize>,
+    /// Also write the whole model with the adapter merged into it
+    #[arg(long)]
+    pub(crate) merge: bool,
+    /// Say what the run would take: samples, tokens, memory, and time from a step that is measured
+    #[arg(long)]
+    pub(crate) dry_run: bool,
 }
 
 #[derive(Args, Debug)]

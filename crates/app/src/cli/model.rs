@@ -35,6 +35,9 @@ pub(crate) struct BaseArgs {
     /// from it
     #[arg(long, value_name = "FOLDER|NAME", help_heading = "Model")]
     pub(crate) base: Option<OsString>,
+    /// An adapter (LoRA) to use with the model: what `train` or PEFT has written
+    #[arg(long, value_name = "FOLDER|NAME", help_heading = "Model")]
+    pub(crate) adapter: Option<OsString>,
 }
 
 /// What matrices are held as.
@@ -149,12 +152,14 @@ pub(crate) struct ModelSource<'a> {
     pub(crate) name: Option<&'a OsStr>,
     /// What it lies over: a folder or a name on the hub.
     pub(crate) base: Option<&'a OsStr>,
+    /// What lies over it: a folder or a name on the hub.
+    pub(crate) adapter: Option<&'a OsStr>,
 }
 
 impl BaseArgs {
-    /// The model `name` over this base.
+    /// The model `name` over this base, with this adapter.
     pub(crate) fn under<'a>(&'a self, name: Option<&'a OsStr>) -> ModelSource<'a> {
-        ModelSource { name, base: self.base.as_deref() }
+        ModelSource { name, base: self.base.as_deref(), adapter: self.adapter.as_deref() }
     }
 }
 

@@ -108,13 +108,16 @@ fn id_of(source: Option<&OsStr>) -> String {
 
 fn loader(args: &ServeArgs, common: &Common, limits: &Limits) -> Result<Loader, Failure> {
     let options = args.model.load_options()?;
-    let (base, own) = (args.model.base.base.clone(), args.model.model.clone());
+    let (base, adapter, own) =
+        (args.model.base.base.clone(), args.model.base.adapter.clone(), args.model.model.clone());
     let (limits, common) = (limits.clone(), common.clone());
     let store = if args.no_cache { None } else { open_store() };
     Ok(Arc::new(move |source: Option<&OsStr>| {
-        // The base belongs to the first model.
-        let base = base.as_deref().filter(|_| source == own.as_deref());
-        let loaded = model::open(ModelSource { name: source, base }, options.clone(), &mut Bars::new(&common));
+        // Base and adapter belong to the first model.
+        let of_first = |other: &'_ Option<OsString>| other.clone().filter(|_| source == own.as_deref());
+        let (base, adapter) = (of_first(&base), of_first(&adapter));
+        let source = ModelSource { name: source, base: base.as_deref(), adapter: adapter.as_deref() };
+        let loaded = model::open(source, options.clone(), &mut Bars::new(&common));
         let loaded = loaded.map_err(words)?;
         let index = feature_index(&loaded, &limits, None);
         let index = index.and_then(|index| with_store(index, store.as_ref(), &loaded, &limits)).map_err(words)?;

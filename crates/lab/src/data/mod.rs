@@ -17,6 +17,11 @@ pub trait Dataset: Send + Sync {
     fn is_empty(&self) -> bool {
         self.len() == 0
     }
+    /// Where sample `index` comes from: the data file, and its row from 1.
+    fn place(&self, index: u64) -> (PathBuf, u64) {
+        (PathBuf::from(self.name()), index + 1)
+    }
+
     /// Sample `index` below `len`. Media are opened, no frame is decoded yet.
     ///
     /// # Errors
@@ -37,7 +42,7 @@ pub struct BadSample {
 
 impl fmt::Display for BadSample {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "{}, row {}: {}", self.file.display(), self.row, self.reason)
+        write!(out, "{}: row {}: {}", self.file.display(), self.row, self.reason)
     }
 }
 
@@ -46,6 +51,8 @@ impl fmt::Display for BadSample {
 pub struct DataOptions {
     /// Folder that relative media paths start from; the data file's folder when left out.
     pub media: Option<PathBuf>,
+    /// Whether rows may name media outside that folder, by absolute paths or by `..`.
+    pub outside: bool,
 }
 
 /// Opens a data file.

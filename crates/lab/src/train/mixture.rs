@@ -112,7 +112,11 @@ impl Mixture {
 impl Mixture {
     /// A sample that was made and is of no use.
     pub(super) fn bad(&self, draw: &Draw, reason: String) -> BadSample {
-        BadSample { file: self.name(draw.entry).into(), row: draw.index + 1, reason }
+        let (file, row) = match &self.entries[draw.entry].source {
+            Source::Drawn { .. } => (self.name(draw.entry).into(), draw.number + 1),
+            Source::Data(data) => data.place(draw.index),
+        };
+        BadSample { file, row, reason }
     }
 }
 
@@ -123,7 +127,7 @@ impl Entry {
 }
 
 fn open_data(file: &Path, entry: &MixEntry, folder: &Path, open: &OpenData<'_>) -> Result<Entry, LabError> {
-    let options = DataOptions { media: entry.media.as_ref().map(|media| folder.join(media)) };
+    let options = DataOptions { media: entry.media.as_ref().map(|media| folder.join(media)), ..DataOptions::default() };
     let data = open(file, &options)?;
     if data.is_empty() {
         return Err(LabError::File { file: file.to_path_buf(), what: "there is no sample in it".to_string() });
@@ -208,15 +212,18 @@ mod tests {
         for samples in [1, 2, 3, 7, 64, 100, 1000] {
             let mut orders = Vec::new();
             for epoch in 0..3 {
-                let order: Vec<u64> =
-                    (0..samples).map(|n| shuffled(5, 0, epoch * samples + n, samples)).collect();
+                let order: Vec<u64> = (0..samples).map(|n| shuffled(5, 0, epoch * samples + n, samples)).collect();
                 let mut sorted = order.clone();
                 sorted.sort_unstable();
                 assert_eq!(sorted, (0..samples).collect::<Vec<_>>());
                 orders.push(order);
             }
             assert!(samples < 64 || (orders[0] != orders[1] && orders[1] != orders[2]));
-            assert!(samples < 64 || shuffled(6, 0, 0, samples) != orders[0][0] || shuffled(6, 0, 1, samples) != orders[0][1]);
+            assert!(
+                samples < 64
+                    || shuffled(6, 0, 0, samples) != orders[0][0]
+                    || shuffled(6, 0, 1, samples) != orders[0][1]
+            );
         }
     }
 }

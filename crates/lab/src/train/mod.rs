@@ -3,6 +3,7 @@
 //! A [`Recipe`] says what to train on; a [`Trainer`] holds a run of it.
 
 mod checkpoint;
+mod estimate;
 mod export;
 #[cfg(test)]
 mod golden_tests;
@@ -16,6 +17,7 @@ mod threads;
 mod trainer;
 
 pub use checkpoint::{Checkpoint, RunIdentity, TrainProgress};
+pub use estimate::{DryRun, GroupEstimate, StageEstimate};
 pub use export::export;
 pub use optimizer::{GradientNorms, Moments, Optimizer, Trained};
 pub use pack::{Pack, count_tokens, losses};

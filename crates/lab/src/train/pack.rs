@@ -190,7 +190,9 @@ pub(super) fn compute_loss(
             Ok(LossSum { loss: (&answers.loss + (tokens * scale)?)?, ..answers })
         }
         (Some(answers), None) => Ok(answers),
-        (None, Some(loss)) => Ok(LossSum { loss, count: labeled as f64, samples: vec![(0.0, 0); pack.sample_rows.len()] }),
+        (None, Some(loss)) => {
+            Ok(LossSum { loss, count: labeled as f64, samples: vec![(0.0, 0); pack.sample_rows.len()] })
+        }
         (None, None) => Err(LabError::Caller("a pack without any answer has nothing to learn".to_string())),
     }
 }

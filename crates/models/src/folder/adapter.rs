@@ -36,6 +36,7 @@ pub(crate) fn table(checkpoint: &Checkpoint, tables: &[NameTable]) -> ModelResul
         matches: |names| names.any_with_prefix(PREFIX),
         origin: Arc::new(origin),
         ignored: |_| false,
+        adds: true,
         gguf_architecture: None,
     }))
 }

@@ -123,6 +123,22 @@ mod tests {
     }
 
     #[test]
+    fn an_adapter_of_a_model_that_has_one_is_added_to_both() {
+        let (base, first) = folders(&json!({"r": 2, "lora_alpha": 4}), "q");
+        let (_, second) = folders(&json!({"r": 2, "lora_alpha": 6}), "q");
+        let checkpoint = Checkpoint::from(first.path()).with_base(Checkpoint::from(base.path()));
+        let checkpoint = Checkpoint::from(second.path()).with_base(checkpoint);
+        let archives = find_archives(&checkpoint, &[NameTable::ours()]).unwrap();
+        let weights = Weights::open(archives, LoadOptions::cpu(DType::F64)).unwrap();
+        let product = tensor(&[3, 2], 0.4).matmul(&tensor(&[2, 4], 0.3)).unwrap();
+        let merged = (tensor(&[3, 4], 0.1) + (product * 5.0).unwrap()).unwrap();
+        assert!(distance(&get(&weights, "q.weight"), &merged) < 1e-4);
+        weights.refuse_left_over().unwrap();
+        let alone = open(first.path(), second.path()).unwrap();
+        assert!(alone.get(&[3, 4], "q.weight", ParameterRole::HiddenMatrix).is_err());
+    }
+
+    #[test]
     fn adapters_that_would_not_be_read_whole_are_refused() {
         let refused = |config: Value, stem: &str| {
             let (base, stage) = folders(&config, stem);

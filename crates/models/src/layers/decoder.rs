@@ -3,6 +3,8 @@
 //!
 //! Legend: T rows, Q queries, D width, H query heads, K key heads, C width of a head, W vocabulary.
 
+use std::sync::Arc;
+
 use candle_core::{DType, Result, Tensor, bail};
 use zoetrope_kernels::gemm::WeightType;
 
@@ -80,6 +82,7 @@ impl DecoderConfig {
     }
 }
 
+#[derive(Clone)]
 struct Layer {
     input_norm: RmsNorm,
     post_norm: RmsNorm,
@@ -87,6 +90,7 @@ struct Layer {
 }
 
 /// The matrices of a layer.
+#[derive(Clone)]
 struct Expert {
     q: Linear,
     k: Linear,
@@ -147,6 +151,13 @@ pub struct Decoder {
     layers: Vec<Layer>,
     norm: RmsNorm,
     head: Linear,
+    form: Arc<LayerForm>,
+    /// Whether layers are recomputed, and whether they have variables then.
+    recompute: Option<bool>,
+}
+
+/// What all layers have in common.
+struct LayerForm {
     compute: WeightType,
     config: DecoderConfig,
 }
@@ -168,7 +179,8 @@ impl Decoder {
             Embedding::Tensor(all) => Linear::tied(&words, all)?,
             Embedding::Mapped(_) => load_head(&words)?,
         };
-        Ok(Decoder { embedding, layers, norm, head, compute: w.attention_compute(), config: c.clone() })
+        let form = Arc::new(LayerForm { compute: w.attention_compute(), config: c.clone() });
+        Ok(Decoder { embedding, layers, norm, head, form, recompute: w.recompute() })
     }
 
     /// Ids `[T]` to rows `[T, D]`.
@@ -192,7 +204,8 @@ impl Decoder {
         if positions.len() != t {
             bail!("{} positions for {t} rows", positions.len())
         }
-        let experts = ExpertRows::new(positions.iter().map(|position| position.expert).collect(), self.config.experts)?;
+        let experts =
+            ExpertRows::new(positions.iter().map(|position| position.expert).collect(), self.form.config.experts)?;
         let tables = RowTables { rope: self.rope_tables(positions), experts };
         let all = context.all_rows(t)?;
         let last = context.rows_from_first(rows)?;
@@ -200,11 +213,21 @@ impl Decoder {
         for (i, layer) in self.layers.iter().enumerate() {
             // After the last layer's keys and values, rows before the first one with logits are done.
             let queries = if i + 1 == self.layers.len() { &last } else { &all };
-            x_td = self.layer(i, layer, &x_td, &tables, queries, context)?;
+            x_td = match (self.recompute, &*context) {
+                (Some(learned), KvContext::Varlen(lens)) => {
+                    let (form, layer, tables) = (self.form.clone(), layer.clone(), tables.clone());
+                    let (queries, lens) = (queries.clone(), lens.to_vec());
+                    let again = move |x_td: &Tensor| {
+                        form.layer(i, &layer, x_td, &tables, &queries, &mut KvContext::Varlen(&lens))
+                    };
+                    ops::recomputed(&x_td, learned, again)?
+                }
+                _ => self.form.layer(i, layer, &x_td, &tables, queries, context)?,
+            };
         }
         if rows.is_empty() {
             // A part of something: an accelerator allocates no empty tensors.
-            return Tensor::zeros((1, self.config.vocabulary), DType::F32, x_td.device())?.narrow(0, 0, 0);
+            return Tensor::zeros((1, self.form.config.vocabulary), DType::F32, x_td.device())?.narrow(0, 0, 0);
         }
         let place = |row: &usize| last.rows.partition_point(|left| (*left as usize) < *row) as u32;
         let wanted: Vec<u32> = rows.iter().map(place).collect();
@@ -213,6 +236,21 @@ impl Decoder {
         y_rw.to_dtype(DType::F32)
     }
 
+    fn rope_tables(&self, positions: &[Position]) -> RopeTables {
+        let c = &self.form.config;
+        let (half, dim) = (c.head_dim / 2, c.head_dim as f32);
+        let (theta, scaling) = (c.rope_theta as f32, c.rope_scaling as f32);
+        let factor = |k: usize| c.rope_factors.get(k).copied().unwrap_or(1.0);
+        let inverse: Vec<f32> = (0..half).map(|k| 1.0 / (factor(k) * theta.powf((2 * k) as f32 / dim))).collect();
+        let angles: Vec<f32> = positions
+            .iter()
+            .flat_map(|position| inverse.iter().map(move |f| position.id as f32 / scaling * f))
+            .collect();
+        RopeTables::new(&angles, half)
+    }
+}
+
+impl LayerForm {
     /// Rows `[T, D]` to the rows `[Q, D]` of `queries`.
     fn layer(
         &self,
@@ -258,17 +296,5 @@ impl Decoder {
         };
         let [x_qd] = q_tables.experts.forward(&layer.experts, [&y_qd, &x_qd], after)?;
         Ok(x_qd)
-    }
-
-    fn rope_tables(&self, positions: &[Position]) -> RopeTables {
-        let (half, dim) = (self.config.head_dim / 2, self.config.head_dim as f32);
-        let (theta, scaling) = (self.config.rope_theta as f32, self.config.rope_scaling as f32);
-        let factor = |k: usize| self.config.rope_factors.get(k).copied().unwrap_or(1.0);
-        let inverse: Vec<f32> = (0..half).map(|k| 1.0 / (factor(k) * theta.powf((2 * k) as f32 / dim))).collect();
-        let angles: Vec<f32> = positions
-            .iter()
-            .flat_map(|position| inverse.iter().map(move |f| position.id as f32 / scaling * f))
-            .collect();
-        RopeTables::new(&angles, half)
     }
 }

@@ -50,6 +50,7 @@ pub struct VitConfig {
 }
 
 /// One block.
+#[derive(Clone)]
 pub struct VitBlock {
     norm1: LayerNorm,
     q: Linear,
@@ -59,6 +60,8 @@ pub struct VitBlock {
     norm2: LayerNorm,
     mlp: Mlp,
     compute: WeightType,
+    /// Whether it is recomputed, and whether it has variables then.
+    recompute: Option<bool>,
     config: VitConfig,
 }
 
@@ -81,12 +84,23 @@ impl VitBlock {
                 Gelu::Erf => Mlp::gelu_erf(first, second),
             },
             compute: w.attention_compute(),
+            recompute: w.recompute(),
             config: c,
         })
     }
 
     /// Rows `[N, D]` to `[N, D]`; attention is full inside each of the runs of `units` rows and never leaves one.
     pub fn forward(&self, x_nd: &Tensor, rope: Option<&RopeTables>, units: &[usize]) -> Result<Tensor> {
+        match self.recompute {
+            None => self.compute(x_nd, rope, units),
+            Some(learned) => {
+                let (block, rope, units) = (self.clone(), rope.cloned(), units.to_vec());
+                ops::recomputed(x_nd, learned, move |x_nd| block.compute(x_nd, rope.as_ref(), &units))
+            }
+        }
+    }
+
+    fn compute(&self, x_nd: &Tensor, rope: Option<&RopeTables>, units: &[usize]) -> Result<Tensor> {
         match self.config.norms {
             NormPlacement::Pre => {
                 let y_nd = self.attention(PreNorm::Layer(&self.norm1), x_nd, rope, units)?;

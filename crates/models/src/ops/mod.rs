@@ -12,6 +12,7 @@ mod kv_tensors;
 mod linear;
 mod norm;
 mod packed_linear;
+mod recompute;
 mod rope;
 mod tensors;
 #[cfg(test)]
@@ -26,5 +27,7 @@ pub use kv_tensors::KvTensors;
 pub use linear::linear;
 pub use norm::{layer_norm, rms_norm};
 pub(crate) use packed_linear::{FusedInput, FusedNorm, PackedWeights, fused_linear, fused_mlp, packed_linear};
+pub use recompute::backward;
+pub(crate) use recompute::recomputed;
 pub use rope::{RopeTables, rope};
 pub(crate) use tensors::{kernels_serve, with_values};

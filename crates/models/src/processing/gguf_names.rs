@@ -40,6 +40,7 @@ impl GgufNames {
             origin: Arc::new(move |name| self.origin(name)),
             // Factors of a scaled rotary embedding, which follow from the configuration.
             ignored: |name| name == "rope_freqs.weight",
+            adds: false,
             gguf_architecture: Some(self.architecture),
         }
     }

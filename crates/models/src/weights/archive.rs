@@ -143,7 +143,8 @@ impl Archive {
             let [down, up] = ["A", "B"].map(|part| format!("{stem}.lora_{part}.weight"));
             Some(Origin::LowRank { base: Box::new(Origin::Tensor(canonical.to_string())), down, up, scale })
         };
-        Self::new(Store::Memory(MemoryTensors(tensors)), NameTable { origin: Arc::new(origin), ..NameTable::ours() })
+        let table = NameTable { origin: Arc::new(origin), adds: true, ..NameTable::ours() };
+        Self::new(Store::Memory(MemoryTensors(tensors)), table)
     }
 
     /// Initial values from `seed`; see [`ParameterRole::init`].
@@ -208,6 +209,11 @@ impl Archive {
     pub(super) fn locate_base(&self, canonical: &str) -> Option<Origin> {
         let base = |origin| if let Origin::LowRank { base, .. } = origin { *base } else { origin };
         self.first_whole(self.choices(canonical).into_iter().map(base).collect())
+    }
+
+    /// Whether its low-rank parts are added to those of later archives.
+    pub(super) fn adds(&self) -> bool {
+        self.table.adds
     }
 
     /// The low-rank part that it has of a tensor of ours: LoRA's A and B, and `alpha / rank`.

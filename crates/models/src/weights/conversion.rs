@@ -82,8 +82,9 @@ impl ConversionPlan {
             let source = find_rows(archives, canonical, request.second.as_deref(), &request.shape)?;
             tensors.push(PlannedTensor::cast(canonical, &request.shape, source, dtype));
         }
-        // transformers requires this metadata.
-        Ok(ConversionPlan { tensors, metadata: serde_json::json!({ "format": "pt" }) })
+        // transformers requires the format; the names tell our reader that no published layout has to fit.
+        let metadata = serde_json::json!({ "format": "pt", NAMES_KEY: OUR_NAMES });
+        Ok(ConversionPlan { tensors, metadata })
     }
 
     /// Writes the tensors to the new file `file`, and waits for the disk.

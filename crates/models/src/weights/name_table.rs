@@ -41,6 +41,9 @@ pub struct NameTable {
     pub origin: OriginFn,
     /// Whether a tensor of the archive is known not to be needed.
     pub ignored: fn(&str) -> bool,
+    /// What becomes of low-rank parts that later archives have of the same matrix: whether one of this archive is added
+    /// to them (an adapter of whatever lies below it), or replaces them (a later stage of the same training).
+    pub adds: bool,
     /// For GGUF files: the architecture they must name. Such an archive has all that its table names, or is refused.
     pub gguf_architecture: Option<&'static str>,
 }
@@ -53,6 +56,7 @@ impl NameTable {
             matches: |_| true,
             origin: Arc::new(|name| Some(Origin::Tensor(name.to_string()))),
             ignored: |_| false,
+            adds: false,
             gguf_architecture: None,
         }
     }

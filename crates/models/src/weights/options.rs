@@ -47,6 +47,9 @@ pub struct LoadOptions {
     pub learn: Learn,
     /// Exceptions; the last rule for a group counts.
     pub rules: Vec<GroupRule>,
+    /// Whether layers are computed again in the backward pass instead of being kept for it. Gradients are collected by
+    /// [`crate::ops::backward`] then.
+    pub recompute: bool,
 }
 
 impl LoadOptions {
@@ -58,6 +61,7 @@ impl LoadOptions {
             kv_dtype: None,
             learn: Learn::Frozen,
             rules: Vec::new(),
+            recompute: false,
         }
     }
 

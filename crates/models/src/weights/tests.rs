@@ -46,6 +46,7 @@ fn table() -> NameTable {
         matches: |names| names.has("qkv"),
         origin: Arc::new(origin),
         ignored: |name| name == "spare",
+        adds: false,
         gguf_architecture: None,
     }
 }

@@ -10,8 +10,8 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use zoetrope_models::checkpoint::Checkpoint;
 
-use crate::train::recipe::Recipe;
 use crate::error::LabError;
+use crate::train::recipe::Recipe;
 
 /// Bytes of a weight file that are looked at in each of several places.
 const PIECE: usize = 64 << 10;

@@ -75,9 +75,10 @@ impl Adapters {
         let mut ranks: BTreeMap<(usize, u32), usize> = BTreeMap::new();
         self.modules.values().for_each(|(rank, alpha)| *ranks.entry((*rank, alpha.to_bits())).or_default() += 1);
         // Of the most matrices; the others are listed.
-        let usual = ranks.iter().max_by_key(|(_, count)| **count).map_or((1, 1.0), |((rank, alpha), _)| {
-            (*rank, f32::from_bits(*alpha))
-        });
+        let usual = ranks
+            .iter()
+            .max_by_key(|(_, count)| **count)
+            .map_or((1, 1.0), |((rank, alpha), _)| (*rank, f32::from_bits(*alpha)));
         let (mut rank_pattern, mut alpha_pattern) = (Map::new(), Map::new());
         for (module, (rank, alpha)) in self.modules.iter().filter(|(_, own)| **own != usual) {
             rank_pattern.insert(module.clone(), json!(rank));
@@ -119,7 +120,7 @@ pub(in crate::train) fn write_adapter(
     let all = adapters.tensors.iter().chain(whole);
     let tensors: HashMap<String, Tensor> =
         all.map(|(name, tensor)| (format!("{PREFIX}{name}"), tensor.clone())).collect();
-        let saved: BTreeSet<&str> = whole.keys().filter_map(|name| module_of(name)).collect();
+    let saved: BTreeSet<&str> = whole.keys().filter_map(|name| module_of(name)).collect();
     let config = adapters.config(base, &saved);
     write_whole(&folder.join("adapter_config.json"), |out| out.write_all(format!("{config:#}\n").as_bytes()))
         .map_err(wrong)?;

@@ -98,6 +98,9 @@ impl Stage {
             optional(own.alpha, |alpha| number("alpha", alpha, positive, "above 0 and at most 1000000"))
                 .map_err(wrong)?;
             optional(own.lr, |lr| rate("lr", lr)).map_err(wrong)?;
+            if !own.only.is_empty() && self.learn(group) == Learn::Frozen {
+                return Err(wrong("only: nothing of the group is learned".to_string()));
+            }
             if own.precision.is_some() && self.learn(group) == Learn::Full {
                 let what = "precision: what is learned as a whole is held as f32; freeze it or learn an adapter";
                 return Err(wrong(what.to_string()));

@@ -66,6 +66,9 @@ pub struct Stage {
     pub pack: usize,
     /// What every target token or every sample counts.
     pub loss: LossPer,
+    /// Whether layers are computed again in the backward pass instead of being kept for it: less memory, a third more
+    /// time.
+    pub recompute: bool,
     /// Longer samples are counted and skipped. Visual tokens count as before pruning.
     pub max_tokens: Option<usize>,
     /// Most question-answer turns about one drawn scene. With 0, only the loss of the visual tokens trains.
@@ -120,6 +123,7 @@ impl Default for Stage {
             batch: 32,
             pack: 4,
             loss: LossPer::Token,
+            recompute: false,
             max_tokens: None,
             turns: 6,
             token_loss_weight: 0.0,
@@ -145,6 +149,14 @@ impl Recipe {
     /// value makes no sense.
     pub fn read(file: &Path) -> Result<Self, LabError> {
         read::read(file)
+    }
+
+    /// The recipe in `text`, whose data files are named from the current folder.
+    ///
+    /// # Errors
+    /// As [`Recipe::read`], without the name of the file.
+    pub fn parse(text: &str) -> Result<Self, LabError> {
+        read::parse(text).map_err(LabError::Caller)
     }
 }
 
@@ -181,10 +193,10 @@ impl Stage {
             let own = self.group(group).precision.or_else(|| self.group(group.part()).precision);
             let learn = self.learn(group);
             // What is learned as a whole is float, whatever its part is held as.
-            let precision = own.filter(|_| learn != Learn::Full).map(GroupPrecision::precision);
-            GroupRule { group, precision, learn: Some(learn) }
+            let precision = own.filter(|_| learn != Learn::Full).unwrap_or(GroupPrecision::F32).precision();
+            GroupRule { group, precision: Some(precision), learn: Some(learn) }
         };
-        LoadOptions { rules: GROUPS.map(rule).to_vec(), ..LoadOptions::training() }
+        LoadOptions { rules: GROUPS.map(rule).to_vec(), recompute: self.recompute, ..LoadOptions::training() }
     }
 
     /// Whether the model of this stage is held and learned as that of `other`.
@@ -193,7 +205,7 @@ impl Stage {
             let rules = stage.load_options().rules;
             rules.into_iter().map(|rule| (rule.precision, rule.learn)).collect::<Vec<_>>()
         };
-        held(self) == held(other)
+        held(self) == held(other) && self.recompute == other.recompute
     }
 
     /// Learning rate of a group as a multiple of the stage's.

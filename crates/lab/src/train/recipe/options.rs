@@ -69,6 +69,9 @@ pub struct GroupOptions {
     pub alpha: Option<f64>,
     /// Peak learning rate; that of the optimizer when left out.
     pub lr: Option<f64>,
+    /// Only tensors learn whose names contain one of these; all of the group when left out.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub only: Vec<String>,
     /// What its matrices are held as; f32 when left out.
     pub precision: Option<GroupPrecision>,
 }

@@ -61,17 +61,18 @@ pub(super) fn parse(text: &str) -> Result<Recipe, String> {
             before = own.clone();
         }
     }
-    let recipe: Recipe = Value::Table(whole).try_into().map_err(|error: toml::de::Error| error.message().to_string())?;
+    let recipe: Recipe =
+        Value::Table(whole).try_into().map_err(|error: toml::de::Error| error.message().to_string())?;
     recipe.check()?;
     Ok(recipe)
 }
 
 /// The fields of `own` over those of `from`, table by table.
 fn over(mut from: Table, own: Table) -> Table {
+    for pair in EXCLUSIVE.iter().filter(|pair| pair.iter().any(|name| own.contains_key(*name))) {
+        pair.iter().for_each(|name| drop(from.remove(*name)));
+    }
     for (name, value) in own {
-        for other in EXCLUSIVE.iter().filter(|pair| pair.contains(&name.as_str())).flatten() {
-            from.remove(*other);
-        }
         let value = match (from.remove(&name), value) {
             (Some(Value::Table(from)), Value::Table(own)) => Value::Table(over(from, own)),
             (_, value) => value,

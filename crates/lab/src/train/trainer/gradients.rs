@@ -7,6 +7,7 @@ use zoetrope_engine::EngineError;
 use zoetrope_models::contract::VideoLanguageModel;
 use zoetrope_models::contract::media_plan::PlanOptions;
 use zoetrope_models::error::ModelError;
+use zoetrope_models::ops::backward;
 
 use crate::data::BadSample;
 use crate::error::LabError;
@@ -106,7 +107,7 @@ impl PackWork<'_> {
             return Ok(sum);
         }
         let found = compute_loss(self.model, self.heads, &pack, self.stage.token_loss_weight, self.stage.loss)?;
-        let store = found.loss.backward()?;
+        let store = backward(&found.loss)?;
         for (name, trained) in self.trained {
             if let Some(gradient) = store.get(&trained.variable) {
                 sum.gradients.insert(name.clone(), gradient.flatten_all()?.to_vec1::<f32>()?);

@@ -3,6 +3,8 @@
 mod gradients;
 mod plan;
 mod stage_model;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
@@ -337,7 +339,10 @@ impl Trainer {
     fn enter(&mut self, next: usize) -> Result<(), LabError> {
         let (stage, to) = (self.stage(), &self.plan.recipe.stages[next]);
         if stage.same_model(to) {
+            let before = self.weights();
             self.active.turn_to((next, to), &self.heads);
+            // What this stage does not learn keeps the values that the one before has left.
+            self.learned = before;
         } else {
             self.learned = self.active.hand_over(&self.origin, &self.learned, (stage, to))?;
             self.active = StageModel::open(&self.origin, (next, to), &self.learned, Some(&self.heads))?;

@@ -14,7 +14,7 @@ use crate::error::LabError;
 use crate::train::export::Adapters;
 use crate::train::optimizer::{Optimizer, Trained};
 use crate::train::probe_heads::ProbeHeads;
-use crate::train::recipe::Stage;
+use crate::train::recipe::{GROUPS, Stage};
 
 /// Where weights come from that no stage has learned.
 #[derive(Clone, Debug)]
@@ -82,7 +82,24 @@ impl StageModel {
         let (trained, optimizer, options) = (BTreeMap::new(), stage.optimizer(), stage.plan_options());
         let mut opened = StageModel { stage: number, model, trained, optimizer, options };
         opened.learn(stage, heads);
+        opened.check_only(stage)?;
         Ok(opened)
+    }
+
+    /// Refuses a part of a name that no tensor of the group has.
+    fn check_only(&self, stage: &Stage) -> Result<(), LabError> {
+        let parameters = self.model.weights().parameters();
+        for group in GROUPS {
+            let names = || parameters.iter().filter(|(_, own)| own.group == group).map(|(name, _)| name);
+            let is_idle = |part: &&String| !names().any(|name| name.contains(part.as_str()));
+            if let Some(part) = stage.group(group).only.iter().find(is_idle) {
+                let example = names().next().map_or(String::new(), |name| format!("; one is {name}"));
+                let (stage, group) = (&stage.name, group.name());
+                let what = format!("stage {stage:?}: {group}.only: no tensor of it has {part:?} in its name{example}");
+                return Err(LabError::Caller(what));
+            }
+        }
+        Ok(())
     }
 
     /// Takes the optimizer and the rates of `stage`, which learns what this model was loaded for.
@@ -93,6 +110,10 @@ impl StageModel {
 
     fn learn(&mut self, stage: &Stage, heads: Option<&ProbeHeads>) {
         self.trained = Trained::all(self.model.weights(), |group| stage.lr_share(group));
+        self.trained.retain(|name, trained| {
+            let only = &stage.group(trained.group).only;
+            only.is_empty() || only.iter().any(|part| name.contains(part))
+        });
         if let Some(heads) = heads {
             self.trained.extend(Trained::all(heads.weights(), |_| 1.0));
         }

@@ -18,7 +18,12 @@ pub(crate) fn find_rows(
         let names = || std::iter::once(canonical).chain(second);
         let Some(origin) = names().find_map(|name| archive.locate(name)) else {
             if let Some((down, up, scale)) = names().find_map(|name| archive.low_rank(name)) {
-                let base = find_base(rest, canonical, second, shape)?.ok_or_else(|| base_missing(canonical))?;
+                let base = match archive.adds() {
+                    true if rest.is_empty() => None,
+                    true => Some(find_rows(rest, canonical, second, shape)?),
+                    false => find_base(rest, canonical, second, shape)?,
+                };
+                let base = base.ok_or_else(|| base_missing(canonical))?;
                 return archive.with_low_rank(base, (&down, &up, scale), shape);
             }
             if archive.must_hold(canonical) {

@@ -91,7 +91,9 @@ impl Weights {
             second_prefix: None,
             group: ParameterGroup::Language,
         };
-        for group in [ParameterGroup::Vision, ParameterGroup::Projector, ParameterGroup::Language, ParameterGroup::Embeddings] {
+        for group in
+            [ParameterGroup::Vision, ParameterGroup::Projector, ParameterGroup::Language, ParameterGroup::Embeddings]
+        {
             weights.group(group).try_held_as()?;
         }
         Ok(weights)
@@ -151,6 +153,12 @@ impl Weights {
             Learn::Lora { rank, alpha } if self.shared.survey.is_none() => Some((rank, alpha)),
             _ => None,
         }
+    }
+
+    /// Whether the group's layers are recomputed, and whether they have variables then.
+    pub fn recompute(&self) -> Option<bool> {
+        let learned = self.shared.options.of_group(self.group).1 != Learn::Frozen;
+        self.shared.options.recompute.then_some(learned)
     }
 
     /// The tensor `name` below this prefix, which must have `shape`.

@@ -1,0 +1,84 @@
+//! `zoetrope train RECIPE --dry-run`: what the run would take.
+
+use serde_json::json;
+use zoetrope_lab::train::{DryRun, Recipe, StageEstimate};
+use zoetrope_models::checkpoint::Checkpoint;
+
+use super::duration;
+use crate::cli::Common;
+use crate::failure::Failure;
+use crate::{output, process_memory};
+
+pub(super) fn run(template: &Checkpoint, recipe: Recipe, from_scratch: bool, common: &Common) -> Result<(), Failure> {
+    let dry_run = DryRun::open(template, recipe, from_scratch)?;
+    let (mut all, mut seconds) = (Vec::new(), 0.0);
+    for number in 0..dry_run.stages() {
+        let stage = dry_run.stage(number)?;
+        let peak = process_memory::peak();
+        seconds += stage.step_seconds.unwrap_or(0.0) * stage.steps as f64;
+        if common.json {
+            all.push(json!({ "stage": stage, "peak_bytes": peak }));
+        } else {
+            output::text(&text(number, &stage, peak))?;
+        }
+    }
+    if common.json {
+        return output::json(&json!({ "steps": dry_run.steps(), "seconds": seconds, "stages": all }));
+    }
+    Ok(output::text(&format!("in all: {} steps, about {}\n", dry_run.steps(), duration(seconds)))?)
+}
+
+fn text(number: usize, stage: &StageEstimate, peak: Option<u64>) -> String {
+    let mut lines = Vec::new();
+    let source = if stage.source.is_empty() { String::new() } else { format!(" ({})", stage.source) };
+    lines.push(format!("stage {} {:?}{source}", number + 1, stage.name));
+    let epochs = match stage.epoch {
+        0 => String::new(),
+        epoch => format!(", {:.2} epochs of {epoch}", stage.samples as f64 / epoch as f64),
+    };
+    lines.push(format!("  {} steps, {} samples{epochs}", stage.steps, stage.samples));
+    for group in &stage.groups {
+        let learned = match group.learned {
+            0 => String::new(),
+            learned => format!(", {} learned at {:.1e}", count(learned), group.lr),
+        };
+        let (name, values, held) = (group.group, count(group.values), group.held_as);
+        lines.push(format!("  {name}: {values} parameters in {held}, {}{learned}", group.learn));
+    }
+    lines.push(format!(
+        "  tokens: {:.0} a sample in the mean, {:.0} of them visual, {} at most; {:.0} a step \
+         (of {} samples looked at)",
+        stage.sample_tokens, stage.visual_tokens, stage.longest, stage.step_tokens, stage.looked_at
+    ));
+    if stage.bad + stage.too_long > 0 {
+        lines.push(format!("  of these samples {} cannot be used and {} are too long", stage.bad, stage.too_long));
+    }
+    let peak = peak.map_or(String::new(), |peak| format!("; this process took {} at most", bytes(peak as usize)));
+    lines.push(format!(
+        "  memory: weights {}, gradients {}, moments {}{peak}",
+        bytes(stage.weight_bytes),
+        bytes(stage.gradient_bytes),
+        bytes(stage.moment_bytes)
+    ));
+    lines.push(match stage.step_seconds {
+        Some(seconds) => format!(
+            "  time: {seconds:.2} s a step (measured on {} samples), about {}",
+            stage.measured_samples,
+            duration(seconds * stage.steps as f64)
+        ),
+        None => "  time: unknown, because no sample was of use".to_string(),
+    });
+    lines.join("\n") + "\n"
+}
+
+fn count(values: usize) -> String {
+    match values {
+        0..10_000 => values.to_string(),
+        10_000..10_000_000 => format!("{:.1} thousand", values as f64 / 1e3),
+        _ => format!("{:.1} million", values as f64 / 1e6),
+    }
+}
+
+fn bytes(bytes: usize) -> String {
+    if bytes < 1 << 30 { format!("{:.1} MB", bytes as f64 / 1e6) } else { format!("{:.2} GB", bytes as f64 / 1e9) }
+}

@@ -1,0 +1,120 @@
+//! Recomputation (gradient checkpointing, arXiv 1604.06174): a layer whose inner values are not kept for the backward
+//! pass, but computed again in it. Training then holds one row of values a layer instead of a dozen.
+//!
+//! The tensor library knows no such operation. Ours gives the gradient of its input, and adds the gradients of the
+//! variables inside the layer to those that [`backward`] collects.
+
+use std::cell::RefCell;
+
+use candle_core::backprop::GradStore;
+use candle_core::{CpuStorage, CustomOp1, Error, Layout, Result, Shape, Storage, Tensor, Var};
+
+thread_local! {
+    /// Gradients of variables inside recomputed layers, for each backward pass at work on this thread: a thread that
+    /// waits for others may take up a second one meanwhile.
+    static FOUND: RefCell<Vec<GradStore>> = const { RefCell::new(Vec::new()) };
+}
+
+/// `block(x)` without keeping what lies between. Where neither `x` leads to a variable nor the block has any
+/// (`learned`), nothing would be kept anyway.
+pub(crate) fn recomputed(
+    x: &Tensor,
+    learned: bool,
+    block: impl Fn(&Tensor) -> Result<Tensor> + Send + Sync + 'static,
+) -> Result<Tensor> {
+    if !(learned || x.track_op()) || !x.device().is_cpu() {
+        return block(x);
+    }
+    // The operation is kept only where its input leads to a variable.
+    let input = if x.track_op() { x.clone() } else { Var::from_tensor(x)?.into_inner() };
+    let result = block(&x.detach())?.detach().contiguous()?;
+    input.apply_op1(Recomputed { block, result })
+}
+
+/// Gradients of the scalar `loss`, those of variables inside recomputed layers included.
+///
+/// # Errors
+/// When an operation fails.
+pub fn backward(loss: &Tensor) -> Result<GradStore> {
+    FOUND.with_borrow_mut(|found| found.push(GradStore::default()));
+    let store = loss.backward();
+    let found = FOUND.with_borrow_mut(Vec::pop);
+    let mut store = store?;
+    store.extend(found.unwrap_or_default())?;
+    Ok(store)
+}
+
+struct Recomputed<F> {
+    block: F,
+    /// Of the forward pass.
+    result: Tensor,
+}
+
+impl<F: Fn(&Tensor) -> Result<Tensor> + Send + Sync> CustomOp1 for Recomputed<F> {
+    fn name(&self) -> &'static str {
+        "recomputed"
+    }
+
+    fn cpu_fwd(&self, _: &CpuStorage, _: &Layout) -> Result<(CpuStorage, Shape)> {
+        match &*self.result.storage_and_layout().0 {
+            Storage::Cpu(values) => Ok((values.clone(), self.result.shape().clone())),
+            _ => Err(Error::Msg("recomputation on another device than the CPU".to_string())),
+        }
+    }
+
+    fn bwd(&self, x: &Tensor, _: &Tensor, dy: &Tensor) -> Result<Option<Tensor>> {
+        let x = Var::from_tensor(&x.detach())?;
+        let y = (self.block)(x.as_tensor())?;
+        let mut store = (y * dy)?.sum_all()?.backward()?;
+        let dx = store.remove(x.as_tensor());
+        FOUND.with_borrow_mut(|found| match found.last_mut() {
+            Some(found) => found.extend(store),
+            None => Err(Error::Msg("gradients of recomputed layers are collected by `ops::backward`".to_string())),
+        })?;
+        Ok(dx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::Device;
+
+    use super::*;
+
+    fn var(values: &[f32]) -> Var {
+        Var::from_tensor(&Tensor::new(values, &Device::Cpu).unwrap()).unwrap()
+    }
+
+    /// `(x a)^2 + x b` twice, whose inner layer is recomputed or not.
+    fn gradients(x: &Tensor, [a, b]: [&Var; 2], recompute: bool) -> Vec<Option<Vec<f32>>> {
+        let layer = {
+            let (a, b) = (a.as_tensor().clone(), b.as_tensor().clone());
+            move |x: &Tensor| (x * &a)?.sqr()? + (x * &b)?
+        };
+        let mut y = x.clone();
+        for _ in 0..2 {
+            let layer = layer.clone();
+            y = if recompute { recomputed(&y, true, layer).unwrap() } else { layer(&y).unwrap() };
+        }
+        let store = backward(&y.sum_all().unwrap()).unwrap();
+        [x, a, b].map(|of| store.get(of).map(|gradient| gradient.to_vec1().unwrap())).to_vec()
+    }
+
+    #[test]
+    fn gradients_are_those_of_the_layer_that_is_kept() {
+        let (x, a, b) = (var(&[0.5, -2.0]), var(&[1.5, 0.3]), var(&[-0.7, 2.0]));
+        for x in [x.as_tensor().clone(), x.as_tensor().detach()] {
+            let kept = gradients(&x, [&a, &b], false);
+            assert_eq!(gradients(&x, [&a, &b], true), kept);
+            assert!(kept[1].is_some() && kept[2].is_some());
+        }
+    }
+
+    #[test]
+    fn a_loss_whose_gradients_nobody_collects_is_an_error() {
+        let a = var(&[1.0]);
+        let inner = a.as_tensor().clone();
+        let y = recomputed(a.as_tensor(), true, move |x| x * &inner).unwrap();
+        assert!(y.sum_all().unwrap().backward().is_err());
+    }
+}
