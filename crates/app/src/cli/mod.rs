@@ -14,8 +14,8 @@ use clap::{Args, Parser, Subcommand};
 
 pub(crate) use args::{
     AskArgs, BenchArgs, CacheArgs, CacheCommand, ChatArgs, CompletionsArgs, ConvertArgs, DumpArgs, EvalArgs,
-    FramesArgs, IndexArgs, InfoArgs, ManArgs, PlanArgs, PointerArgs, ProbeArgs, PullArgs, StoredDtype, SynthArgs,
-    TrainArgs,
+    FramesArgs, IndexArgs, InfoArgs, ManArgs, PlanArgs, PointerArgs, ProbeArgs, PullArgs, ReportArgs, StoredDtype,
+    SynthArgs, TrainArgs,
 };
 pub(crate) use content::{ContentArgs, Piece};
 pub(crate) use model::{ModelArgs, ModelSource};
@@ -110,6 +110,8 @@ pub(crate) enum Command {
     Dump(DumpArgs),
     /// Train a model on synthetic scenes
     Train(TrainArgs),
+    /// Make the report of a training run again, or compare several runs on one page (HTML)
+    Report(ReportArgs),
     /// Measure a model on a held-out set of synthetic questions
     Eval(EvalArgs),
     /// Measure how fast a model runs here, beside what the machine allows

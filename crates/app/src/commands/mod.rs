@@ -20,6 +20,7 @@ pub(crate) mod plan;
 pub(crate) mod probe;
 mod published_features;
 pub(crate) mod pull;
+pub(crate) mod report;
 mod request;
 pub(crate) mod serve;
 mod stored;

@@ -18,6 +18,7 @@ use std::time::Instant;
 use candle_core::Tensor;
 use zoetrope_models::checkpoint::Checkpoint as ModelCheckpoint;
 use zoetrope_system::files::lock;
+use zoetrope_system::process_memory;
 
 pub(super) use self::gradients::{Accumulated, PackWork};
 use self::outputs::{write_learned, write_merged};
@@ -30,6 +31,7 @@ use super::mixture::{Draw, Draws, Mixture, OpenData};
 use super::optimizer::Moments;
 use super::probe_heads::ProbeHeads;
 use super::recipe::{Recipe, Stage};
+use super::report::{EvalMetrics, Metrics, RunRecord, StepMetrics};
 use crate::data;
 use crate::error::LabError;
 
@@ -51,6 +53,7 @@ pub struct Trainer {
     progress: TrainProgress,
     folder: PathBuf,
     run: RunIdentity,
+    metrics: Metrics,
     /// The step of the checkpoint on disk.
     saved: Option<usize>,
     /// Held while the run is open, so that no two processes train in one folder.
@@ -113,6 +116,8 @@ impl Trainer {
         active.turn_to((stage, &plan.recipe.stages[stage]), &heads);
         let mut draws = Draws::new(&plan.stages[stage].mixture, plan.stages[stage].first_sample);
         draws.skip_to(&plan.stages[stage].mixture, progress.samples);
+        let recipe = toml::to_string_pretty(&plan.recipe).map_err(|error| LabError::Caller(error.to_string()))?;
+        let metrics = Metrics::open(folder, progress.step as u64, &RunRecord { steps: plan.steps() as u64, recipe })?;
         let mut trainer = Trainer {
             plan,
             origin,
@@ -124,6 +129,7 @@ impl Trainer {
             progress,
             folder: folder.to_path_buf(),
             run,
+            metrics,
             saved,
             _lock: lock,
             opened: Instant::now(),
@@ -156,8 +162,16 @@ impl Trainer {
     /// When the loss diverges, when a step fails, and when a checkpoint cannot be written.
     pub fn run(&mut self, on_step: &mut dyn FnMut(&StepReport) -> ControlFlow<()>) -> Result<(), LabError> {
         while self.progress.step < self.plan.steps() {
+            let began = Instant::now();
             let mut report = self.step()?;
+            self.metrics.step(&self.step_metrics(&report, began.elapsed().as_secs_f64()))?;
             self.evaluate_when_due(&mut report)?;
+            if let Some(loss) = report.held_out {
+                let (step, samples) =
+                    (self.progress.step as u64, self.stage().eval.as_ref().map_or(0, |eval| eval.samples));
+                let scores = BTreeMap::from([("loss".to_string(), loss)]);
+                self.metrics.eval(&EvalMetrics { step, set: report.stage.clone(), items: samples as u64, scores })?;
+            }
             let save = self.progress.step.is_multiple_of(self.plan.recipe.save_every);
             if save {
                 report.export_error = self.export().err();
@@ -171,7 +185,27 @@ impl Trainer {
                 break;
             }
         }
-        Ok(())
+        self.metrics.report().map(|_| ())
+    }
+
+    /// What the metrics keep of a step that took `seconds`.
+    fn step_metrics(&self, report: &StepReport, seconds: f64) -> StepMetrics {
+        let norm = |(group, norm): (&ParameterGroup, &f32)| (group.name().to_string(), f64::from(*norm));
+        let lr = |group: &ParameterGroup| (group.name().to_string(), report.lr * self.stage().lr_share(*group));
+        StepMetrics {
+            step: report.progress.step as u64,
+            stage: report.stage.clone(),
+            loss: report.loss,
+            loss_by_kind: report.sources.iter().cloned().collect(),
+            lr: report.group_norms.keys().map(lr).collect(),
+            gradient_norm: f64::from(report.norm),
+            gradient_norm_by_group: report.group_norms.iter().map(norm).collect(),
+            samples: self.stage().batch as u64,
+            tokens: report.tokens as u64,
+            tokens_per_second: report.tokens as f64 / seconds,
+            seconds,
+            memory: process_memory::now().unwrap_or(0),
+        }
     }
 
     /// One optimizer step on the next samples.
@@ -213,6 +247,7 @@ impl Trainer {
     /// # Errors
     /// [`LabError::File`].
     pub fn save_checkpoint(&mut self) -> Result<(), LabError> {
+        self.metrics.sync()?;
         let (weights, moments) = (self.weights(), self.moments.clone());
         let checkpoint = Checkpoint { weights, moments, progress: self.progress, run: Some(self.run.clone()) };
         checkpoint.write(&self.folder.join(CHECKPOINT), self.plan.recipe.keep_last)?;
