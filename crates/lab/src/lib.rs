@@ -1,4 +1,4 @@
-//! The laboratory: synthetic data ([`synth`], [`sample`]), training ([`train`]), evaluation ([`eval`]) and speed
+//! The laboratory: people's own data ([`data`]), synthetic data ([`synth`], [`sample`]), training ([`train`]), evaluation ([`eval`]) and speed
 //! ([`mod@bench`]).
 //!
 //! Imports: engine, models, media, kernels, system (the environment). Deliberately absent: a second definition of any
@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 pub mod bench;
+pub mod data;
 mod error;
 pub mod eval;
 pub mod sample;

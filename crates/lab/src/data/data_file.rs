@@ -1,0 +1,61 @@
+//! A data file as a dataset.
+
+use std::path::Path;
+
+use super::dataset::{BadSample, DataOptions, Dataset};
+use super::fault::{FaultKind, RowResult};
+use super::media::Opener;
+use super::row::{self, RowMembers};
+use super::rows::{Row, Shards};
+use crate::error::LabError;
+use crate::sample::Sample;
+
+/// Endings of the pictures and videos of an archive. The rest of its files is no media.
+const IMAGE_ENDINGS: [&str; 12] =
+    ["jpg", "jpeg", "png", "webp", "bmp", "tif", "tiff", "ppm", "heic", "avif", "jfif", "image"];
+const VIDEO_ENDINGS: [&str; 12] =
+    ["mp4", "webm", "mkv", "mov", "avi", "m4v", "gif", "ts", "flv", "mpg", "mpeg", "video"];
+
+/// Rows of one file, or of several shards.
+pub(super) struct DataFile {
+    name: String,
+    shards: Shards,
+    opener: Opener,
+}
+
+impl DataFile {
+    /// Finds the rows of what `file` stands for.
+    pub(super) fn open(file: &Path, options: &DataOptions) -> Result<Self, LabError> {
+        let name = file.file_name().unwrap_or(file.as_os_str()).to_string_lossy().into_owned();
+        Ok(DataFile { name, shards: super::rows::open(file)?, opener: Opener::new(file, options) })
+    }
+
+    fn read(&self, row: Row) -> RowResult<Sample> {
+        let of = |endings: &[&str]| {
+            let is = |ending: &str| endings.contains(&ending.rsplit('.').next().unwrap_or_default());
+            row.members.iter().filter(|member| is(&member.ending())).map(|member| member.name.clone()).collect()
+        };
+        let members = RowMembers { images: of(&IMAGE_ENDINGS), videos: of(&VIDEO_ENDINGS) };
+        let draft = row::read(&row.fields, members)?;
+        Ok(Sample { media: self.opener.open(draft.media, &row.members)?, messages: draft.messages })
+    }
+}
+
+impl Dataset for DataFile {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn len(&self) -> u64 {
+        self.shards.len()
+    }
+
+    fn sample(&self, index: u64) -> Result<Sample, BadSample> {
+        let Some((file, row, read)) = self.shards.row(index) else {
+            let fault = FaultKind::Unreadable.of(format!("row {index} wanted, there are {}", self.len()));
+            return Err(BadSample { file: self.name.clone().into(), row: index + 1, reason: fault.to_string() });
+        };
+        let sample = read.and_then(|read| self.read(read));
+        sample.map_err(|fault| BadSample { file: file.to_path_buf(), row: row + 1, reason: fault.to_string() })
+    }
+}

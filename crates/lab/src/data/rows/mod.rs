@@ -1,0 +1,14 @@
+//! Rows of data files, found by number: JSON lines, a JSON array, WebDataset shards.
+
+mod array;
+mod lines;
+mod open;
+mod shared_file;
+mod shards;
+mod store;
+mod tar;
+
+pub(super) use array::type_name;
+pub(super) use open::open;
+pub(super) use shards::Shards;
+pub(super) use store::{Member, Row};
