@@ -26,8 +26,8 @@ impl MediaSource for FrameList {
     }
 }
 
-/// Plans of `sources` after those of `earlier` turns: frames that were chosen already are all shown, the model's rule of
-/// sampling applies to everything else. Subtitles are not looked for.
+/// Plans of `sources` after those of `earlier` turns: frames that were chosen already are all shown, the model's rule
+/// of sampling applies to everything else. Subtitles are not looked for.
 ///
 /// # Errors
 /// What [`Processor::plan`] refuses.

@@ -1,9 +1,9 @@
 //! A data file as a dataset.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::dataset::{BadSample, DataOptions, Dataset};
-use super::fault::{FaultKind, RowResult};
+use super::fault::RowResult;
 use super::media::Opener;
 use super::row::{self, RowMembers};
 use super::rows::{Row, Shards};
@@ -50,12 +50,15 @@ impl Dataset for DataFile {
         self.shards.len()
     }
 
+    fn place(&self, index: u64) -> (PathBuf, u64) {
+        let place = self.shards.place(index);
+        place.map_or_else(|| (self.name.clone().into(), index + 1), |(file, row)| (file.to_path_buf(), row + 1))
+    }
+
     fn sample(&self, index: u64) -> Result<Sample, BadSample> {
-        let Some((file, row, read)) = self.shards.row(index) else {
-            let fault = FaultKind::Unreadable.of(format!("row {index} wanted, there are {}", self.len()));
-            return Err(BadSample { file: self.name.clone().into(), row: index + 1, reason: fault.to_string() });
-        };
-        let sample = read.and_then(|read| self.read(read));
-        sample.map_err(|fault| BadSample { file: file.to_path_buf(), row: row + 1, reason: fault.to_string() })
+        self.shards.row(index).and_then(|row| self.read(row)).map_err(|fault| {
+            let (file, row) = self.place(index);
+            BadSample { file, row, reason: fault.to_string() }
+        })
     }
 }

@@ -20,6 +20,11 @@ pub trait Dataset: Send + Sync {
         self.len() == 0
     }
 
+    /// Where sample `index` comes from: the data file, and its row from 1.
+    fn place(&self, index: u64) -> (PathBuf, u64) {
+        (PathBuf::from(self.name()), index + 1)
+    }
+
     /// Sample `index` below [`Dataset::len`]. Media are opened, no frame is decoded yet.
     ///
     /// # Errors

@@ -1,11 +1,12 @@
 //! People's own data as samples.
 //!
 //! [`open`] recognizes a file by its content and finds its rows by number; [`Dataset::sample`] reads one row, whatever
-//! its form, and opens its media. A row that is no sample is a [`BadSample`], which [`BadRows`] counts by reason; nothing
-//! takes its place. [`EpochOrder`] and [`Mixture`] say which sample comes when, [`read_ahead`] makes samples on threads
-//! of their own. `docs/training-data.md` shows all forms.
+//! its form, and opens its media. A row that is no sample is a [`BadSample`], which [`BadRows`] counts by reason;
+//! nothing takes its place. [`EpochOrder`] and [`Mixture`] say which sample comes when, [`read_ahead`] makes samples on
+//! threads of their own. `docs/training-data.md` shows all forms.
 
 mod bad_rows;
+mod check;
 mod data_file;
 mod dataset;
 mod decoded;
@@ -21,6 +22,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 pub use bad_rows::{BadKind, BadLimit, BadRows};
+pub use check::{Count, DataCheck, SampleFacts, SampleKind};
 pub use dataset::{BadSample, DataOptions, Dataset};
 pub use decoded::{decode, decoded_bytes};
 pub use order::{Drawn, EpochOrder, Mixture};

@@ -210,10 +210,15 @@ mod tests {
     fn dropping_in_the_middle_ends_the_workers() {
         let begun = Arc::new(AtomicU64::new(0));
         let counter = Arc::clone(&begun);
-        let mut results = read_ahead(0..u64::MAX, AHEAD, |_| 1, move |number| {
-            counter.fetch_add(1, Ordering::SeqCst);
-            number
-        });
+        let mut results = read_ahead(
+            0..u64::MAX,
+            AHEAD,
+            |_| 1,
+            move |number| {
+                counter.fetch_add(1, Ordering::SeqCst);
+                number
+            },
+        );
         assert_eq!(results.next(), Some(0));
         drop(results);
         let after = begun.load(Ordering::SeqCst);

@@ -96,7 +96,8 @@ impl FoundMedia {
                     return Err(FaultKind::MediaUnreadable.of(text));
                 }
                 let bytes = member.archive.read(member.offset, member.size);
-                let bytes = bytes.map_err(|error| FaultKind::MediaUnreadable.of(format!("{}: {error}", self.name())))?;
+                let bytes =
+                    bytes.map_err(|error| FaultKind::MediaUnreadable.of(format!("{}: {error}", self.name())))?;
                 open_bytes(&self.name(), bytes, limits)
             }
             FoundMedia::Bytes(bytes) => open_bytes(&self.name(), bytes.to_vec(), limits),

@@ -108,9 +108,14 @@ mod tests {
         assert!(seen[0].len().abs_diff(98_304) <= 2 && seen[2].len() == 2, "{} {}", seen[0].len(), seen[2].len());
         seen[1].sort_unstable();
         let count = seen[1].len() as u64;
-        assert!(seen[1].iter().copied().take(7 * (count as usize / 7)).eq((0..count / 7).flat_map(|epoch| {
-            (0..7).map(move |index| (epoch, index))
-        })), "every sample of an epoch comes once");
+        assert!(
+            seen[1]
+                .iter()
+                .copied()
+                .take(7 * (count as usize / 7))
+                .eq((0..count / 7).flat_map(|epoch| { (0..7).map(move |index| (epoch, index)) })),
+            "every sample of an epoch comes once"
+        );
         // A share is met over short runs, too: 750 of 1000 are expected, with a deviation of about 14.
         let first = (0..1000).filter(|number| mixture.draw(*number).dataset == 0).count();
         assert!((690..810).contains(&first), "{first}");

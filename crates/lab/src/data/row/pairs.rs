@@ -58,7 +58,8 @@ pub(super) fn of_fields(row: &Map<String, Value>) -> RowResult<Vec<Turn>> {
     let mut question = optional_string(row, pair.question)?.to_string();
     if pair.question == "instruction" {
         let input = optional_string(row, "input")?;
-        question = [question.as_str(), input].into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join("\n");
+        question =
+            [question.as_str(), input].into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join("\n");
     }
     turns.push(Turn::text(Role::User, question));
     match row.get(pair.answer).filter(|answer| !answer.is_null()) {

@@ -119,7 +119,8 @@ fn check_counts((images, videos): (usize, usize), row: &RowMedia) -> RowResult<(
     if fits {
         return Ok(());
     }
-    let text = format!("{images} {IMAGE} and {videos} {VIDEO}, the row has {own_images} images and {own_videos} videos");
+    let text =
+        format!("{images} {IMAGE} and {videos} {VIDEO}, the row has {own_images} images and {own_videos} videos");
     Err(FaultKind::Placeholders.of(text))
 }
 

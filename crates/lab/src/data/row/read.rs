@@ -15,8 +15,8 @@ const CAPTIONS: [&str; 3] = ["caption", "captions", "text"];
 /// Fields with the spans of time that are the answer.
 const SPANS: [&str; 3] = ["timestamps", "timestamp", "spans"];
 
-/// The row's turns and media. `members` are names of pictures and videos in the row's archive, which are its media where
-/// it names none.
+/// The row's turns and media. `members` are names of pictures and videos in the row's archive, which are its media
+/// where it names none.
 pub(in crate::data) fn read(row: &Map<String, Value>, members: RowMembers) -> RowResult<Draft> {
     let mut media = media::of_row(row)?;
     if media.is_empty() {

@@ -3,8 +3,8 @@
 mod array;
 mod lines;
 mod open;
-mod shared_file;
 mod shards;
+mod shared_file;
 mod store;
 mod tar;
 

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::store::{Row, RowStore};
-use crate::data::fault::RowResult;
+use crate::data::fault::{FaultKind, RowResult};
 
 /// One file of rows.
 pub(in crate::data) struct Shard {
@@ -34,12 +34,22 @@ impl Shards {
         self.ends.last().copied().unwrap_or(0)
     }
 
-    /// The file of row `index`, its number there (from 0), and the row.
-    pub(in crate::data) fn row(&self, index: u64) -> Option<(&Path, u64, RowResult<Row>)> {
+    /// The file of row `index` and its number there, from 0.
+    pub(in crate::data) fn place(&self, index: u64) -> Option<(&Path, u64)> {
+        self.find(index).map(|(shard, own)| (shard.file.as_path(), own))
+    }
+
+    /// Row `index`.
+    pub(in crate::data) fn row(&self, index: u64) -> RowResult<Row> {
+        match self.find(index) {
+            Some((shard, own)) => shard.rows.row(own),
+            None => Err(FaultKind::Unreadable.of(format!("row {index} wanted, there are {}", self.len()))),
+        }
+    }
+
+    fn find(&self, index: u64) -> Option<(&Shard, u64)> {
         let number = self.ends.partition_point(|end| *end <= index);
-        let shard = self.shards.get(number)?;
         let before = number.checked_sub(1).map_or(0, |before| self.ends[before]);
-        let own = index - before;
-        Some((&shard.file, own, shard.rows.row(own)))
+        self.shards.get(number).map(|shard| (shard, index - before))
     }
 }

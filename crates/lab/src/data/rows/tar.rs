@@ -154,10 +154,14 @@ impl HeaderReader {
 /// Whether a block is the header of a tar file: its checksum says so.
 pub(super) fn has_checksum(header: &[u8; BLOCK as usize]) -> bool {
     let stated = number(&header[148..156]);
-    let sum: u64 = header.iter().enumerate().map(|(at, byte)| match at {
-        148..156 => u64::from(b' '),
-        _ => u64::from(*byte),
-    }).sum();
+    let sum: u64 = header
+        .iter()
+        .enumerate()
+        .map(|(at, byte)| match at {
+            148..156 => u64::from(b' '),
+            _ => u64::from(*byte),
+        })
+        .sum();
     stated == Some(sum)
 }
 
