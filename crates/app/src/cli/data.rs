@@ -27,8 +27,8 @@ pub(crate) enum DataCommand {
 #[command(after_help = "Examples:\n  zoetrope data check train.json --media pictures/\n  \
     zoetrope data check \"shards/clips-{000..012}.tar\" --model DAMO-NLP-SG/VideoLLaMA3-2B --plot tokens.svg\n\n\
     The format is told by the content: conversations (ShareGPT), messages (OpenAI), rows of ms-swift and\n\
-    LLaMA-Factory as JSON or JSON lines, WebDataset shards. docs/training-data.md shows all forms, and what makes a row bad.\n\
-    The exit code is 1 when more rows are bad than --max-bad allows.")]
+    LLaMA-Factory as JSON or JSON lines, WebDataset shards. docs/training-data.md shows all forms, and what\n\
+    makes a row bad. The exit code is 1 when more rows are bad than --max-bad allows.")]
 pub(crate) struct DataCheckArgs {
     /// Data files, folders of them, lists of them, or shards as in clips-{000..012}.tar
     #[arg(value_name = "FILE", required = true)]

@@ -7,7 +7,7 @@ use crate::desk::{Desk, open, png};
 #[test]
 fn every_kind_of_bad_row_has_its_reason() {
     let desk = Desk::new();
-    desk.write("broken.png", &png((8, 6), [1, 2, 3])[..40]);
+    desk.write("broken.png", &png((8, 6), [1, 2, 3])[..20]);
     desk.write("words.png", b"no picture at all");
     let turns = |media: &str, question: &str| {
         format!(
@@ -76,7 +76,6 @@ fn every_kind_of_bad_row_has_its_reason() {
             r#"{"stream": true, "conversation": [{"role": "user", "content": "a", "time": 1}]}"#.into(),
             "times do not fit: messages have times, and there is not exactly one video",
         ),
-        (r#"[1, 2]"#.into(), "not an object: it is a list"),
     ];
     for (row, wanted) in rows {
         let words = desk.words(&row);

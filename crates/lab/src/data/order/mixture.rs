@@ -100,7 +100,7 @@ mod tests {
     #[test]
     fn a_weighted_mixture_has_its_shares_and_whole_epochs() {
         let mixture = Mixture::weighted(&[(1000, 3.0), (7, 1.0), (50, 0.00001)], 5).expect("a mixture");
-        let mut seen = vec![Vec::new(), Vec::new(), Vec::new()];
+        let mut seen = [Vec::new(), Vec::new(), Vec::new()];
         for number in 0..2 * BLOCK {
             let Drawn { dataset, epoch, index } = mixture.draw(number);
             seen[dataset].push((epoch, index));

@@ -62,9 +62,8 @@ pub(super) fn of_fields(row: &Map<String, Value>) -> RowResult<Vec<Turn>> {
             [question.as_str(), input].into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join("\n");
     }
     turns.push(Turn::text(Role::User, question));
-    match row.get(pair.answer).filter(|answer| !answer.is_null()) {
-        Some(answer) => turns.push(Turn::text(Role::Assistant, string(pair.answer, answer)?)),
-        None => {}
+    if let Some(answer) = row.get(pair.answer).filter(|answer| !answer.is_null()) {
+        turns.push(Turn::text(Role::Assistant, string(pair.answer, answer)?));
     }
     Ok(turns)
 }

@@ -50,7 +50,8 @@ pub(super) fn read_row(file: &SharedFile, offset: u64, size: u64) -> RowResult<V
 
 /// The fields of a row.
 pub(super) fn object(bytes: &[u8]) -> RowResult<serde_json::Map<String, Value>> {
-    match serde_json::from_slice(bytes) {
+    // Without the line's end, so that places in it are told as those of one line.
+    match serde_json::from_slice(bytes.trim_ascii_end()) {
         Ok(Value::Object(fields)) => Ok(fields),
         Ok(other) => Err(FaultKind::NotAnObject.of(format!("it is {}", type_name(&other)))),
         Err(error) => Err(FaultKind::NotJson.of(error.to_string())),
