@@ -33,6 +33,21 @@ pub fn open_bytes(name: &str, bytes: Vec<u8>, limits: &Limits) -> Result<Arc<dyn
     opened(clip, Path::new(name), SubtitleChoice::None)
 }
 
+/// Opens the `bytes` bytes from `begin` on of the file at `path`, such as a file inside an archive, by the `name` that
+/// messages give it: headers only, no pixels. It has no subtitles.
+///
+/// # Errors
+/// [`EngineError::Media`] with the name.
+pub fn open_part(
+    name: &str,
+    path: &Path,
+    (begin, bytes): (u64, u64),
+    limits: &Limits,
+) -> Result<Arc<dyn MediaSource>, EngineError> {
+    let clip = zoetrope_media::open_part(path, begin, bytes, &limits.files);
+    opened(clip, Path::new(name), SubtitleChoice::None)
+}
+
 fn opened(
     clip: Result<Clip, MediaError>,
     path: &Path,

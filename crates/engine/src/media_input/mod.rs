@@ -18,7 +18,7 @@ mod subtitles;
 pub(crate) use encode::PROJECTED_FRAMES;
 pub use encode::{EncodeJob, EncodeProgress, EncodeTimings, EncodedMedia, MediaFeatures, project};
 pub use faults::FrameFaults;
-pub use file::{open_bytes, open_file};
+pub use file::{open_bytes, open_file, open_part};
 pub(crate) use frame_list::plan_chosen;
 pub use frame_list::{FrameList, plan_sources};
 pub use frames::PlannedFrames;

@@ -3,14 +3,11 @@
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
-use zoetrope_engine::{EngineError, Limits, MediaSource, open_bytes, open_file};
+use zoetrope_engine::{Limits, MediaSource, open_bytes, open_file, open_part};
 
 use crate::data::fault::{Fault, FaultKind, RowResult};
 use crate::data::row::MediaPlace;
 use crate::data::rows::Member;
-
-/// Most bytes of a file inside an archive, which is held in memory while it is used.
-const MAX_MEMBER_BYTES: u64 = 1 << 30;
 
 /// Media that was found and not opened yet.
 #[derive(Clone, Debug)]
@@ -91,22 +88,15 @@ impl FoundMedia {
                 open_file(path, limits)
             }
             FoundMedia::Member(member) => {
-                if member.size > MAX_MEMBER_BYTES {
-                    let text = format!("{}: {} bytes, at most {MAX_MEMBER_BYTES}", self.name(), member.size);
-                    return Err(FaultKind::MediaUnreadable.of(text));
-                }
-                let bytes = member.archive.read(member.offset, member.size);
-                let bytes =
-                    bytes.map_err(|error| FaultKind::MediaUnreadable.of(format!("{}: {error}", self.name())))?;
-                open_bytes(&self.name(), bytes, limits)
+                open_part(&self.name(), member.archive.path(), (member.offset, member.size), limits)
             }
             FoundMedia::Bytes(bytes) => open_bytes(&self.name(), bytes.to_vec(), limits),
         };
-        opened.map_err(|error| unreadable(&error))
+        // The engine's error has the name.
+        let source = opened.map_err(|error| FaultKind::MediaUnreadable.of(error.to_string()))?;
+        match source.stored() {
+            None => Ok(source),
+            Some(_) => Err(FaultKind::Unsupported.of(format!("{}: stored features are no media", self.name()))),
+        }
     }
-}
-
-/// Media that the engine cannot open; its error has the name.
-pub(super) fn unreadable(error: &EngineError) -> Fault {
-    FaultKind::MediaUnreadable.of(error.to_string())
 }

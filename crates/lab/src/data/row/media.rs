@@ -204,7 +204,7 @@ fn cut(fields: &Map<String, Value>, media: &mut [MediaDraft]) -> RowResult<()> {
 fn object_place(name: &str, value: &Value, fields: &Map<String, Value>) -> RowResult<MediaPlace> {
     if let Some((field, bytes)) = first(fields, &["bytes", "base64"]) {
         let bytes = fields::string(field, bytes)?;
-        return decoded(field, bytes);
+        return if bytes.starts_with("data:") { place(field, &bytes.into()) } else { decoded(field, bytes) };
     }
     match first(fields, &PATH_FIELDS) {
         Some((field, Value::Object(inner))) => object_place(field, value, inner),

@@ -1,8 +1,10 @@
-//! Rows of data files, found by number: JSON lines, a JSON array, WebDataset shards.
+//! Rows of data files, found by number: JSON lines, a JSON array, WebDataset shards, Parquet.
 
 mod array;
 mod lines;
 mod open;
+#[cfg(feature = "parquet")]
+mod parquet;
 mod shards;
 mod shared_file;
 mod store;

@@ -23,6 +23,7 @@ const BUFFER: usize = 1 << 20;
 /// What the first bytes of a file say.
 enum Format {
     Tar,
+    Parquet,
     /// The place behind the `[`.
     Array(u64),
     /// The place of the first line.
@@ -74,9 +75,21 @@ fn rows_of(file: &Path, format: Format) -> io::Result<Box<dyn RowStore>> {
             reader.seek(SeekFrom::Start(begin))?;
             lines::spans(&mut reader, begin)?
         }
+        Format::Parquet => return parquet_rows(file),
         Format::List => return Err(invalid("a list of files inside a list of files")),
     };
     Ok(Box::new(JsonRows { file: Arc::new(shared), spans }))
+}
+
+#[cfg(feature = "parquet")]
+fn parquet_rows(file: &Path) -> io::Result<Box<dyn RowStore>> {
+    Ok(Box::new(super::parquet::ParquetRows::open(file)?))
+}
+
+#[cfg(not(feature = "parquet"))]
+fn parquet_rows(_: &Path) -> io::Result<Box<dyn RowStore>> {
+    let text = "this program was built without Parquet; build it with `--features parquet`, or write JSON lines";
+    Err(invalid(text))
 }
 
 /// What a file is by its content.
@@ -88,7 +101,7 @@ fn format(path: &Path) -> io::Result<Format> {
         return Ok(Format::Tar);
     }
     if head[..read].starts_with(b"PAR1") {
-        return Err(invalid("Parquet is not read; write the rows as JSON lines (`datasets`: `to_json`)"));
+        return Ok(Format::Parquet);
     }
     for (magic, name) in [(&[0x1f, 0x8b][..], "gzip"), (b"PK\x03\x04", "zip"), (&[0x28, 0xb5, 0x2f, 0xfd], "zstd")] {
         if head[..read].starts_with(magic) {
@@ -159,7 +172,7 @@ fn files(name: &Path) -> Result<Vec<PathBuf>, LabError> {
         let is_hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
         // Media may lie beside the rows, so a folder's data files are told by their endings.
         let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
-        if !is_hidden && path.is_file() && ["tar", "jsonl", "json", "ndjson"].contains(&ending) {
+        if !is_hidden && path.is_file() && ["tar", "jsonl", "json", "ndjson", "parquet"].contains(&ending) {
             files.push(path);
         }
         if files.len() > MAX_SHARDS {
@@ -167,7 +180,7 @@ fn files(name: &Path) -> Result<Vec<PathBuf>, LabError> {
         }
     }
     if files.is_empty() {
-        return Err(error(invalid("no data file (.tar, .jsonl, .json) lies in this folder")));
+        return Err(error(invalid("no data file (.tar, .jsonl, .json, .parquet) lies in this folder")));
     }
     files.sort();
     Ok(files)
