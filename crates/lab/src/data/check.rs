@@ -5,7 +5,7 @@ use zoetrope_models::contract::Processor;
 use zoetrope_models::contract::media_plan::{MediaKind, PlanOptions};
 
 use super::dataset::{BadSample, Dataset};
-use super::decoded::decode;
+use super::decoded::DecodedSample;
 use super::planned::PlannedSample;
 use crate::error::LabError;
 use crate::sample::Sample;
@@ -86,7 +86,7 @@ impl SampleFacts {
         let planned = PlannedSample::new(&sample, processor, options);
         let planned = planned.map_err(|error| bad("does not fit the model", error))?;
         if decodes {
-            decode(&sample, processor, options).map_err(|error| bad("frames do not decode", error))?;
+            DecodedSample::new(&sample, processor, options).map_err(|error| bad("frames do not decode", error))?;
         }
         let videos = planned.plans.iter().filter(|plan| plan.kind == MediaKind::Video);
         Ok(SampleFacts {

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use super::dataset::{BadSample, DataOptions, Dataset};
 use super::fault::RowResult;
+use super::forms::{self, RowMembers};
 use super::media::Opener;
-use super::row::{self, RowMembers};
 use super::rows::{Row, Shards};
 use crate::error::LabError;
 use crate::sample::Sample;
@@ -36,7 +36,7 @@ impl DataFile {
             row.members.iter().filter(|member| is(&member.ending())).map(|member| member.name.clone()).collect()
         };
         let members = RowMembers { images: of(&IMAGE_ENDINGS), videos: of(&VIDEO_ENDINGS) };
-        let draft = row::read(&row.fields, members)?;
+        let draft = forms::read(&row.fields, members)?;
         Ok(Sample { media: self.opener.open(draft.media, &row.members)?, messages: draft.messages })
     }
 }

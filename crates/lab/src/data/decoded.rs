@@ -5,8 +5,9 @@ use std::sync::Arc;
 use zoetrope_engine::{FrameIter, MediaSource, PlannedFrames, SourceFrame};
 use zoetrope_media::{Frame, MediaError};
 use zoetrope_models::contract::Processor;
-use zoetrope_models::contract::media_plan::{MediaMetadata, PlanOptions};
+use zoetrope_models::contract::media_plan::{MediaMetadata, MediaPlan, PlanOptions};
 
+use super::dataset::{BadSample, Dataset};
 use crate::error::LabError;
 use crate::sample::{Sample, SampleMedia};
 
@@ -40,18 +41,53 @@ impl MediaSource for DecodedFrames {
     }
 }
 
-/// The sample with every frame decoded that a model of `processor` will be shown with the same options. It is planned
-/// and trained on as before, and needs no file any more. Labels of synthetic scenes are kept only where nothing was
-/// decoded.
-///
-/// # Errors
-/// When a planned frame cannot be decoded: what would be shown is not what the row means.
-pub fn decode(sample: &Sample, processor: &dyn Processor, options: &PlanOptions) -> Result<Sample, LabError> {
-    let plans = sample.plan(processor, options)?;
-    let mut media = Vec::with_capacity(plans.len());
-    for (number, (own, plan)) in sample.media.iter().zip(&plans).enumerate() {
-        let name = format!("media {}", number + 1);
-        let mut planned = PlannedFrames::new(&name, &own.source, plan, AHEAD);
+/// A sample whose frames are in memory.
+#[derive(Clone, Debug)]
+pub struct DecodedSample {
+    /// The sample. It is planned and trained on as before, and needs no file any more.
+    pub sample: Sample,
+    /// Bytes of its frames.
+    pub bytes: u64,
+}
+
+impl DecodedSample {
+    /// Decodes every frame that a model of `processor` will be shown with the same options. Labels of synthetic scenes
+    /// are lost.
+    ///
+    /// # Errors
+    /// When a planned frame cannot be decoded: what would be shown is not what the row means.
+    pub fn new(sample: &Sample, processor: &dyn Processor, options: &PlanOptions) -> Result<Self, LabError> {
+        let plans = sample.plan(processor, options)?;
+        let (mut media, mut bytes) = (Vec::with_capacity(plans.len()), 0);
+        for (number, (own, plan)) in sample.media.iter().zip(&plans).enumerate() {
+            let decoded = DecodedFrames::new(&format!("media {}", number + 1), own, plan)?;
+            bytes += decoded.frames.iter().map(|frame| frame.image.data.len() as u64).sum::<u64>();
+            media.push(SampleMedia::new(Arc::new(decoded)));
+        }
+        Ok(DecodedSample { sample: Sample { media, messages: sample.messages.clone() }, bytes })
+    }
+
+    /// Reads sample `index` of a dataset and decodes it: what workers of a trainer do.
+    ///
+    /// # Errors
+    /// Why the row is no sample, also where its frames cannot be decoded.
+    pub fn read(
+        dataset: &dyn Dataset,
+        index: u64,
+        processor: &dyn Processor,
+        options: &PlanOptions,
+    ) -> Result<Self, BadSample> {
+        let sample = dataset.sample(index)?;
+        DecodedSample::new(&sample, processor, options).map_err(|error| {
+            let (file, row) = dataset.place(index);
+            BadSample { file, row, reason: format!("frames do not decode: {error}") }
+        })
+    }
+}
+
+impl DecodedFrames {
+    fn new(name: &str, media: &SampleMedia, plan: &MediaPlan) -> Result<Self, LabError> {
+        let mut planned = PlannedFrames::new(name, &media.source, plan, AHEAD);
         let mut frames: Vec<Frame> = Vec::with_capacity(plan.frames.len());
         for frame in &mut planned {
             let (_, frame) = frame?;
@@ -59,25 +95,11 @@ pub fn decode(sample: &Sample, processor: &dyn Processor, options: &PlanOptions)
                 frames.push(frame);
             }
         }
-        let faults = planned.faults();
-        if faults.undecodable > 0 || frames.is_empty() {
-            let text = format!("{name}: {} of {} frames cannot be decoded", faults.undecodable, plan.frames.len());
+        let undecodable = planned.faults().undecodable;
+        if undecodable > 0 || frames.is_empty() {
+            let text = format!("{name}: {undecodable} of {} frames cannot be decoded", plan.frames.len());
             return Err(LabError::Caller(text));
         }
-        let (metadata, is_chosen) = (own.source.metadata(), own.source.is_chosen());
-        media.push(SampleMedia::new(Arc::new(DecodedFrames { metadata, is_chosen, frames })));
+        Ok(DecodedFrames { metadata: media.source.metadata(), is_chosen: media.source.is_chosen(), frames })
     }
-    Ok(Sample { media, messages: sample.messages.clone() })
-}
-
-/// Bytes of the frames that a model of `processor` is shown of a sample, at three a pixel: what [`decode`] keeps.
-///
-/// # Errors
-/// What the model's processor refuses.
-pub fn decoded_bytes(sample: &Sample, processor: &dyn Processor, options: &PlanOptions) -> Result<u64, LabError> {
-    let bytes = |plan: &zoetrope_models::contract::media_plan::MediaPlan| {
-        let (width, height) = plan.source;
-        (3 * u64::from(width) * u64::from(height)).saturating_mul(plan.frames.len() as u64)
-    };
-    Ok(sample.plan(processor, options)?.iter().map(bytes).fold(0, u64::saturating_add))
 }

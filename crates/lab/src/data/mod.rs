@@ -11,11 +11,12 @@ mod data_file;
 mod dataset;
 mod decoded;
 mod fault;
+mod forms;
 mod media;
 mod order;
 mod planned;
 mod read_ahead;
-mod row;
+
 mod rows;
 
 use std::path::Path;
@@ -24,7 +25,7 @@ use std::sync::Arc;
 pub use bad_rows::{BadKind, BadLimit, BadRows};
 pub use check::{Count, DataCheck, SampleFacts, SampleKind};
 pub use dataset::{BadSample, DataOptions, Dataset};
-pub use decoded::{decode, decoded_bytes};
+pub use decoded::DecodedSample;
 pub use order::{Drawn, EpochOrder, Mixture};
 pub use planned::{PlannedSample, PromptRun};
 pub use read_ahead::{ReadAhead, read_ahead};

@@ -49,6 +49,13 @@ fn every_kind_of_bad_row_has_its_reason() {
             "times do not fit: frame 2 at 1 s follows one at 2 s",
         ),
         (turns(r#""frames": ["clip.gif"],"#, "What?"), "media unreadable: DESK/clip.gif: a frame must be a picture"),
+        (turns(r#""tools": [{"name": "a"}],"#, "What?"), "not supported: \"tools\""),
+        (turns(r#""rejected_response": "No.","#, "What?"), "not supported: \"rejected_response\""),
+        (
+            r#"{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b", "loss": false}]}"#
+                .into(),
+            "not supported: turn 2 is not to be learned",
+        ),
         (r#"{"query": "What?", "response": "\n"}"#.into(), "empty answer: turn 2"),
         (r#"{"query": "What?"}"#.into(), "roles do not alternate: the last question has no answer"),
         (r#"{"conversations": []}"#.into(), "no conversation: the fields are conversations"),
@@ -106,6 +113,20 @@ fn a_bad_row_leaves_the_others_as_they_are() {
         let data = open(&desk.write("a.json", array.as_bytes()), &DataOptions::default());
         assert_eq!(reasons(data.as_ref()), wanted, "{array}");
     }
+}
+
+#[test]
+fn a_row_that_is_too_long_is_bad_and_is_not_read() {
+    let desk = Desk::new();
+    let path = desk.write("long.jsonl", br#"{"query": ""#);
+    let mut file = std::fs::File::options().append(true).open(&path).expect("a file");
+    // A hole: it takes no room on the disk.
+    file.set_len((64 << 20) + 1).expect("a hole");
+    std::io::Write::write_all(&mut file, b"\n{\"query\": \"a\", \"response\": \"b\"}").expect("a row");
+    let data = open(&path, &DataOptions::default());
+    assert_eq!(data.len(), 2);
+    assert_eq!(data.sample(0).expect_err("no sample").reason, "row too long: 67108866 bytes, at most 67108864");
+    assert!(data.sample(1).is_ok());
 }
 
 #[test]

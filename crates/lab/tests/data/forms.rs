@@ -137,14 +137,21 @@ fn spans_of_time_are_the_answer_of_a_question_without_one() {
 
 #[test]
 fn messages_with_times_show_what_has_run_before_them() {
-    are(&[(
-        r#"{"stream": true, "video": ["clip.gif"], "start_time": 0, "end_time": 2, "conversation": [
+    are(&[
+        (
+            r#"{"messages": [{"role": "user", "content": "Hi", "time": 1764288000},
+            {"role": "assistant", "content": "Hello.", "time": "2025-11-28T00:00:00"}]}"#,
+            "user: Hi | assistant: Hello.",
+        ),
+        (
+            r#"{"stream": true, "video": ["clip.gif"], "start_time": 0, "end_time": 2, "conversation": [
             {"role": "user", "content": "<video>Tell me.", "time": 0.5},
             {"role": "assistant", "content": "Dark.", "time": 1.0},
             {"role": "assistant", "content": "Bright.", "time": 2.0}]}"#,
-        "user: {video 8x6 at 0 until 0.5}Tell me.{video 8x6 at 0 until 0.5} | assistant: Dark. | \
+            "user: {video 8x6 at 0 until 0.5}Tell me.{video 8x6 at 0 until 0.5} | assistant: Dark. | \
          user: {video 8x6 at 0 0.5 until 1} | assistant: Bright.",
-    )]);
+        ),
+    ]);
 }
 
 #[test]
@@ -161,9 +168,21 @@ fn an_array_and_lines_and_windows_line_ends_hold_the_same_rows() {
     for text in files {
         let data = open(&desk.write("rows", text.as_bytes()), &DataOptions::default());
         assert_eq!((data.len(), data.name()), (3, "rows"), "{text}");
+        assert_eq!(data.place(1).1, 2);
         let words: Vec<String> =
             (0..3).map(|index| crate::desk::words(&data.sample(index).expect("a sample"))).collect();
         assert_eq!(words[2], r#"user: [2]", | assistant: }\"#);
         assert_eq!(data.place(1).1, 2);
     }
+}
+
+#[test]
+fn one_object_over_several_lines_is_one_row() {
+    let desk = Desk::new();
+    let text = "{\n  \"query\": \"a\",\n  \"response\": \"b\"\n}\n";
+    let data = open(&desk.write("row.json", text.as_bytes()), &DataOptions::default());
+    assert_eq!(
+        (data.len(), crate::desk::words(&data.sample(0).expect("a sample"))),
+        (1, "user: a | assistant: b".into())
+    );
 }

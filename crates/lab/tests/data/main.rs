@@ -4,4 +4,7 @@ mod bad;
 mod desk;
 mod forms;
 mod media;
+#[cfg(feature = "parquet")]
+mod parquet;
+mod planned;
 mod shards;

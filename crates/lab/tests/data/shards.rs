@@ -84,3 +84,30 @@ fn braces_folders_and_lists_name_several_files() {
     let missing = zoetrope_lab::data::open(&desk.path("shards/s-{008..012}.tar"), &DataOptions::default());
     assert!(missing.err().is_some_and(|error| error.to_string().ends_with("s-012.tar: no such file")));
 }
+
+#[test]
+fn damaged_shards_and_arrays_are_errors_or_bad_rows_and_never_more() {
+    let desk = Desk::new();
+    let row = br#"{"image": "0.png", "query": "<image>What?", "response": "It."}"#;
+    let shard = tar(&[("a.0.png", &png((8, 6), [7; 3])), ("a.json", row), ("b.txt", b"words"), ("b.png", b"no")]);
+    let array = format!("[{0}, {{\"a\": [1, \"]}}\\\"\"]}}, {0}]", String::from_utf8_lossy(row)).into_bytes();
+    let mut state = 1_u64;
+    let mut random = |below: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as usize % below
+    };
+    for whole in [shard, array] {
+        for round in 0..400 {
+            let mut bytes = whole.clone();
+            for _ in 0..=round % 4 {
+                let at = random(bytes.len());
+                bytes[at] = [0, 0xff, b'"', b'{', b']', b'7', 0x80][random(7)];
+            }
+            bytes.truncate(if round % 3 == 0 { random(bytes.len()) } else { bytes.len() });
+            let path = desk.write("damaged", &bytes);
+            let Ok(data) = zoetrope_lab::data::open(&path, &DataOptions::default()) else { continue };
+            assert!(data.len() <= 64, "{}", data.len());
+            all(data.as_ref());
+        }
+    }
+}

@@ -11,7 +11,7 @@ use super::frame_files::FrameFiles;
 use super::place::MediaFolder;
 use crate::data::dataset::DataOptions;
 use crate::data::fault::{FaultKind, RowResult};
-use crate::data::row::{MediaDraft, MediaShape};
+use crate::data::forms::{MediaDraft, MediaShape};
 use crate::data::rows::Member;
 use crate::sample::SampleMedia;
 

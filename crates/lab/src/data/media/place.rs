@@ -6,7 +6,7 @@ use std::sync::Arc;
 use zoetrope_engine::{Limits, MediaSource, open_bytes, open_file, open_part};
 
 use crate::data::fault::{Fault, FaultKind, RowResult};
-use crate::data::row::MediaPlace;
+use crate::data::forms::MediaPlace;
 use crate::data::rows::Member;
 
 /// Media that was found and not opened yet.

@@ -1,8 +1,10 @@
 //! A JSON array of rows. The file is read once for the places of its elements, which may have any form.
 
+use std::collections::BTreeMap;
 use std::io::{self, BufRead};
 use std::sync::Arc;
 
+use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use super::shared_file::SharedFile;
@@ -56,6 +58,11 @@ pub(super) fn object(bytes: &[u8]) -> RowResult<serde_json::Map<String, Value>> 
         Ok(other) => Err(FaultKind::NotAnObject.of(format!("it is {}", type_name(&other)))),
         Err(error) => Err(FaultKind::NotJson.of(error.to_string())),
     }
+}
+
+/// Whether bytes are one object.
+pub(super) fn is_object(bytes: &[u8]) -> bool {
+    serde_json::from_slice::<BTreeMap<String, IgnoredAny>>(bytes).is_ok()
 }
 
 /// The JSON type of a value, with its article.

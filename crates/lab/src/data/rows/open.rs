@@ -5,7 +5,7 @@ use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::array::{self, JsonRows};
+use super::array::{self, JsonRows, JsonSpan};
 use super::lines;
 use super::shards::{Shard, Shards};
 use super::shared_file::SharedFile;
@@ -73,12 +73,23 @@ fn rows_of(file: &Path, format: Format) -> io::Result<Box<dyn RowStore>> {
         }
         Format::Lines(begin) => {
             reader.seek(SeekFrom::Start(begin))?;
-            lines::spans(&mut reader, begin)?
+            let lines = lines::spans(&mut reader, begin)?;
+            whole_object(&shared, begin, &lines).map_or(lines, |whole| vec![whole])
         }
         Format::Parquet => return parquet_rows(file),
         Format::List => return Err(invalid("a list of files inside a list of files")),
     };
     Ok(Box::new(JsonRows { file: Arc::new(shared), spans }))
+}
+
+/// The whole file, where it is one object that is written over several lines.
+fn whole_object(file: &SharedFile, begin: u64, lines: &[JsonSpan]) -> Option<JsonSpan> {
+    let [first, .., last] = lines else { return None };
+    let whole = JsonSpan { offset: begin, size: last.offset + last.size - begin };
+    let is_object =
+        |span: &JsonSpan| array::read_row(file, span.offset, span.size).is_ok_and(|row| array::is_object(&row));
+    // Nearly every file of lines ends here.
+    (!is_object(first) && is_object(&whole)).then_some(whole)
 }
 
 #[cfg(feature = "parquet")]

@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 use zoetrope_models::contract::prompt::Role;
 
 use super::draft::{Turn, TurnPart};
-use super::fields::{self, first, list, optional_seconds, shortened, string};
+use super::fields::{self, first, list, shortened, string};
 use super::media;
 use super::pairs::{self, PAIRS};
 use crate::data::fault::{FaultKind, RowResult};
@@ -48,6 +48,11 @@ fn role_of(name: &str, turn: usize) -> RowResult<Role> {
 }
 
 fn turn(role: Role, fields: &Map<String, Value>, number: usize) -> RowResult<Turn> {
+    let is_unlearned = fields.get("loss").and_then(Value::as_bool) == Some(false)
+        || fields.get("weight").and_then(Value::as_f64) == Some(0.0);
+    if role == Role::Assistant && is_unlearned {
+        return Err(FaultKind::Unsupported.of(format!("turn {number} is not to be learned, and all answers are")));
+    }
     let content = first(fields, &["value", "content", "text"]);
     let mut parts = match content {
         None => Vec::new(),
@@ -66,7 +71,8 @@ fn turn(role: Role, fields: &Map<String, Value>, number: usize) -> RowResult<Tur
     let own = media::of_row(&media_of_turn(fields))?;
     let named = own.images.into_iter().chain(own.videos).map(TurnPart::Media);
     parts.splice(0..0, named);
-    let time = optional_seconds(fields, &["time", "timestamp"])?;
+    // In chats without a video it is the time of day, in whatever form.
+    let time = fields.get("time").and_then(Value::as_f64);
     Ok(Turn { role, parts, time })
 }
 

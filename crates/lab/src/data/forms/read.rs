@@ -15,9 +15,22 @@ const CAPTIONS: [&str; 3] = ["caption", "captions", "text"];
 /// Fields with the spans of time that are the answer.
 const SPANS: [&str; 3] = ["timestamps", "timestamp", "spans"];
 
+/// Fields that change what is meant by a row, in ways that no sample expresses.
+const UNREAD: [(&str, &str); 6] = [
+    ("tools", "calls of tools are not learned"),
+    ("objects", "write boxes and names into the text"),
+    ("chosen", "pairs of preferences are not read"),
+    ("rejected", "pairs of preferences are not read"),
+    ("rejected_response", "pairs of preferences are not read"),
+    ("rejected_messages", "pairs of preferences are not read"),
+];
+
 /// The row's turns and media. `members` are names of pictures and videos in the row's archive, which are its media
 /// where it names none.
 pub(in crate::data) fn read(row: &Map<String, Value>, members: RowMembers) -> RowResult<Draft> {
+    if let Some((name, why)) = UNREAD.into_iter().find(|(name, _)| first(row, &[name]).is_some()) {
+        return Err(FaultKind::Unsupported.of(format!("\"{name}\": {why}")));
+    }
     let mut media = media::of_row(row)?;
     if media.is_empty() {
         media = members.into_media();
@@ -31,7 +44,9 @@ pub(in crate::data) fn read(row: &Map<String, Value>, members: RowMembers) -> Ro
         turns.insert(0, Turn::text(Role::System, system));
     }
     let is_stream = row.get("stream").and_then(Value::as_bool).unwrap_or(false);
-    if is_stream || turns.iter().any(|turn| turn.time.is_some()) {
+    let speaks = |turn: &&Turn| turn.role != Role::System;
+    let is_timed = media.videos.len() == 1 && turns.iter().filter(speaks).all(|turn| turn.time.is_some());
+    if is_stream || is_timed {
         turns = stream::interleave(turns, &mut media)?;
     }
     turns::check_order(&turns)?;
