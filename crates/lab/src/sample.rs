@@ -3,9 +3,11 @@
 use std::fmt;
 use std::sync::Arc;
 
-use zoetrope_engine::{FrameIter, MediaSource};
-use zoetrope_models::contract::media_plan::MediaMetadata;
+use zoetrope_engine::{FrameIter, MediaSource, plan_sources};
+use zoetrope_models::contract::Processor;
+use zoetrope_models::contract::media_plan::{MediaMetadata, MediaPlan, PlanOptions};
 use zoetrope_models::contract::prompt::{Message, MessagePart, Role};
+use zoetrope_models::error::ModelResult;
 
 use crate::synth::{
     CellLabel, Difficulty, OutOfDomain, Question, Scene, Split, SynthRng, UNKNOWN, off_topic, small_talk,
@@ -110,6 +112,15 @@ impl Sample {
             messages.push(Message::text(Role::Assistant, answer.clone()));
         }
         Sample { media, messages }
+    }
+
+    /// How a model is shown the media. Lists of frames are shown whole.
+    ///
+    /// # Errors
+    /// What the model's processor refuses.
+    pub fn plan(&self, processor: &dyn Processor, options: &PlanOptions) -> ModelResult<Vec<MediaPlan>> {
+        let sources: Vec<Arc<dyn MediaSource>> = self.media.iter().map(|media| Arc::clone(&media.source)).collect();
+        plan_sources(processor, &[], &sources, options)
     }
 
     /// The synthetic sample of `seed`: a scene of `split` with up to `turns` questions. Some have a question that the

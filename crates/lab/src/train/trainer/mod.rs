@@ -17,6 +17,7 @@ use std::time::Instant;
 
 use candle_core::Tensor;
 use zoetrope_models::checkpoint::Checkpoint as ModelCheckpoint;
+use zoetrope_models::weights::ParameterGroup;
 use zoetrope_system::files::lock;
 use zoetrope_system::process_memory;
 
