@@ -2,7 +2,7 @@
 //!
 //! [`open`] recognizes a file by its content and finds its rows by number; [`Dataset::sample`] reads one row, whatever
 //! its form, and opens its media. A row that is no sample is a [`BadSample`], which [`BadRows`] counts by reason;
-//! nothing takes its place. [`EpochOrder`] and [`Mixture`] say which sample comes when, [`read_ahead`] makes samples on
+//! nothing takes its place. [`EpochOrder`] and [`MixtureOrder`] say which sample comes when, [`read_ahead`] makes samples on
 //! threads of their own. `docs/training-data.md` shows all forms.
 
 mod bad_rows;
@@ -26,7 +26,7 @@ pub use bad_rows::{BadKind, BadLimit, BadRows};
 pub use check::{Count, DataCheck, SampleFacts, SampleKind};
 pub use dataset::{BadSample, DataOptions, Dataset};
 pub use decoded::DecodedSample;
-pub use order::{Drawn, EpochOrder, Mixture};
+pub use order::{Drawn, EpochOrder, MixtureOrder};
 pub use planned::{PlannedSample, PromptRun};
 pub use read_ahead::{ReadAhead, read_ahead};
 

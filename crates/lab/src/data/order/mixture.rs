@@ -12,7 +12,7 @@ const BLOCK: u64 = 1 << 16;
 /// Draws come in blocks, in each of which a dataset has a fixed number of places; the places of a block are permuted.
 /// Each dataset goes through its own epochs, as [`EpochOrder`] orders them.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mixture {
+pub struct MixtureOrder {
     orders: Vec<EpochOrder>,
     /// For each dataset, the places of a block up to and with its own.
     ends: Vec<u64>,
@@ -30,7 +30,7 @@ pub struct Drawn {
     pub index: u64,
 }
 
-impl Mixture {
+impl MixtureOrder {
     /// Datasets of `(samples, weight)`.
     ///
     /// # Errors
@@ -51,7 +51,7 @@ impl Mixture {
             places[number] += 1;
         }
         let lens: Vec<u64> = parts.iter().map(|(len, _)| *len).collect();
-        Mixture::of_places(&lens, &places, seed)
+        MixtureOrder::of_places(&lens, &places, seed)
     }
 
     /// Datasets of so many samples, each sample of which comes once before any comes again.
@@ -59,7 +59,7 @@ impl Mixture {
     /// # Errors
     /// [`LabError::Caller`] when there is no dataset, and when one has no samples.
     pub fn joined(lens: &[u64], seed: u64) -> Result<Self, LabError> {
-        Mixture::of_places(lens, lens, seed)
+        MixtureOrder::of_places(lens, lens, seed)
     }
 
     fn of_places(lens: &[u64], places: &[u64], seed: u64) -> Result<Self, LabError> {
@@ -77,7 +77,7 @@ impl Mixture {
             ends.push(end);
         }
         let order = |(number, len): (usize, &u64)| EpochOrder::new(*len, hash(seed.wrapping_add(number as u64)));
-        Ok(Mixture { orders: lens.iter().enumerate().map(order).collect(), ends, seed })
+        Ok(MixtureOrder { orders: lens.iter().enumerate().map(order).collect(), ends, seed })
     }
 
     /// Draw `number`, from 0.
@@ -99,7 +99,7 @@ mod tests {
 
     #[test]
     fn a_weighted_mixture_has_its_shares_and_whole_epochs() {
-        let mixture = Mixture::weighted(&[(1000, 3.0), (7, 1.0), (50, 0.00001)], 5).expect("a mixture");
+        let mixture = MixtureOrder::weighted(&[(1000, 3.0), (7, 1.0), (50, 0.00001)], 5).expect("a mixture");
         let mut seen = [Vec::new(), Vec::new(), Vec::new()];
         for number in 0..2 * BLOCK {
             let Drawn { dataset, epoch, index } = mixture.draw(number);
@@ -123,7 +123,7 @@ mod tests {
 
     #[test]
     fn joined_datasets_are_one_epoch_after_the_other() {
-        let mixture = Mixture::joined(&[5, 3], 1).expect("a mixture");
+        let mixture = MixtureOrder::joined(&[5, 3], 1).expect("a mixture");
         for epoch in 0..3 {
             let mut drawn: Vec<_> = (8 * epoch..8 * epoch + 8).map(|number| mixture.draw(number)).collect();
             assert!(drawn.iter().all(|drawn| drawn.epoch == epoch));
@@ -135,10 +135,10 @@ mod tests {
 
     #[test]
     fn mixtures_that_cannot_be_are_refused() {
-        let error = |mixture: Result<Mixture, LabError>| mixture.map(|_| ()).map_err(|error| error.to_string());
-        assert_eq!(error(Mixture::joined(&[], 1)), Err("a mixture of no datasets".into()));
-        assert_eq!(error(Mixture::joined(&[1, 0], 1)), Err("dataset 2 has no samples".into()));
-        let negative = Mixture::weighted(&[(1, -1.0)], 1);
+        let error = |mixture: Result<MixtureOrder, LabError>| mixture.map(|_| ()).map_err(|error| error.to_string());
+        assert_eq!(error(MixtureOrder::joined(&[], 1)), Err("a mixture of no datasets".into()));
+        assert_eq!(error(MixtureOrder::joined(&[1, 0], 1)), Err("dataset 2 has no samples".into()));
+        let negative = MixtureOrder::weighted(&[(1, -1.0)], 1);
         assert_eq!(error(negative), Err("the weight of dataset 1 is -1, not a positive number".into()));
     }
 }

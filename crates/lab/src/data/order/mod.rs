@@ -5,4 +5,4 @@ mod mixture;
 mod permutation;
 
 pub use epoch::EpochOrder;
-pub use mixture::{Drawn, Mixture};
+pub use mixture::{Drawn, MixtureOrder};

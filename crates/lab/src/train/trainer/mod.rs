@@ -28,7 +28,7 @@ pub(super) use self::plan::RunPlan;
 pub(super) use self::stage_model::{Origin, StageModel};
 pub use self::step_report::StepReport;
 use super::checkpoint::{Checkpoint, RunIdentity, TrainProgress};
-use super::mixture::{Draw, Draws, Mixture, OpenData};
+use super::mixture::{Mixture, OpenData};
 use super::optimizer::Moments;
 use super::probe_heads::ProbeHeads;
 use super::recipe::{Recipe, Stage};
@@ -47,7 +47,6 @@ pub struct Trainer {
     origin: Origin,
     active: StageModel,
     heads: ProbeHeads,
-    draws: Draws,
     /// What earlier stages have learned and this one does not.
     learned: HashMap<String, Tensor>,
     moments: BTreeMap<String, Moments>,
@@ -115,8 +114,6 @@ impl Trainer {
         plan.check_settings(&**active.model.processor())?;
         let heads = ProbeHeads::new(active.model.processor().info().hidden, Some(&learned), plan.recipe.seed)?;
         active.turn_to((stage, &plan.recipe.stages[stage]), &heads);
-        let mut draws = Draws::new(&plan.stages[stage].mixture, plan.stages[stage].first_sample);
-        draws.skip_to(&plan.stages[stage].mixture, progress.samples);
         let recipe = toml::to_string_pretty(&plan.recipe).map_err(|error| LabError::Caller(error.to_string()))?;
         let metrics = Metrics::open(folder, progress.step as u64, &RunRecord { steps: plan.steps() as u64, recipe })?;
         let mut trainer = Trainer {
@@ -124,7 +121,6 @@ impl Trainer {
             origin,
             active,
             heads,
-            draws,
             learned,
             moments,
             progress,
@@ -220,7 +216,7 @@ impl Trainer {
             self.enter(index)?;
         }
         let (stage, planned) = (&self.plan.recipe.stages[index], &self.plan.stages[index]);
-        let draws: Vec<Draw> = (0..stage.batch).map(|_| self.draws.take(&planned.mixture)).collect();
+        let draws = planned.draws(self.progress.samples, stage.batch);
         let sum = self.work(&planned.mixture).step(&draws)?;
         let (first, lr) = (step == planned.first_step, self.plan.lr_at(step));
         let moment_step = step - planned.schedule_first + 1;
@@ -316,8 +312,6 @@ impl Trainer {
         if !to.continues {
             self.moments.clear();
         }
-        let planned = &self.plan.stages[next];
-        self.draws = Draws::new(&planned.mixture, planned.first_sample);
         self.forget_older();
         Ok(())
     }
@@ -403,7 +397,7 @@ impl Trainer {
         if !step.is_multiple_of(eval.every) && step != planned.steps {
             return Ok(());
         }
-        let draws = Draws::first(mixture, eval.samples);
+        let draws = mixture.first(eval.samples);
         let sum = self.work(mixture).losses(&draws)?;
         report.bad.extend(sum.bad);
         if sum.count == 0.0 {
