@@ -69,7 +69,7 @@ impl Pack {
         options: &PlanOptions,
     ) -> Result<(), LabError> {
         let processor = model.processor();
-        let plans = sample.plan(processor, options)?;
+        let plans = sample.plan(&**processor, options)?;
         let mut encoded = Vec::new();
         for (media, plan) in sample.media.iter().zip(&plans) {
             encoded.push(self.encode(model, media, plan)?);

@@ -34,6 +34,8 @@ pub struct Stage {
     /// Whether layers are computed again in the backward pass instead of being kept for it: less memory, a third more
     /// time.
     pub recompute: bool,
+    /// Decay of running averages of what is learned (EMA), which are what the stage gives then.
+    pub ema: Option<f64>,
     /// Longer samples are counted and skipped. Visual tokens count as before pruning.
     pub max_tokens: Option<usize>,
     /// Most question-answer turns about one drawn scene. With 0, only the loss of the visual tokens trains.
@@ -75,6 +77,7 @@ impl Default for Stage {
             pack: 4,
             loss: LossPer::Token,
             recompute: false,
+            ema: None,
             max_tokens: None,
             turns: 6,
             token_loss_weight: 0.0,

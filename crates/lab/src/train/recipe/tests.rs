@@ -20,7 +20,7 @@ fn one() -> Recipe {
 
 #[test]
 fn values_out_of_range_are_refused_by_name() {
-    let wrong: [(&str, &str); 42] = [
+    let wrong: [(&str, &str); 43] = [
         ("save_every = 0", "save_every: must"),
         ("keep_last = 0", "keep_last: must"),
         ("max_bad = 1.5", "max_bad: 1.5"),
@@ -32,6 +32,7 @@ fn values_out_of_range_are_refused_by_name() {
         ("stage.batch = 1000000", "batch: 1000000"),
         ("stage.pack = 0", "pack: must"),
         ("stage.max_tokens = 0", "max_tokens: must"),
+        ("stage.ema = 1", "ema: 1 is"),
         ("stage.turns = 5000", "turns: 5000"),
         ("stage.turns = 0", "turns and token_loss_weight: both are 0"),
         ("stage.token_loss_weight = -1", "token_loss_weight: -1"),
