@@ -11,14 +11,16 @@ use crate::synth::rng::SynthRng;
 pub(super) fn sample(rng: &mut SynthRng, (width, height): (usize, usize)) -> Canvas {
     let mut canvas = Canvas::new(width, height);
     let palette = Palette::sample(rng);
-    match rng.weighted_index(&[0.28, 0.22, 0.16, 0.14, 0.08, 0.06, 0.06]) {
+    match rng.weighted_index(&[0.22, 0.18, 0.14, 0.1, 0.1, 0.08, 0.06, 0.05, 0.07]) {
         0 => leaves::paint(&mut canvas, rng, &palette, LeafStyle::Many),
         1 => landscape(&mut canvas, rng, &palette),
         2 => leaves::paint(&mut canvas, rng, &palette, LeafStyle::Few),
-        3 => clouds(&mut canvas, rng, &palette),
-        4 => pages::text(&mut canvas, rng),
-        5 => pages::test_pattern(&mut canvas, rng),
-        _ => nearly_empty(&mut canvas, rng),
+        3 => portrait(&mut canvas, rng, &palette),
+        4 => clouds(&mut canvas, rng, &palette),
+        5 => glow(&mut canvas, rng, &palette),
+        6 => pages::text(&mut canvas, rng),
+        7 => nearly_empty(&mut canvas, rng),
+        _ => pages::test_pattern(&mut canvas, rng),
     }
     finish(&mut canvas, rng);
     canvas
@@ -57,6 +59,32 @@ fn landscape(canvas: &mut Canvas, rng: &mut SynthRng, palette: &Palette) {
     leaves::paint(canvas, rng, palette, LeafStyle::Standing);
 }
 
+/// One or a few large things, sharp before a background that is not.
+fn portrait(canvas: &mut Canvas, rng: &mut SynthRng, palette: &Palette) {
+    let behind = if rng.random_bool(0.5) { LeafStyle::Many } else { LeafStyle::Few };
+    leaves::paint(canvas, rng, palette, behind);
+    let radius = rng.range_inclusive(3, 12);
+    canvas.blur(radius);
+    canvas.blur(radius);
+    let colors = Palette::sample(rng);
+    leaves::paint(canvas, rng, &colors, LeafStyle::Grown);
+}
+
+/// Lights in the dark: fire, lamps, a stage.
+fn glow(canvas: &mut Canvas, rng: &mut SynthRng, palette: &Palette) {
+    let size = (canvas.width, canvas.height);
+    let cells = rng.uniform(3.0, 12.0);
+    let field = NoiseField::new(rng, size, cells, 0.65);
+    let warp = NoiseField::new(rng, size, 5.0, 0.6);
+    let (dark, light) = (rng.uniform(0.0, 40.0), palette.near(rng));
+    let (steep, threshold, push) = (rng.uniform(3.0, 12.0), rng.uniform(0.5, 0.65), rng.uniform(0.0, 60.0));
+    canvas.paint(|x, y| {
+        let level = field.at(x, y + (warp.at(x, y) - 0.5) * push);
+        let share = ((level - threshold) * steep).clamp(0.0, 1.0);
+        mix(mix([dark; 3], light, share), [255.0; 3], (2.0 * share - 1.0).max(0.0))
+    });
+}
+
 /// A dark or bright frame with next to nothing on it, as films begin and end.
 fn nearly_empty(canvas: &mut Canvas, rng: &mut SynthRng) {
     let level = if rng.random_bool(0.6) { rng.uniform(0.0, 18.0) } else { rng.uniform(236.0, 255.0) };
@@ -69,7 +97,7 @@ fn nearly_empty(canvas: &mut Canvas, rng: &mut SynthRng) {
 }
 
 fn finish(canvas: &mut Canvas, rng: &mut SynthRng) {
-    if rng.random_bool(0.4) {
+    if rng.random_bool(0.3) {
         let radius = rng.range_inclusive(1, 3);
         canvas.blur(radius);
     }

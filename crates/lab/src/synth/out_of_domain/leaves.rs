@@ -14,6 +14,8 @@ pub(super) enum LeafStyle {
     Few,
     /// Some on top of what is there, with their feet in the lower part.
     Standing,
+    /// Parts of one thing on top of what is there: each grows out of the one before.
+    Grown,
 }
 
 struct Leaf {
@@ -43,17 +45,24 @@ pub(super) fn paint(canvas: &mut Canvas, rng: &mut SynthRng, palette: &Palette, 
     let cells = rng.uniform(8.0, 60.0);
     let texture = NoiseField::new(rng, size, cells, 0.7);
     let side = canvas.width.min(canvas.height) as f32;
-    if style != LeafStyle::Standing {
+    if matches!(style, LeafStyle::Many | LeafStyle::Few) {
         let (ground, field) = (palette.near(rng), NoiseField::new(rng, size, 4.0, 0.6));
         canvas.paint(|x, y| ground.map(|level| level + (field.at(x, y) - 0.5) * 120.0));
     }
     let (count, smallest, largest) = match style {
-        LeafStyle::Many => (rng.range_inclusive(100, 800), 0.025 * side, 0.6 * side),
+        LeafStyle::Many => (rng.range_inclusive(100, 1500), rng.uniform(0.008, 0.04) * side, 0.6 * side),
         LeafStyle::Few => (rng.range_inclusive(8, 60), 0.1 * side, 0.8 * side),
         LeafStyle::Standing => (rng.range_inclusive(2, 30), 0.05 * side, 0.5 * side),
+        LeafStyle::Grown => (rng.range_inclusive(4, 30), 0.05 * side, 0.4 * side),
     };
+    let mut before: Option<(f32, f32)> = None;
     for _ in 0..count {
-        let leaf = Leaf::sample(rng, palette, (canvas.width, canvas.height), (smallest, largest), style);
+        let mut leaf = Leaf::sample(rng, palette, (canvas.width, canvas.height), (smallest, largest), style);
+        if let (LeafStyle::Grown, Some(before)) = (style, before) {
+            let shift = |rng: &mut SynthRng| rng.uniform(-0.2, 0.2) * side;
+            leaf.center = (before.0 + shift(rng), before.1 + shift(rng));
+        }
+        before = Some(leaf.center);
         leaf.paint(canvas, &texture);
     }
 }
