@@ -108,7 +108,7 @@ pub(crate) enum Command {
     Convert(ConvertArgs),
     /// Write ids, patches, features, visual tokens and logits of a request to a safetensors file
     Dump(DumpArgs),
-    /// Train a model on synthetic scenes
+    /// Train a model, or fine-tune it on your own clips
     Train(TrainArgs),
     /// Measure a model on a held-out set of synthetic questions
     Eval(EvalArgs),
