@@ -206,6 +206,21 @@ pub(crate) struct TrainArgs {
 }
 
 #[derive(Args, Debug)]
+#[command(
+    after_help = "Examples:\n  zoetrope report runs/nano\n  zoetrope report runs/a runs/b --out compared.html\n\n\
+    `train` writes metrics.jsonl, report.html and event files for TensorBoard\n\
+    (tensorboard --logdir FOLDER) to the folder of the run."
+)]
+pub(crate) struct ReportArgs {
+    /// Folders of training runs: what `train --out` named
+    #[arg(value_name = "FOLDER", required = true)]
+    pub(crate) folders: Vec<PathBuf>,
+    /// Page to write [default: report.html in the folder; of several runs, comparison.html here]
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+}
+
+#[derive(Args, Debug)]
 pub(crate) struct ConvertArgs {
     /// A model folder or a name on the Hugging Face hub
     #[arg(value_name = "FOLDER|NAME")]

@@ -2,6 +2,7 @@
 
 mod args;
 mod content;
+mod data;
 mod model;
 mod numbers;
 mod request;
@@ -14,10 +15,11 @@ use clap::{Args, Parser, Subcommand};
 
 pub(crate) use args::{
     AskArgs, BenchArgs, CacheArgs, CacheCommand, ChatArgs, CompletionsArgs, ConvertArgs, DumpArgs, EvalArgs,
-    FramesArgs, IndexArgs, InfoArgs, ManArgs, PlanArgs, PointerArgs, ProbeArgs, PullArgs, StoredDtype, SynthArgs,
-    TrainArgs,
+    FramesArgs, IndexArgs, InfoArgs, ManArgs, PlanArgs, PointerArgs, ProbeArgs, PullArgs, ReportArgs, StoredDtype,
+    SynthArgs, TrainArgs,
 };
 pub(crate) use content::{ContentArgs, Piece};
+pub(crate) use data::{DataArgs, DataCheckArgs, DataCommand};
 pub(crate) use model::{ModelArgs, ModelSource};
 use numbers::threads;
 pub(crate) use request::{AnswerArgs, Background, IndexUseArgs, MediaArgs};
@@ -69,6 +71,7 @@ impl Cli {
             | Command::Serve(ServeArgs { model, .. })
             | Command::Bench(BenchArgs { model, .. }) => &mut model.model,
             Command::Info(InfoArgs { model, .. }) => model,
+            Command::Data(DataArgs { command: DataCommand::Check(DataCheckArgs { model, .. }) }) => &mut model.model,
             _ => return self,
         };
         model.take_if(|name| name == EMBEDDED_NAME && !Path::new(name).exists());
@@ -108,8 +111,12 @@ pub(crate) enum Command {
     Convert(ConvertArgs),
     /// Write ids, patches, features, visual tokens and logits of a request to a safetensors file
     Dump(DumpArgs),
-    /// Train a model, or fine-tune it on your own clips
+    /// Look at data to train on: what it holds, which rows are bad, how the model sees it
+    Data(DataArgs),
+    /// Train a model on synthetic scenes
     Train(TrainArgs),
+    /// Make the report of a training run again, or compare several runs on one page (HTML)
+    Report(ReportArgs),
     /// Measure a model on a held-out set of synthetic questions
     Eval(EvalArgs),
     /// Measure how fast a model runs here, beside what the machine allows

@@ -7,13 +7,13 @@ use std::time::Instant;
 use zoetrope_engine::{EngineError, Limits, open_file};
 use zoetrope_lab::bench::{self, Roofline, Speed, Workload};
 use zoetrope_models::contract::VideoLanguageModel;
+use zoetrope_system::process_memory;
 
 use super::request::limits;
 use crate::cli::{BenchArgs, Common};
 use crate::failure::Failure;
 use crate::model;
 use crate::output;
-use crate::process_memory;
 use crate::progress::Bars;
 
 /// Most pixels of all frames that are encoded.

@@ -9,6 +9,7 @@ use zoetrope_engine::{FeatureIndex, IndexJob, Limits, check_limit, open_file};
 use zoetrope_models::contract::feature_file::{FeatureKey, FeatureWriter, StoredFeatures};
 use zoetrope_models::contract::media_plan::{MediaKind, MediaPlan};
 use zoetrope_models::error::ModelError;
+use zoetrope_system::process_memory;
 
 use super::media_args::check_file;
 use super::published_features::{import, is_published};
@@ -20,7 +21,6 @@ use crate::interrupt::Interrupt;
 use crate::model::{self, Loaded};
 use crate::output::{self, size};
 use crate::paths;
-use crate::process_memory;
 use crate::progress::Bars;
 
 /// What was written.

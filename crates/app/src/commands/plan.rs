@@ -11,6 +11,7 @@ use zoetrope_engine::{
 use zoetrope_media::{MediaError, Time};
 use zoetrope_models::contract::media_plan::{MediaMetadata, MediaPlan};
 use zoetrope_models::contract::settings::Settings;
+use zoetrope_system::process_memory;
 
 use super::media_args;
 use super::request::{media_limits, plan_options};
@@ -20,7 +21,6 @@ use crate::failure::Failure;
 use crate::interrupt::Interrupt;
 use crate::model::{self, Loaded};
 use crate::output;
-use crate::process_memory;
 use crate::progress::Bars;
 
 /// Plans and prints.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use zoetrope_engine::{EngineOptions, Limits, ServiceOptions};
 use zoetrope_hub::fetch::FetchLimits;
 use zoetrope_serve::{LoadedModel, Loader, ModelName, SandboxOptions, ServeOptions};
+use zoetrope_system::process_memory;
 
 use super::request::limits;
 use super::stored::{feature_index, open_store, with_store};
@@ -15,7 +16,6 @@ use crate::cli::{Common, ModelSource, ServeArgs};
 use crate::embedded::EMBEDDED_NAME;
 use crate::failure::Failure;
 use crate::model;
-use crate::process_memory;
 use crate::progress::Bars;
 use crate::terminal;
 

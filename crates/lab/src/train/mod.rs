@@ -5,11 +5,14 @@
 mod checkpoint;
 mod estimate;
 mod export;
+#[cfg(test)]
+mod golden_tests;
 mod mixture;
 mod optimizer;
 mod pack;
 mod probe_heads;
 mod recipe;
+pub mod report;
 mod threads;
 mod trainer;
 

@@ -1,11 +1,13 @@
 //! Evaluation on the way.
 
+use std::collections::BTreeMap;
+
 use super::averages;
 use super::place::BEST;
 use super::run::Trainer;
 use super::step_report::StepReport;
 use crate::error::LabError;
-use crate::train::mixture::Draws;
+use crate::train::report::EvalMetrics;
 
 impl Trainer {
     /// After the steps that the stage says: the loss of its held-out samples, and the model with the lowest one kept.
@@ -16,7 +18,7 @@ impl Trainer {
         if !step.is_multiple_of(eval.every) && step != planned.steps {
             return Ok(());
         }
-        let draws = Draws::first(mixture, eval.samples);
+        let draws = mixture.first(eval.samples);
         let work = self.work(mixture);
         let sum = averages::with(&self.active.trained, &self.averages, || work.losses(&draws))?;
         report.bad.extend(sum.bad);
@@ -32,6 +34,8 @@ impl Trainer {
             }
         }
         report.progress = self.progress;
-        Ok(())
+        let scores = BTreeMap::from([("loss".to_string(), loss)]);
+        let (step, items) = (self.progress.step as u64, draws.len() as u64);
+        self.metrics.eval(&EvalMetrics { step, set: report.stage.clone(), items, scores })
     }
 }

@@ -19,10 +19,11 @@ use super::step_report::StepReport;
 use crate::data;
 use crate::error::LabError;
 use crate::train::checkpoint::{Checkpoint, RunIdentity, TrainProgress};
-use crate::train::mixture::{Draw, Draws, Mixture, OpenData};
+use crate::train::mixture::{Mixture, OpenData};
 use crate::train::optimizer::{Averages, Moments};
 use crate::train::probe_heads::ProbeHeads;
 use crate::train::recipe::{Recipe, Stage};
+use crate::train::report::{Metrics, RunRecord};
 
 /// A training run: the model with its probe heads, the optimizer's state and the folder that keeps both.
 pub struct Trainer {
@@ -30,7 +31,6 @@ pub struct Trainer {
     pub(super) origin: Origin,
     pub(super) active: StageModel,
     pub(super) heads: ProbeHeads,
-    pub(super) draws: Draws,
     /// What earlier stages have learned and this one does not.
     pub(super) learned: HashMap<String, Tensor>,
     pub(super) moments: BTreeMap<String, Moments>,
@@ -39,6 +39,7 @@ pub struct Trainer {
     pub(super) progress: TrainProgress,
     pub(super) folder: PathBuf,
     pub(super) run: RunIdentity,
+    pub(super) metrics: Metrics,
     /// The step of the checkpoint on disk.
     pub(super) saved: Option<usize>,
     /// Held while the run is open, so that no two processes train in one folder.
@@ -100,20 +101,20 @@ impl Trainer {
         plan.check_settings(&**active.model.processor())?;
         let heads = ProbeHeads::new(active.model.processor().info().hidden, Some(&learned), plan.recipe.seed)?;
         active.turn_to((stage, &plan.recipe.stages[stage]), &heads);
-        let mut draws = Draws::new(&plan.stages[stage].mixture, plan.stages[stage].first_sample);
-        draws.skip_to(&plan.stages[stage].mixture, progress.samples);
+        let recipe = toml::to_string_pretty(&plan.recipe).map_err(|error| LabError::Caller(error.to_string()))?;
+        let metrics = Metrics::open(folder, progress.step as u64, &RunRecord { steps: plan.steps() as u64, recipe })?;
         let mut trainer = Trainer {
             plan,
             origin,
             active,
             heads,
-            draws,
             learned,
             moments,
             averages,
             progress,
             folder: folder.to_path_buf(),
             run,
+            metrics,
             saved,
             _lock: lock,
             opened: Instant::now(),
@@ -146,7 +147,9 @@ impl Trainer {
     /// When the loss diverges, when a step fails, and when a checkpoint cannot be written.
     pub fn run(&mut self, on_step: &mut dyn FnMut(&StepReport) -> ControlFlow<()>) -> Result<(), LabError> {
         while self.progress.step < self.plan.steps() {
+            let began = Instant::now();
             let mut report = self.step()?;
+            self.metrics.step(&report.metrics(self.stage(), began.elapsed()))?;
             self.evaluate_when_due(&mut report)?;
             let save = self.progress.step.is_multiple_of(self.plan.recipe.save_every);
             if save {
@@ -161,7 +164,7 @@ impl Trainer {
                 break;
             }
         }
-        Ok(())
+        self.metrics.report().map(|_| ())
     }
 
     /// One optimizer step on the next samples.
@@ -175,7 +178,7 @@ impl Trainer {
             self.enter(index)?;
         }
         let (stage, planned) = (&self.plan.recipe.stages[index], &self.plan.stages[index]);
-        let draws: Vec<Draw> = (0..stage.batch).map(|_| self.draws.take(&planned.mixture)).collect();
+        let draws = planned.draws(self.progress.samples, stage.batch);
         let sum = self.work(&planned.mixture).step(&draws)?;
         let (first, lr) = (step == planned.first_step, self.plan.lr_at(step));
         let moment_step = step - planned.schedule_first + 1;
@@ -206,6 +209,7 @@ impl Trainer {
     /// # Errors
     /// [`LabError::File`].
     pub fn save_checkpoint(&mut self) -> Result<(), LabError> {
+        self.metrics.sync()?;
         let (moments, averages, run) = (self.moments.clone(), self.averages.clone(), Some(self.run.clone()));
         let checkpoint = Checkpoint { weights: self.weights(), moments, averages, progress: self.progress, run };
         checkpoint.write(&self.folder.join(CHECKPOINT), self.plan.recipe.keep_last)?;
@@ -252,8 +256,6 @@ impl Trainer {
         if !to.continues {
             self.moments.clear();
         }
-        let planned = &self.plan.stages[next];
-        self.draws = Draws::new(&planned.mixture, planned.first_sample);
         self.forget_older();
         Ok(())
     }

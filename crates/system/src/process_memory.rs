@@ -1,17 +1,17 @@
 //! The memory of this process, where the system tells.
 
 /// Most bytes it has held.
-pub(crate) fn peak() -> Option<u64> {
+pub fn peak() -> Option<u64> {
     field("VmHWM:")
 }
 
 /// Bytes it holds now.
-pub(crate) fn now() -> Option<u64> {
+pub fn now() -> Option<u64> {
     field("VmRSS:")
 }
 
 /// Bytes that the machine has.
-pub(crate) fn total() -> Option<usize> {
+pub fn total() -> Option<usize> {
     usize::try_from(read("/proc/meminfo", "MemTotal:")?).ok()
 }
 

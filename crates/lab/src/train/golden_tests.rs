@@ -1,0 +1,179 @@
+//! Whole runs beside runs of PyTorch on the same samples: `reference/make_training_goldens.py` says how they were made.
+
+use std::collections::{BTreeMap, HashMap};
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use candle_core::{Device, Tensor};
+use serde::Deserialize;
+use zoetrope_engine::InMemory;
+use zoetrope_media::{Frame, Rgb, Time};
+use zoetrope_models::checkpoint::Checkpoint as ModelCheckpoint;
+use zoetrope_models::contract::media_plan::MediaKind;
+use zoetrope_models::weights::{Learn, ParameterGroup};
+
+use super::{Checkpoint, Recipe, Trainer};
+use crate::data::{BadSample, DataOptions, Dataset};
+use crate::error::LabError;
+use crate::sample::{Sample, SampleMedia};
+
+/// Most that a loss may differ from PyTorch's, as a share of it.
+///
+/// Two f32 runs differ by rounding, which training amplifies. How much is told by PyTorch itself: its runs in f32 and in
+/// f64 differ by `f32_noise`. Ours add in another order than both and may be four times as far off. All of the goldens
+/// leave room for that below 1 %, which a wrong constant anywhere (a rate, a decay, a missing gradient) does not.
+const TOLERANCE: f64 = 0.01;
+
+#[derive(Deserialize)]
+struct Golden {
+    checkpoint: String,
+    samples: Vec<GoldenSample>,
+    f32_noise: f64,
+    /// Tokens of a step of each stage.
+    tokens: Vec<usize>,
+    /// Rows and columns of the matrices that have adapters.
+    adapters: BTreeMap<String, (usize, usize)>,
+    loss: Vec<f64>,
+}
+
+#[derive(Clone, Deserialize)]
+struct GoldenSample {
+    /// Kind, height, width, frames, seed.
+    media: Vec<(String, usize, usize, usize, usize)>,
+    turns: Vec<(String, String)>,
+}
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/training")
+}
+
+fn golden(name: &str) -> Golden {
+    serde_json::from_slice(&std::fs::read(folder().join(name).with_extension("json")).unwrap()).unwrap()
+}
+
+fn checkpoint(golden: &Golden) -> ModelCheckpoint {
+    ModelCheckpoint::Folder(
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/tests/golden").join(&golden.checkpoint),
+    )
+}
+
+/// The frame that the maker draws: slopes, a checkerboard that stays, and one inverted square that moves.
+fn frame(height: usize, width: usize, index: usize, seed: usize) -> Frame {
+    let mut data = Vec::with_capacity(height * width * 3);
+    for (y, x) in (0..height).flat_map(|y| (0..width).map(move |x| (y, x))) {
+        for c in 0..3 {
+            let board = 60 * ((x / 12 + y / 12 + seed) % 2);
+            let value = (x * (3 + c) + y * (5 + 2 * c) + 37 * seed + board) % 256;
+            data.push(if x / 28 == index && y < 28 { 255 - value } else { value } as u8);
+        }
+    }
+    let image = Rgb { width: width as u32, height: height as u32, data };
+    Frame { index, time: Time::new(index as i64, 1), image }
+}
+
+/// The samples of a golden as a data file.
+struct GoldenData(Vec<Sample>);
+
+impl GoldenData {
+    fn new(golden: &Golden) -> Self {
+        let sample = |golden: &GoldenSample| {
+            let media = golden.media.iter().map(|(kind, height, width, frames, seed)| {
+                let kind = if kind == "video" { MediaKind::Video } else { MediaKind::Image };
+                let all = (0..*frames).map(|index| frame(*height, *width, index, *seed)).collect();
+                SampleMedia::new(Arc::new(InMemory { kind, frames: all, end: *frames as f64 }))
+            });
+            Sample::conversation(media.collect(), &golden.turns)
+        };
+        GoldenData(golden.samples.iter().map(sample).collect())
+    }
+}
+
+impl Dataset for GoldenData {
+    fn name(&self) -> &str {
+        "golden"
+    }
+
+    fn len(&self) -> u64 {
+        self.0.len() as u64
+    }
+
+    fn sample(&self, index: u64) -> Result<Sample, BadSample> {
+        Ok(self.0[index as usize].clone())
+    }
+}
+
+/// Adapters begin with the values that the maker gives them: they lie in a checkpoint of no steps.
+fn begin_with_adapters(golden: &Golden, recipe: &Recipe, place: &Path) {
+    let Learn::Lora { rank, .. } = recipe.stages[0].learn(ParameterGroup::Language) else { return };
+    let mut weights = HashMap::new();
+    for (module, &(out, input)) in &golden.adapters {
+        let sum: usize = module.bytes().map(usize::from).sum();
+        let value = |i: usize| (((i * 7919 + sum) % 1009) as f64 / 1009.0 - 0.5) * 2.0 / (input as f64).sqrt();
+        let down: Vec<f32> = (0..rank * input).map(|i| value(i) as f32).collect();
+        let tensor = |values: Vec<f32>, shape| Tensor::from_vec(values, shape, &Device::Cpu).unwrap();
+        weights.insert(format!("{module}.lora_A.weight"), tensor(down, (rank, input)));
+        weights.insert(format!("{module}.lora_B.weight"), tensor(vec![0.0; out * rank], (out, rank)));
+    }
+    let checkpoint = Checkpoint { weights, ..Checkpoint::default() };
+    checkpoint.write(&place.join("checkpoint"), 1).unwrap();
+}
+
+/// The losses of a whole run of the golden's recipe, changed by `change`, and the tokens of each of its steps.
+fn run(name: &str, change: impl Fn(&mut Recipe)) -> (Vec<f64>, Vec<usize>) {
+    let golden = golden(name);
+    let data: Arc<dyn Dataset> = Arc::new(GoldenData::new(&golden));
+    let mut recipe = Recipe::read(&folder().join(name).with_extension("toml")).unwrap();
+    change(&mut recipe);
+    let place = tempfile::tempdir().unwrap();
+    begin_with_adapters(&golden, &recipe, place.path());
+    let open = |_: &Path, _: &DataOptions| -> Result<Arc<dyn Dataset>, LabError> { Ok(Arc::clone(&data)) };
+    let mut trainer = Trainer::open_with(&checkpoint(&golden), place.path(), recipe, false, &open).unwrap();
+    let (mut losses, mut tokens) = (Vec::new(), Vec::new());
+    let mut on_step = |report: &super::StepReport| {
+        assert!(report.bad.is_empty(), "{:?}", report.bad);
+        losses.push(report.loss);
+        tokens.push(report.tokens);
+        ControlFlow::Continue(())
+    };
+    trainer.run(&mut on_step).unwrap();
+    (losses, tokens)
+}
+
+/// Every step of the recipe, and every stage's change of what is frozen, gives PyTorch's loss.
+fn follows_pytorch(name: &str) {
+    let golden = golden(name);
+    assert!(4.0 * golden.f32_noise < TOLERANCE, "{name}: rounding alone moves PyTorch's loss by {}", golden.f32_noise);
+    let (losses, tokens) = run(name, |_| ());
+    assert_eq!(losses.len(), golden.loss.len(), "{name}: steps");
+    let mut stages = tokens;
+    stages.dedup();
+    let mut theirs = golden.tokens.clone();
+    theirs.dedup();
+    assert_eq!(stages, theirs, "{name}: tokens of a step in each stage");
+    let difference = |(ours, theirs): (&f64, &f64)| (ours - theirs).abs() / theirs;
+    let differences: Vec<f64> = losses.iter().zip(&golden.loss).map(difference).collect();
+    if let Some(step) = differences.iter().position(|difference| *difference >= TOLERANCE) {
+        let tenths: Vec<String> =
+            differences.iter().step_by(10).map(|difference| format!("{difference:.1e}")).collect();
+        let (ours, theirs) = (losses[step], golden.loss[step]);
+        panic!("{name}: the loss of step {} is {ours}, PyTorch's {theirs}; before and after: {tenths:?}", step + 1);
+    }
+    let worst = differences.into_iter().fold(0.0, f64::max);
+    println!("{name}: at most {worst:.1e} from PyTorch, whose own noise is {:.1e}", golden.f32_noise);
+}
+
+#[test]
+fn the_four_stages_of_videollama3_follow_pytorch() {
+    follows_pytorch("videollama3");
+}
+
+#[test]
+fn the_four_stages_of_llava_onevision_follow_pytorch() {
+    follows_pytorch("llava_onevision");
+}
+
+#[test]
+fn adapters_follow_peft() {
+    follows_pytorch("videollama3-lora");
+}
