@@ -2,8 +2,8 @@
 //!
 //! [`open`] recognizes a file by its content and finds its rows by number; [`Dataset::sample`] reads one row, whatever
 //! its form, and opens its media. A row that is no sample is a [`BadSample`], which [`BadRows`] counts by reason;
-//! nothing takes its place. [`EpochOrder`] and [`MixtureOrder`] say which sample comes when, [`read_ahead`] makes samples on
-//! threads of their own. `docs/training-data.md` shows all forms.
+//! nothing takes its place. [`EpochOrder`] and [`MixtureOrder`] say which sample comes when, [`read_ahead`] makes
+//! samples on threads of their own. `docs/training-data.md` shows all forms.
 
 mod bad_rows;
 mod check;

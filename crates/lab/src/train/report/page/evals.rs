@@ -85,7 +85,8 @@ fn charts(out: &mut String, runs: &[RunLog], set: &str) {
 /// The first value, the last and the best of each score.
 fn table(out: &mut String, run: &RunLog, set: &str) {
     let scores = scores(run, set);
-    out.push_str("<div class=scroll style=margin-top:16px><table><thead><tr><th>score<th>first<th>last<th>best</tr></thead><tbody>");
+    out.push_str("<div class=scroll style=margin-top:16px><table><thead>");
+    out.push_str("<tr><th>score<th>first<th>last<th>best</tr></thead><tbody>");
     for (name, points) in scores.iter().filter(|(_, points)| !points.is_empty()) {
         let lowest_is_best = name.starts_with("loss");
         let better =

@@ -48,14 +48,9 @@ pub(super) fn html(runs: &[RunLog]) -> String {
     out
 }
 
-/// Steps that a moving average goes over: a fiftieth of the run.
-fn window(run: &RunLog) -> f64 {
-    (run.loss.len() as f64 / 50.0).floor().max(1.0)
-}
-
 /// The loss at the end, averaged as in the chart.
 fn final_loss(run: &RunLog) -> Option<f64> {
-    smooth(&run.loss, window(run)).last().map(|(_, loss)| *loss)
+    smooth(&run.loss, run.window()).last().map(|(_, loss)| *loss)
 }
 
 /// Tokens a second over the steps that counted them.
