@@ -113,7 +113,7 @@ pub(crate) enum Command {
     Dump(DumpArgs),
     /// Look at data to train on: what it holds, which rows are bad, how the model sees it
     Data(DataArgs),
-    /// Train a model on synthetic scenes
+    /// Train a model, or fine-tune it on your own clips
     Train(TrainArgs),
     /// Make the report of a training run again, or compare several runs on one page (HTML)
     Report(ReportArgs),
