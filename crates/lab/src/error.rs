@@ -48,7 +48,7 @@ pub enum LabError {
         seen: u64,
         /// The share that may be bad.
         most: f64,
-        /// One of them.
+        /// A bad sample with its reason.
         example: String,
     },
     /// The caller cancelled.

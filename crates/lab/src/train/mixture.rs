@@ -15,19 +15,19 @@ pub(super) type OpenData<'o> = dyn Fn(&Path, &DataOptions) -> Result<Arc<dyn Dat
 
 /// The entries of a mixture, opened.
 pub(super) struct Mixture {
-    entries: Vec<Entry>,
+    entries: Vec<MixturePart>,
     seed: u64,
     /// Sum of the weights of this and all earlier entries; empty when an epoch shows every sample of every file once.
     weights: Vec<f64>,
     split: Split,
 }
 
-struct Entry {
+struct MixturePart {
     name: String,
-    source: Source,
+    source: PartSource,
 }
 
-enum Source {
+enum PartSource {
     Drawn { difficulty: Difficulty, turns: usize },
     Data(Arc<dyn Dataset>),
 }
@@ -59,9 +59,9 @@ impl Mixture {
             let difficulty = entry.difficulty().map_err(LabError::Caller)?;
             let drawn = difficulty.is_some();
             all.push(match (difficulty, &entry.data) {
-                (Some(difficulty), _) => Entry {
+                (Some(difficulty), _) => MixturePart {
                     name: format!("drawn {}", entry.drawn.as_deref().unwrap_or_default()),
-                    source: Source::Drawn { difficulty, turns },
+                    source: PartSource::Drawn { difficulty, turns },
                 },
                 (None, Some(data)) => open_data(&folder.join(data), entry, folder, open)?,
                 (None, None) => return Err(LabError::Caller("a mixture of nothing".to_string())),
@@ -78,12 +78,12 @@ impl Mixture {
 
     /// Samples of an epoch: those of all data files; 0 when there are none.
     pub(super) fn epoch(&self) -> u64 {
-        self.entries.iter().map(Entry::samples).sum()
+        self.entries.iter().map(MixturePart::samples).sum()
     }
 
     /// Samples of each data file.
     pub(super) fn samples(&self) -> impl Iterator<Item = u64> {
-        self.entries.iter().map(Entry::samples).filter(|samples| *samples > 0)
+        self.entries.iter().map(MixturePart::samples).filter(|samples| *samples > 0)
     }
 
     /// What reports call an entry.
@@ -101,10 +101,10 @@ impl Mixture {
     /// Makes a sample; no frame is decoded yet.
     pub(super) fn sample(&self, draw: &Draw) -> Result<Sample, BadSample> {
         match &self.entries[draw.entry].source {
-            Source::Drawn { difficulty, turns } => {
+            PartSource::Drawn { difficulty, turns } => {
                 Ok(Sample::drawn(self.split, self.seed.wrapping_add(draw.number), difficulty, *turns))
             }
-            Source::Data(data) => data.sample(draw.index),
+            PartSource::Data(data) => data.sample(draw.index),
         }
     }
 }
@@ -113,26 +113,26 @@ impl Mixture {
     /// A sample that was made and is of no use.
     pub(super) fn bad(&self, draw: &Draw, reason: String) -> BadSample {
         let (file, row) = match &self.entries[draw.entry].source {
-            Source::Drawn { .. } => (self.name(draw.entry).into(), draw.number + 1),
-            Source::Data(data) => data.place(draw.index),
+            PartSource::Drawn { .. } => (self.name(draw.entry).into(), draw.number + 1),
+            PartSource::Data(data) => data.place(draw.index),
         };
         BadSample { file, row, reason }
     }
 }
 
-impl Entry {
+impl MixturePart {
     fn samples(&self) -> u64 {
-        if let Source::Data(data) = &self.source { data.len() } else { 0 }
+        if let PartSource::Data(data) = &self.source { data.len() } else { 0 }
     }
 }
 
-fn open_data(file: &Path, entry: &MixEntry, folder: &Path, open: &OpenData<'_>) -> Result<Entry, LabError> {
+fn open_data(file: &Path, entry: &MixEntry, folder: &Path, open: &OpenData<'_>) -> Result<MixturePart, LabError> {
     let options = DataOptions { media: entry.media.as_ref().map(|media| folder.join(media)), ..DataOptions::default() };
     let data = open(file, &options)?;
     if data.is_empty() {
         return Err(LabError::File { file: file.to_path_buf(), what: "there is no sample in it".to_string() });
     }
-    Ok(Entry { name: data.name().to_string(), source: Source::Data(data) })
+    Ok(MixturePart { name: data.name().to_string(), source: PartSource::Data(data) })
 }
 
 /// Goes through a mixture sample by sample.
@@ -148,6 +148,13 @@ impl Draws {
     /// From sample `first` of the run, the first of a stage.
     pub(super) fn new(mixture: &Mixture, first: u64) -> Self {
         Draws { next: first, taken: vec![0; mixture.entries.len()] }
+    }
+
+    /// The first `most` samples, or all of the data files where these are fewer.
+    pub(super) fn first(mixture: &Mixture, most: usize) -> Vec<Draw> {
+        let all = usize::try_from(mixture.epoch()).unwrap_or(usize::MAX);
+        let mut draws = Draws::new(mixture, 0);
+        (0..if all == 0 { most } else { most.min(all) }).map(|_| draws.take(mixture)).collect()
     }
 
     /// Passes over the samples before `number`, which a run that is continued has had.

@@ -3,11 +3,12 @@
 use serde_json::json;
 use zoetrope_lab::train::{DryRun, Recipe, StageEstimate};
 use zoetrope_models::checkpoint::Checkpoint;
+use zoetrope_system::process_memory;
 
-use super::duration;
+use super::duration::duration;
 use crate::cli::Common;
 use crate::failure::Failure;
-use crate::{output, process_memory};
+use crate::output;
 
 pub(super) fn run(template: &Checkpoint, recipe: Recipe, from_scratch: bool, common: &Common) -> Result<(), Failure> {
     let dry_run = DryRun::open(template, recipe, from_scratch)?;

@@ -44,11 +44,14 @@ pub struct TrainProgress {
 }
 
 /// What a run needs to continue.
+#[derive(Default)]
 pub struct Checkpoint {
     /// Weights by name.
     pub weights: HashMap<String, Tensor>,
     /// Moments of the optimizer by name.
     pub moments: BTreeMap<String, Moments>,
+    /// Running averages of weights by name, where the stage asks for them.
+    pub averages: BTreeMap<String, Vec<f32>>,
     /// How far the run has come.
     pub progress: TrainProgress,
     /// The run; `None` in checkpoints of version 0.1.
@@ -84,17 +87,18 @@ impl Checkpoint {
                 .map_err(|error| LabError::File { file, what: error.to_string() })
         };
         let weights = load(WEIGHTS)?;
-        let mut moments: BTreeMap<String, Moments> = BTreeMap::new();
+        let (mut moments, mut averages) = (BTreeMap::<String, Moments>::new(), BTreeMap::new());
         for (name, tensor) in load(MOMENTS)? {
             let values = tensor.to_vec1::<f32>()?;
             match name.split_once(':') {
                 Some(("first", name)) => moments.entry(name.to_string()).or_default().first = values,
                 Some(("second", name)) => moments.entry(name.to_string()).or_default().second = values,
+                Some(("average", name)) => drop(averages.insert(name.to_string(), values)),
                 _ => return Err(wrong(format!("{MOMENTS} has an unknown tensor {name}"))),
             }
         }
         let run = RunIdentity::read(&folder.join(RUN))?;
-        Ok(Some(Checkpoint { weights, moments, progress, run }))
+        Ok(Some(Checkpoint { weights, moments, averages, progress, run }))
     }
 
     /// Writes a checkpoint beside `folder`, then moves it there: an interrupted write leaves the old one intact. The
@@ -149,6 +153,9 @@ impl Checkpoint {
             state.insert(format!("first:{name}"), Tensor::new(m.first.as_slice(), &Device::Cpu)?);
             state.insert(format!("second:{name}"), Tensor::new(m.second.as_slice(), &Device::Cpu)?);
         }
+        for (name, values) in &self.averages {
+            state.insert(format!("average:{name}"), Tensor::new(values.as_slice(), &Device::Cpu)?);
+        }
         write_tensors(&folder.join(MOMENTS), &state, None)?;
         if let Some(run) = &self.run {
             write_json(folder.join(RUN), run)?;
@@ -197,8 +204,7 @@ mod tests {
         let run: RunIdentity =
             serde_json::from_str(r#"{"recipe": {}, "from_scratch": true, "model": "ab"}"#).expect("valid");
         let progress = TrainProgress { step, ..TrainProgress::default() };
-        let (weights, moments) = (HashMap::new(), BTreeMap::new());
-        Checkpoint { weights, moments, progress, run: Some(run) }.write(folder, keep).expect("written");
+        Checkpoint { progress, run: Some(run), ..Checkpoint::default() }.write(folder, keep).expect("written");
     }
 
     fn step(folder: &Path) -> Option<usize> {

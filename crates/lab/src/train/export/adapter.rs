@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use zoetrope_models::weights::{Archive, Learn, ParameterGroup, ParameterRole, Weights};
 use zoetrope_system::files::{sync_folder, write_whole};
 
-use super::write_tensors;
+use super::tensors::write_tensors;
 use crate::error::LabError;
 use crate::train::optimizer::Trained;
 

@@ -1,12 +1,12 @@
 //! What a run has learned as folders that this system and others load: a whole model, or an adapter.
 
 mod adapter;
+mod tensors;
 
-use std::collections::HashMap;
 use std::io::Error;
 use std::path::Path;
 
-use candle_core::{DType, Tensor};
+use candle_core::DType;
 use zoetrope_models::checkpoint::Checkpoint;
 use zoetrope_models::folder::writer::copy_small_files;
 use zoetrope_models::loading;
@@ -14,6 +14,7 @@ use zoetrope_models::weights::Archive;
 use zoetrope_system::files::{replace_whole, sync_folder};
 
 pub(super) use self::adapter::{Adapters, write_adapter};
+pub(super) use self::tensors::write_tensors;
 use crate::error::LabError;
 
 /// Copies everything but weights from `template` to `folder` and writes the weights in `dtype` under our own names,
@@ -31,17 +32,4 @@ pub fn export(template: &Checkpoint, folder: &Path, first: Vec<Archive>, dtype: 
     replace_whole(&file, |part| loading::write_floats(template, first, dtype, part).map_err(Error::other))
         .map_err(failed)?;
     sync_folder(folder).map_err(failed)
-}
-
-/// Writes tensors to `file`, which has its name when they are on disk.
-///
-/// # Errors
-/// [`LabError::File`].
-pub(super) fn write_tensors(
-    file: &Path,
-    tensors: &HashMap<String, Tensor>,
-    metadata: Option<HashMap<String, String>>,
-) -> Result<(), LabError> {
-    let write = |part: &Path| safetensors::serialize_to_file(tensors.iter(), metadata, part).map_err(Error::other);
-    replace_whole(file, write).map_err(|error| LabError::File { file: file.to_path_buf(), what: error.to_string() })
 }

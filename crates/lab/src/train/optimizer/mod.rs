@@ -65,6 +65,9 @@ pub struct Moments {
     pub second: Vec<f32>,
 }
 
+/// Running averages of variables by name.
+pub(super) type Averages = BTreeMap<String, Vec<f32>>;
+
 /// Gradients by variable name, as plain values.
 pub(super) type Gradients = BTreeMap<String, Vec<f32>>;
 

@@ -1,9 +1,10 @@
 //! Which values of a recipe make sense. What is wrong is named by its field.
 
-use super::{
-    EvalOptions, GROUPS, LearnKind, MixEntry, OptimizerKind, OptimizerOptions, Recipe, Sampling, Schedule, Stage,
-};
 use zoetrope_models::weights::{Learn, ParameterGroup};
+
+use super::options::{EvalOptions, LearnKind, MixEntry, OptimizerKind, OptimizerOptions, Sampling, Schedule};
+use super::run::Recipe;
+use super::stage::{GROUPS, Stage};
 
 /// Most samples of a step and of an evaluation, most steps of a run, and so on: beyond them is a slip of the hand.
 const MAX_BATCH: usize = 1 << 16;
@@ -62,6 +63,7 @@ impl Stage {
         count("batch", self.batch, MAX_BATCH)?;
         count("pack", self.pack, MAX_BATCH)?;
         optional(self.max_tokens, |tokens| count("max_tokens", tokens, MAX_TOKENS))?;
+        optional(self.ema, |ema| number("ema", ema, |value| value > 0.0 && value < 1.0, "above 0 and below 1"))?;
         most("turns", self.turns, MAX_TURNS)?;
         number("token_loss_weight", self.token_loss_weight, |value| (0.0..=1e6).contains(&value), "from 0 to 1000000")?;
         if self.turns == 0 && self.token_loss_weight == 0.0 && self.data.iter().any(|entry| entry.drawn.is_some()) {

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use toml::{Table, Value};
 
-use super::Recipe;
+use super::run::Recipe;
 use crate::error::LabError;
 
 /// Most bytes of a recipe.
@@ -15,11 +15,26 @@ const EXCLUSIVE: [[&str; 2]; 2] = [["steps", "epochs"], ["warmup", "warmup_share
 /// Fields that a stage does not take from the one that it continues.
 const OWN: [&str; 4] = ["name", "source", "steps", "epochs"];
 
-/// Reads and checks a recipe file.
-///
-/// # Errors
-/// As [`Recipe::read`].
-pub(super) fn read(file: &Path) -> Result<Recipe, LabError> {
+impl Recipe {
+    /// Reads and checks a recipe file.
+    ///
+    /// # Errors
+    /// [`LabError::File`] with the line of a field that is not known or has another type, and the name of one whose
+    /// value makes no sense.
+    pub fn read(file: &Path) -> Result<Self, LabError> {
+        read(file)
+    }
+
+    /// The recipe in `text`, whose data files are named from the current folder.
+    ///
+    /// # Errors
+    /// As [`Recipe::read`], without the name of the file.
+    pub fn parse(text: &str) -> Result<Self, LabError> {
+        parse(text).map_err(LabError::Caller)
+    }
+}
+
+fn read(file: &Path) -> Result<Recipe, LabError> {
     let wrong = |what: String| LabError::File { file: file.to_path_buf(), what };
     let bytes = std::fs::metadata(file).map_err(|error| wrong(error.to_string()))?.len();
     if bytes > MAX_BYTES {
@@ -39,7 +54,7 @@ pub(super) fn read(file: &Path) -> Result<Recipe, LabError> {
 ///
 /// # Errors
 /// What is wrong with it, with its line where a name or a type is.
-pub(super) fn parse(text: &str) -> Result<Recipe, String> {
+fn parse(text: &str) -> Result<Recipe, String> {
     let located = |error: toml::de::Error| located(&error, text);
     // Each stage alone, as it is written: an error has its line.
     toml::from_str::<Recipe>(text).map_err(located)?;

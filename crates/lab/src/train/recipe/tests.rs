@@ -1,4 +1,5 @@
-use super::read::parse;
+use zoetrope_models::weights::{Learn, ParameterGroup, Precision, WeightType};
+
 use super::*;
 
 const ONE: &str = r#"
@@ -9,13 +10,17 @@ optimizer = { lr = 0.5 }
 data = [{ drawn = "clips" }]
 "#;
 
+fn parse(text: &str) -> Result<Recipe, String> {
+    Recipe::parse(text).map_err(|error| error.to_string())
+}
+
 fn one() -> Recipe {
     parse(ONE).unwrap()
 }
 
 #[test]
 fn values_out_of_range_are_refused_by_name() {
-    let wrong: [(&str, &str); 42] = [
+    let wrong: [(&str, &str); 43] = [
         ("save_every = 0", "save_every: must"),
         ("keep_last = 0", "keep_last: must"),
         ("max_bad = 1.5", "max_bad: 1.5"),
@@ -27,6 +32,7 @@ fn values_out_of_range_are_refused_by_name() {
         ("stage.batch = 1000000", "batch: 1000000"),
         ("stage.pack = 0", "pack: must"),
         ("stage.max_tokens = 0", "max_tokens: must"),
+        ("stage.ema = 1", "ema: 1 is"),
         ("stage.turns = 5000", "turns: 5000"),
         ("stage.turns = 0", "turns and token_loss_weight: both are 0"),
         ("stage.token_loss_weight = -1", "token_loss_weight: -1"),
@@ -200,7 +206,6 @@ fn groups_are_loaded_as_the_stage_says() {
         let options = parse(&format!("{ONE}{lines}")).unwrap().stages[0].load_options();
         GROUPS.map(|group| options.of_group(group))
     };
-    use zoetrope_models::weights::{Precision, WeightType};
     let f32 = Precision::Float(candle_core::DType::F32);
     assert_eq!(rules(""), [(f32, Learn::Full); 4]);
     let lora = Learn::Lora { rank: 4, alpha: 8.0 };

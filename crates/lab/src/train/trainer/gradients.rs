@@ -1,6 +1,7 @@
 //! Samples to packs, packs to summed gradients and losses.
 
 use std::collections::BTreeMap;
+use std::sync::Mutex;
 
 use rayon::prelude::*;
 use zoetrope_engine::EngineError;
@@ -52,7 +53,7 @@ pub(in crate::train) struct Accumulated {
 
 impl PackWork<'_> {
     /// Gradients of the samples of one step. Packs are independent, so some are computed at once; they are added in
-    /// their order, whatever the number of threads, and no more of them are held than are computed at once.
+    /// their order, whatever the number of threads, and few more of them are held than are computed at once.
     ///
     /// # Errors
     /// When a tensor operation fails.
@@ -89,15 +90,17 @@ impl PackWork<'_> {
         at_once: usize,
         work: impl Fn(&[Draw]) -> Result<Accumulated, LabError> + Sync,
     ) -> Result<Accumulated, LabError> {
-        let packs: Vec<&[Draw]> = draws.chunks(self.stage.pack).collect();
-        let mut sum = Accumulated::default();
-        for packs in packs.chunks(at_once.max(1)) {
-            let done: Vec<_> = packs.par_iter().map(|draws| work(draws)).collect();
-            for pack in done {
-                sum.add(pack?);
-            }
+        let packs = draws.chunks(self.stage.pack);
+        if at_once <= 1 {
+            return packs.map(work).try_fold(Accumulated::default(), |sum, pack| Ok(sum.with(pack?)));
         }
-        Ok(sum)
+        let sum = Mutex::new(InOrder::default());
+        packs.enumerate().par_bridge().try_for_each(|(number, draws)| {
+            let pack = work(draws)?;
+            sum.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).add(number, pack);
+            Ok::<(), LabError>(())
+        })?;
+        Ok(sum.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner()).sum)
     }
 
     fn gradients(&self, draws: &[Draw]) -> Result<Accumulated, LabError> {
@@ -159,6 +162,26 @@ fn unusable(error: LabError) -> Result<String, LabError> {
     }
 }
 
+/// A sum to which packs are added in their order, whichever is ready first.
+#[derive(Default)]
+struct InOrder {
+    sum: Accumulated,
+    /// Packs that are part of the sum.
+    added: usize,
+    /// Packs that are ready before an earlier one.
+    waiting: BTreeMap<usize, Accumulated>,
+}
+
+impl InOrder {
+    fn add(&mut self, number: usize, pack: Accumulated) {
+        self.waiting.insert(number, pack);
+        while let Some(next) = self.waiting.remove(&self.added) {
+            self.sum = std::mem::take(&mut self.sum).with(next);
+            self.added += 1;
+        }
+    }
+}
+
 impl Accumulated {
     fn add_losses(&mut self, entries: &[usize], samples: &[(f64, usize)]) {
         for (entry, (nats, targets)) in entries.iter().zip(samples) {
@@ -167,13 +190,12 @@ impl Accumulated {
         }
     }
 
-    fn add(&mut self, other: Accumulated) {
+    /// The sum of both.
+    fn with(mut self, other: Accumulated) -> Self {
         for (name, values) in other.gradients {
             match self.gradients.get_mut(&name) {
                 Some(sum) => sum.iter_mut().zip(&values).for_each(|(sum, value)| *sum += value),
-                None => {
-                    self.gradients.insert(name, values);
-                }
+                None => drop(self.gradients.insert(name, values)),
             }
         }
         for (entry, (nats, targets)) in other.entries {
@@ -185,5 +207,6 @@ impl Accumulated {
         self.tokens += other.tokens;
         self.bad.extend(other.bad);
         self.too_long += other.too_long;
+        self
     }
 }

@@ -6,13 +6,25 @@ mod losses;
 mod published;
 mod stages;
 
-use std::path::PathBuf;
+use std::collections::{BTreeMap, HashMap};
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use candle_core::{DType, Tensor};
+use zoetrope_models::checkpoint::Checkpoint as ModelCheckpoint;
+use zoetrope_models::weights::ParameterGroup;
+
+use super::gradients::Accumulated;
+use super::place::{BEST, CHECKPOINT};
 use super::*;
-use crate::data::{DataOptions, Dataset};
+use crate::data::{BadSample, DataOptions, Dataset};
+use crate::error::LabError;
 use crate::sample::Sample;
 use crate::synth::{Difficulty, Split};
+use crate::train::checkpoint::Checkpoint;
+use crate::train::mixture::{Draw, Draws};
+use crate::train::recipe::{Recipe, Stage};
 
 /// The toys, one of every family.
 const TOYS: [&str; 5] =

@@ -68,6 +68,7 @@ const STAGES: &str = r#"
     language.learn = "full"
     vision = { learn = "lora", rank = 3 }
     epochs = 1.5
+    ema = 0.5
     data = [{ data = "3" }, { data = "4" }]
     schedule.warmup_share = 0.5
     [[stage]]
@@ -84,6 +85,9 @@ fn bytes_of_checkpoint(folder: &Path) -> Vec<(String, Vec<u32>)> {
     for (name, moments) in &checkpoint.moments {
         let both = moments.first.iter().chain(&moments.second).map(|value| value.to_bits());
         all.push((format!("moments of {name}"), both.collect()));
+    }
+    for (name, average) in &checkpoint.averages {
+        all.push((format!("average of {name}"), average.iter().map(|value| value.to_bits()).collect()));
     }
     all.sort();
     all
@@ -163,6 +167,35 @@ fn what_one_stage_has_learned_stays_when_the_next_learns_something_else() {
         text.to_string().contains("projector.only: no tensor of it has \"bais\" in its name; one is model.projector"),
         "{text}"
     );
+}
+
+#[test]
+fn averages_are_what_a_stage_gives() {
+    let folder = tempfile::tempdir().unwrap();
+    let stages = "[[stage]]\nname = 'one'\nema = 0.75\nsteps = 3\n[[stage]]\nname = 'two'";
+    let mut trainer = open(TOY, folder.path(), &recipe(stages));
+    let mut seen: Vec<BTreeMap<String, Vec<f32>>> = Vec::new();
+    for _ in 0..3 {
+        trainer.step().unwrap();
+        seen.push(trainer.weights().iter().map(|(name, tensor)| (name.clone(), values(tensor))).collect());
+    }
+    let given = exported(&trainer.export().unwrap());
+    let average = |name: &String, at: usize| {
+        let second = 0.75 * seen[0][name][at] + 0.25 * seen[1][name][at];
+        0.75 * second + 0.25 * seen[2][name][at]
+    };
+    for (name, tensor) in &given {
+        assert!(
+            values(tensor).iter().enumerate().all(|(at, value)| (value - average(name, at)).abs() < 1e-6),
+            "{name}"
+        );
+    }
+    // The run itself goes on from its last step, and the next stage from the averages.
+    assert!(given.iter().any(|(name, tensor)| values(tensor) != seen[2][name]));
+    assert!(trainer.weights().iter().all(|(name, tensor)| values(tensor) == seen[2][name]));
+    trainer.enter(1).unwrap();
+    let weights = trainer.weights();
+    assert!(given.iter().all(|(name, tensor)| bits(tensor) == bits(&weights[name])));
 }
 
 #[test]

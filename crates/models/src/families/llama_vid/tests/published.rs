@@ -50,7 +50,7 @@ fn parameters(config: &Value) -> (usize, usize, usize) {
     let model = LlamaVid::load(&Checkpoint::from(folder.path()), weights.unwrap()).unwrap();
     let of = |group: ParameterGroup| {
         let all = model.weights.parameters();
-        all.values().filter(|one| one.group == group).map(|one| one.values).sum::<usize>()
+        all.values().filter(|one| one.group.part() == group).map(|one| one.values).sum::<usize>()
     };
     (of(ParameterGroup::Vision), of(ParameterGroup::Projector), of(ParameterGroup::Language))
 }

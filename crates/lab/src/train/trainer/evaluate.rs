@@ -1,0 +1,37 @@
+//! Evaluation on the way.
+
+use super::averages;
+use super::place::BEST;
+use super::run::Trainer;
+use super::step_report::StepReport;
+use crate::error::LabError;
+use crate::train::mixture::Draws;
+
+impl Trainer {
+    /// After the steps that the stage says: the loss of its held-out samples, and the model with the lowest one kept.
+    pub(super) fn evaluate_when_due(&mut self, report: &mut StepReport) -> Result<(), LabError> {
+        let planned = &self.plan.stages[self.active.stage];
+        let (Some(eval), Some(mixture)) = (&self.stage().eval, &planned.held_out) else { return Ok(()) };
+        let step = self.progress.step - planned.first_step;
+        if !step.is_multiple_of(eval.every) && step != planned.steps {
+            return Ok(());
+        }
+        let draws = Draws::first(mixture, eval.samples);
+        let work = self.work(mixture);
+        let sum = averages::with(&self.active.trained, &self.averages, || work.losses(&draws))?;
+        report.bad.extend(sum.bad);
+        if sum.count == 0.0 {
+            return Ok(());
+        }
+        let loss = sum.loss / sum.count;
+        report.held_out = Some(loss);
+        if self.progress.best.is_none_or(|best| loss < best) {
+            self.progress.best = Some(loss);
+            if self.plan.recipe.keep_best {
+                report.export_error = self.export_to(&self.folder.join(BEST)).err();
+            }
+        }
+        report.progress = self.progress;
+        Ok(())
+    }
+}

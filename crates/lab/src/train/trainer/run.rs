@@ -1,0 +1,284 @@
+//! The training loop: samples, forward, loss, gradients, update, checkpoint.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use candle_core::Tensor;
+use zoetrope_models::checkpoint::Checkpoint as ModelCheckpoint;
+use zoetrope_system::files::lock;
+
+use super::averages;
+use super::gradients::PackWork;
+use super::place::{CHECKPOINT, LOCK, check_apart, check_same_run};
+use super::plan::RunPlan;
+use super::stage_model::{Origin, StageModel};
+use super::step_report::StepReport;
+use crate::data;
+use crate::error::LabError;
+use crate::train::checkpoint::{Checkpoint, RunIdentity, TrainProgress};
+use crate::train::mixture::{Draw, Draws, Mixture, OpenData};
+use crate::train::optimizer::{Averages, Moments};
+use crate::train::probe_heads::ProbeHeads;
+use crate::train::recipe::{Recipe, Stage};
+use crate::train::report::{Metrics, RunRecord};
+
+/// A training run: the model with its probe heads, the optimizer's state and the folder that keeps both.
+pub struct Trainer {
+    pub(super) plan: RunPlan,
+    pub(super) origin: Origin,
+    pub(super) active: StageModel,
+    pub(super) heads: ProbeHeads,
+    pub(super) draws: Draws,
+    /// What earlier stages have learned and this one does not.
+    pub(super) learned: HashMap<String, Tensor>,
+    pub(super) moments: BTreeMap<String, Moments>,
+    /// Running averages of what is learned, where the stage asks for them.
+    pub(super) averages: Averages,
+    pub(super) progress: TrainProgress,
+    pub(super) folder: PathBuf,
+    pub(super) run: RunIdentity,
+    pub(super) metrics: Metrics,
+    /// The step of the checkpoint on disk.
+    pub(super) saved: Option<usize>,
+    /// Held while the run is open, so that no two processes train in one folder.
+    _lock: File,
+    pub(super) opened: Instant,
+    /// Seconds of training before the run was opened.
+    pub(super) earlier_seconds: f64,
+}
+
+impl Trainer {
+    /// The run in `folder`, continued from its checkpoint. Without one, a new run starts from the weights of
+    /// `template`, or from random weights if `from_scratch`. Configuration and tokenizer are the template's.
+    ///
+    /// # Errors
+    /// When a file is missing or wrong; when `folder` holds another run, or one that has ended and a new one is asked
+    /// for; when another process trains in it; when `template` lies where the run writes.
+    pub fn open(
+        template: &ModelCheckpoint,
+        folder: &Path,
+        recipe: Recipe,
+        from_scratch: bool,
+    ) -> Result<Self, LabError> {
+        Self::open_with(template, folder, recipe, from_scratch, &data::open)
+    }
+
+    /// As [`Trainer::open`], with data files opened by `open_data`.
+    ///
+    /// # Errors
+    /// As [`Trainer::open`].
+    pub(in crate::train) fn open_with(
+        template: &ModelCheckpoint,
+        folder: &Path,
+        recipe: Recipe,
+        from_scratch: bool,
+        open_data: &OpenData<'_>,
+    ) -> Result<Self, LabError> {
+        let failed = |error: std::io::Error| LabError::File { file: folder.to_path_buf(), what: error.to_string() };
+        let refused = |what: String| LabError::File { file: folder.to_path_buf(), what };
+        check_apart(template, folder)?;
+        let plan = RunPlan::open(recipe, open_data)?;
+        let run = RunIdentity::new(&plan.recipe, template, from_scratch, plan.samples())?;
+        std::fs::create_dir_all(folder).map_err(failed)?;
+        let lock = lock(&folder.join(LOCK)).map_err(failed)?;
+        let lock = lock.ok_or_else(|| refused("another process trains here".to_string()))?;
+        let checkpoint = Checkpoint::read(&folder.join(CHECKPOINT))?;
+        if let Some(found) = &checkpoint {
+            check_same_run(&run, found, plan.steps(), folder)?;
+        }
+        let origin = Origin { template: template.clone(), from_scratch, seed: plan.recipe.seed };
+        let saved = checkpoint.as_ref().map(|found| found.progress.step);
+        let found = match checkpoint {
+            Some(found) => found,
+            None => Checkpoint { weights: origin.begin()?, ..Checkpoint::default() },
+        };
+        let Checkpoint { weights: learned, moments, averages, progress, .. } = found;
+        // Weights and moments are those of the stage of the last step; the next step may begin another.
+        let stage = plan.stage_of(progress.step.saturating_sub(1));
+        let mut active = StageModel::open(&origin, (stage, &plan.recipe.stages[stage]), &learned, None)?;
+        plan.check_settings(&**active.model.processor())?;
+        let heads = ProbeHeads::new(active.model.processor().info().hidden, Some(&learned), plan.recipe.seed)?;
+        active.turn_to((stage, &plan.recipe.stages[stage]), &heads);
+        let mut draws = Draws::new(&plan.stages[stage].mixture, plan.stages[stage].first_sample);
+        draws.skip_to(&plan.stages[stage].mixture, progress.samples);
+        let recipe = toml::to_string_pretty(&plan.recipe).map_err(|error| LabError::Caller(error.to_string()))?;
+        let metrics = Metrics::open(folder, progress.step as u64, &RunRecord { steps: plan.steps() as u64, recipe })?;
+        let mut trainer = Trainer {
+            plan,
+            origin,
+            active,
+            heads,
+            draws,
+            learned,
+            moments,
+            averages,
+            progress,
+            folder: folder.to_path_buf(),
+            run,
+            metrics,
+            saved,
+            _lock: lock,
+            opened: Instant::now(),
+            earlier_seconds: progress.seconds,
+        };
+        trainer.forget_older();
+        Ok(trainer)
+    }
+
+    /// What the run trains on, and how.
+    pub fn recipe(&self) -> &Recipe {
+        &self.plan.recipe
+    }
+
+    /// Steps of the whole run.
+    pub fn steps(&self) -> usize {
+        self.plan.steps()
+    }
+
+    /// Where the run is.
+    pub fn progress(&self) -> TrainProgress {
+        self.progress
+    }
+
+    /// Trains until the recipe ends or `on_step` breaks. Every `save_every` steps, and at the end of every stage,
+    /// writes a checkpoint; every `save_every` steps also exports the model, so that it can be evaluated during the
+    /// run.
+    ///
+    /// # Errors
+    /// When the loss diverges, when a step fails, and when a checkpoint cannot be written.
+    pub fn run(&mut self, on_step: &mut dyn FnMut(&StepReport) -> ControlFlow<()>) -> Result<(), LabError> {
+        while self.progress.step < self.plan.steps() {
+            let began = Instant::now();
+            let mut report = self.step()?;
+            let seconds = began.elapsed().as_secs_f64();
+            self.evaluate_when_due(&mut report)?;
+            self.write_metrics(&report, seconds)?;
+            let save = self.progress.step.is_multiple_of(self.plan.recipe.save_every);
+            if save {
+                report.export_error = self.export().err();
+            }
+            let stop = on_step(&report).is_break();
+            let ends = self.plan.stages.iter().any(|stage| stage.first_step + stage.steps == self.progress.step);
+            if save || ends {
+                self.write_examples()?;
+            }
+            if stop || save || ends {
+                self.save_checkpoint()?;
+                self.metrics.report()?;
+            }
+            if stop {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// One optimizer step on the next samples.
+    ///
+    /// # Errors
+    /// [`LabError::Diverged`] when loss or gradient is not finite, or the loss grows; the weights are unchanged then.
+    pub fn step(&mut self) -> Result<StepReport, LabError> {
+        let step = self.progress.step;
+        let index = self.plan.stage_of(step);
+        if index != self.active.stage {
+            self.enter(index)?;
+        }
+        let (stage, planned) = (&self.plan.recipe.stages[index], &self.plan.stages[index]);
+        let draws: Vec<Draw> = (0..stage.batch).map(|_| self.draws.take(&planned.mixture)).collect();
+        let sum = self.work(&planned.mixture).step(&draws)?;
+        let (first, lr) = (step == planned.first_step, self.plan.lr_at(step));
+        let moment_step = step - planned.schedule_first + 1;
+        let mut report = self.report(index, &sum, lr);
+        if sum.count > 0.0 {
+            report.loss = sum.loss / sum.count;
+            self.check_loss(report.loss, first)?;
+            let (trained, divisor) = (&self.active.trained, sum.count as f32);
+            let optimizer = self.active.optimizer;
+            let norms = optimizer.step(trained, &sum.gradients, &mut self.moments, divisor, lr as f32, moment_step)?;
+            if !norms.global.is_finite() {
+                return Err(self.diverged(format!("the gradient became {}", norms.global)));
+            }
+            (report.norm, report.group_norms) = (norms.global, norms.groups);
+            if let Some(decay) = stage.ema {
+                averages::update(&mut self.averages, trained, decay as f32)?;
+            }
+            self.follow_loss(report.loss, first);
+        }
+        self.count(step, index, &sum)?;
+        report.progress = self.progress;
+        report.bad = sum.bad;
+        Ok(report)
+    }
+
+    /// Writes everything that continuing the run needs.
+    ///
+    /// # Errors
+    /// [`LabError::File`].
+    pub fn save_checkpoint(&mut self) -> Result<(), LabError> {
+        self.metrics.sync()?;
+        let (moments, averages, run) = (self.moments.clone(), self.averages.clone(), Some(self.run.clone()));
+        let checkpoint = Checkpoint { weights: self.weights(), moments, averages, progress: self.progress, run };
+        checkpoint.write(&self.folder.join(CHECKPOINT), self.plan.recipe.keep_last)?;
+        self.saved = Some(self.progress.step);
+        Ok(())
+    }
+
+    pub(super) fn stage(&self) -> &Stage {
+        &self.plan.recipe.stages[self.active.stage]
+    }
+
+    /// Everything that was learned so far, by name.
+    pub(super) fn weights(&self) -> HashMap<String, Tensor> {
+        let mut all = self.learned.clone();
+        let trained = self.active.trained.iter();
+        all.extend(trained.map(|(name, trained)| (name.clone(), trained.variable.as_detached_tensor())));
+        all
+    }
+
+    /// Drops older values of what is learned now.
+    fn forget_older(&mut self) {
+        let trained = &self.active.trained;
+        self.learned.retain(|name, _| !trained.contains_key(name));
+    }
+
+    /// Begins stage `next` with what was learned so far.
+    pub(super) fn enter(&mut self, next: usize) -> Result<(), LabError> {
+        averages::swap(&self.active.trained, &std::mem::take(&mut self.averages))?;
+        let stages = &self.plan.recipe.stages;
+        let (stage, to) = (&stages[self.active.stage], &stages[next]);
+        if stage.same_model(to) {
+            let before = self.weights();
+            self.active.turn_to((next, to), &self.heads);
+            // What this stage does not learn keeps the values that the one before has left.
+            self.learned = before;
+        } else {
+            self.learned = self.active.hand_over(&self.origin, &self.learned, (stage, to))?;
+            self.active = StageModel::open(&self.origin, (next, to), &self.learned, Some(&self.heads))?;
+        }
+        let same_eval = stage.eval.as_ref().map(|eval| &eval.data) == to.eval.as_ref().map(|eval| &eval.data);
+        if !same_eval {
+            self.progress.best = None;
+        }
+        if !to.continues {
+            self.moments.clear();
+        }
+        let planned = &self.plan.stages[next];
+        self.draws = Draws::new(&planned.mixture, planned.first_sample);
+        self.forget_older();
+        Ok(())
+    }
+
+    pub(super) fn work<'a>(&'a self, mixture: &'a Mixture) -> PackWork<'a> {
+        PackWork {
+            model: self.active.model.as_ref(),
+            heads: &self.heads,
+            trained: &self.active.trained,
+            stage: self.stage(),
+            options: &self.active.options,
+            mixture,
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! What is told of a step.
+
+use std::collections::BTreeMap;
+
+use zoetrope_models::weights::ParameterGroup;
+
+use crate::data::BadSample;
+use crate::error::LabError;
+use crate::train::checkpoint::TrainProgress;
+
+/// One optimizer step.
+#[derive(Debug)]
+pub struct StepReport {
+    /// Name of the stage.
+    pub stage: String,
+    /// Where the run is after the step.
+    pub progress: TrainProgress,
+    /// Mean loss of the step in nats per target token (or per sample); the running mean when no sample was of use.
+    pub loss: f64,
+    /// Global norm of the gradient before clipping.
+    pub norm: f32,
+    /// That norm of each group that learns.
+    pub group_norms: BTreeMap<ParameterGroup, f32>,
+    /// Learning rate.
+    pub lr: f64,
+    /// Tokens of all sequences of the step.
+    pub tokens: usize,
+    /// For each entry of the mixture that the step had samples of: its name, and the mean loss of its answers in nats
+    /// per token.
+    pub sources: Vec<(String, f64)>,
+    /// Samples of the step that could not be used.
+    pub bad: Vec<BadSample>,
+    /// Mean loss of the held-out samples, after the steps that are evaluated.
+    pub held_out: Option<f64>,
+    /// Why the model of this step could not be exported; the run goes on without it.
+    pub export_error: Option<LabError>,
+}
