@@ -36,14 +36,16 @@ SAMPLES = [
     {"media": [], "turns": [["Time it.", "Time is money."]]},
     {"media": [["image", 70, 56, 1, 3], ["video", 56, 56, 3, 4]], "turns": [["Is it the same?", "It is another one."]]},
 ]
+# Pictures of the size that the encoder takes, because Pillow's versions resize differently.
 PICTURES = [
-    {"media": [["image", 56, 84, 1, 1]], "turns": [["What is in the image?", "A red thing."], ["Is it on the street?", "No."]]},
-    {"media": [["image", 60, 45, 1, 2]], "turns": [["What is the man on?", "The other street, I think."]]},
+    {"media": [["image", 42, 42, 1, 1]], "turns": [["What is in the image?", "A red thing."], ["Is it on the street?", "No."]]},
+    {"media": [["image", 42, 42, 1, 2]], "turns": [["What is the man on?", "The other street, I think."]]},
     {"media": [], "turns": [["Time it.", "Time is money."]]},
 ]
+# One turn each: the authors' prompt of the base model leaves out what was said before.
 CLIPS = [
     {"media": [["video", 70, 96, 3, 1]], "turns": [["What is the man on?", "The other street, I think."]]},
-    {"media": [["video", 50, 40, 2, 2]], "turns": [["Is it the same?", "It is another one."], ["When?", "At 1."]]},
+    {"media": [["video", 50, 40, 2, 2]], "turns": [["Is it the same?", "It is another one."]]},
 ]
 STEPS, RATE_FACTOR, MOST_FRAMES = 200, 20, 4
 
@@ -171,16 +173,15 @@ class CogVlm2:
     def inputs_of(self, sample):
         """The last answer is learned; earlier turns are a part of the question."""
         *history, (query, answer) = [tuple(turn) for turn in sample["turns"]]
-        template = "chat"
         images = [frames_of(*clip[1:]) for clip in sample["media"]]
         if not self.is_video:
             shown = [Image.fromarray(own[0]) for own in images] or None
             made = self.model.build_conversation_input_ids(
-                self.tokenizer, query=query, history=history, images=shown, template_version=template, answer=answer
+                self.tokenizer, query=query, history=history, images=shown, template_version="chat", answer=answer
             )
             inputs = self.maker.batch(made["input_ids"].tolist(), made["token_type_ids"].tolist(), made["images"])
             return self.floats(inputs), made["labels"]
-        template = "chat" if self.settings.get("frame_numbers", True) else "base"
+        template = self.settings.get("template", "chat")
         side = self.model.config.vision_config["image_size"]
         text = self.modelling._history_to_prompt(template, history, query)
         tokens = (side // 14) ** 2 + 2

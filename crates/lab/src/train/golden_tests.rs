@@ -13,7 +13,7 @@ use zoetrope_models::checkpoint::Checkpoint as ModelCheckpoint;
 use zoetrope_models::contract::media_plan::MediaKind;
 use zoetrope_models::weights::{Learn, ParameterGroup};
 
-use super::{Checkpoint, Recipe, Stage, TrainProgress, Trainer};
+use super::{Checkpoint, Recipe, Stage, Trainer};
 use crate::data::{BadSample, DataOptions, Dataset};
 use crate::error::LabError;
 use crate::sample::{Sample, SampleMedia};
@@ -118,7 +118,7 @@ fn begin_with_adapters(golden: &Golden, recipe: &Recipe, place: &Path) {
         weights.insert(format!("{module}.lora_A.weight"), tensor(down, (rank, input)));
         weights.insert(format!("{module}.lora_B.weight"), tensor(vec![0.0; out * rank], (out, rank)));
     }
-    let checkpoint = Checkpoint { weights, moments: BTreeMap::new(), progress: TrainProgress::default(), run: None };
+    let checkpoint = Checkpoint { weights, ..Checkpoint::default() };
     checkpoint.write(&place.join("checkpoint"), 1).unwrap();
 }
 

@@ -11,6 +11,7 @@ use super::run::Trainer;
 use super::step_report::StepReport;
 use crate::error::LabError;
 use crate::train::mixture::Draws;
+use crate::train::recipe::MixEntry;
 use crate::train::report::{EvalMetrics, Example, StepMetrics};
 
 /// Held-out samples that are answered at every checkpoint.
@@ -41,7 +42,9 @@ impl Trainer {
         };
         self.metrics.step(&metrics)?;
         let (Some(loss), Some(eval)) = (report.held_out, &self.stage().eval) else { return Ok(()) };
-        let (set, items) = (report.stage.clone(), eval.samples as u64);
+        // Stages that are measured on one set have one curve.
+        let names: Vec<String> = eval.data.iter().map(name_of).collect();
+        let (set, items) = (names.join(" and "), eval.samples as u64);
         self.metrics.eval(&EvalMetrics { step, set, items, scores: BTreeMap::from([("loss".to_string(), loss)]) })
     }
 
@@ -67,4 +70,10 @@ impl Trainer {
         }
         Ok(())
     }
+}
+
+/// What reports call an entry of held-out data.
+fn name_of(entry: &MixEntry) -> String {
+    let file = entry.data.as_ref().and_then(|file| file.file_name()).map(|name| name.to_string_lossy().into_owned());
+    file.or_else(|| entry.drawn.as_ref().map(|drawn| format!("drawn {drawn}"))).unwrap_or_default()
 }

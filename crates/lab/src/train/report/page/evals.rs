@@ -16,11 +16,13 @@ const OF: &str = " of ";
 
 /// The last value of the score of each set that is about all of it, without those to compare with.
 pub(super) fn headlines(run: &RunLog) -> Vec<(String, f64)> {
+    let is_one = run.evals.iter().all(|eval| eval.set == run.evals[0].set);
     let mut last = BTreeMap::new();
     for eval in &run.evals {
         let of_all = |(name, _): &(&String, &f64)| !name.contains(OF) && *name != CHANCE;
         for (name, value) in eval.scores.iter().filter(of_all) {
-            last.insert(format!("{name}, {}", eval.set), *value);
+            let name = if name == "loss" { "held-out loss" } else { name };
+            last.insert(if is_one { name.to_string() } else { format!("{name}, {}", eval.set) }, *value);
         }
     }
     last.into_iter().collect()
