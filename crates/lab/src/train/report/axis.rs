@@ -104,7 +104,7 @@ pub(super) fn number(value: f64, digits: usize) -> String {
     format!("{}{unit}", without_zeros(&format!("{scaled:.decimals$}")))
 }
 
-/// A whole number with commas: "1,234,567".
+/// An integer with commas: "1,234,567".
 pub(super) fn whole(value: u64) -> String {
     let digits = value.to_string();
     let mut text = String::new();

@@ -192,7 +192,7 @@ fn the_page_of_a_run_shows_everything_and_loads_nothing() {
     for absent in ["What is it? <script>", "<b>blue", "a<b", "http:", "https:"] {
         assert!(!page.contains(absent), "{absent}");
     }
-    // The same frame is kept once, at most 320 pixels wide.
+    // A frame is kept once, at most 320 pixels wide.
     let kept: Vec<_> = fs::read_dir(folder.path().join(frames::FOLDER)).unwrap().collect();
     assert_eq!(kept.len(), 1);
     let kept = image::open(kept[0].as_ref().unwrap().path()).unwrap();

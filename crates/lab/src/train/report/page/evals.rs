@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use super::super::axis::{number, whole};
-use super::super::chart::{Line, escape};
+use super::super::chart::{COLORS, Line, escape};
 use super::super::record::EvalMetrics;
 use super::super::run_log::{Points, RunLog};
 use super::sections::chart;
@@ -78,7 +78,7 @@ fn charts(out: &mut String, runs: &[RunLog], set: &str) {
         if name == "accuracy"
             && let Some(points) = all.iter().find_map(|scores| scores.get(CHANCE))
         {
-            lines.push(Line::baseline(CHANCE, super::COLORS - 1, points));
+            lines.push(Line::baseline(CHANCE, COLORS - 1, points));
         }
         out.push_str(&chart(runs, &capitalized(name), "", lines, false));
     }
@@ -87,7 +87,8 @@ fn charts(out: &mut String, runs: &[RunLog], set: &str) {
 /// The first value, the last and the best of each score.
 fn table(out: &mut String, run: &RunLog, set: &str) {
     let scores = scores(run, set);
-    out.push_str("<div class=scroll style=margin-top:16px><table><thead><tr><th>score<th>first<th>last<th>best</tr></thead><tbody>");
+    out.push_str("<div class=scroll style=margin-top:16px><table><thead><tr><th>score<th>first<th>last<th>best</tr>");
+    out.push_str("</thead><tbody>");
     for (name, points) in scores.iter().filter(|(_, points)| !points.is_empty()) {
         let lowest_is_best = name.starts_with("loss");
         let better =

@@ -10,7 +10,7 @@ use std::fmt::Write;
 use super::axis::{duration, number, whole};
 use super::chart::{COLORS, escape};
 use super::run_log::RunLog;
-use super::smooth::smooth;
+use super::smooth::{smooth, window};
 
 const STYLE: &str = include_str!("style.css");
 const SCRIPT: &str = include_str!("chart.js");
@@ -48,14 +48,9 @@ pub(super) fn html(runs: &[RunLog]) -> String {
     out
 }
 
-/// Steps that a moving average goes over: a fiftieth of the run.
-fn window(run: &RunLog) -> f64 {
-    (run.loss.len() as f64 / 50.0).floor().max(1.0)
-}
-
 /// The loss at the end, averaged as in the chart.
 fn final_loss(run: &RunLog) -> Option<f64> {
-    smooth(&run.loss, window(run)).last().map(|(_, loss)| *loss)
+    smooth(&run.loss, window(run.loss.len())).last().map(|(_, loss)| *loss)
 }
 
 /// Tokens a second over the steps that counted them.
