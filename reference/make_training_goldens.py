@@ -9,7 +9,10 @@ of crates/models/tests/golden; the model, its processor and the template are tra
 samples, so that their order does not matter. The same run in f64 tells how far rounding alone moves the curve:
 `f32_noise` is the largest relative difference of the two.
 
-A low-rank adapter is that of the `peft` package.
+A low-rank adapter is that of the `peft` package. Families that transformers does not have run by their authors' code,
+whose folders are named by COGVLM2 and LLAMA_VID; LLaMA-VID's needs an environment of its own:
+
+    PYTHONPATH=DIR:SOURCE LLAMA_VID=SOURCE OMP_NUM_THREADS=1 python reference/make_training_goldens.py llama-vid
 """
 
 import argparse
@@ -22,8 +25,6 @@ import numpy as np
 import torch
 import transformers
 from PIL import Image
-from transformers import AutoModelForImageTextToText, AutoProcessor
-from transformers.video_utils import VideoMetadata
 
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..")
 GOLDEN = os.path.join(ROOT, "crates", "lab", "tests", "golden", "training")
@@ -47,6 +48,12 @@ CLIPS = [
     {"media": [["video", 70, 96, 3, 1]], "turns": [["What is the man on?", "The other street, I think."]]},
     {"media": [["video", 50, 40, 2, 2]], "turns": [["Is it the same?", "It is another one."]]},
 ]
+# Of the encoder's size, with as many questions as the authors' splice takes at once.
+SHORT = [
+    {"media": [["image", 56, 56, 1, 1]], "turns": [["What is in the image?", "A red thing."]]},
+    {"media": [["video", 56, 56, 3, 2]], "turns": [["What is the man on?", "The other street, I think."]]},
+    {"media": [], "turns": [["Time it.", "Time is money."]]},
+]
 STEPS, RATE_FACTOR, MOST_FRAMES = 200, 20, 4
 
 
@@ -62,6 +69,8 @@ class Transformers:
     """A family whose model, processor and template are those of transformers."""
 
     def __init__(self, folder, samples):
+        from transformers import AutoModelForImageTextToText, AutoProcessor
+
         self.processor = AutoProcessor.from_pretrained(folder)
         self.model = AutoModelForImageTextToText.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager")
         self.samples = samples
@@ -103,6 +112,8 @@ class Transformers:
         if images:
             kwargs["images"] = images
         if clips:
+            from transformers.video_utils import VideoMetadata
+
             kwargs["videos"] = [torch.from_numpy(frames_of(*clip)).permute(0, 3, 1, 2) for clip in clips]
             kwargs["video_metadata"] = [
                 VideoMetadata(total_num_frames=n, fps=1.0, frames_indices=list(range(n)), duration=float(n)) for _, _, n, _ in clips
@@ -201,6 +212,70 @@ class CogVlm2:
         return dict(inputs, use_cache=False, return_dict=True)
 
 
+class LlamaVid:
+    """The authors' code of LLaMA-VID at toy size, in the environment that its toy was made in (`make_llama_vid_toy.py`);
+    the folder of the code is named by LLAMA_VID."""
+
+    def __init__(self, folder, samples):
+        import make_llama_vid_toy as maker
+        from safetensors.torch import load_file
+
+        if not hasattr(LlamaVid, "modules"):
+            LlamaVid.modules = maker.published(os.environ["LLAMA_VID"])
+            llama = transformers.models.llama.modeling_llama
+            masked = llama._make_causal_mask
+            llama._make_causal_mask = lambda shape, dtype, *rest, **more: masked(shape, torch.float32, *rest, **more).to(dtype)
+        self.maker, self.samples, self.tokenizer = maker, samples, maker.llama_tokenizer()
+        self.model = maker.build(self.modules, folder)
+        unknown = self.model.load_state_dict(load_file(os.path.join(folder, "model.safetensors")), strict=False)
+        assert not unknown.unexpected_keys, unknown
+        self.processor = transformers.CLIPImageProcessor(
+            size={"shortest_edge": maker.SIDE}, crop_size={"height": maker.SIDE, "width": maker.SIDE}
+        )
+
+    def set(self, settings):
+        assert not settings, settings
+
+    @staticmethod
+    def group_of(name):
+        if "vision_tower" in name:
+            return "vision"
+        if "mm_projector" in name or "vlm_att_" in name:
+            return "projector"
+        return "embeddings" if "lm_head" in name or "embed_tokens" in name else "language"
+
+    def batch(self):
+        return [self.inputs_of(sample) for sample in self.samples]
+
+    def inputs_of(self, sample):
+        """The reply with the token that ends it is learned. A clip has the template of the video model."""
+        ((question, answer),) = sample["turns"]
+        template = "llava_v1" if any(kind == "video" for kind, *_ in sample["media"]) else "vicuna_v1"
+        prompt = self.maker.chat(self.modules[4], template, [(question, answer)])
+        images = None
+        if sample["media"]:
+            ((_, h, w, n, seed),) = sample["media"]
+            pixels = self.processor.preprocess(list(frames_of(h, w, n, seed)), return_tensors="pt")["pixel_values"]
+            images = [pixels.to(next(self.model.parameters()).dtype)]
+        else:
+            prompt = prompt.replace("<image>\n", "")
+        ids = self.maker.ids_of(self.tokenizer, prompt)
+        before = self.maker.ids_of(self.tokenizer, prompt[: prompt.rindex("ASSISTANT:") + len("ASSISTANT:")])
+        learned = ids[len(before) :]
+        inputs = {"ids": ids, "images": images, "question": question}
+        with torch.no_grad():
+            length = self.embed(inputs).shape[1]
+        return inputs, torch.tensor([-100] * (length - len(learned)) + learned)
+
+    def embed(self, inputs):
+        if inputs["images"] is None:
+            return self.model.model.embed_tokens(torch.tensor([inputs["ids"]]))
+        return self.maker.embed(self.model, inputs["ids"], inputs["images"], inputs["question"])
+
+    def logits(self, inputs):
+        return self.model.lm_head(self.model.model(inputs_embeds=self.embed(inputs), use_cache=False)[0])[0]
+
+
 def frames_of(height, width, frames, seed):
     return np.stack([frame(height, width, number, seed) for number in range(frames)])
 
@@ -245,7 +320,9 @@ def train_stage(family, model, stage, dtype):
     for name, parameter in model.named_parameters():
         learn = learn_of(stage, group_of(name))
         is_adapter = "lora_" in name
-        parameter.requires_grad_(learn == "full" or (learn == "lora" and is_adapter))
+        only = stage.get(group_of(name), {}).get("only")
+        is_learned = learn == "full" and (only is None or any(part in name.split(".") for part in only))
+        parameter.requires_grad_(is_learned or (learn == "lora" and is_adapter))
         if parameter.requires_grad:
             decay = options.get("weight_decay", 0.0) if decays(name, parameter) else 0.0
             groups.append({"params": [parameter], "lr": lr_of(stage, group_of(name)), "weight_decay": decay})
@@ -258,7 +335,7 @@ def train_stage(family, model, stage, dtype):
         optimizer.zero_grad(set_to_none=True)
         total = 0.0
         for inputs, labels in batch:
-            logits = model(**inputs).logits[0]
+            logits = family.logits(inputs) if hasattr(family, "logits") else model(**inputs).logits[0]
             loss = torch.nn.functional.cross_entropy(logits[:-1], labels[1:], ignore_index=-100, reduction="sum") / targets
             # With a frozen decoder, words alone teach nothing.
             if loss.requires_grad:
@@ -345,6 +422,7 @@ RUNS = {
     "llava-onevision": ("recipes/llava-onevision.toml", "llava_onevision/toy-hf", SAMPLES, Transformers),
     "lora": ("crates/lab/tests/golden/training/lora.toml", "videollama3/toy-hf", SAMPLES, Transformers),
     "cogvlm2": ("recipes/cogvlm2.toml", "cogvlm2/toy-image", PICTURES, CogVlm2),
+    "llama-vid": ("recipes/llama-vid.toml", "llama_vid/toy", SHORT, LlamaVid),
     "cogvlm2-video": ("recipes/cogvlm2-video.toml", "cogvlm2/toy-video", CLIPS, CogVlm2),
 }
 
