@@ -1,14 +1,18 @@
-"""Train the toy checkpoints in PyTorch by the recipes of the tests, and write the loss of every step.
+"""Train the toy checkpoints in PyTorch by the published recipes, and write the loss of every step.
 
     OMP_NUM_THREADS=1 python reference/make_training_goldens.py [NAME ...]
 
-Reads crates/lab/tests/golden/training/NAME.toml, a recipe of stages as `zoetrope train` reads it, and writes NAME.json
-beside it: the samples, and for every step its mean loss in f32, for every stage the tokens of a step. The checkpoint is a toy
+Reads a recipe of stages as `zoetrope train` reads it: one of recipes/, in 200 steps of a few samples, which all
+stages share, with all rates multiplied by 20, so that a toy learns something and its loss does not vanish; or one of
+crates/lab/tests/golden/training as it is. Writes NAME.json to that folder: the samples, and for every step its mean loss in f32, for every stage the tokens of a step. The checkpoint is a toy
 of crates/models/tests/golden; the model, its processor and the template are transformers'. Every step shows all
 samples, so that their order does not matter. The same run in f64 tells how far rounding alone moves the curve:
 `f32_noise` is the largest relative difference of the two.
 
-A low-rank adapter is that of the `peft` package.
+A low-rank adapter is that of the `peft` package. Families that transformers does not have run by their authors' code,
+whose folders are named by COGVLM2 and LLAMA_VID; LLaMA-VID's needs an environment of its own:
+
+    PYTHONPATH=DIR:SOURCE LLAMA_VID=SOURCE OMP_NUM_THREADS=1 python reference/make_training_goldens.py llama-vid
 """
 
 import argparse
@@ -21,12 +25,10 @@ import numpy as np
 import torch
 import transformers
 from PIL import Image
-from transformers import AutoModelForImageTextToText, AutoProcessor
-from transformers.video_utils import VideoMetadata
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-GOLDEN = os.path.join(HERE, "..", "crates", "lab", "tests", "golden", "training")
-TOYS = os.path.join(HERE, "..", "crates", "models", "tests", "golden")
+ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..")
+GOLDEN = os.path.join(ROOT, "crates", "lab", "tests", "golden", "training")
+TOYS = os.path.join(ROOT, "crates", "models", "tests", "golden")
 
 # Media are made from numbers by the rule of `frame`: (kind, height, width, frames, seed). Turns are question, answer.
 SAMPLES = [
@@ -35,7 +37,24 @@ SAMPLES = [
     {"media": [], "turns": [["Time it.", "Time is money."]]},
     {"media": [["image", 70, 56, 1, 3], ["video", 56, 56, 3, 4]], "turns": [["Is it the same?", "It is another one."]]},
 ]
-NAMES = ["videollama3", "videollama3-lora", "llava_onevision"]
+# Pictures of the size that the encoder takes, because Pillow's versions resize differently.
+PICTURES = [
+    {"media": [["image", 42, 42, 1, 1]], "turns": [["What is in the image?", "A red thing."], ["Is it on the street?", "No."]]},
+    {"media": [["image", 42, 42, 1, 2]], "turns": [["What is the man on?", "The other street, I think."]]},
+    {"media": [], "turns": [["Time it.", "Time is money."]]},
+]
+# One turn each: the authors' prompt of the base model leaves out what was said before.
+CLIPS = [
+    {"media": [["video", 70, 96, 3, 1]], "turns": [["What is the man on?", "The other street, I think."]]},
+    {"media": [["video", 50, 40, 2, 2]], "turns": [["Is it the same?", "It is another one."]]},
+]
+# Of the encoder's size, with as many questions as the authors' splice takes at once.
+SHORT = [
+    {"media": [["image", 56, 56, 1, 1]], "turns": [["What is in the image?", "A red thing."]]},
+    {"media": [["video", 56, 56, 3, 2]], "turns": [["What is the man on?", "The other street, I think."]]},
+    {"media": [], "turns": [["Time it.", "Time is money."]]},
+]
+STEPS, RATE_FACTOR, MOST_FRAMES = 200, 20, 4
 
 
 def frame(height, width, number, seed):
@@ -46,65 +65,219 @@ def frame(height, width, number, seed):
     return np.where(inverted, 255 - value, value).astype(np.uint8)
 
 
-def messages_of(sample):
-    """Messages of the chat template: media before the first question."""
-    messages = []
-    for number, (question, answer) in enumerate(sample["turns"]):
-        media = [{"type": kind} for kind, *_ in sample["media"]] if number == 0 else []
-        messages.append({"role": "user", "content": media + [{"type": "text", "text": question}]})
-        messages.append({"role": "assistant", "content": [{"type": "text", "text": answer}]})
-    return messages
+class Transformers:
+    """A family whose model, processor and template are those of transformers."""
 
+    def __init__(self, folder, samples):
+        from transformers import AutoModelForImageTextToText, AutoProcessor
 
-def inputs_of(processor, sample):
-    """What the model takes, and the targets: each reply with the token that ends it."""
-    text = processor.apply_chat_template(messages_of(sample), add_generation_prompt=False, tokenize=False)
-    images = [Image.fromarray(frame(h, w, 0, seed)) for kind, h, w, _, seed in sample["media"] if kind == "image"]
-    clips = [(h, w, n, seed) for kind, h, w, n, seed in sample["media"] if kind == "video"]
-    kwargs = {}
-    if images:
-        kwargs["images"] = images
-    if clips:
-        frames = [np.stack([frame(h, w, i, seed) for i in range(n)]) for h, w, n, seed in clips]
-        kwargs["videos"] = [torch.from_numpy(f).permute(0, 3, 1, 2) for f in frames]
-        kwargs["video_metadata"] = [
-            VideoMetadata(total_num_frames=n, fps=1.0, frames_indices=list(range(n)), duration=float(n)) for _, _, n, _ in clips
-        ]
-    inputs = processor(text=[text], return_tensors="pt", **kwargs)
-    inputs.pop("video_metadata", None)
-    ids = inputs["input_ids"][0].tolist()
-    tokenizer = processor.tokenizer
-    header = tokenizer.encode("<|im_start|>assistant\n", add_special_tokens=False)
-    end = tokenizer.convert_tokens_to_ids("<|im_end|>")
-    labels, at = [-100] * len(ids), 0
-    while at < len(ids):
-        if ids[at : at + len(header)] == header:
-            at += len(header)
-            while True:
-                labels[at] = ids[at]
+        self.processor = AutoProcessor.from_pretrained(folder)
+        self.model = AutoModelForImageTextToText.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager")
+        self.samples = samples
+
+    def set(self, settings):
+        """The settings of a stage, which are the family's own. Tiles stay those of the processor."""
+        if hasattr(self.processor.image_processor, "merge_size"):
+            self.processor.image_processor.merge_size = settings.get("merge", 1)
+            self.processor.video_processor.merge_size = settings.get("merge", 2)
+            self.processor.video_processor.use_token_compression = settings.get("prune", True)
+
+    def batch(self):
+        return [self.inputs_of(sample) for sample in self.samples]
+
+    @staticmethod
+    def group_of(name):
+        if "lm_head" in name or "embed_tokens" in name:
+            return "embeddings"
+        if "projector" in name or "image_newline" in name:
+            return "projector"
+        return "vision" if "vision" in name else "language"
+
+    @staticmethod
+    def messages_of(sample):
+        """Messages of the chat template: media before the first question."""
+        messages = []
+        for number, (question, answer) in enumerate(sample["turns"]):
+            media = [{"type": kind} for kind, *_ in sample["media"]] if number == 0 else []
+            messages.append({"role": "user", "content": media + [{"type": "text", "text": question}]})
+            messages.append({"role": "assistant", "content": [{"type": "text", "text": answer}]})
+        return messages
+
+    def inputs_of(self, sample):
+        """What the model takes, and the targets: each reply with the token that ends it."""
+        text = self.processor.apply_chat_template(self.messages_of(sample), add_generation_prompt=False, tokenize=False)
+        images = [Image.fromarray(frame(h, w, 0, seed)) for kind, h, w, _, seed in sample["media"] if kind == "image"]
+        clips = [(h, w, n, seed) for kind, h, w, n, seed in sample["media"] if kind == "video"]
+        kwargs = {}
+        if images:
+            kwargs["images"] = images
+        if clips:
+            from transformers.video_utils import VideoMetadata
+
+            kwargs["videos"] = [torch.from_numpy(frames_of(*clip)).permute(0, 3, 1, 2) for clip in clips]
+            kwargs["video_metadata"] = [
+                VideoMetadata(total_num_frames=n, fps=1.0, frames_indices=list(range(n)), duration=float(n)) for _, _, n, _ in clips
+            ]
+        inputs = self.processor(text=[text], return_tensors="pt", **kwargs)
+        inputs.pop("video_metadata", None)
+        ids = inputs["input_ids"][0].tolist()
+        tokenizer = self.processor.tokenizer
+        header = tokenizer.encode("<|im_start|>assistant\n", add_special_tokens=False)
+        end = tokenizer.convert_tokens_to_ids("<|im_end|>")
+        labels, at = [-100] * len(ids), 0
+        while at < len(ids):
+            if ids[at : at + len(header)] != header:
                 at += 1
-                if ids[at - 1] == end:
-                    break
+                continue
+            at += len(header)
+            stop = ids.index(end, at) + 1
+            labels[at:stop] = ids[at:stop]
+            at = stop
+        return dict(inputs, use_cache=False), torch.tensor(labels)
+
+
+class CogVlm2:
+    """The authors' code of CogVLM2 at toy size, as its toy was made; the folder of the code is named by COGVLM2."""
+
+    def __init__(self, folder, samples):
+        import make_cogvlm2_toy as maker
+        from safetensors.torch import load_file
+        from transformers import PreTrainedTokenizerFast
+
+        names = dict(zip(("bos_token", "eos_token", "pad_token"), maker.SPECIALS))
+        self.tokenizer = PreTrainedTokenizerFast(tokenizer_object=maker.tokenizer_json(), **names)
+        ids = [self.tokenizer.convert_tokens_to_ids(token) for token in maker.SPECIALS]
+        self.maker, self.pad, self.samples = maker, ids[2], samples
+        if not hasattr(CogVlm2, "original"):
+            CogVlm2.original = maker.load_original(os.environ["COGVLM2"], ids[2])
+        self.modelling, config_class = CogVlm2.original
+        with open(os.path.join(folder, "config.json")) as f:
+            config = json.load(f)
+        self.is_video = "Video" in config["architectures"][0]
+        made = config_class(**{k: v for k, v in config.items() if k not in ("architectures", "torch_dtype")})
+        self.model = self.modelling.CogVLMForCausalLM(made)
+        if self.is_video:
+            maker.without_experts(self.model)
+        missing = self.model.load_state_dict(load_file(os.path.join(folder, "model.safetensors")), strict=False)
+        assert not missing.unexpected_keys and (self.is_video or not missing.missing_keys), missing
+        self.settings = {}
+
+    def set(self, settings):
+        self.settings = settings
+
+    def batch(self):
+        # The masks of the authors are made in the default type, and cached angles keep theirs.
+        torch.set_default_dtype(next(self.model.parameters()).dtype)
+        for module in self.model.modules():
+            if hasattr(module, "_seq_len_cached"):
+                module._seq_len_cached = 0
+        return [self.inputs_of(sample) for sample in self.samples]
+
+    @staticmethod
+    def group_of(name):
+        if "lm_head" in name or "embed_tokens" in name:
+            return "embeddings"
+        if "model.vision." not in name:
+            return "language"
+        return "projector" if "linear_proj" in name or name.endswith(("boi", "eoi")) else "vision"
+
+    def inputs_of(self, sample):
+        """The last answer is learned; earlier turns are a part of the question."""
+        *history, (query, answer) = [tuple(turn) for turn in sample["turns"]]
+        images = [frames_of(*clip[1:]) for clip in sample["media"]]
+        if not self.is_video:
+            shown = [Image.fromarray(own[0]) for own in images] or None
+            made = self.model.build_conversation_input_ids(
+                self.tokenizer, query=query, history=history, images=shown, template_version="chat", answer=answer
+            )
+            inputs = self.maker.batch(made["input_ids"].tolist(), made["token_type_ids"].tolist(), made["images"])
+            return self.floats(inputs), made["labels"]
+        template = self.settings.get("template", "chat")
+        side = self.model.config.vision_config["image_size"]
+        text = self.modelling._history_to_prompt(template, history, query)
+        tokens = (side // 14) ** 2 + 2
+        (frames,) = images
+        if self.settings.get("sampling") == "uniform":
+            frames = frames[np.linspace(0, len(frames) - 1, MOST_FRAMES).astype(int)]
+        ids, kinds = self.maker.video_ids(self.tokenizer, len(frames), tokens, text, template, self.pad)
+        learned = self.tokenizer.encode(answer, add_special_tokens=False) + [self.tokenizer.eos_token_id]
+        pixels = self.maker.video_pixels(frames, side, torch.get_default_dtype())
+        inputs = self.maker.batch(ids + learned, kinds + [0] * len(learned), pixels)
+        return self.floats(inputs), torch.tensor([-100] * len(ids) + learned)
+
+    def floats(self, inputs):
+        images = inputs["images"]
+        dtype = torch.get_default_dtype()
+        inputs["images"] = images and [[image.to(dtype) for image in images[0]]]
+        return dict(inputs, use_cache=False, return_dict=True)
+
+
+class LlamaVid:
+    """The authors' code of LLaMA-VID at toy size, in the environment that its toy was made in (`make_llama_vid_toy.py`);
+    the folder of the code is named by LLAMA_VID."""
+
+    def __init__(self, folder, samples):
+        import make_llama_vid_toy as maker
+        from safetensors.torch import load_file
+
+        if not hasattr(LlamaVid, "modules"):
+            LlamaVid.modules = maker.published(os.environ["LLAMA_VID"])
+            llama = transformers.models.llama.modeling_llama
+            masked = llama._make_causal_mask
+            llama._make_causal_mask = lambda shape, dtype, *rest, **more: masked(shape, torch.float32, *rest, **more).to(dtype)
+        self.maker, self.samples, self.tokenizer = maker, samples, maker.llama_tokenizer()
+        self.model = maker.build(self.modules, folder)
+        unknown = self.model.load_state_dict(load_file(os.path.join(folder, "model.safetensors")), strict=False)
+        assert not unknown.unexpected_keys, unknown
+        self.processor = transformers.CLIPImageProcessor(
+            size={"shortest_edge": maker.SIDE}, crop_size={"height": maker.SIDE, "width": maker.SIDE}
+        )
+
+    def set(self, settings):
+        assert not settings, settings
+
+    @staticmethod
+    def group_of(name):
+        if "vision_tower" in name:
+            return "vision"
+        if "mm_projector" in name or "vlm_att_" in name:
+            return "projector"
+        return "embeddings" if "lm_head" in name or "embed_tokens" in name else "language"
+
+    def batch(self):
+        return [self.inputs_of(sample) for sample in self.samples]
+
+    def inputs_of(self, sample):
+        """The reply with the token that ends it is learned. A clip has the template of the video model."""
+        ((question, answer),) = sample["turns"]
+        template = "llava_v1" if any(kind == "video" for kind, *_ in sample["media"]) else "vicuna_v1"
+        prompt = self.maker.chat(self.modules[4], template, [(question, answer)])
+        images = None
+        if sample["media"]:
+            ((_, h, w, n, seed),) = sample["media"]
+            pixels = self.processor.preprocess(list(frames_of(h, w, n, seed)), return_tensors="pt")["pixel_values"]
+            images = [pixels.to(next(self.model.parameters()).dtype)]
         else:
-            at += 1
-    return dict(inputs), torch.tensor(labels)
+            prompt = prompt.replace("<image>\n", "")
+        ids = self.maker.ids_of(self.tokenizer, prompt)
+        before = self.maker.ids_of(self.tokenizer, prompt[: prompt.rindex("ASSISTANT:") + len("ASSISTANT:")])
+        learned = ids[len(before) :]
+        inputs = {"ids": ids, "images": images, "question": question}
+        with torch.no_grad():
+            length = self.embed(inputs).shape[1]
+        return inputs, torch.tensor([-100] * (length - len(learned)) + learned)
+
+    def embed(self, inputs):
+        if inputs["images"] is None:
+            return self.model.model.embed_tokens(torch.tensor([inputs["ids"]]))
+        return self.maker.embed(self.model, inputs["ids"], inputs["images"], inputs["question"])
+
+    def logits(self, inputs):
+        return self.model.lm_head(self.model.model(inputs_embeds=self.embed(inputs), use_cache=False)[0])[0]
 
 
-def set_processor(processor, settings):
-    """The settings of a stage, which are the family's own."""
-    if hasattr(processor.image_processor, "merge_size"):
-        processor.image_processor.merge_size = settings.get("merge", 1)
-        processor.video_processor.merge_size = settings.get("merge", 2)
-        processor.video_processor.use_token_compression = settings.get("prune", True)
-
-
-def group_of(name):
-    """The group of a parameter, by the names of transformers."""
-    if "lm_head" in name or "embed_tokens" in name:
-        return "embeddings"
-    if "projector" in name or "image_newline" in name:
-        return "projector"
-    return "vision" if "vision" in name else "language"
+def frames_of(height, width, frames, seed):
+    return np.stack([frame(height, width, number, seed) for number in range(frames)])
 
 
 def learn_of(stage, group):
@@ -136,17 +309,20 @@ def decays(name, parameter):
     return parameter.ndim > 1 and "norm" not in name and "bias" not in name
 
 
-def train_stage(model, processor, stage, dtype):
+def train_stage(family, model, stage, dtype):
     """Trains in place; gives the loss of every step and the tokens of one."""
-    set_processor(processor, stage.get("set", {}))
-    batch = [inputs_of(processor, sample) for sample in SAMPLES]
-    batch = [({k: v.to(dtype) if v.is_floating_point() else v for k, v in inputs.items()}, labels) for inputs, labels in batch]
+    group_of = family.group_of
+    family.set(stage.get("set", {}))
+    float_of = lambda value: value.to(dtype) if torch.is_tensor(value) and value.is_floating_point() else value
+    batch = [({k: float_of(v) for k, v in inputs.items()}, labels) for inputs, labels in family.batch()]
     options, schedule, steps = stage["optimizer"], stage.get("schedule", {}), stage["steps"]
     groups = []
     for name, parameter in model.named_parameters():
         learn = learn_of(stage, group_of(name))
         is_adapter = "lora_" in name
-        parameter.requires_grad_(learn == "full" or (learn == "lora" and is_adapter))
+        only = stage.get(group_of(name), {}).get("only")
+        is_learned = learn == "full" and (only is None or any(part in name.split(".") for part in only))
+        parameter.requires_grad_(is_learned or (learn == "lora" and is_adapter))
         if parameter.requires_grad:
             decay = options.get("weight_decay", 0.0) if decays(name, parameter) else 0.0
             groups.append({"params": [parameter], "lr": lr_of(stage, group_of(name)), "weight_decay": decay})
@@ -159,7 +335,7 @@ def train_stage(model, processor, stage, dtype):
         optimizer.zero_grad(set_to_none=True)
         total = 0.0
         for inputs, labels in batch:
-            logits = model(**inputs, use_cache=False).logits[0]
+            logits = family.logits(inputs) if hasattr(family, "logits") else model(**inputs).logits[0]
             loss = torch.nn.functional.cross_entropy(logits[:-1], labels[1:], ignore_index=-100, reduction="sum") / targets
             # With a frozen decoder, words alone teach nothing.
             if loss.requires_grad:
@@ -172,11 +348,6 @@ def train_stage(model, processor, stage, dtype):
     return losses, sum(len(labels) for _, labels in batch)
 
 
-def is_adapted(name, module, recipe):
-    """Whether a matrix has an adapter: those of decoder layers and of the encoder's, in groups that learn one."""
-    return isinstance(module, torch.nn.Linear) and learn_of(recipe["stage"][0], group_of(name)) == "lora"
-
-
 def formula(module, shape):
     """First factors of adapters: numbers that the test makes, too, spread like PEFT's own."""
     index = torch.arange(shape[0] * shape[1], dtype=torch.float64)
@@ -184,9 +355,12 @@ def formula(module, shape):
     return (unit * 2 / math.sqrt(shape[1])).reshape(shape).float()
 
 
-def with_adapters(model, recipe):
-    """The model with PEFT's adapters where the first stage learns them, and the sizes of their matrices by name."""
-    sizes = {name: list(module.weight.shape) for name, module in model.named_modules() if is_adapted(name, module, recipe)}
+def with_adapters(family, recipe):
+    """The model with PEFT's adapters beside the matrices of groups that learn them, and the sizes of these by name."""
+    model, group_of = family.model, family.group_of
+    linear = [(name, module) for name, module in model.named_modules() if isinstance(module, torch.nn.Linear)]
+    learned = [(name, module) for name, module in linear if learn_of(recipe["stage"][0], group_of(name)) == "lora"]
+    sizes = {name: list(module.weight.shape) for name, module in learned}
     if not sizes:
         return model, {}
     import peft
@@ -212,27 +386,50 @@ def over(defaults, own):
     return merged
 
 
+def at_toy_size(stage, steps):
+    """A published stage for a toy: few steps of all samples, rates that tell, the processor's own tiles."""
+    stage = {key: value for key, value in stage.items() if key != "epochs"}
+    stage["steps"] = steps
+    for table in ("optimizer", "vision", "projector", "language", "embeddings"):
+        if "lr" in stage.get(table, {}):
+            stage[table] = {**stage[table], "lr": RATE_FACTOR * stage[table]["lr"]}
+    return stage
+
+
 def run(name, dtype):
-    with open(os.path.join(GOLDEN, f"{name}.toml"), "rb") as f:
+    file, toy, samples, open_family = RUNS[name]
+    with open(os.path.join(ROOT, file), "rb") as f:
         recipe = tomllib.load(f)
     recipe["stage"] = [over(recipe.get("defaults", {}), stage) for stage in recipe["stage"]]
-    folder = os.path.join(TOYS, name.split("-")[0], "toy-hf")
-    processor = AutoProcessor.from_pretrained(folder)
-    model = AutoModelForImageTextToText.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").train()
-    model.config.use_cache = False
-    model, adapters = with_adapters(model, recipe)
-    model = model.to(dtype)
+    if file.startswith("recipes/"):
+        recipe["stage"] = [at_toy_size(stage, STEPS // len(recipe["stage"])) for stage in recipe["stage"]]
+    family = open_family(os.path.join(TOYS, toy), samples)
+    family.model.train()
+    model, adapters = with_adapters(family, recipe)
+    family.model = model = model.to(dtype)
     losses, tokens = [], []
     for stage in recipe["stage"]:
-        of_stage, of_step = train_stage(model, processor, stage, dtype)
+        of_stage, of_step = train_stage(family, model, stage, dtype)
         losses += of_stage
         tokens.append(of_step)
+    torch.set_default_dtype(torch.float32)
     return losses, tokens, adapters
+
+
+# Name of the golden: its recipe, its toy, its samples, its code.
+RUNS = {
+    "videollama3": ("recipes/videollama3.toml", "videollama3/toy-hf", SAMPLES, Transformers),
+    "llava-onevision": ("recipes/llava-onevision.toml", "llava_onevision/toy-hf", SAMPLES, Transformers),
+    "lora": ("crates/lab/tests/golden/training/lora.toml", "videollama3/toy-hf", SAMPLES, Transformers),
+    "cogvlm2": ("recipes/cogvlm2.toml", "cogvlm2/toy-image", PICTURES, CogVlm2),
+    "llama-vid": ("recipes/llama-vid.toml", "llama_vid/toy", SHORT, LlamaVid),
+    "cogvlm2-video": ("recipes/cogvlm2-video.toml", "cogvlm2/toy-video", CLIPS, CogVlm2),
+}
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", default=NAMES)
+    parser.add_argument("names", nargs="*", default=list(RUNS))
     args = parser.parse_args()
     transformers.logging.set_verbosity_error()
     torch.manual_seed(0)
@@ -243,8 +440,9 @@ def main():
         noise = max(abs(a - b) / b for a, b in zip(narrow, wide))
         golden = {
             "made_by": f"make_training_goldens.py with torch {torch.__version__}, transformers {transformers.__version__}",
-            "checkpoint": f"{name.split('-')[0]}/toy-hf",
-            "samples": SAMPLES,
+            "recipe": RUNS[name][0],
+            "checkpoint": RUNS[name][1],
+            "samples": RUNS[name][2],
             "f32_noise": noise,
             "tokens": tokens,
             "adapters": adapters,

@@ -238,6 +238,37 @@ fn training_starts_from_the_model_or_from_nothing_goes_on_and_gives_a_model_that
     fails(&["eval", "--kinds", "smell"], 1, &["smell", "colour"]);
 }
 
+#[test]
+fn a_training_reports_its_steps_and_several_are_compared() {
+    let desk = Desk::new();
+    let recipe = desk.file("adapter.toml", ADAPTER.as_bytes());
+    let folders = ["one", "two"].map(|name| desk.path(name));
+    for folder in &folders {
+        let output = run(&["train", &recipe, "--model", NANO, "--out", folder, "--json", "--quiet"]);
+        assert_eq!(output.status.code(), Some(0), "{}", err(&output));
+    }
+    let read =
+        |path: &Path| std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let folder = Path::new(&folders[0]);
+    let lines = read(&folder.join("metrics.jsonl"));
+    // The recipe, three steps, measurements after the second and the last, and example answers at the end.
+    let of = |kind: &str| lines.matches(&format!("{{\"record\":\"{kind}\"")).count();
+    assert_eq!((of("run"), of("step"), of("eval"), of("example")), (1, 3, 2, 4), "{lines}");
+    for word in ["\"gradient_norm_by_group\":{\"language\":", "\"loss_by_kind\":{\"drawn one_object\":"] {
+        assert!(lines.contains(word), "{word} is not in {lines}");
+    }
+    assert!(read(&folder.join("report.html")).contains("3 steps, finished"));
+    assert_eq!(std::fs::read_dir(folder.join("tensorboard")).expect("a folder").count(), 1);
+    std::fs::remove_file(folder.join("report.html")).expect("removed");
+    let page = folder.join("report.html").display().to_string();
+    assert_eq!(out(&run(&["report", &folders[0]])).trim(), page);
+    assert!(read(Path::new(&page)).contains("data:image/jpeg;base64,"));
+    let both = desk.path("both.html");
+    let output = run(&["report", &folders[0], &folders[1], "--out", &both, "--json"]);
+    assert!(out(&output).contains("both.html") && read(Path::new(&both)).contains("2 runs compared"));
+    fails(&["report", &desk.path("none")], 1, &["none", "metrics.jsonl", "no such file"]);
+}
+
 /// Three steps of adapters over packed matrices.
 const ADAPTER: &str = r#"
 save_every = 100

@@ -60,11 +60,15 @@ impl Axis {
         (first..=last).map(|number| number as f64 * step).collect()
     }
 
-    /// Powers of ten; with few of them 2 and 5 times each, too.
+    /// Powers of ten; with few of them others between, too.
     fn log_ticks(self) -> Vec<f64> {
         let (first, last) = (self.low.log10().floor() as i32, self.high.log10().ceil() as i32);
         let decades = self.high.log10() - self.low.log10();
-        let by: &[f64] = if decades < 2.0 { &[1.0, 2.0, 5.0] } else { &[1.0] };
+        let by: &[f64] = match decades {
+            ..1.6 => &[1.0, 2.0, 5.0],
+            1.6..3.2 => &[1.0, 3.0],
+            _ => &[1.0],
+        };
         let every = ((decades / 5.0).ceil() as usize).max(1);
         let powers = (first..=last).step_by(every).map(|power| 10f64.powi(power));
         let all = powers.flat_map(|power| by.iter().map(move |by| by * power));
@@ -92,8 +96,11 @@ pub(super) fn number(value: f64, digits: usize) -> String {
         1e4.. => (value / 1e3, "k"),
         _ => (value, ""),
     };
-    let whole = scaled.abs().log10().floor() as i32 + 1;
-    let decimals = usize::try_from(digits as i32 - whole).unwrap_or(0);
+    let places = scaled.abs().log10().floor() as i32 + 1;
+    let decimals = usize::try_from(digits as i32 - places).unwrap_or(0);
+    if decimals == 0 && scaled >= 1000.0 {
+        return whole(scaled.round() as u64);
+    }
     format!("{}{unit}", without_zeros(&format!("{scaled:.decimals$}")))
 }
 
@@ -136,7 +143,8 @@ mod tests {
         assert_eq!(Axis::from_zero(1.0).ticks(5), [0.0, 0.2, 0.4, 0.6000000000000001, 0.8, 1.0]);
         let log = Axis::around([0.01, 3.0].into_iter());
         assert!(log.is_log());
-        assert_eq!(log.ticks(5), [0.01, 0.1, 1.0]);
+        let ticks: Vec<String> = log.ticks(5).into_iter().map(|tick| number(tick, 3)).collect();
+        assert_eq!(ticks, ["0.01", "0.03", "0.1", "0.3", "1", "3"]);
         assert!((log.place(0.01) - 0.016).abs() < 0.01 && log.place(3.0) < 1.0);
         let flat = Axis::around([2.0, 2.0].into_iter());
         assert!(flat.place(2.0) > 0.4 && flat.place(2.0) < 0.6 && !flat.ticks(4).is_empty());
@@ -145,9 +153,9 @@ mod tests {
 
     #[test]
     fn numbers_are_short() {
-        let numbers = [0.0, 0.953_21, 12_345.0, 3_400_000.0, 2e-4, 1.234e-7, -0.5, 999.0, f64::NAN];
+        let numbers = [0.0, 0.953_21, 2104.4, 12_345.0, 3_400_000.0, 2e-4, 1.234e-7, -0.5, 999.0, f64::NAN];
         let texts = numbers.map(|value| number(value, 3));
-        assert_eq!(texts, ["0", "0.953", "12.3k", "3.4M", "2e-4", "1.2e-7", "-0.5", "999", "not a number"]);
+        assert_eq!(texts, ["0", "0.953", "2,104", "12.3k", "3.4M", "2e-4", "1.2e-7", "-0.5", "999", "not a number"]);
         assert_eq!([7, 1000, 1_234_567].map(whole), ["7", "1,000", "1,234,567"]);
         assert_eq!(
             [3.25, 48.0, 720.0, 18_720.0, 273_600.0].map(duration),

@@ -88,11 +88,13 @@ impl Chart<'_> {
         if lines.is_empty() {
             return String::new();
         }
-        let (x, y) = (Axis::from_zero(self.last_step), y_axis(&lines));
+        // A little room, so that a dot at the end is whole.
+        let width = 1.01 * self.last_step;
+        let (x, y) = (Axis::from_zero(width), y_axis(&lines));
         let mut out = String::new();
         let small = if self.is_small { " small" } else { "" };
         let scale = if y.is_log() { " · log scale" } else { "" };
-        let unit = if self.unit.is_empty() && scale.is_empty() {
+        let unit = if self.is_small || self.unit.is_empty() && scale.is_empty() {
             String::new()
         } else {
             format!("<span class=unit>{}{scale}</span>", escape(self.unit))
@@ -107,19 +109,29 @@ impl Chart<'_> {
         out.push_str("</div><div class=area>");
         self.drawing(&mut out, &lines, x, y);
         if self.stages.len() > 1 && !self.is_small {
-            for (first, name) in self.stages {
-                let _ =
-                    write!(out, "<span class=stage style=left:{:.2}%>{}</span>", 100.0 * x.place(*first), escape(name));
-            }
+            self.stage_names(&mut out, x);
         }
         out.push_str("<i class=cursor hidden></i></div><div class=xs>");
         for tick in x.ticks(if self.is_small { 2 } else { 4 }) {
             let _ = write!(out, "<span style=left:{:.2}%>{}</span>", 100.0 * x.place(tick), number(tick, 4));
         }
         let data: Vec<LineData> = lines.iter().map(|line| line.data()).collect();
-        let data = serde_json::to_string(&(self.last_step, data)).unwrap_or_default().replace('<', "\\u003c");
+        let data = serde_json::to_string(&(width, data)).unwrap_or_default().replace('<', "\\u003c");
         let _ = write!(out, "</div></div><script type=\"application/json\">{data}</script></figure>");
         out
+    }
+
+    /// The names of the stages over the chart, each as wide as its stage.
+    fn stage_names(&self, out: &mut String, x: Axis) {
+        for (number, (first, name)) in self.stages.iter().enumerate() {
+            let end = self.stages.get(number + 1).map_or(self.last_step, |(next, _)| *next);
+            let (left, width) = (100.0 * x.place(*first), 100.0 * (x.place(end) - x.place(*first)));
+            let name = escape(name);
+            let _ = write!(
+                out,
+                "<span class=stage title=\"{name}\" style=\"left:{left:.2}%;width:{width:.2}%\">{name}</span>"
+            );
+        }
     }
 
     fn drawing(&self, out: &mut String, lines: &[&Line], x: Axis, y: Axis) {

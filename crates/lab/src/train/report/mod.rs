@@ -1,5 +1,6 @@
-//! What a run says of itself: `metrics.jsonl` with a line a step, event files for TensorBoard, and `report.html`, one
-//! page that needs nothing else. The page is made from the lines alone, so it can be made again, of several runs.
+//! What a run says of itself: `metrics.jsonl` with a line for each step, event files for TensorBoard, and
+//! `report.html`, one page that needs nothing else. The page is made from the lines alone, so it can be made again, of
+//! several runs.
 
 mod axis;
 mod chart;

@@ -36,11 +36,6 @@ pub(super) struct RunLog {
 }
 
 impl RunLog {
-    /// Steps that a moving average goes over: a fiftieth of the run.
-    pub(super) fn window(&self) -> f64 {
-        (self.loss.len() as f64 / 50.0).floor().max(1.0)
-    }
-
     /// The run in `folder`.
     ///
     /// # Errors

@@ -5,6 +5,11 @@ use super::run_log::Points;
 /// Most points of a line that is drawn.
 const MOST_POINTS: usize = 400;
 
+/// Steps that a moving average goes over: a fiftieth of the run.
+pub(super) fn window(steps: usize) -> f64 {
+    (steps as f64 / 50.0).floor().max(1.0)
+}
+
 /// An exponential moving average over about `window` values, started without bias (Kingma & Ba, arXiv 1412.6980,
 /// section 3). Values that are no numbers are passed over.
 pub(super) fn smooth(points: &[(f64, f64)], window: f64) -> Points {

@@ -1,8 +1,10 @@
 //! A training run: its plan, the model of each stage, the loop over steps, and what it writes.
 
+mod answers;
 mod averages;
 mod evaluate;
 mod gradients;
+mod metrics;
 mod outputs;
 mod place;
 mod plan;

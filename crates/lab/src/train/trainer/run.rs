@@ -149,22 +149,27 @@ impl Trainer {
         while self.progress.step < self.plan.steps() {
             let began = Instant::now();
             let mut report = self.step()?;
-            self.metrics.step(&report.metrics(self.stage(), began.elapsed()))?;
+            let seconds = began.elapsed().as_secs_f64();
             self.evaluate_when_due(&mut report)?;
+            self.write_metrics(&report, seconds)?;
             let save = self.progress.step.is_multiple_of(self.plan.recipe.save_every);
             if save {
                 report.export_error = self.export().err();
             }
             let stop = on_step(&report).is_break();
             let ends = self.plan.stages.iter().any(|stage| stage.first_step + stage.steps == self.progress.step);
+            if save || ends {
+                self.write_examples()?;
+            }
             if stop || save || ends {
                 self.save_checkpoint()?;
+                self.metrics.report()?;
             }
             if stop {
                 break;
             }
         }
-        self.metrics.report().map(|_| ())
+        Ok(())
     }
 
     /// One optimizer step on the next samples.

@@ -1,16 +1,12 @@
 //! What is told of a step.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use zoetrope_models::weights::ParameterGroup;
-use zoetrope_system::process_memory;
 
 use crate::data::BadSample;
 use crate::error::LabError;
 use crate::train::checkpoint::TrainProgress;
-use crate::train::recipe::Stage;
-use crate::train::report::StepMetrics;
 
 /// One optimizer step.
 #[derive(Debug)]
@@ -38,26 +34,4 @@ pub struct StepReport {
     pub held_out: Option<f64>,
     /// Why the model of this step could not be exported; the run goes on without it.
     pub export_error: Option<LabError>,
-}
-
-impl StepReport {
-    /// What the metrics keep of a step of `stage` that took `time`.
-    pub(super) fn metrics(&self, stage: &Stage, time: Duration) -> StepMetrics {
-        let norm = |(group, norm): (&ParameterGroup, &f32)| (group.name().to_string(), f64::from(*norm));
-        let lr = |group: &ParameterGroup| (group.name().to_string(), self.lr * stage.lr_share(*group));
-        StepMetrics {
-            step: self.progress.step as u64,
-            stage: self.stage.clone(),
-            loss: self.loss,
-            loss_by_kind: self.sources.iter().cloned().collect(),
-            lr: self.group_norms.keys().map(lr).collect(),
-            gradient_norm: f64::from(self.norm),
-            gradient_norm_by_group: self.group_norms.iter().map(norm).collect(),
-            samples: stage.batch as u64,
-            tokens: self.tokens as u64,
-            tokens_per_second: self.tokens as f64 / time.as_secs_f64(),
-            seconds: time.as_secs_f64(),
-            memory: process_memory::now().unwrap_or(0),
-        }
-    }
 }

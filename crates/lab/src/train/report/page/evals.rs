@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use super::super::axis::{number, whole};
-use super::super::chart::{Line, escape};
+use super::super::chart::{COLORS, Line, escape};
 use super::super::record::EvalMetrics;
 use super::super::run_log::{Points, RunLog};
 use super::sections::chart;
@@ -16,11 +16,13 @@ const OF: &str = " of ";
 
 /// The last value of the score of each set that is about all of it, without those to compare with.
 pub(super) fn headlines(run: &RunLog) -> Vec<(String, f64)> {
+    let is_one = run.evals.iter().all(|eval| eval.set == run.evals[0].set);
     let mut last = BTreeMap::new();
     for eval in &run.evals {
         let of_all = |(name, _): &(&String, &f64)| !name.contains(OF) && *name != CHANCE;
         for (name, value) in eval.scores.iter().filter(of_all) {
-            last.insert(format!("{name}, {}", eval.set), *value);
+            let name = if name == "loss" { "held-out loss" } else { name };
+            last.insert(if is_one { name.to_string() } else { format!("{name}, {}", eval.set) }, *value);
         }
     }
     last.into_iter().collect()
@@ -76,7 +78,7 @@ fn charts(out: &mut String, runs: &[RunLog], set: &str) {
         if name == "accuracy"
             && let Some(points) = all.iter().find_map(|scores| scores.get(CHANCE))
         {
-            lines.push(Line::baseline(CHANCE, super::COLORS - 1, points));
+            lines.push(Line::baseline(CHANCE, COLORS - 1, points));
         }
         out.push_str(&chart(runs, &capitalized(name), "", lines, false));
     }
@@ -85,8 +87,8 @@ fn charts(out: &mut String, runs: &[RunLog], set: &str) {
 /// The first value, the last and the best of each score.
 fn table(out: &mut String, run: &RunLog, set: &str) {
     let scores = scores(run, set);
-    out.push_str("<div class=scroll style=margin-top:16px><table><thead>");
-    out.push_str("<tr><th>score<th>first<th>last<th>best</tr></thead><tbody>");
+    out.push_str("<div class=scroll style=margin-top:16px><table><thead><tr><th>score<th>first<th>last<th>best</tr>");
+    out.push_str("</thead><tbody>");
     for (name, points) in scores.iter().filter(|(_, points)| !points.is_empty()) {
         let lowest_is_best = name.starts_with("loss");
         let better =

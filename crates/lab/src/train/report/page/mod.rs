@@ -10,7 +10,7 @@ use std::fmt::Write;
 use super::axis::{duration, number, whole};
 use super::chart::{COLORS, escape};
 use super::run_log::RunLog;
-use super::smooth::smooth;
+use super::smooth::{smooth, window};
 
 const STYLE: &str = include_str!("style.css");
 const SCRIPT: &str = include_str!("chart.js");
@@ -50,7 +50,7 @@ pub(super) fn html(runs: &[RunLog]) -> String {
 
 /// The loss at the end, averaged as in the chart.
 fn final_loss(run: &RunLog) -> Option<f64> {
-    smooth(&run.loss, run.window()).last().map(|(_, loss)| *loss)
+    smooth(&run.loss, window(run.loss.len())).last().map(|(_, loss)| *loss)
 }
 
 /// Tokens a second over the steps that counted them.

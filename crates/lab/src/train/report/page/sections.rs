@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::chart::{Chart, Line};
 use super::super::run_log::{Points, RunLog};
+use super::super::smooth::window;
 
 /// Most lines of one run in a chart; more are drawn in charts of their own.
 const MOST_LINES: usize = 6;
@@ -67,11 +68,11 @@ fn series(runs: &[RunLog], title: &str, unit: &str, of: fn(&RunLog) -> &Points, 
         if !is_smooth {
             return Line::plain(if runs.len() == 1 { "at the step" } else { name }, index, of(run));
         }
-        let line = Line::smoothed(name, index, of(run), run.window());
+        let line = Line::smoothed(name, index, of(run), window(run.loss.len()));
         if runs.len() > 3 { line.without_range() } else { line }
     };
     let lines = runs.iter().enumerate().map(line).collect();
-    let over = runs[0].window();
+    let over = window(runs[0].loss.len());
     let unit = match is_smooth && runs.len() == 1 && over > 1.0 {
         true => format!("{unit} · averaged over {over} steps"),
         false => unit.to_string(),
@@ -98,7 +99,7 @@ fn family(out: &mut String, runs: &[RunLog], family: &Family) {
         let of_run = |(index, run): (usize, &RunLog)| {
             let points = (family.of)(run).get(name)?;
             let shown = if runs.len() == 1 { "mean" } else { &run.name };
-            let window = if family.is_smooth { run.window() } else { 1.0 };
+            let window = if family.is_smooth { window(run.loss.len()) } else { 1.0 };
             Some(Line::smoothed(shown, index, points, window))
         };
         let lines = runs.iter().enumerate().filter_map(of_run).collect();
@@ -114,7 +115,7 @@ fn overlay(runs: &[RunLog], family: &Family) -> String {
         for (of_run, run) in runs.iter().enumerate() {
             let Some(points) = (family.of)(run).get(name) else { continue };
             let (shown, color) = if runs.len() == 1 { (name.as_str(), index) } else { (run.name.as_str(), of_run) };
-            let window = if family.is_smooth { run.window() } else { 1.0 };
+            let window = if family.is_smooth { window(run.loss.len()) } else { 1.0 };
             lines.push(Line::smoothed(shown, color, points, window).without_range());
         }
     }

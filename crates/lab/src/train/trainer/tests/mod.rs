@@ -3,6 +3,7 @@
 mod adapters;
 mod data;
 mod losses;
+mod metrics;
 mod published;
 mod stages;
 
