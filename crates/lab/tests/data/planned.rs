@@ -94,7 +94,8 @@ fn samples_that_are_decoded_ahead_give_the_same_patches() {
         assert_eq!(decoded.bytes == 0, wanted.is_empty());
     }
     // A frame that is not there is an error, not a sample of fewer frames.
-    let noise = image::RgbImage::from_fn(64, 64, |x, y| image::Rgb([x * 37 ^ y * 91, x * y, x ^ y].map(|v| v as u8)));
+    let noise =
+        image::RgbImage::from_fn(64, 64, |x, y| image::Rgb([(x * 37) ^ (y * 91), x * y, x ^ y].map(|v| v as u8)));
     noise.save(desk.path("red.png")).expect("a picture");
     let whole = std::fs::read(desk.path("red.png")).expect("a picture");
     desk.write("red.png", &whole[..whole.len() / 2]);
