@@ -108,6 +108,23 @@ fn media_may_lie_elsewhere_and_several_files_are_checked_together() {
 }
 
 #[test]
+fn a_file_of_the_current_folder_may_not_name_media_elsewhere() {
+    let (desk, other) = (Desk::new(), Desk::new());
+    desk.picture("a.png");
+    other.picture("a.png");
+    for (folder, wanted) in [(&desk, 0), (&other, 1)] {
+        let image = folder.path("a.png").display().to_string();
+        let row = serde_json::json!({ "image": image, "query": "What?", "response": "It." });
+        desk.write("rows.jsonl", row.to_string());
+        let mut command = Command::new(env!("CARGO_BIN_EXE_zoetrope"));
+        let output = command.current_dir(desk.0.path()).args(["data", "check", "rows.jsonl"]).output();
+        let output = output.expect("the binary starts");
+        assert_eq!(output.status.code(), Some(wanted), "{}", text(&output.stdout));
+        assert_eq!(check(&[&desk.path("rows.jsonl").display().to_string(), "--outside"]).status.code(), Some(0));
+    }
+}
+
+#[test]
 fn what_cannot_be_checked_is_told_in_one_line() {
     let desk = Desk::new();
     let words = desk.write("words.txt", "once upon a time");

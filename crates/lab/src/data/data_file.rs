@@ -27,17 +27,18 @@ impl DataFile {
     /// Finds the rows of what `file` stands for.
     pub(super) fn open(file: &Path, options: &DataOptions) -> Result<Self, LabError> {
         let name = file.file_name().unwrap_or(file.as_os_str()).to_string_lossy().into_owned();
-        Ok(DataFile { name, shards: super::rows::open(file)?, opener: Opener::new(file, options) })
+        Ok(DataFile { name, shards: super::rows::open(file)?, opener: Opener::new(options) })
     }
 
-    fn read(&self, row: Row) -> RowResult<Sample> {
+    /// The sample of a row of `file`.
+    fn read(&self, row: Row, file: &Path) -> RowResult<Sample> {
         let of = |endings: &[&str]| {
             let is = |ending: &str| endings.contains(&ending.rsplit('.').next().unwrap_or_default());
             row.members.iter().filter(|member| is(&member.ending())).map(|member| member.name.clone()).collect()
         };
         let members = RowMembers { images: of(&IMAGE_ENDINGS), videos: of(&VIDEO_ENDINGS) };
         let draft = forms::read(&row.fields, members)?;
-        Ok(Sample { media: self.opener.open(draft.media, &row.members)?, messages: draft.messages })
+        Ok(Sample { media: self.opener.open(draft.media, &row.members, file)?, messages: draft.messages })
     }
 }
 
@@ -56,9 +57,8 @@ impl Dataset for DataFile {
     }
 
     fn sample(&self, index: u64) -> Result<Sample, BadSample> {
-        self.shards.row(index).and_then(|row| self.read(row)).map_err(|fault| {
-            let (file, row) = self.place(index);
-            BadSample { file, row, reason: fault.to_string() }
-        })
+        let (file, row) = self.place(index);
+        let sample = self.shards.row(index).and_then(|row| self.read(row, &file));
+        sample.map_err(|fault| BadSample { file, row, reason: fault.to_string() })
     }
 }

@@ -16,7 +16,6 @@ mod media;
 mod order;
 mod planned;
 mod read_ahead;
-
 mod rows;
 
 use std::path::Path;

@@ -81,6 +81,11 @@ fn braces_folders_and_lists_name_several_files() {
     let data = open(&desk.path("list.txt"), &DataOptions::default());
     let (file, row) = data.place(3);
     assert!(file.ends_with("shards/s-010.tar") && row == 2);
+    // Media lie beside the shard that names them.
+    desk.write("shards/own.png", &png((3, 2), [1; 3]));
+    desk.write("shards/rows.jsonl", br#"{"image": "own.png", "query": "What?", "response": "It."}"#);
+    let data = open(&desk.write("other.txt", b"shards/rows.jsonl"), &DataOptions::default());
+    assert_eq!(words(&data.sample(0).expect("a sample")), "user: {image 3x2}What? | assistant: It.");
     let missing = zoetrope_lab::data::open(&desk.path("shards/s-{008..012}.tar"), &DataOptions::default());
     assert!(missing.err().is_some_and(|error| error.to_string().ends_with("s-012.tar: no such file")));
 }

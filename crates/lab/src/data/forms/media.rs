@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value};
 
 use super::draft::{ClipFrame, MediaDraft, MediaPlace, RowMedia};
-use super::fields::{self, first, is_absent, list, optional_seconds, seconds, shortened};
+use super::fields::{self, first, list, optional_seconds, seconds, shortened};
 use crate::data::fault::{FaultKind, RowResult};
 
 const IMAGE_FIELDS: [&str; 4] = ["images", "image", "image_path", "image_paths"];
@@ -59,17 +59,8 @@ pub(super) fn of_part(name: &str, value: &Value, part: &Map<String, Value>) -> R
 
 /// The field of a message's part that holds its media.
 pub(super) fn field_of_part<'p>(kind: &str, part: &'p Map<String, Value>) -> Option<(&'static str, &'p Value)> {
-    let own: &[&str] = if kind.contains("video") { &["video", "video_url"] } else { &["image", "image_url"] };
-    own.iter()
-        .chain(["url", "path", "file", "data"].iter())
-        .find_map(|name| part.get(*name).filter(|value| !is_absent(value)).map(|value| (static_name(name), value)))
-}
-
-fn static_name(name: &str) -> &'static str {
-    ["video", "video_url", "image", "image_url", "url", "path", "file", "data"]
-        .into_iter()
-        .find(|known| *known == name)
-        .unwrap_or("media")
+    let own = if kind.contains("video") { ["video", "video_url"] } else { ["image", "image_url"] };
+    first(part, &[own[0], own[1], "url", "path", "file", "data"])
 }
 
 /// Pictures of an image field: every one is a picture of its own; a list in the list is a clip.

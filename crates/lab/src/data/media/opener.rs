@@ -1,6 +1,6 @@
 //! Drafts of media to open media.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use zoetrope_engine::{Limits, MediaSource};
@@ -17,34 +17,46 @@ use crate::sample::SampleMedia;
 
 /// Opens the media of rows.
 pub(in crate::data) struct Opener {
-    folder: MediaFolder,
+    /// Where relative paths start; each data file's folder when `None`.
+    root: Option<PathBuf>,
+    outside: bool,
     limits: Limits,
 }
 
 impl Opener {
-    /// For the rows of the data file `file`.
-    pub(in crate::data) fn new(file: &Path, options: &DataOptions) -> Self {
-        let own = if file.is_dir() { Some(file) } else { file.parent() };
-        let root = options.media.as_deref().or(own).unwrap_or(Path::new(""));
-        // An empty path, a file without a folder, is the current folder; without one, paths stay as they are.
-        let root = std::path::absolute(root.join("")).unwrap_or_else(|_| root.to_path_buf());
-        Opener { folder: MediaFolder { root, outside: options.outside }, limits: options.limits.clone() }
+    pub(in crate::data) fn new(options: &DataOptions) -> Self {
+        Opener { root: options.media.clone(), outside: options.outside, limits: options.limits.clone() }
     }
 
-    /// Opens the media of a row; `members` are the files of its archive.
-    pub(in crate::data) fn open(&self, drafts: Vec<MediaDraft>, members: &[Member]) -> RowResult<Vec<SampleMedia>> {
+    /// Opens the media of a row of `file`; `members` are the files of its archive.
+    pub(in crate::data) fn open(
+        &self,
+        drafts: Vec<MediaDraft>,
+        members: &[Member],
+        file: &Path,
+    ) -> RowResult<Vec<SampleMedia>> {
         let limit = self.limits.media;
         if drafts.len() > limit {
             return Err(FaultKind::TooLong.of(format!("{} pictures and videos, at most {limit}", drafts.len())));
         }
-        drafts.into_iter().map(|draft| Ok(SampleMedia::new(self.open_one(draft, members)?))).collect()
+        let folder = self.folder(file);
+        let open = |draft| Ok(SampleMedia::new(self.open_one(draft, members, &folder)?));
+        drafts.into_iter().map(open).collect()
     }
 
-    fn open_one(&self, draft: MediaDraft, members: &[Member]) -> RowResult<Arc<dyn MediaSource>> {
+    fn folder(&self, file: &Path) -> MediaFolder {
+        let root = self.root.as_deref().or(file.parent());
+        // A file without a folder lies in the current one. Absolute, so that absolute paths can be compared with it.
+        let root = root.filter(|root| !root.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let root = std::path::absolute(root).unwrap_or_else(|_| root.to_path_buf());
+        MediaFolder { root, outside: self.outside }
+    }
+
+    fn open_one(&self, draft: MediaDraft, members: &[Member], folder: &MediaFolder) -> RowResult<Arc<dyn MediaSource>> {
         let MediaDraft { shape, start, end } = draft;
         let (source, name): (Arc<dyn MediaSource>, _) = match shape {
             MediaShape::Whole(place) => {
-                let found = self.folder.find(place, members)?;
+                let found = folder.find(place, members)?;
                 (found.open(&self.limits)?, found.name())
             }
             MediaShape::Frames(frames) => {
@@ -53,7 +65,7 @@ impl Opener {
                     return Err(FaultKind::TooLong.of(format!("{count} frames, at most {limit}")));
                 }
                 let seconds: Vec<f64> = frames.iter().map(|frame| frame.time).collect();
-                let found = frames.into_iter().map(|frame| self.folder.find(frame.place, members));
+                let found = frames.into_iter().map(|frame| folder.find(frame.place, members));
                 let found = found.collect::<RowResult<Vec<_>>>()?;
                 (Arc::new(FrameFiles::open(found, &seconds, &self.limits)?), format!("a list of {count} frames"))
             }
