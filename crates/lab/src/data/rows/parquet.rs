@@ -12,6 +12,7 @@ use arrow_schema::DataType;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
+use parquet::basic::Compression;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::PageIndexPolicy;
 use serde_json::{Map, Value};
@@ -43,6 +44,12 @@ impl ParquetRows {
                 let text = format!("Parquet: row group {number} has {rows} rows of {bytes} bytes");
                 return Err(io::Error::new(ErrorKind::InvalidData, text));
             }
+            let unread = group.columns().iter().find(|column| !is_read(column.compression()));
+            if let Some(column) = unread {
+                let (name, how) = (column.column_path(), column.compression());
+                let text = format!("Parquet: column {name} is compressed as {how}; snappy and gzip are read");
+                return Err(io::Error::new(ErrorKind::Unsupported, text));
+            }
             end += rows as u64;
             ends.push(end);
         }
@@ -61,6 +68,11 @@ impl ParquetRows {
             .next();
         Ok(reader.transpose()?.map(StructArray::from))
     }
+}
+
+/// Whether this build has the compression; others need libraries in C.
+fn is_read(compression: Compression) -> bool {
+    matches!(compression, Compression::UNCOMPRESSED | Compression::SNAPPY | Compression::GZIP(_))
 }
 
 fn invalid(error: &ParquetError) -> io::Error {
