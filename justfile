@@ -177,7 +177,7 @@ fuzz seconds="600" targets=`cd fuzz && ls fuzz_targets | sed -n 's/\.rs$//p' | g
 
 # Trains the default model from its recipe, or goes on from the last checkpoint; hours on two cores.
 train-nano out="target/zoetrope-nano":
-    cargo run --release -- train recipes/nano.json --from-scratch --model assets/models/zoetrope-nano \
+    cargo run --release -- train recipes/nano.toml --from-scratch --model assets/models/zoetrope-nano \
         --out {{out}}
 
 # The default model on held-out drawn questions, by kind, beside the chance level.

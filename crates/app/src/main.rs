@@ -82,6 +82,7 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         Command::Pull(args) => commands::pull::run(args, common),
         Command::Convert(args) => commands::convert::run(args, common),
         Command::Dump(args) => commands::dump::run(args, common),
+        Command::Data(args) => commands::data::run(args, common),
         Command::Train(args) => commands::train::run(args, common),
         Command::Report(args) => commands::report::run(args, common),
         Command::Eval(args) => commands::eval::run(args, common),

@@ -15,7 +15,7 @@ use crate::answer::{MediaUsage, TokenCounts, usage, visual_tokens};
 use crate::conversation::{ContentPart, Conversation, NewMedia};
 use crate::error::EngineError;
 use crate::events::{Event, EventHandler};
-use crate::generate::{CHUNK_ROWS, MIN_TAIL, lasting_blocks, prompt_keys};
+use crate::generate::{CHUNK_ROWS, MIN_TAIL, PrefixKeys, lasting_blocks};
 use crate::limits::Limits;
 use crate::media_input::{
     CHUNK_PATCHES, ContentDigest, FeatureIndex, FrameFaults, PROJECTED_FRAMES, PatchStream, frames_per_run, kept_bytes,
@@ -273,7 +273,7 @@ fn disk(
     let known = |placement: u32| is_lasting.get(placement as usize).copied().unwrap_or_default();
     let lasting = lasting_blocks(&prompt.tokens, known);
     let readable = lasting.min(prompt.tokens.len().saturating_sub(MIN_TAIL) / BLOCK);
-    let cached = store.known_blocks(&prompt_keys(store.seed(), prompt, &keys)[..readable]);
+    let cached = store.known_blocks(&PrefixKeys::of_prompt(store.seed(), prompt, &keys).blocks[..readable]);
     let keys_values = lasting as u64 * store.block_bytes().1;
     Ok(DiskEstimate { features, keys_values, total: features + keys_values, cached_tokens: cached * BLOCK })
 }

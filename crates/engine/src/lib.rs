@@ -39,7 +39,8 @@ pub use media_input::sandboxed_source;
 pub use media_input::{
     CHUNK_PATCHES, ContentDigest, EncodeJob, EncodeProgress, EncodeTimings, EncodedMedia, FeatureIndex, FoundSubtitles,
     FrameFaults, FrameIter, FrameList, InMemory, IndexJob, IndexProgress, MediaFeatures, MediaInput, MediaSource,
-    OpenedMedia, PatchStream, PlannedFrames, PreparedFrames, SourceFrame, frames_per_run, open_file, project,
+    OpenedMedia, PatchStream, PlannedFrames, PreparedFrames, SourceFrame, frames_per_run, open_bytes, open_file,
+    open_part, plan_sources, project,
 };
 pub use request::Options;
 pub use service::{

@@ -1,11 +1,11 @@
 //! Contact sheets of the default model's training scenes: `cargo run -p zoetrope-lab --example contact_sheet --
-//! OUT_FOLDER [SEED]`. Writes `pictures.png` and `clips.png` (one clip per row, one second per column) at half size and
-//! prints the questions.
+//! OUT_FOLDER [SEED]`. Writes `pictures.png`, `clips.png` (one clip per row, one second per column) and
+//! `out_of_domain.png` (rows of pictures and of clips in turn) at half size and prints the questions.
 
 use std::error::Error;
 use std::path::Path;
 
-use zoetrope_lab::synth::{Difficulty, FRAMES_PER_SECOND, Scene, Split, SynthRng};
+use zoetrope_lab::synth::{Difficulty, FRAMES_PER_SECOND, OutOfDomain, Scene, Split, SynthRng};
 use zoetrope_media::Rgb;
 
 /// Side of a cell in pixels: half of the largest canvas.
@@ -40,6 +40,18 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
         sheet.save(Path::new(&folder).join(name))?;
     }
+    let mut sheet = image::RgbImage::new(COLUMNS * CELL, ROWS * CELL);
+    for row in 0..ROWS {
+        let film = OutOfDomain::generate(Split::Train, first + u64::from(row), 1.0);
+        for column in 0..COLUMNS {
+            let frame = match row % 2 {
+                0 => OutOfDomain::generate(Split::Train, first + u64::from(row * COLUMNS + column), 0.0).frame(0),
+                _ => film.frame(film.times().len() * column as usize / COLUMNS as usize),
+            };
+            paste(&mut sheet, (column, row), &frame.image);
+        }
+    }
+    sheet.save(Path::new(&folder).join("out_of_domain.png"))?;
     Ok(())
 }
 

@@ -1,5 +1,5 @@
-//! The laboratory: synthetic data ([`synth`], [`sample`]), training ([`train`]), evaluation ([`eval`]) and speed
-//! ([`mod@bench`]).
+//! The laboratory: people's own data ([`data`]), synthetic data ([`synth`], [`sample`]), training ([`train`]),
+//! evaluation ([`eval`]) and speed ([`mod@bench`]).
 //!
 //! Imports: engine, models, media, kernels, system (the environment). Deliberately absent: a second definition of any
 //! model, wire formats, the command line.

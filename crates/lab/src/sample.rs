@@ -3,11 +3,15 @@
 use std::fmt;
 use std::sync::Arc;
 
-use zoetrope_engine::{FrameIter, MediaSource};
-use zoetrope_models::contract::media_plan::MediaMetadata;
+use zoetrope_engine::{FrameIter, MediaSource, plan_sources};
+use zoetrope_models::contract::Processor;
+use zoetrope_models::contract::media_plan::{MediaMetadata, MediaPlan, PlanOptions};
 use zoetrope_models::contract::prompt::{Message, MessagePart, Role};
+use zoetrope_models::error::ModelResult;
 
-use crate::synth::{CellLabel, Difficulty, Question, Scene, Split, SynthRng, off_topic, small_talk};
+use crate::synth::{
+    CellLabel, Difficulty, OutOfDomain, Question, Scene, Split, SynthRng, UNKNOWN, off_topic, small_talk,
+};
 
 /// One picture or video of a sample. Only the planned frames are ever decoded or rendered.
 #[derive(Clone)]
@@ -34,6 +38,20 @@ impl MediaSource for SceneSource {
     fn frames<'s>(&'s self, indices: &[usize]) -> FrameIter<'s> {
         let indices = indices.to_vec();
         Box::new(indices.into_iter().map(|index| Ok(self.0.frame(index).into())))
+    }
+}
+
+impl MediaSource for OutOfDomain {
+    fn metadata(&self) -> MediaMetadata {
+        match self.is_clip() {
+            true => MediaMetadata::video(self.size(), self.times(), self.end()),
+            false => MediaMetadata::picture(self.size()),
+        }
+    }
+
+    fn frames<'s>(&'s self, indices: &[usize]) -> FrameIter<'s> {
+        let indices = indices.to_vec();
+        Box::new(indices.into_iter().map(|index| Ok(self.frame(index).into())))
     }
 }
 
@@ -77,6 +95,8 @@ pub struct Sample {
 const SMALL_TALK_SHARE: f32 = 0.03;
 /// Share of synthetic training conversations with a question that no scene answers.
 const OFF_TOPIC_SHARE: f32 = 0.05;
+/// Share of conversations about what is no scene that have a question that no scene answers.
+const OUT_OF_DOMAIN_OFF_TOPIC: f32 = 0.3;
 
 impl Sample {
     /// A conversation whose first message shows `media`. Turns are pairs (question, answer).
@@ -94,6 +114,15 @@ impl Sample {
         Sample { media, messages }
     }
 
+    /// How a model is shown the media. Lists of frames are shown whole.
+    ///
+    /// # Errors
+    /// What the model's processor refuses.
+    pub fn plan(&self, processor: &dyn Processor, options: &PlanOptions) -> ModelResult<Vec<MediaPlan>> {
+        let sources: Vec<Arc<dyn MediaSource>> = self.media.iter().map(|media| Arc::clone(&media.source)).collect();
+        plan_sources(processor, &[], &sources, options)
+    }
+
     /// The synthetic sample of `seed`: a scene of `split` with up to `turns` questions. Some have a question that the
     /// scene does not answer, a few are small talk without a scene. With 0 turns, the sample is the scene without
     /// messages.
@@ -106,6 +135,9 @@ impl Sample {
         if rng.random_bool(SMALL_TALK_SHARE) {
             return Sample::conversation(Vec::new(), &[small_talk(&mut rng)]);
         }
+        if difficulty.out_of_domain {
+            return Sample::out_of_domain(split, seed, difficulty, turns);
+        }
         let scene = Scene::generate(split, seed, difficulty);
         let asked = scene.conversation(&mut rng, &difficulty.kinds, turns);
         let mut pairs: Vec<(String, String)> = asked.into_iter().map(|asked| (asked.text, asked.answer)).collect();
@@ -114,6 +146,23 @@ impl Sample {
             pairs.insert(at, off_topic(&mut rng));
         }
         Sample::conversation(vec![SampleMedia::from_scene(scene)], &pairs)
+    }
+
+    /// Media that are no scene, with up to `turns` questions as about a scene, or that no scene answers. All have the
+    /// answer [`UNKNOWN`].
+    pub fn out_of_domain(split: Split, seed: u64, difficulty: &Difficulty, turns: usize) -> Sample {
+        let mut rng = SynthRng::new("out of domain/sample", seed);
+        let media = OutOfDomain::generate(split, seed, difficulty.clip_share);
+        // Questions that fit a picture or a clip.
+        let clip_share = if media.is_clip() { 1.0 } else { 0.0 };
+        let scene = Scene::generate(split, seed, &Difficulty { clip_share, ..difficulty.clone() });
+        let asked = scene.conversation(&mut rng, &difficulty.kinds, turns.max(1));
+        let mut pairs: Vec<(String, String)> = asked.into_iter().map(|asked| (asked.text, UNKNOWN.into())).collect();
+        if pairs.is_empty() || rng.random_bool(OUT_OF_DOMAIN_OFF_TOPIC) {
+            let at = rng.below(pairs.len() + 1);
+            pairs.insert(at, off_topic(&mut rng));
+        }
+        Sample::conversation(vec![SampleMedia::new(Arc::new(media))], &pairs)
     }
 
     /// A scene and one question without its answer, as evaluation asks it.

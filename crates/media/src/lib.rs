@@ -42,6 +42,6 @@ pub use error::MediaError;
 pub use frame::{Frame, Rgb, Time};
 pub use info::MediaInfo;
 pub use info::track::{TrackInfo, TrackKind};
-pub use open::{open, open_bytes, tracks};
+pub use open::{open, open_bytes, open_part, tracks};
 pub use options::limits::Limits;
 pub use options::{Alpha, DecoderChoice, HighDynamicRange, OpenOptions, SampleAspect};

@@ -58,8 +58,18 @@ pub fn open(path: &Path, options: &OpenOptions) -> Result<Clip, MediaError> {
 /// `Malformed`, `Unsupported` (with the remedy) and `Limit` about the contents.
 pub fn open_bytes(name: &str, bytes: Vec<u8>, options: &OpenOptions) -> Result<Clip, MediaError> {
     tracing::debug!("{name}: {} bytes", bytes.len());
-    let bytes: Arc<[u8]> = bytes.into();
-    open_source(&ByteSource::from_bytes(bytes.clone()), FfmpegInput::Bytes(bytes), options)
+    let source = ByteSource::from_bytes(bytes);
+    open_source(&source, FfmpegInput::Bytes(source.clone()), options)
+}
+
+/// Opens the `bytes` bytes from `begin` on of the file at `path`: a file inside an archive. They are read when they are
+/// needed.
+///
+/// # Errors
+/// As [`open`]; `Io` when the file has fewer bytes.
+pub fn open_part(path: &Path, begin: u64, bytes: u64, options: &OpenOptions) -> Result<Clip, MediaError> {
+    let source = ByteSource::open(path)?.part(begin, bytes)?;
+    open_source(&source, FfmpegInput::Bytes(source.clone()), options)
 }
 
 /// Opens a file that is open for reading, whose name may not be reachable.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use zoetrope_media::container::byte_source::ByteSource;
 use zoetrope_media::container::movie::Movie;
 use zoetrope_media::container::{read, sniff};
-use zoetrope_media::{Clip, DecoderChoice, Limits, OpenOptions, TrackKind, open, open_bytes, tracks};
+use zoetrope_media::{Clip, DecoderChoice, Limits, OpenOptions, TrackKind, open, open_bytes, open_part, tracks};
 
 fn options() -> OpenOptions {
     OpenOptions {
@@ -56,6 +56,21 @@ fn movie(bytes: &[u8]) -> (ByteSource, Movie) {
     let source = ByteSource::from_bytes(bytes);
     let movie = read(&source, sniff(&source).unwrap(), &Limits::default()).unwrap();
     (source, movie)
+}
+
+/// As the files of a tar archive are.
+#[test]
+fn a_film_inside_another_file_is_read_where_it_lies() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["h264-high.mp4", "vp9.webm"] {
+        let (before, film, archive) = (vec![b'x'; 777], bytes(name), folder.path().join("archive"));
+        std::fs::write(&archive, [&before[..], &film, b"after".repeat(300).as_slice()].concat()).unwrap();
+        let (begin, len) = (before.len() as u64, film.len() as u64);
+        assert_eq!(frames(&open_part(&archive, begin, len, &options()).unwrap()), golden(name));
+        assert!(open_part(&archive, begin, len + 1501, &options()).is_err(), "more than there is");
+        assert!(open_part(&archive, u64::MAX, 2, &options()).is_err());
+        assert!(open_part(&archive, begin, 0, &options()).is_err());
+    }
 }
 
 /// The next part brings parameter sets of its own, and its offsets count from its own start.

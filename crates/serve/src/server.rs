@@ -27,8 +27,8 @@ use crate::state::{Access, BODY_UNIT, Bounds, OPEN_MEDIA, Server};
 
 /// Time for the head of a request.
 const HEAD_TIME: Duration = Duration::from_secs(10);
-/// Bytes of the head of a request.
-const HEAD_BYTES: usize = 64 << 10;
+/// Bytes of the head of a request, before those of the last read, which are as many at most.
+const HEAD_BYTES: usize = 32 << 10;
 /// Header lines of a request.
 const HEAD_LINES: usize = 100;
 /// Connections at once.

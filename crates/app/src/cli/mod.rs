@@ -2,6 +2,7 @@
 
 mod args;
 mod content;
+mod data;
 mod model;
 mod numbers;
 mod request;
@@ -18,6 +19,7 @@ pub(crate) use args::{
     SynthArgs, TrainArgs,
 };
 pub(crate) use content::{ContentArgs, Piece};
+pub(crate) use data::{DataArgs, DataCheckArgs, DataCommand};
 pub(crate) use model::{ModelArgs, ModelSource};
 use numbers::threads;
 pub(crate) use request::{AnswerArgs, Background, IndexUseArgs, MediaArgs};
@@ -69,6 +71,7 @@ impl Cli {
             | Command::Serve(ServeArgs { model, .. })
             | Command::Bench(BenchArgs { model, .. }) => &mut model.model,
             Command::Info(InfoArgs { model, .. }) => model,
+            Command::Data(DataArgs { command: DataCommand::Check(DataCheckArgs { model, .. }) }) => &mut model.model,
             _ => return self,
         };
         model.take_if(|name| name == EMBEDDED_NAME && !Path::new(name).exists());
@@ -108,7 +111,9 @@ pub(crate) enum Command {
     Convert(ConvertArgs),
     /// Write ids, patches, features, visual tokens and logits of a request to a safetensors file
     Dump(DumpArgs),
-    /// Train a model on synthetic scenes
+    /// Look at data to train on: what it holds, which rows are bad, how the model sees it
+    Data(DataArgs),
+    /// Train a model, or fine-tune it on your own clips
     Train(TrainArgs),
     /// Make the report of a training run again, or compare several runs on one page (HTML)
     Report(ReportArgs),

@@ -78,6 +78,11 @@ pub(super) fn frames(text: &str) -> Result<usize, String> {
     whole(text, 1..=65_536)
 }
 
+/// Samples that are shown; 0 is none.
+pub(super) fn shown_samples(text: &str) -> Result<usize, String> {
+    whole(text, 0..=1000)
+}
+
 /// Pictures and videos of a conversation.
 pub(super) fn media(text: &str) -> Result<usize, String> {
     whole(text, 1..=65_536)

@@ -5,6 +5,7 @@ pub(crate) mod bench;
 pub(crate) mod cache;
 pub(crate) mod chat;
 pub(crate) mod convert;
+pub(crate) mod data;
 pub(crate) mod decode_child;
 pub(crate) mod dump;
 pub(crate) mod eval;

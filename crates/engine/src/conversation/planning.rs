@@ -9,7 +9,7 @@ use super::state::{Conversation, MediaState, NewMedia};
 use crate::answer::visual_tokens;
 use crate::error::EngineError;
 use crate::limits::check_limit;
-use crate::media_input::{MediaIdentity, OpenedMedia, as_one_a_second, open_file, with_own_times};
+use crate::media_input::{MediaIdentity, OpenedMedia, open_file, plan_chosen};
 use crate::store::{FileState, state_of};
 
 /// Metadata of media, and where their subtitles come from, with how many there are.
@@ -49,7 +49,9 @@ impl Conversation {
         let (metadata, mut captions) = self.metadata(&opened, &alone, options)?;
         let with_own_plan: Vec<MediaPlan> = earlier.iter().chain(alone.iter().flatten()).cloned().collect();
         let planned = match &opened[..] {
-            [one] if one.source.is_chosen() => self.plan_chosen(&with_own_plan, &metadata, options)?,
+            [one] if one.source.is_chosen() && metadata.len() == 1 => {
+                plan_chosen(self.processor.as_ref(), &with_own_plan, &metadata[0], options)?
+            }
             _ if metadata.is_empty() => Vec::new(),
             _ => self.processor.plan(&with_own_plan, &metadata, options)?,
         };
@@ -98,22 +100,6 @@ impl Conversation {
             }
         }
         Ok(files)
-    }
-
-    /// Plans frames that were chosen already: all of them, whatever the model's rule of sampling.
-    fn plan_chosen(
-        &self,
-        earlier: &[MediaPlan],
-        metadata: &[MediaMetadata],
-        options: &PlanOptions,
-    ) -> Result<Vec<MediaPlan>, EngineError> {
-        let mut plans = Vec::with_capacity(metadata.len());
-        for own in metadata {
-            let (even, options, first) = as_one_a_second(own, options)?;
-            plans.extend(self.processor.plan(earlier, &[even], &options)?);
-            plans.iter_mut().for_each(|plan| with_own_times(plan, own, first));
-        }
-        Ok(plans)
     }
 
     /// The plans of media of which there are only features.

@@ -5,9 +5,14 @@ use zoetrope_models::kv::BLOCK;
 
 use super::engine::Engine;
 use super::job::{JobEvent, JobOutput};
+use super::prefix_cache::{PART, PARTS};
 use super::scheduler::MIN_TAIL;
 use super::sequence::Sequence;
 use crate::error::EngineError;
+
+/// Parts of a prompt for which a sequence waits until another has computed them. For fewer, waiting for a step costs
+/// more than computing them.
+const WORTH_WAITING: usize = 2;
 
 /// Whether a sequence can run.
 enum Reserved {
@@ -53,15 +58,17 @@ impl Engine {
         Ok(())
     }
 
-    /// Whether a running sequence is about to compute the next block that `sequence` could take over.
+    /// Whether a running sequence is about to compute the next rows that `sequence` could take over.
     fn is_being_read(&self, sequence: &Sequence) -> bool {
         if self.options.prefix_bytes == 0 {
             return false;
         }
-        let keys = sequence.sharable();
-        let known = self.prefixes.known(keys);
-        let Some(next) = keys.get(known) else { return false };
-        self.running.iter().any(|other| other.published <= known && other.keys.get(known) == Some(next))
+        let parts = sequence.sharable();
+        let known = self.prefixes.known(parts);
+        // Equal digests there mean that all before are equal.
+        let at = known + WORTH_WAITING - 1;
+        let Some(next) = parts.get(at) else { return false };
+        self.running.iter().any(|other| other.published <= known && other.keys.parts.get(at) == Some(next))
     }
 
     /// Blocks for prompt and whole reply, beginning with what was computed before: by an earlier turn, or by any
@@ -102,32 +109,32 @@ impl Engine {
         Ok((blocks, reused))
     }
 
-    /// The blocks of the prompt's beginning that are in the cache, and how many rows they are.
+    /// The blocks of the prompt's beginning that are in the cache, and how many rows of them are this prompt's.
     fn shared_prefix(&mut self, sequence: &Sequence) -> (Vec<u32>, usize) {
-        let blocks = self.prefixes.take(sequence.sharable());
+        let (blocks, parts) = self.prefixes.take(sequence.sharable());
         self.pool.share(&blocks);
-        let rows = blocks.len() * BLOCK;
-        (blocks, rows)
+        (blocks, parts * PART)
     }
 
-    /// Lets others use the full blocks that running sequences have computed of their prompts.
+    /// Lets others use what running sequences have computed of their prompts.
     pub(super) fn publish_prefixes(&mut self) {
         if self.options.prefix_bytes == 0 {
             return;
         }
         for sequence in &mut self.running {
-            let computed = sequence.computed_blocks();
+            let computed = sequence.computed_parts();
             if sequence.published == computed {
                 continue;
             }
-            for at in sequence.published..computed {
+            let parts = &sequence.keys.parts[..computed];
+            for (at, parts) in parts.chunks(PARTS).enumerate().skip(sequence.published / PARTS) {
                 let block = sequence.blocks[at];
-                if self.prefixes.insert(sequence.keys[at], at, block) {
+                if self.prefixes.insert(parts, at, block) {
                     self.pool.share(&[block]);
                 }
             }
+            self.prefixes.touch(parts);
             sequence.published = computed;
-            self.prefixes.touch(&sequence.keys[..computed]);
         }
     }
 

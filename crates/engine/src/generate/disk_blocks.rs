@@ -28,7 +28,7 @@ impl Engine {
     pub(super) fn look_on_disk(&self, sequence: &mut Sequence) {
         let Some(store) = &self.store else { return };
         let first = sequence.computed_blocks();
-        if let Some(keys) = sequence.sharable().get(first..) {
+        if let Some(keys) = sequence.sharable_blocks().get(first..) {
             let lasting = sequence.lasting.saturating_sub(first).min(keys.len());
             sequence.readable = first + store.known_blocks(&keys[..lasting]);
         }
@@ -42,7 +42,7 @@ impl Engine {
         for sequence in self.running.iter_mut().filter(|sequence| sequence.is_reading()) {
             while sequence.is_reading() && begun.elapsed() < READ_TIME {
                 let first = sequence.computed_blocks();
-                let keys = &sequence.keys[first..sequence.readable.min(first + at_once)];
+                let keys = &sequence.keys.blocks[first..sequence.readable.min(first + at_once)];
                 let read: Vec<Option<Vec<u8>>> = keys.par_iter().map(|key| store.block(key)).collect();
                 for (at, bytes) in (first..).zip(read) {
                     let Some(bytes) = bytes else {
@@ -67,7 +67,7 @@ impl Engine {
         for sequence in &mut self.running {
             let end = sequence.computed_blocks().min(sequence.lasting);
             for at in (sequence.written..end).take(WRITTEN) {
-                let key = sequence.keys[at];
+                let key = sequence.keys.blocks[at];
                 if !store.has_block(&key) {
                     if !store.takes_block() {
                         break;

@@ -18,7 +18,7 @@ pub use block_pool::BlockPool;
 pub use engine::{CHUNK_ROWS, Engine, EngineOptions};
 pub use grammar::{Constraint, Grammar, GrammarCompiler};
 pub use job::{GenerateRequest, Generated, JobEvent, JobId, JobOutput, RetainedKv, VisualTokens};
-pub(crate) use prefix_cache::{lasting_blocks, prompt_keys};
+pub(crate) use prefix_cache::{PrefixKeys, lasting_blocks};
 pub use reply::Reply;
 pub use sampler::{MAX_TOP_LOGPROBS, Sampler, Sampling, TokenLogprob, TokenLogprobs, token_logprobs};
 pub(crate) use scheduler::MIN_TAIL;

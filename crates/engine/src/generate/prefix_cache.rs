@@ -9,27 +9,46 @@ use zoetrope_models::kv::BLOCK;
 
 use super::job::CachedRow;
 
-/// Digest of the rows of a block and of all rows before it: equal digests mean equal keys and values.
+/// Rows between two digests of a prompt. A prompt that ends or differs within a block shares the rows up to the last
+/// digest before that, by a copy of the block.
+pub(super) const PART: usize = 32;
+/// Parts of a block.
+pub(super) const PARTS: usize = BLOCK / PART;
+
+/// Digest of all rows up to one place of a prompt: equal digests mean equal keys and values.
 pub(crate) type PrefixKey = [u8; 32];
 
-/// The digest of every full block of `rows`, under a `seed` that says of which model the blocks are.
-pub(super) fn prefix_keys(seed: &PrefixKey, rows: &[CachedRow]) -> Vec<PrefixKey> {
-    let mut before = *seed;
-    let digest = |block: &[CachedRow]| {
-        let mut digest = Sha256::new_with_prefix(before);
-        block.iter().for_each(|row| row.digest_into(&mut digest));
-        before = digest.finalize().into();
-        before
-    };
-    rows.chunks_exact(BLOCK).map(digest).collect()
+/// The digests of a prompt.
+#[derive(Default)]
+pub(crate) struct PrefixKeys {
+    /// After every [`PART`] rows.
+    pub(super) parts: Vec<PrefixKey>,
+    /// After every full block.
+    pub(crate) blocks: Vec<PrefixKey>,
 }
 
-/// [`prefix_keys`] of a prompt of whose visual tokens only the keys are known, placement by placement.
-pub(crate) fn prompt_keys(seed: &PrefixKey, prompt: &Prompt, keys: &[u128]) -> Vec<PrefixKey> {
-    let key = |placement: u32| keys.get(placement as usize).copied().unwrap_or_default();
-    let rows = prompt.tokens.iter().zip(&prompt.positions);
-    let rows: Vec<CachedRow> = rows.map(|(token, position)| CachedRow::of(*token, *position, key)).collect();
-    prefix_keys(seed, &rows)
+impl PrefixKeys {
+    /// Of `rows`, under a `seed` that says of which model the blocks are.
+    pub(super) fn new(seed: &PrefixKey, rows: &[CachedRow]) -> Self {
+        let mut before = *seed;
+        let digest = |part: &[CachedRow]| {
+            let mut digest = Sha256::new_with_prefix(before);
+            part.iter().for_each(|row| row.digest_into(&mut digest));
+            before = digest.finalize().into();
+            before
+        };
+        let parts: Vec<PrefixKey> = rows.chunks_exact(PART).map(digest).collect();
+        let blocks = parts.chunks_exact(PARTS).map(|block| block[PARTS - 1]).collect();
+        PrefixKeys { parts, blocks }
+    }
+
+    /// Of a prompt of whose visual tokens only the keys are known, placement by placement.
+    pub(crate) fn of_prompt(seed: &PrefixKey, prompt: &Prompt, keys: &[u128]) -> Self {
+        let key = |placement: u32| keys.get(placement as usize).copied().unwrap_or_default();
+        let rows = prompt.tokens.iter().zip(&prompt.positions);
+        let rows: Vec<CachedRow> = rows.map(|(token, position)| CachedRow::of(*token, *position, key)).collect();
+        PrefixKeys::new(seed, &rows)
+    }
 }
 
 /// How many full blocks of a prompt are worth keeping on disk: those up to the last one that shows media, as long as
@@ -50,12 +69,18 @@ struct CachedBlock {
     depth: usize,
     /// When it was used last; larger is later.
     used: u64,
+    /// The digests of its rows, the last of which is its key: fewer than [`PARTS`] where a prompt ends in it.
+    parts: Vec<PrefixKey>,
 }
 
-/// Which block holds which beginning. Each block in here has this cache as one of its holders.
+/// Which block holds which beginning. Each block in here has this cache as one of its holders. Where a prompt ends, its
+/// sequence goes on writing into the block, behind the rows that are known here.
 #[derive(Default)]
 pub(super) struct PrefixCache {
+    /// By the last digest of a block.
     entries: HashMap<PrefixKey, CachedBlock>,
+    /// From every digest to the key of a block that holds these rows.
+    holders: HashMap<PrefixKey, PrefixKey>,
     clock: u64,
 }
 
@@ -65,34 +90,45 @@ impl PrefixCache {
         self.entries.len()
     }
 
-    /// How many of `keys`, from the first on, are here.
-    pub(super) fn known(&self, keys: &[PrefixKey]) -> usize {
-        keys.iter().take_while(|key| self.entries.contains_key(*key)).count()
+    /// How many of a prompt's `parts`, from the first on, are here.
+    pub(super) fn known(&self, parts: &[PrefixKey]) -> usize {
+        self.find(parts).1
     }
 
-    /// The blocks of as many of `keys`, from the first on, as are here; they count as used now.
-    pub(super) fn take(&mut self, keys: &[PrefixKey]) -> Vec<u32> {
-        self.clock += 1;
-        let mut blocks = Vec::new();
-        for key in keys {
-            let Some(entry) = self.entries.get_mut(key) else { break };
-            entry.used = self.clock;
-            blocks.push(entry.block);
-        }
-        blocks
+    /// Keys of the blocks that hold the most of `parts`, from the first on, and how many parts that is. All of these
+    /// blocks are shared whole but the last, of which only the first rows may be this prompt's.
+    fn find(&self, parts: &[PrefixKey]) -> (Vec<PrefixKey>, usize) {
+        let full = parts.chunks_exact(PARTS).map(|block| block[PARTS - 1]);
+        let mut keys: Vec<PrefixKey> = full.take_while(|key| self.entries.contains_key(key)).collect();
+        let full = keys.len() * PARTS;
+        let next = &parts[full..parts.len().min(full + PARTS)];
+        let held = next.iter().rposition(|part| self.holders.contains_key(part));
+        keys.extend(held.and_then(|at| self.holders.get(&next[at])));
+        (keys, full + held.map_or(0, |at| at + 1))
     }
 
-    /// Notes that `block` holds `key`; `false` when another block does already.
-    pub(super) fn insert(&mut self, key: PrefixKey, depth: usize, block: u32) -> bool {
-        if self.entries.contains_key(&key) {
-            return false;
-        }
-        self.entries.insert(key, CachedBlock { block, depth, used: self.clock });
+    /// The blocks that hold the most of `parts`, from the first on, and how many parts that is; they count as used now.
+    pub(super) fn take(&mut self, parts: &[PrefixKey]) -> (Vec<u32>, usize) {
+        let (keys, known) = self.find(parts);
+        self.use_now(&keys);
+        (keys.iter().filter_map(|key| self.entries.get(key)).map(|entry| entry.block).collect(), known)
+    }
+
+    /// Notes that `block`, before which there are `depth`, holds `parts`; `false` when another block does already.
+    pub(super) fn insert(&mut self, parts: &[PrefixKey], depth: usize, block: u32) -> bool {
+        let Some(key) = parts.last().filter(|key| !self.holders.contains_key(*key)) else { return false };
+        self.holders.extend(parts.iter().map(|part| (*part, *key)));
+        self.entries.insert(*key, CachedBlock { block, depth, used: self.clock, parts: parts.to_vec() });
         true
     }
 
-    /// Counts `keys` as used now: a prompt's earlier blocks are needed to find its later ones.
-    pub(super) fn touch(&mut self, keys: &[PrefixKey]) {
+    /// Counts what holds `parts` as used now: a prompt's earlier blocks are needed to find its later ones.
+    pub(super) fn touch(&mut self, parts: &[PrefixKey]) {
+        let keys = self.find(parts).0;
+        self.use_now(&keys);
+    }
+
+    fn use_now(&mut self, keys: &[PrefixKey]) {
         self.clock += 1;
         for key in keys {
             if let Some(entry) = self.entries.get_mut(key) {
@@ -107,7 +143,17 @@ impl PrefixCache {
         let mut order: Vec<_> = self.entries.iter().filter(|(_, entry)| may_go(entry.block)).collect();
         order.sort_unstable_by_key(|(_, entry)| (entry.used, std::cmp::Reverse(entry.depth)));
         let keys: Vec<PrefixKey> = order.into_iter().take(blocks).map(|(key, _)| *key).collect();
-        keys.iter().filter_map(|key| self.entries.remove(key)).map(|entry| entry.block).collect()
+        keys.iter().filter_map(|key| self.forget(key)).collect()
+    }
+
+    fn forget(&mut self, key: &PrefixKey) -> Option<u32> {
+        let CachedBlock { block, parts, .. } = self.entries.remove(key)?;
+        for part in parts {
+            if self.holders.get(&part) == Some(key) {
+                self.holders.remove(&part);
+            }
+        }
+        Some(block)
     }
 }
 
@@ -123,17 +169,21 @@ mod tests {
     }
 
     #[test]
-    fn a_key_says_all_rows_up_to_its_block() {
+    fn a_key_says_all_rows_up_to_its_place() {
         let seed = [7; 32];
-        let long = prefix_keys(&seed, &rows(0..3 * BLOCK as u32 + 5));
-        assert_eq!(long.len(), 3, "only full blocks have a key");
-        assert_eq!(prefix_keys(&seed, &rows(0..2 * BLOCK as u32)), long[..2]);
-        let other = |changed: u32| {
-            let ids = (0..3 * BLOCK as u32).map(|id| if id == changed { 9999 } else { id });
-            prefix_keys(&seed, &rows(ids)).iter().zip(&long).take_while(|(a, b)| a == b).count()
+        let block = BLOCK as u32;
+        let keys = |ids: Vec<u32>| PrefixKeys::new(&seed, &rows(ids.into_iter()));
+        let long = keys((0..3 * block + 40).collect());
+        assert_eq!((long.parts.len(), long.blocks.len()), (3 * PARTS + 1, 3), "only full parts and blocks have a key");
+        assert_eq!(long.blocks[1], long.parts[2 * PARTS - 1]);
+        assert_eq!(keys((0..2 * block).collect()).blocks, long.blocks[..2]);
+        let common = |changed: u32| {
+            let other = keys((0..3 * block).map(|id| if id == changed { 9999 } else { id }).collect());
+            other.parts.iter().zip(&long.parts).take_while(|(a, b)| a == b).count()
         };
-        assert_eq!([other(0), other(BLOCK as u32), other(3 * BLOCK as u32 - 1)], [0, 1, 2]);
-        assert_ne!(prefix_keys(&[8; 32], &rows(0..BLOCK as u32)), long[..1], "of another model");
+        assert_eq!([common(0), common(block + 33), common(3 * block - 1)], [0, PARTS + 1, 3 * PARTS - 1]);
+        let other_model = PrefixKeys::new(&[8; 32], &rows(0..block));
+        assert_ne!(other_model.parts[0], long.parts[0]);
     }
 
     #[test]
@@ -147,19 +197,43 @@ mod tests {
         assert_eq!(lasting_blocks(&prompt[..60], |_| true), 0);
     }
 
+    /// Keys of a prompt of `parts` parts that is `other` from part `differs` on.
+    fn parts(parts: usize, differs: usize, other: u8) -> Vec<PrefixKey> {
+        (0..parts).map(|at| [at as u8, if at < differs { 0 } else { other }].repeat(16).try_into().unwrap()).collect()
+    }
+
+    #[test]
+    fn a_prompt_that_differs_within_a_block_shares_the_parts_before() {
+        let mut cache = PrefixCache::default();
+        let (first, half) = (parts(2 * PARTS, PARTS + 3, 1), parts(PARTS + 5, PARTS + 3, 2));
+        assert!(cache.insert(&first[..PARTS], 0, 10));
+        assert!(cache.insert(&first[PARTS..], 1, 11));
+        assert_eq!(cache.take(&half), (vec![10, 11], PARTS + 3));
+        assert_eq!(cache.take(&first), (vec![10, 11], 2 * PARTS));
+        assert_eq!(cache.take(&half[..PARTS]), (vec![10], PARTS));
+        // Where a prompt ends within a block, that block is found, too.
+        assert!(cache.insert(&half[PARTS..], 1, 12));
+        assert!(!cache.insert(&half[PARTS..PARTS + 4], 1, 13), "another block has these rows");
+        assert_eq!(cache.take(&half), (vec![10, 12], PARTS + 5));
+        assert_eq!(cache.evict(1, |block| block == 12), [12]);
+        // The digests that both had went with the last one; those of the other alone are left.
+        assert_eq!(cache.known(&half), PARTS);
+        assert_eq!(cache.known(&first), 2 * PARTS);
+    }
+
     #[test]
     fn the_longest_unused_goes_first_and_the_end_of_a_prompt_before_its_beginning() {
-        let key = |n: u8| [n; 32];
         let mut cache = PrefixCache::default();
-        for n in 0..3 {
-            assert!(cache.insert(key(n), usize::from(n), u32::from(n)));
+        let (long, other) = (parts(4 * PARTS, 99, 0), parts(PARTS, 0, 9));
+        for (at, block) in long.chunks(PARTS).take(3).enumerate() {
+            assert!(cache.insert(block, at, at as u32));
         }
-        assert!(cache.insert(key(9), 0, 9));
-        cache.touch(&[key(9)]);
-        assert!(!cache.insert(key(9), 0, 10), "another block has it");
-        assert_eq!(cache.take(&[key(0), key(1), key(2), key(5)]), [0, 1, 2]);
+        assert!(cache.insert(&other, 0, 9));
+        cache.touch(&other);
+        assert!(!cache.insert(&other, 0, 10), "another block has it");
+        assert_eq!(cache.take(&long), (vec![0, 1, 2], 3 * PARTS));
         assert_eq!(cache.evict(2, |_| true), [9, 2]);
         assert_eq!(cache.evict(9, |block| block != 1), [0]);
-        assert_eq!((cache.len(), cache.known(&[key(0), key(1)]), cache.known(&[key(1)])), (1, 0, 1));
+        assert_eq!((cache.len(), cache.known(&long), cache.holders.len()), (1, 0, PARTS));
     }
 }

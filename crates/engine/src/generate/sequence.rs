@@ -10,7 +10,7 @@ use zoetrope_models::kv::BLOCK;
 use zoetrope_text::Tokenizer;
 
 use super::job::{CachedRow, GenerateRequest, Generated, JobId, RetainedKv, VisualTokens};
-use super::prefix_cache::{PrefixKey, lasting_blocks, prefix_keys};
+use super::prefix_cache::{PART, PrefixKey, PrefixKeys, lasting_blocks};
 use super::reply::Reply;
 use super::sampler::{Sampler, TokenLogprobs, token_logprobs};
 use super::scheduler::{MIN_TAIL, SequenceState};
@@ -37,11 +37,11 @@ pub(super) struct Sequence {
     pub(super) reuse: Option<RetainedKv>,
     pub(super) retain: bool,
     pub(super) logits: bool,
-    /// Digests of the full blocks of its prompt, where prefixes are shared.
-    pub(super) keys: Vec<PrefixKey>,
-    /// How many of these blocks others may use already.
+    /// Digests of its prompt, where prefixes are shared.
+    pub(super) keys: PrefixKeys,
+    /// How many parts of its prompt others may use already.
     pub(super) published: usize,
-    /// How many of these blocks may outlive the process: those up to the last one that shows media, all of which is
+    /// How many of its full blocks may outlive the process: those up to the last one that shows media, all of which is
     /// known by its content.
     pub(super) lasting: usize,
     /// Up to which of these blocks the disk has them.
@@ -101,7 +101,7 @@ impl Sequence {
             reuse: request.reuse,
             retain: request.retain,
             logits: request.logits,
-            keys: Vec::new(),
+            keys: PrefixKeys::default(),
             published: 0,
             lasting: 0,
             readable: 0,
@@ -128,7 +128,7 @@ impl Sequence {
 
     /// Lets its prompt share blocks with others that begin alike.
     pub(super) fn share_prefix(&mut self, seed: &PrefixKey) {
-        self.keys = prefix_keys(seed, &self.prompt_rows());
+        self.keys = PrefixKeys::new(seed, &self.prompt_rows());
         let is_lasting = |placement: u32| self.visual.get(placement as usize).is_some_and(|tokens| tokens.is_lasting);
         self.lasting = lasting_blocks(&self.tokens[..self.prompt], is_lasting);
     }
@@ -155,14 +155,26 @@ impl Sequence {
         SequenceState { total, prompt: state.prompt.min(total), ..state }
     }
 
-    /// Full blocks at the beginning of its prompt that it may take from others: something is left to compute.
+    /// Parts at the beginning of its prompt that it may take from others: something is left to compute.
     pub(super) fn sharable(&self) -> &[PrefixKey] {
-        &self.keys[..self.keys.len().min(self.prompt.saturating_sub(MIN_TAIL) / BLOCK)]
+        let parts = &self.keys.parts;
+        &parts[..parts.len().min(self.prompt.saturating_sub(MIN_TAIL) / PART)]
+    }
+
+    /// Full blocks of it that it may take from elsewhere.
+    pub(super) fn sharable_blocks(&self) -> &[PrefixKey] {
+        let blocks = &self.keys.blocks;
+        &blocks[..blocks.len().min(self.prompt.saturating_sub(MIN_TAIL) / BLOCK)]
     }
 
     /// Full blocks of its prompt that are computed.
     pub(super) fn computed_blocks(&self) -> usize {
-        self.keys.len().min(self.stored / BLOCK)
+        self.keys.blocks.len().min(self.stored / BLOCK)
+    }
+
+    /// Full parts of its prompt that are computed.
+    pub(super) fn computed_parts(&self) -> usize {
+        self.keys.parts.len().min(self.stored / PART)
     }
 
     /// Begins with `reused` rows that its `blocks` hold already.

@@ -21,15 +21,43 @@ pub fn open_file(path: &Path, limits: &Limits) -> Result<Arc<dyn MediaSource>, E
     if stored::is_features(path) {
         return stored::open_alone(path);
     }
-    match zoetrope_media::open(path, &limits.files) {
-        Ok(clip) => {
-            for warning in &clip.info().warnings {
-                tracing::warn!("{}: {warning}", path.display());
-            }
-            Ok(Arc::new(ClipFile { clip, path: path.to_path_buf(), subtitles: limits.files.subtitles.clone() }))
-        }
-        Err(error) => Err(EngineError::Media { name: path.display().to_string(), error }),
+    opened(zoetrope_media::open(path, &limits.files), path, limits.files.subtitles.clone())
+}
+
+/// Opens a file that is in memory, by the `name` that messages give it: headers only, no pixels. It has no subtitles.
+///
+/// # Errors
+/// [`EngineError::Media`] with the name.
+pub fn open_bytes(name: &str, bytes: Vec<u8>, limits: &Limits) -> Result<Arc<dyn MediaSource>, EngineError> {
+    let clip = zoetrope_media::open_bytes(name, bytes, &limits.files);
+    opened(clip, Path::new(name), SubtitleChoice::None)
+}
+
+/// Opens the `bytes` bytes from `begin` on of the file at `path`, such as a file inside an archive, by the `name` that
+/// messages give it: headers only, no pixels. It has no subtitles.
+///
+/// # Errors
+/// [`EngineError::Media`] with the name.
+pub fn open_part(
+    name: &str,
+    path: &Path,
+    (begin, bytes): (u64, u64),
+    limits: &Limits,
+) -> Result<Arc<dyn MediaSource>, EngineError> {
+    let clip = zoetrope_media::open_part(path, begin, bytes, &limits.files);
+    opened(clip, Path::new(name), SubtitleChoice::None)
+}
+
+fn opened(
+    clip: Result<Clip, MediaError>,
+    path: &Path,
+    subtitles: SubtitleChoice,
+) -> Result<Arc<dyn MediaSource>, EngineError> {
+    let clip = clip.map_err(|error| EngineError::Media { name: path.display().to_string(), error })?;
+    for warning in &clip.info().warnings {
+        tracing::warn!("{}: {warning}", path.display());
     }
+    Ok(Arc::new(ClipFile { clip, path: path.to_path_buf(), subtitles }))
 }
 
 /// A clip, and where it lies.

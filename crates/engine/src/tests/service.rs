@@ -109,8 +109,9 @@ fn clients_of_one_film_share_its_encoding_and_its_keys_and_answer_as_alone() {
     }
     assert_eq!(model.frames_seen.load(Ordering::SeqCst), 200, "encoded once");
     let reused: Vec<usize> = clients.iter().filter_map(|c| c.told().report.as_ref().map(|r| r.tokens.reused)).collect();
-    assert_eq!(reused, [0, 768, 768, 768, 768, 768], "three blocks of 256 rows are shared, also while they are read");
-    assert!(model.rows_computed.load(Ordering::SeqCst) < rows - 5 * 768 + 10);
+    let shared = "three blocks of 256 rows and a part of one, also while they are read";
+    assert_eq!(reused, [0, 800, 800, 800, 800, 800], "{shared}");
+    assert!(model.rows_computed.load(Ordering::SeqCst) < rows - 5 * 800 + 10);
     // And again later, from what is kept.
     let late = submit(&mut service, &model, vec![film(&values(200)), text(&question(0))], 12);
     run_all(&mut service);

@@ -1,64 +1,41 @@
-//! People's own data as numbered samples.
+//! People's own data as samples.
+//!
+//! [`open`] recognizes a file by its content and finds its rows by number; [`Dataset::sample`] reads one row, whatever
+//! its form, and opens its media. A row that is no sample is a [`BadSample`], which [`BadRows`] counts by reason;
+//! nothing takes its place. [`EpochOrder`] and [`MixtureOrder`] say which sample comes when, [`read_ahead`] makes
+//! samples on threads of their own. `docs/training-data.md` shows all forms.
 
-use std::fmt;
-use std::path::{Path, PathBuf};
+mod bad_rows;
+mod check;
+mod data_file;
+mod dataset;
+mod decoded;
+mod fault;
+mod forms;
+mod media;
+mod order;
+mod planned;
+mod read_ahead;
+mod rows;
+
+use std::path::Path;
 use std::sync::Arc;
 
+pub use bad_rows::{BadKind, BadLimit, BadRows};
+pub use check::{Count, DataCheck, SampleFacts, SampleKind};
+pub use dataset::{BadSample, DataOptions, Dataset};
+pub use decoded::DecodedSample;
+pub use order::{Drawn, EpochOrder, MixtureOrder};
+pub use planned::{PlannedSample, PromptRun};
+pub use read_ahead::{ReadAhead, read_ahead};
+
 use crate::error::LabError;
-use crate::sample::Sample;
 
-/// Numbered samples. A number gives the same sample in every run.
-pub trait Dataset: Send + Sync {
-    /// What reports call it: the file's name.
-    fn name(&self) -> &str;
-    /// Samples of one epoch.
-    fn len(&self) -> u64;
-    /// Whether there are none.
-    fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-    /// Where sample `index` comes from: the data file, and its row from 1.
-    fn place(&self, index: u64) -> (PathBuf, u64) {
-        (PathBuf::from(self.name()), index + 1)
-    }
-
-    /// Sample `index` below `len`. Media are opened, no frame is decoded yet.
-    ///
-    /// # Errors
-    /// [`BadSample`] when the row is no sample, or its media cannot be opened.
-    fn sample(&self, index: u64) -> Result<Sample, BadSample>;
-}
-
-/// Why a row is no sample.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BadSample {
-    /// The data file.
-    pub file: PathBuf,
-    /// The row, from 1.
-    pub row: u64,
-    /// What is wrong with it.
-    pub reason: String,
-}
-
-impl fmt::Display for BadSample {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "{}: row {}: {}", self.file.display(), self.row, self.reason)
-    }
-}
-
-/// How a data file is read.
-#[derive(Clone, Debug, Default)]
-pub struct DataOptions {
-    /// Folder that relative media paths start from; the data file's folder when left out.
-    pub media: Option<PathBuf>,
-    /// Whether rows may name media outside that folder, by absolute paths or by `..`.
-    pub outside: bool,
-}
-
-/// Opens a data file.
+/// Opens what `file` stands for: a data file (the format is told by its content), a folder of data files,
+/// `shard-{000..012}.tar`, or a list of data files, one a line. The rows are found, none is read.
 ///
 /// # Errors
-/// [`LabError::File`] when it cannot be read.
-pub fn open(file: &Path, _options: &DataOptions) -> Result<Arc<dyn Dataset>, LabError> {
-    Err(LabError::File { file: file.to_path_buf(), what: "data files are not read yet".to_string() })
+/// [`LabError::File`] when a file cannot be read, or is of no known format.
+pub fn open(file: &Path, options: &DataOptions) -> Result<Arc<dyn Dataset>, LabError> {
+    Ok(Arc::new(data_file::DataFile::open(file, options)?))
 }

@@ -6,7 +6,10 @@
 //! belongs to [`Split::HeldOut`], the others to [`Split::Train`]. Generation rejects scenes of the other split. So
 //! training never sees a held-out combination, whatever the seeds are. The splits also have separate random streams.
 //!
-//! Bottom up: `rng`; `objects` and `backdrop`; `scene`; `render` and `cell_labels`; `questions`; `generate`.
+//! [`OutOfDomain`] makes what is no scene: images like those of cameras and screens, about which there is one answer.
+//!
+//! Bottom up: `rng`; `objects` and `backdrop`; `scene`; `render` and `cell_labels`; `questions`; `generate`;
+//! `out_of_domain`.
 //!
 //! Deliberately absent: tensors, models, files.
 
@@ -14,6 +17,7 @@ mod backdrop;
 mod cell_labels;
 mod generate;
 mod objects;
+mod out_of_domain;
 mod questions;
 mod render;
 mod rng;
@@ -27,10 +31,11 @@ pub use objects::color::Color;
 pub use objects::motion::{Direction, FRAMES_PER_SECOND, Motion};
 pub use objects::object::Object;
 pub use objects::shape::Shape;
+pub use out_of_domain::OutOfDomain;
 pub use questions::choices::closed_answers;
 pub use questions::draft::Question;
 pub use questions::kind::QuestionKind;
-pub use questions::small_talk::{off_topic, small_talk};
+pub use questions::small_talk::{UNKNOWN, off_topic, small_talk};
 pub use rng::SynthRng;
 pub use scene::{MAX_OBJECTS, Scene, Theme};
 

@@ -8,7 +8,7 @@ use serde::Serialize;
 use zoetrope_models::checkpoint::Checkpoint;
 use zoetrope_models::weights::{Learn, ParameterRole};
 
-use super::mixture::{Draw, Draws};
+use super::mixture::Draw;
 use super::optimizer::Optimizer;
 use super::pack::count_tokens;
 use super::probe_heads::ProbeHeads;
@@ -115,8 +115,7 @@ impl DryRun {
         self.plan.check_settings(&**active.model.processor())?;
         let heads = ProbeHeads::new(active.model.processor().info().hidden, None, self.origin.seed)?;
         active.turn_to((number, stage), &heads);
-        let mut draws = Draws::new(&planned.mixture, planned.first_sample);
-        let draws: Vec<Draw> = (0..LOOKED_AT.min(stage.batch)).map(|_| draws.take(&planned.mixture)).collect();
+        let draws = planned.draws(planned.first_sample, LOOKED_AT.min(stage.batch));
         let work = PackWork {
             model: active.model.as_ref(),
             heads: &heads,

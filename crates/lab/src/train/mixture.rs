@@ -5,10 +5,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::recipe::MixEntry;
-use crate::data::{BadSample, DataOptions, Dataset};
+use crate::data::{BadSample, DataOptions, Dataset, Drawn, MixtureOrder};
 use crate::error::LabError;
 use crate::sample::Sample;
-use crate::synth::{Difficulty, Split, SynthRng};
+use crate::synth::{Difficulty, Split};
+
+/// Samples that drawn scenes count as: a run has never so many.
+const ENDLESS: u64 = 1 << 48;
 
 /// Opens a data file.
 pub(super) type OpenData<'o> = dyn Fn(&Path, &DataOptions) -> Result<Arc<dyn Dataset>, LabError> + 'o;
@@ -16,9 +19,8 @@ pub(super) type OpenData<'o> = dyn Fn(&Path, &DataOptions) -> Result<Arc<dyn Dat
 /// The entries of a mixture, opened.
 pub(super) struct Mixture {
     entries: Vec<MixturePart>,
+    order: MixtureOrder,
     seed: u64,
-    /// Sum of the weights of this and all earlier entries; empty when an epoch shows every sample of every file once.
-    weights: Vec<f64>,
     split: Split,
 }
 
@@ -54,7 +56,7 @@ impl Mixture {
         folder: &Path,
         open: &OpenData<'_>,
     ) -> Result<Self, LabError> {
-        let (mut all, mut weights, mut sum) = (Vec::with_capacity(entries.len()), Vec::new(), 0.0);
+        let (mut all, mut weights) = (Vec::with_capacity(entries.len()), Vec::new());
         for entry in entries {
             let difficulty = entry.difficulty().map_err(LabError::Caller)?;
             let drawn = difficulty.is_some();
@@ -67,13 +69,15 @@ impl Mixture {
                 (None, None) => return Err(LabError::Caller("a mixture of nothing".to_string())),
             });
             // A single entry of drawn scenes needs no weight.
-            let weight = entry.weight.or(drawn.then_some(1.0));
-            if let Some(weight) = weight {
-                sum += weight;
-                weights.push(sum);
-            }
+            weights.extend(entry.weight.or(drawn.then_some(1.0)));
         }
-        Ok(Mixture { entries: all, seed, weights, split })
+        let lens = all.iter().map(|part: &MixturePart| if part.samples() == 0 { ENDLESS } else { part.samples() });
+        // Without weights an epoch shows every sample of every file once.
+        let order = match weights.is_empty() {
+            true => MixtureOrder::joined(&lens.collect::<Vec<_>>(), seed)?,
+            false => MixtureOrder::weighted(&lens.zip(weights).collect::<Vec<_>>(), seed)?,
+        };
+        Ok(Mixture { entries: all, order, seed, split })
     }
 
     /// Samples of an epoch: those of all data files; 0 when there are none.
@@ -91,11 +95,19 @@ impl Mixture {
         &self.entries[entry].name
     }
 
-    /// The entry of sample `number` of the run.
-    fn entry_of(&self, number: u64) -> usize {
-        let unit = f64::from(SynthRng::new("train/material", number).unit_f32());
-        let mark = unit * self.weights[self.weights.len() - 1];
-        self.weights.iter().position(|end| mark < *end).unwrap_or(self.weights.len() - 1)
+    /// `count` samples from the `first` of the mixture on; sample `before` of the run was the last one without it.
+    pub(super) fn draws(&self, before: u64, first: u64, count: usize) -> Vec<Draw> {
+        let draw = |nth: u64| {
+            let Drawn { dataset, index, .. } = self.order.draw(nth);
+            Draw { entry: dataset, number: before + nth, index }
+        };
+        (first..first + count as u64).map(draw).collect()
+    }
+
+    /// The first `most` samples, or all of the data files where these are fewer.
+    pub(super) fn first(&self, most: usize) -> Vec<Draw> {
+        let all = usize::try_from(self.epoch()).unwrap_or(usize::MAX);
+        self.draws(0, 0, if all == 0 { most } else { most.min(all) })
     }
 
     /// Makes a sample; no frame is decoded yet.
@@ -133,104 +145,4 @@ fn open_data(file: &Path, entry: &MixEntry, folder: &Path, open: &OpenData<'_>) 
         return Err(LabError::File { file: file.to_path_buf(), what: "there is no sample in it".to_string() });
     }
     Ok(MixturePart { name: data.name().to_string(), source: PartSource::Data(data) })
-}
-
-/// Goes through a mixture sample by sample.
-#[derive(Clone, Debug)]
-pub(super) struct Draws {
-    /// Number of the next sample in the run.
-    next: u64,
-    /// Samples of each entry so far; of all entries where none has a weight.
-    taken: Vec<u64>,
-}
-
-impl Draws {
-    /// From sample `first` of the run, the first of a stage.
-    pub(super) fn new(mixture: &Mixture, first: u64) -> Self {
-        Draws { next: first, taken: vec![0; mixture.entries.len()] }
-    }
-
-    /// The first `most` samples, or all of the data files where these are fewer.
-    pub(super) fn first(mixture: &Mixture, most: usize) -> Vec<Draw> {
-        let all = usize::try_from(mixture.epoch()).unwrap_or(usize::MAX);
-        let mut draws = Draws::new(mixture, 0);
-        (0..if all == 0 { most } else { most.min(all) }).map(|_| draws.take(mixture)).collect()
-    }
-
-    /// Passes over the samples before `number`, which a run that is continued has had.
-    pub(super) fn skip_to(&mut self, mixture: &Mixture, number: u64) {
-        while self.next < number {
-            self.take(mixture);
-        }
-    }
-
-    /// The next sample.
-    pub(super) fn take(&mut self, mixture: &Mixture) -> Draw {
-        let number = self.next;
-        self.next += 1;
-        if mixture.weights.is_empty() {
-            let nth = self.taken[0];
-            self.taken[0] += 1;
-            let mut index = shuffled(mixture.seed, 0, nth, mixture.epoch());
-            for (entry, source) in mixture.entries.iter().enumerate() {
-                if index < source.samples() {
-                    return Draw { entry, number, index };
-                }
-                index -= source.samples();
-            }
-        }
-        let entry = mixture.entry_of(number);
-        let nth = self.taken[entry];
-        self.taken[entry] += 1;
-        let samples = mixture.entries[entry].samples();
-        let index = if samples == 0 { 0 } else { shuffled(mixture.seed, entry as u64 + 1, nth, samples) };
-        Draw { entry, number, index }
-    }
-}
-
-/// The index of the `nth` sample of `samples`, which every epoch shows in another order: a permutation by a Feistel
-/// network over the next power of four, whose results outside are permuted again. Nothing is held in memory.
-fn shuffled(seed: u64, stream: u64, nth: u64, samples: u64) -> u64 {
-    let samples = samples.max(1);
-    let (epoch, at) = (nth / samples, nth % samples);
-    let half = (u64::BITS - (samples - 1).leading_zeros()).div_ceil(2).max(1);
-    let mask = (1u64 << half) - 1;
-    let seed = SynthRng::new("train/order", seed ^ stream.rotate_left(32) ^ epoch.rotate_left(16)).next_u64();
-    let mut index = at;
-    loop {
-        let (mut left, mut right) = (index >> half, index & mask);
-        for round in 0..4u64 {
-            let mixed = SynthRng::new("train/order/round", seed ^ right.rotate_left(8) ^ round).next_u64();
-            (left, right) = (right, left ^ (mixed & mask));
-        }
-        index = left << half | right;
-        if index < samples {
-            return index;
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_epoch_shows_every_sample_once_in_another_order() {
-        for samples in [1, 2, 3, 7, 64, 100, 1000] {
-            let mut orders = Vec::new();
-            for epoch in 0..3 {
-                let order: Vec<u64> = (0..samples).map(|n| shuffled(5, 0, epoch * samples + n, samples)).collect();
-                let mut sorted = order.clone();
-                sorted.sort_unstable();
-                assert_eq!(sorted, (0..samples).collect::<Vec<_>>());
-                orders.push(order);
-            }
-            assert!(samples < 64 || (orders[0] != orders[1] && orders[1] != orders[2]));
-            assert!(
-                samples < 64
-                    || shuffled(6, 0, 0, samples) != orders[0][0]
-                    || shuffled(6, 0, 1, samples) != orders[0][1]
-            );
-        }
-    }
 }

@@ -69,8 +69,7 @@ impl Pack {
         options: &PlanOptions,
     ) -> Result<(), LabError> {
         let processor = model.processor();
-        let metadata: Vec<_> = sample.media.iter().map(|media| media.source.metadata()).collect();
-        let plans = processor.plan(&[], &metadata, options)?;
+        let plans = sample.plan(&**processor, options)?;
         let mut encoded = Vec::new();
         for (media, plan) in sample.media.iter().zip(&plans) {
             encoded.push(self.encode(model, media, plan)?);
@@ -132,8 +131,7 @@ pub fn count_tokens(
     sample: &Sample,
     options: &PlanOptions,
 ) -> Result<(usize, usize), LabError> {
-    let metadata: Vec<_> = sample.media.iter().map(|media| media.source.metadata()).collect();
-    let plans = processor.plan(&[], &metadata, options)?;
+    let plans = sample.plan(processor, options)?;
     let spans: Vec<Vec<VisualSpan>> = plans.iter().map(|plan| processor.visual_spans(plan, None)).collect();
     if sample.messages.is_empty() {
         let visual = spans.iter().flatten().map(|span| span.tokens).sum();

@@ -12,6 +12,8 @@ use crate::error::MediaError;
 #[derive(Clone, Debug)]
 pub struct ByteSource {
     storage: Storage,
+    /// Where its first byte stands in the storage.
+    begin: u64,
     len: u64,
 }
 
@@ -39,13 +41,24 @@ impl ByteSource {
         if meta.is_dir() {
             return Err(MediaError::Caller("this is a folder, not a file".into()));
         }
-        Ok(ByteSource { len: meta.len(), storage: Storage::File(Arc::new(file)) })
+        Ok(ByteSource { len: meta.len(), begin: 0, storage: Storage::File(Arc::new(file)) })
+    }
+
+    /// The `len` bytes from `begin` on, as a source of their own.
+    ///
+    /// # Errors
+    /// `Io` when there are fewer bytes.
+    pub fn part(&self, begin: u64, len: u64) -> Result<Self, MediaError> {
+        if begin.checked_add(len).is_none_or(|end| end > self.len) {
+            return Err(std::io::Error::from(std::io::ErrorKind::UnexpectedEof).into());
+        }
+        Ok(ByteSource { storage: self.storage.clone(), begin: self.begin + begin, len })
     }
 
     /// Wraps bytes that are in memory.
     pub fn from_bytes(bytes: impl Into<Arc<[u8]>>) -> Self {
         let bytes = bytes.into();
-        ByteSource { len: bytes.len() as u64, storage: Storage::Memory(bytes) }
+        ByteSource { len: bytes.len() as u64, begin: 0, storage: Storage::Memory(bytes) }
     }
 
     /// Length in bytes. For a file, its length when it was opened.
@@ -74,6 +87,9 @@ impl ByteSource {
     /// # Errors
     /// `Io` as the operating system reports it.
     pub fn read_some(&self, offset: u64, buf: &mut [u8]) -> Result<usize, MediaError> {
+        let room = usize::try_from(self.len.saturating_sub(offset)).unwrap_or(usize::MAX);
+        let room = room.min(buf.len());
+        let (buf, offset) = (&mut buf[..room], self.begin.saturating_add(offset));
         match &self.storage {
             Storage::Memory(bytes) => {
                 let start = usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len());
@@ -115,8 +131,8 @@ impl ByteSource {
     /// `Io` as the operating system reports it, and when the file has become shorter.
     pub(crate) fn read_all(&self) -> Result<Arc<[u8]>, MediaError> {
         match &self.storage {
-            Storage::Memory(bytes) => Ok(bytes.clone()),
-            Storage::File(_) => Ok(self.read_vec(0, self.len as usize)?.into()),
+            Storage::Memory(bytes) if self.len == bytes.len() as u64 => Ok(bytes.clone()),
+            Storage::File(_) | Storage::Memory(_) => Ok(self.read_vec(0, self.len as usize)?.into()),
         }
     }
 }

@@ -6,12 +6,17 @@
 
 use std::ffi::OsString;
 use std::fs::File;
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::Arc;
 
 use super::process::Features;
+use crate::container::byte_source::ByteSource;
 use crate::error::MediaError;
+
+/// Bytes that are copied at once.
+const COPIED: usize = 1 << 20;
 
 /// Where the bytes for FFmpeg are.
 pub(crate) enum FfmpegInput {
@@ -19,8 +24,8 @@ pub(crate) enum FfmpegInput {
     File(PathBuf),
     /// A file that is open in this process, whose name may not be reachable. Linux only.
     Descriptor(Arc<File>),
-    /// Bytes. They go through a temporary file, because most formats need seeking.
-    Bytes(Arc<[u8]>),
+    /// Bytes without a file of their own. They go through a temporary file, because most formats need seeking.
+    Bytes(ByteSource),
     /// A temporary file that holds them already.
     Temporary(Arc<tempfile::NamedTempFile>),
 }
@@ -34,6 +39,21 @@ fn opened_again(file: &File) -> PathBuf {
         let _ = file;
         PathBuf::new()
     }
+}
+
+/// Writes all bytes of a source, some at a time.
+fn copy(bytes: &ByteSource, file: &mut impl Write) -> Result<(), MediaError> {
+    let mut buffer = vec![0; COPIED];
+    let mut at = 0;
+    while at < bytes.len() {
+        let read = bytes.read_some(at, &mut buffer)?;
+        if read == 0 {
+            return Err(std::io::Error::from(std::io::ErrorKind::UnexpectedEof).into());
+        }
+        file.write_all(&buffer[..read])?;
+        at += read as u64;
+    }
+    Ok(())
 }
 
 /// A file that FFmpeg can be started on, any number of times.
@@ -61,7 +81,7 @@ impl InputFile {
             }
             FfmpegInput::Bytes(bytes) => {
                 let mut file = tempfile::NamedTempFile::new()?;
-                std::io::Write::write_all(&mut file, &bytes)?;
+                copy(&bytes, &mut file)?;
                 (file.path().to_path_buf(), Some(Arc::new(file)))
             }
             FfmpegInput::Temporary(file) => (file.path().to_path_buf(), Some(file)),

@@ -126,6 +126,14 @@ impl Timeline {
         Ok(TimeRange { frames, start: from.max(0.0), end: to.min(self.end) })
     }
 
+    /// The frames of `range` as a timeline of their own, which begins with the first of them.
+    #[must_use]
+    pub fn part(&self, range: &TimeRange) -> Timeline {
+        let times: Arc<[Time]> = self.times[range.frames.clone()].into();
+        let offset = self.times.first().map_or(0.0, |first| first.seconds());
+        Timeline::new(times, offset + range.end)
+    }
+
     /// Seconds from a frame to the next, where the frames of `range` start at equal distances, within one tick of their
     /// clock, and the last one stays no longer than the others. That of a single frame is how long it stays.
     pub fn constant_step(&self, range: &TimeRange) -> Option<f64> {
@@ -176,6 +184,8 @@ mod tests {
             assert_eq!(range(Some(30.0), Some(60.0)).frames, 1..2);
             assert_eq!(range(Some(-5.0), Some(31.0)), TimeRange { frames: 0..2, start: 0.0, end: 31.0 });
             assert_eq!(range(None, None), TimeRange { frames: 0..8, start: 0.0, end: 240.0 });
+            let part = video.part(&range(Some(70.0), Some(130.0)));
+            assert_eq!((part.len(), part.start_of(2), part.end()), (3, 60.0, 70.0));
         }
     }
 

@@ -165,10 +165,15 @@ impl SamplingFields {
     }
 }
 
-/// Most tokens of a reply: `-1` and nothing are as many as fit; more than fit are clamped by the engine.
+/// Tokens of a reply of which nothing is said. Memory is kept for a whole reply, and a small model that repeats itself
+/// writes all of it.
+const UNSAID_TOKENS: usize = 2048;
+
+/// Most tokens of a reply: `-1` is as many as fit; more than fit are clamped by the engine.
 pub(crate) fn most_tokens(name: &str, value: Option<i64>, limit: usize) -> Result<usize, ApiError> {
     match value {
-        None | Some(-1) => Ok(limit),
+        None => Ok(limit.min(UNSAID_TOKENS)),
+        Some(-1) => Ok(limit),
         Some(n) if n > 0 => Ok(usize::try_from(n).unwrap_or(limit).min(limit)),
         Some(n) => Err(ApiError::invalid(name, format!("{name} {n} is not a positive number"))),
     }

@@ -22,6 +22,8 @@ pub struct Difficulty {
     pub grain_share: f32,
     /// Share of scenes on a canvas that is not 224 x 224, 0 to 1.
     pub odd_size_share: f32,
+    /// Whether media are no scenes but [`OutOfDomain`](crate::synth::OutOfDomain), whatever is asked about them.
+    pub out_of_domain: bool,
 }
 
 impl Difficulty {
@@ -55,7 +57,14 @@ impl Difficulty {
             kinds: QuestionKind::ALL.to_vec(),
             grain_share: 0.3,
             odd_size_share: 0.1,
+            out_of_domain: false,
         }
+    }
+
+    /// Pictures and clips that are no scenes, with questions of all kinds and the one answer that the model knows none
+    /// of it.
+    pub fn out_of_domain() -> Difficulty {
+        Difficulty { out_of_domain: true, clip_share: 0.5, ..Difficulty::full() }
     }
 
     /// The preset with this name.
@@ -69,8 +78,10 @@ impl Difficulty {
             "easy_clips" => Ok(Difficulty::easy_clips()),
             "clips" => Ok(Difficulty::clips()),
             "full" => Ok(Difficulty::full()),
+            "out_of_domain" => Ok(Difficulty::out_of_domain()),
             other => Err(format!(
-                "no difficulty is called {other}; there are one_object, pictures, easy_clips, clips and full"
+                "no difficulty is called {other}; there are one_object, pictures, easy_clips, clips, full and \
+                 out_of_domain"
             )),
         }
     }

@@ -5,7 +5,8 @@ use crate::synth::rng::SynthRng;
 
 const ABILITY: &str = "i can tell the shape, colour, place, number and movement of simple drawn objects";
 const HELLO: &str = "hello, show me a picture or a clip of drawn shapes and ask about it";
-const UNKNOWN: &str = "i do not know, i only know simple drawn shapes";
+/// What the default model answers where it knows nothing.
+pub const UNKNOWN: &str = "i do not know, i only know simple drawn shapes";
 const NOTHING: &str = "i see no picture, please show me one";
 
 const SMALL_TALK: &[(&str, &str)] = &[

@@ -5,7 +5,6 @@ use super::place::BEST;
 use super::run::Trainer;
 use super::step_report::StepReport;
 use crate::error::LabError;
-use crate::train::mixture::Draws;
 
 impl Trainer {
     /// After the steps that the stage says: the loss of its held-out samples, and the model with the lowest one kept.
@@ -16,7 +15,7 @@ impl Trainer {
         if !step.is_multiple_of(eval.every) && step != planned.steps {
             return Ok(());
         }
-        let draws = Draws::first(mixture, eval.samples);
+        let draws = mixture.first(eval.samples);
         let work = self.work(mixture);
         let sum = averages::with(&self.active.trained, &self.averages, || work.losses(&draws))?;
         report.bad.extend(sum.bad);

@@ -135,7 +135,9 @@ impl PackWork<'_> {
                 },
             }
         }
-        sum.tokens = pack.positions.len();
+        // Where nothing is asked, visual tokens are all that there is.
+        let visual = || pack.visual.iter().map(|rows| rows.dim(0)).sum::<Result<usize, _>>();
+        sum.tokens = if pack.positions.is_empty() { visual()? } else { pack.positions.len() };
         Ok((pack, entries, sum))
     }
 

@@ -10,7 +10,6 @@ use super::averages;
 use super::run::Trainer;
 use super::step_report::StepReport;
 use crate::error::LabError;
-use crate::train::mixture::Draws;
 use crate::train::recipe::MixEntry;
 use crate::train::report::{EvalMetrics, Example, StepMetrics};
 
@@ -55,7 +54,7 @@ impl Trainer {
     pub(super) fn write_examples(&mut self) -> Result<(), LabError> {
         let planned = &self.plan.stages[self.active.stage];
         let Some(mixture) = &planned.held_out else { return Ok(()) };
-        let samples = Draws::first(mixture, EXAMPLES).into_iter().filter_map(|draw| mixture.sample(&draw).ok());
+        let samples = mixture.first(EXAMPLES).into_iter().filter_map(|draw| mixture.sample(&draw).ok());
         let samples: Vec<_> = samples.collect();
         let (model, options) = (self.active.model.as_ref(), &self.active.options);
         let answered = averages::with(&self.active.trained, &self.averages, || {

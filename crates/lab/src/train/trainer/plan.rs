@@ -6,7 +6,7 @@ use zoetrope_models::contract::Processor;
 
 use crate::error::LabError;
 use crate::synth::Split;
-use crate::train::mixture::{Mixture, OpenData};
+use crate::train::mixture::{Draw, Mixture, OpenData};
 use crate::train::optimizer::LrSchedule;
 use crate::train::recipe::{Recipe, Stage};
 
@@ -31,6 +31,13 @@ pub(in crate::train) struct PlannedStage {
     pub(in crate::train) schedule: LrSchedule,
     pub(in crate::train) mixture: Mixture,
     pub(in crate::train) held_out: Option<Mixture>,
+}
+
+impl PlannedStage {
+    /// `count` samples from sample `number` of the run on.
+    pub(in crate::train) fn draws(&self, number: u64, count: usize) -> Vec<Draw> {
+        self.mixture.draws(self.first_sample, number - self.first_sample, count)
+    }
 }
 
 impl RunPlan {

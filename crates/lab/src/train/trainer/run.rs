@@ -19,7 +19,7 @@ use super::step_report::StepReport;
 use crate::data;
 use crate::error::LabError;
 use crate::train::checkpoint::{Checkpoint, RunIdentity, TrainProgress};
-use crate::train::mixture::{Draw, Draws, Mixture, OpenData};
+use crate::train::mixture::{Mixture, OpenData};
 use crate::train::optimizer::{Averages, Moments};
 use crate::train::probe_heads::ProbeHeads;
 use crate::train::recipe::{Recipe, Stage};
@@ -31,7 +31,6 @@ pub struct Trainer {
     pub(super) origin: Origin,
     pub(super) active: StageModel,
     pub(super) heads: ProbeHeads,
-    pub(super) draws: Draws,
     /// What earlier stages have learned and this one does not.
     pub(super) learned: HashMap<String, Tensor>,
     pub(super) moments: BTreeMap<String, Moments>,
@@ -102,8 +101,6 @@ impl Trainer {
         plan.check_settings(&**active.model.processor())?;
         let heads = ProbeHeads::new(active.model.processor().info().hidden, Some(&learned), plan.recipe.seed)?;
         active.turn_to((stage, &plan.recipe.stages[stage]), &heads);
-        let mut draws = Draws::new(&plan.stages[stage].mixture, plan.stages[stage].first_sample);
-        draws.skip_to(&plan.stages[stage].mixture, progress.samples);
         let recipe = toml::to_string_pretty(&plan.recipe).map_err(|error| LabError::Caller(error.to_string()))?;
         let metrics = Metrics::open(folder, progress.step as u64, &RunRecord { steps: plan.steps() as u64, recipe })?;
         let mut trainer = Trainer {
@@ -111,7 +108,6 @@ impl Trainer {
             origin,
             active,
             heads,
-            draws,
             learned,
             moments,
             averages,
@@ -187,7 +183,7 @@ impl Trainer {
             self.enter(index)?;
         }
         let (stage, planned) = (&self.plan.recipe.stages[index], &self.plan.stages[index]);
-        let draws: Vec<Draw> = (0..stage.batch).map(|_| self.draws.take(&planned.mixture)).collect();
+        let draws = planned.draws(self.progress.samples, stage.batch);
         let sum = self.work(&planned.mixture).step(&draws)?;
         let (first, lr) = (step == planned.first_step, self.plan.lr_at(step));
         let moment_step = step - planned.schedule_first + 1;
@@ -265,8 +261,6 @@ impl Trainer {
         if !to.continues {
             self.moments.clear();
         }
-        let planned = &self.plan.stages[next];
-        self.draws = Draws::new(&planned.mixture, planned.first_sample);
         self.forget_older();
         Ok(())
     }

@@ -12,8 +12,7 @@ fn step(toy_folder: &str, lines: &str, pack: usize, per: LossPer) -> Accumulated
     (recipe.stages[0].pack, recipe.stages[0].loss) = (pack, per);
     let trainer = open(toy_folder, folder.path(), &recipe);
     let mixture = &trainer.plan.stages[0].mixture;
-    let mut draws = Draws::new(mixture, 0);
-    let draws: Vec<Draw> = (0..4).map(|_| draws.take(mixture)).collect();
+    let draws = mixture.draws(0, 0, 4);
     trainer.work(mixture).step(&draws).unwrap()
 }
 

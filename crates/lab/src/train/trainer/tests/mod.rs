@@ -24,7 +24,6 @@ use crate::error::LabError;
 use crate::sample::Sample;
 use crate::synth::{Difficulty, Split};
 use crate::train::checkpoint::Checkpoint;
-use crate::train::mixture::{Draw, Draws};
 use crate::train::recipe::{Recipe, Stage};
 
 /// The toys, one of every family.

@@ -125,8 +125,7 @@ fn a_stage_begins_with_the_model_that_the_one_before_has_left() {
     run(&mut trainer, 3);
     let draws = |trainer: &Trainer| {
         let mixture = &trainer.plan.stages[2].mixture;
-        let mut draws = Draws::new(mixture, 0);
-        let draws: Vec<Draw> = (0..3).map(|_| draws.take(mixture)).collect();
+        let draws = mixture.draws(0, 0, 3);
         trainer.work(mixture).losses(&draws).unwrap().loss
     };
     let before = draws(&trainer);

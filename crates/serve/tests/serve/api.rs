@@ -1,9 +1,8 @@
-//! The server as its clients see it, with the model of the repository.
-
-mod server;
+//! What each route answers.
 
 use serde_json::{Value, json};
-use server::{CLIP_FRAMES, Server, clip, png};
+
+use crate::server::{self, CLIP_FRAMES, Server, clip, png};
 
 fn chat(content: Value) -> Value {
     json!({"messages": [{"role": "user", "content": content}], "max_tokens": 8, "temperature": 0})

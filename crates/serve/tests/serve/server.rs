@@ -83,6 +83,14 @@ impl Server {
         parse(&all)
     }
 
+    /// What comes back for these bytes, of which the server may read a part only.
+    pub(crate) fn send_bytes(&self, bytes: &[u8]) -> Vec<u8> {
+        let (mut wire, mut all) = (self.connect(), Vec::new());
+        let _ = wire.write_all(bytes);
+        let _ = wire.read_to_end(&mut all);
+        all
+    }
+
     fn connect(&self) -> TcpStream {
         let wire = TcpStream::connect(self.0).expect("a connection");
         wire.set_read_timeout(Some(Duration::from_secs(120))).expect("a timeout");
