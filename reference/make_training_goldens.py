@@ -234,7 +234,7 @@ class LlamaVid:
         )
 
     def set(self, settings):
-        assert not settings, settings
+        assert settings.get("film") in ("off", "whole"), settings
 
     @staticmethod
     def group_of(name):
@@ -248,10 +248,9 @@ class LlamaVid:
         return [self.inputs_of(sample) for sample in self.samples]
 
     def inputs_of(self, sample):
-        """The reply with the token that ends it is learned. A clip has the template of the video model."""
+        """The reply with the token that ends it is learned. A clip stands there as a picture does, without film words."""
         ((question, answer),) = sample["turns"]
-        template = "llava_v1" if any(kind == "video" for kind, *_ in sample["media"]) else "vicuna_v1"
-        prompt = self.maker.chat(self.modules[4], template, [(question, answer)])
+        prompt = self.maker.chat(self.modules[4], "vicuna_v1", [(question, answer)])
         images = None
         if sample["media"]:
             ((_, h, w, n, seed),) = sample["media"]

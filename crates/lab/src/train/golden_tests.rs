@@ -126,14 +126,16 @@ fn begin_with_adapters(golden: &Golden, recipe: &Recipe, place: &Path) {
 }
 
 /// Published stages for a toy, as the maker has them: 200 steps of all samples, rates that tell, few frames, the
-/// checkpoint's own tiles.
+/// checkpoint's own tiles, and no words of a film around clips.
 fn at_toy_size(stage: &mut Stage, steps: usize, golden: &Golden) {
     (stage.steps, stage.epochs) = (Some(steps), None);
     (stage.batch, stage.pack) = (golden.samples.len(), 2);
     stage.media.max_frames = Some(4);
     stage.data.truncate(1);
     let mut set = serde_json::to_value(&stage.set).unwrap();
-    set.as_object_mut().unwrap().remove("tiles");
+    let own = set.as_object_mut().unwrap();
+    own.remove("tiles");
+    own.entry("film").and_modify(|film| *film = "off".into());
     stage.set = serde_json::from_value(set).unwrap();
     stage.optimizer.lr *= golden.rate_factor;
     for group in [&mut stage.vision, &mut stage.projector, &mut stage.language, &mut stage.embeddings] {
