@@ -3,7 +3,7 @@
     OMP_NUM_THREADS=1 python reference/make_training_goldens.py [NAME ...]
 
 Reads a recipe of stages as `zoetrope train` reads it: one of recipes/, in 200 steps of a few samples, which all
-stages share, with all rates multiplied by 20, so that a toy learns something and its loss does not vanish; or one of
+stages share, with all rates multiplied, so that a toy learns something and its loss does not vanish; or one of
 crates/lab/tests/golden/training as it is. Writes NAME.json to that folder: the samples, and for every step its mean loss in f32, for every stage the tokens of a step. The checkpoint is a toy
 of crates/models/tests/golden; the model, its processor and the template are transformers'. Every step shows all
 samples, so that their order does not matter. The same run in f64 tells how far rounding alone moves the curve:
@@ -54,7 +54,7 @@ SHORT = [
     {"media": [["video", 56, 56, 3, 2]], "turns": [["What is the man on?", "The other street, I think."]]},
     {"media": [], "turns": [["Time it.", "Time is money."]]},
 ]
-STEPS, RATE_FACTOR, MOST_FRAMES = 200, 20, 4
+STEPS, MOST_FRAMES = 200, 4
 
 
 def frame(height, width, number, seed):
@@ -234,7 +234,7 @@ class LlamaVid:
         )
 
     def set(self, settings):
-        assert not settings, settings
+        assert settings.get("film") in ("off", "whole"), settings
 
     @staticmethod
     def group_of(name):
@@ -248,10 +248,9 @@ class LlamaVid:
         return [self.inputs_of(sample) for sample in self.samples]
 
     def inputs_of(self, sample):
-        """The reply with the token that ends it is learned. A clip has the template of the video model."""
+        """The reply with the token that ends it is learned. A clip stands there as a picture does, without film words."""
         ((question, answer),) = sample["turns"]
-        template = "llava_v1" if any(kind == "video" for kind, *_ in sample["media"]) else "vicuna_v1"
-        prompt = self.maker.chat(self.modules[4], template, [(question, answer)])
+        prompt = self.maker.chat(self.modules[4], "vicuna_v1", [(question, answer)])
         images = None
         if sample["media"]:
             ((_, h, w, n, seed),) = sample["media"]
@@ -386,23 +385,23 @@ def over(defaults, own):
     return merged
 
 
-def at_toy_size(stage, steps):
+def at_toy_size(stage, steps, rate_factor):
     """A published stage for a toy: few steps of all samples, rates that tell, the processor's own tiles."""
     stage = {key: value for key, value in stage.items() if key != "epochs"}
     stage["steps"] = steps
     for table in ("optimizer", "vision", "projector", "language", "embeddings"):
         if "lr" in stage.get(table, {}):
-            stage[table] = {**stage[table], "lr": RATE_FACTOR * stage[table]["lr"]}
+            stage[table] = {**stage[table], "lr": rate_factor * stage[table]["lr"]}
     return stage
 
 
 def run(name, dtype):
-    file, toy, samples, open_family = RUNS[name]
+    file, toy, rate_factor, samples, open_family = RUNS[name]
     with open(os.path.join(ROOT, file), "rb") as f:
         recipe = tomllib.load(f)
     recipe["stage"] = [over(recipe.get("defaults", {}), stage) for stage in recipe["stage"]]
     if file.startswith("recipes/"):
-        recipe["stage"] = [at_toy_size(stage, STEPS // len(recipe["stage"])) for stage in recipe["stage"]]
+        recipe["stage"] = [at_toy_size(stage, STEPS // len(recipe["stage"]), rate_factor) for stage in recipe["stage"]]
     family = open_family(os.path.join(TOYS, toy), samples)
     family.model.train()
     model, adapters = with_adapters(family, recipe)
@@ -416,14 +415,14 @@ def run(name, dtype):
     return losses, tokens, adapters
 
 
-# Name of the golden: its recipe, its toy, its samples, its code.
+# Name of the golden: its recipe, its toy, what rates are multiplied by, its samples, its code.
 RUNS = {
-    "videollama3": ("recipes/videollama3.toml", "videollama3/toy-hf", SAMPLES, Transformers),
-    "llava-onevision": ("recipes/llava-onevision.toml", "llava_onevision/toy-hf", SAMPLES, Transformers),
-    "lora": ("crates/lab/tests/golden/training/lora.toml", "videollama3/toy-hf", SAMPLES, Transformers),
-    "cogvlm2": ("recipes/cogvlm2.toml", "cogvlm2/toy-image", PICTURES, CogVlm2),
-    "llama-vid": ("recipes/llama-vid.toml", "llama_vid/toy", SHORT, LlamaVid),
-    "cogvlm2-video": ("recipes/cogvlm2-video.toml", "cogvlm2/toy-video", CLIPS, CogVlm2),
+    "videollama3": ("recipes/videollama3.toml", "videollama3/toy-hf", 20, SAMPLES, Transformers),
+    "llava-onevision": ("recipes/llava-onevision.toml", "llava_onevision/toy-hf", 20, SAMPLES, Transformers),
+    "lora": ("crates/lab/tests/golden/training/lora.toml", "videollama3/toy-hf", 1, SAMPLES, Transformers),
+    "cogvlm2": ("recipes/cogvlm2.toml", "cogvlm2/toy-image", 20, PICTURES, CogVlm2),
+    "llama-vid": ("recipes/llama-vid.toml", "llama_vid/toy", 5, SHORT, LlamaVid),
+    "cogvlm2-video": ("recipes/cogvlm2-video.toml", "cogvlm2/toy-video", 20, CLIPS, CogVlm2),
 }
 
 
@@ -442,7 +441,8 @@ def main():
             "made_by": f"make_training_goldens.py with torch {torch.__version__}, transformers {transformers.__version__}",
             "recipe": RUNS[name][0],
             "checkpoint": RUNS[name][1],
-            "samples": RUNS[name][2],
+            "rate_factor": RUNS[name][2],
+            "samples": RUNS[name][3],
             "f32_noise": noise,
             "tokens": tokens,
             "adapters": adapters,

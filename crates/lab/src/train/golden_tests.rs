@@ -32,6 +32,8 @@ struct Golden {
     recipe: String,
     /// The toy below the goldens of `models`.
     checkpoint: String,
+    /// What the rates of a published recipe are multiplied by.
+    rate_factor: f64,
     samples: Vec<GoldenSample>,
     f32_noise: f64,
     /// Tokens of a step of each stage.
@@ -124,18 +126,20 @@ fn begin_with_adapters(golden: &Golden, recipe: &Recipe, place: &Path) {
 }
 
 /// Published stages for a toy, as the maker has them: 200 steps of all samples, rates that tell, few frames, the
-/// checkpoint's own tiles.
-fn at_toy_size(stage: &mut Stage, steps: usize, samples: usize) {
+/// checkpoint's own tiles, and no words of a film around clips.
+fn at_toy_size(stage: &mut Stage, steps: usize, golden: &Golden) {
     (stage.steps, stage.epochs) = (Some(steps), None);
-    (stage.batch, stage.pack) = (samples, 2);
+    (stage.batch, stage.pack) = (golden.samples.len(), 2);
     stage.media.max_frames = Some(4);
     stage.data.truncate(1);
     let mut set = serde_json::to_value(&stage.set).unwrap();
-    set.as_object_mut().unwrap().remove("tiles");
+    let own = set.as_object_mut().unwrap();
+    own.remove("tiles");
+    own.entry("film").and_modify(|film| *film = "off".into());
     stage.set = serde_json::from_value(set).unwrap();
-    stage.optimizer.lr *= 20.0;
+    stage.optimizer.lr *= golden.rate_factor;
     for group in [&mut stage.vision, &mut stage.projector, &mut stage.language, &mut stage.embeddings] {
-        group.lr = group.lr.map(|lr| 20.0 * lr);
+        group.lr = group.lr.map(|lr| golden.rate_factor * lr);
     }
 }
 
@@ -147,7 +151,7 @@ fn run(name: &str, change: impl Fn(&mut Stage)) -> (Vec<f64>, Vec<usize>) {
     let mut recipe = Recipe::read(&file).unwrap();
     if golden.recipe.starts_with("recipes/") {
         let steps = 200 / recipe.stages.len();
-        recipe.stages.iter_mut().for_each(|stage| at_toy_size(stage, steps, golden.samples.len()));
+        recipe.stages.iter_mut().for_each(|stage| at_toy_size(stage, steps, &golden));
     }
     let place = tempfile::tempdir().unwrap();
     recipe.stages.iter_mut().for_each(change);
