@@ -339,7 +339,10 @@ fn a_store_whose_writer_was_killed_at_any_moment_is_whole() {
         child.kill().expect("killed");
         child.wait().expect("ended");
         let mut process = Process::start(folder.path());
-        assert_eq!(std::fs::read_dir(&unfinished).map_or(0, Iterator::count), 0, "kill {kill}: leftovers are removed");
+        // An empty folder stays for a while: another process may be about to take its lock.
+        let has_files = |folder: &std::fs::DirEntry| std::fs::read_dir(folder.path()).is_ok_and(|f| f.count() > 0);
+        let left = std::fs::read_dir(&unfinished).map_or(0, |found| found.flatten().filter(has_files).count());
+        assert_eq!(left, 0, "kill {kill}: leftovers are removed");
         assert!(process.store.store().damaged().is_empty(), "kill {kill}");
         found += process.store.store().files().len();
         let phase = (kill % 8) as u8;

@@ -173,7 +173,7 @@ mod tests {
         };
         let text = shown.lines();
         assert!(text.contains("100 frames at 0.0 1.0 2.0 3.0 4.0 5.0 6.0 7.0 ... s"), "{text}");
-        assert!(text.contains("[... 175 runs with 348 visual tokens ...]"), "{text}");
+        assert!(text.contains("[... 175 runs with 352 visual tokens ...]"), "{text}");
         assert!(text.contains("[... 500 characters ...]") && text.trim_end().ends_with("«yes»"), "{text}");
     }
 }
