@@ -128,6 +128,10 @@ impl Engine {
             }
             let parts = &sequence.keys.parts[..computed];
             for (at, parts) in parts.chunks(PARTS).enumerate().skip(sequence.published / PARTS) {
+                // A prompt of less than a block is read again sooner than a block of memory is worth.
+                if at == 0 && parts.len() < PARTS {
+                    continue;
+                }
                 let block = sequence.blocks[at];
                 if self.prefixes.insert(parts, at, block) {
                     self.pool.share(&[block]);

@@ -144,6 +144,20 @@ fn what_is_kept_stays_within_its_bytes_and_what_went_is_computed_again() {
 }
 
 #[test]
+fn a_prompt_of_less_than_a_block_leaves_nothing_and_a_longer_one_its_last_block_too() {
+    let model = Arc::new(FakeModel::new());
+    let mut service = service(&model, options());
+    let mut used_after = |content: Vec<ContentPart>| {
+        submit(&mut service, &model, content, 5);
+        run_all(&mut service);
+        service.state().cache_used / (256 * 16)
+    };
+    assert_eq!(used_after(vec![text(&"short ".repeat(30))]), 0);
+    // 800 visual tokens and some words: three blocks, and a part of one.
+    assert_eq!(used_after(vec![film(&values(200)), text("what")]), 4);
+}
+
+#[test]
 fn a_client_that_leaves_ends_what_only_it_waited_for() {
     let mut model = FakeModel::new();
     model.encode_millis = 2;
