@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use zoetrope_engine::{FrameIter, MediaSource, plan_sources};
+use zoetrope_media::{Frame, Time};
 use zoetrope_models::contract::Processor;
 use zoetrope_models::contract::media_plan::{MediaMetadata, MediaPlan, PlanOptions};
 use zoetrope_models::contract::prompt::{Message, MessagePart, Role};
@@ -24,35 +25,26 @@ pub struct SampleMedia {
 /// From a frame's index and a grid (rows, columns) to the label of each cell, row by row.
 type LabelGrid = dyn Fn(usize, (usize, usize)) -> Vec<CellLabel> + Send + Sync;
 
-/// The frames of a synthetic scene.
-struct SceneSource(Arc<Scene>);
+/// A picture or video whose frames are made by a function of their index.
+struct Rendered<F> {
+    metadata: MediaMetadata,
+    frame: F,
+}
 
-impl MediaSource for SceneSource {
+impl<F: Fn(usize) -> Frame + Send + Sync> MediaSource for Rendered<F> {
     fn metadata(&self) -> MediaMetadata {
-        match self.0.is_clip() {
-            true => MediaMetadata::video(self.0.size(), self.0.times(), self.0.end()),
-            false => MediaMetadata::picture(self.0.size()),
-        }
+        self.metadata.clone()
     }
 
     fn frames<'s>(&'s self, indices: &[usize]) -> FrameIter<'s> {
         let indices = indices.to_vec();
-        Box::new(indices.into_iter().map(|index| Ok(self.0.frame(index).into())))
+        Box::new(indices.into_iter().map(|index| Ok((self.frame)(index).into())))
     }
 }
 
-impl MediaSource for OutOfDomain {
-    fn metadata(&self) -> MediaMetadata {
-        match self.is_clip() {
-            true => MediaMetadata::video(self.size(), self.times(), self.end()),
-            false => MediaMetadata::picture(self.size()),
-        }
-    }
-
-    fn frames<'s>(&'s self, indices: &[usize]) -> FrameIter<'s> {
-        let indices = indices.to_vec();
-        Box::new(indices.into_iter().map(|index| Ok(self.frame(index).into())))
-    }
+/// A video of these times, which ends at `end` seconds, or a picture when that is at once.
+fn rendered_metadata(size: (u32, u32), times: Vec<Time>, end: f64) -> MediaMetadata {
+    if end > 0.0 { MediaMetadata::video(size, times, end) } else { MediaMetadata::picture(size) }
 }
 
 impl SampleMedia {
@@ -63,8 +55,10 @@ impl SampleMedia {
 
     /// A synthetic scene, which knows its labels.
     pub fn from_scene(scene: Scene) -> SampleMedia {
+        let metadata = rendered_metadata(scene.size(), scene.times(), scene.end());
         let scene = Arc::new(scene);
-        let source = Arc::new(SceneSource(Arc::clone(&scene)));
+        let drawn = Arc::clone(&scene);
+        let source = Arc::new(Rendered { metadata, frame: move |index| drawn.frame(index) });
         SampleMedia { source, cell_labels: Some(Arc::new(move |index, grid| scene.cell_labels(index, grid))) }
     }
 
@@ -162,7 +156,9 @@ impl Sample {
             let at = rng.below(pairs.len() + 1);
             pairs.insert(at, off_topic(&mut rng));
         }
-        Sample::conversation(vec![SampleMedia::new(Arc::new(media))], &pairs)
+        let metadata = rendered_metadata(media.size(), media.times(), media.end());
+        let source = Arc::new(Rendered { metadata, frame: move |index| media.frame(index) });
+        Sample::conversation(vec![SampleMedia::new(source)], &pairs)
     }
 
     /// A scene and one question without its answer, as evaluation asks it.

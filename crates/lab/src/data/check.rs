@@ -79,10 +79,7 @@ impl SampleFacts {
         decodes: bool,
     ) -> Result<Self, BadSample> {
         let sample = dataset.sample(index)?;
-        let bad = |kind: &str, error: LabError| {
-            let (file, row) = dataset.place(index);
-            BadSample { file, row, reason: format!("{kind}: {error}") }
-        };
+        let bad = |kind: &str, error: LabError| dataset.bad(index, format!("{kind}: {error}"));
         let planned = PlannedSample::new(&sample, processor, options);
         let planned = planned.map_err(|error| bad("does not fit the model", error))?;
         if decodes {

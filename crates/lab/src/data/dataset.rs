@@ -25,6 +25,12 @@ pub trait Dataset: Send + Sync {
         (PathBuf::from(self.name()), index + 1)
     }
 
+    /// Sample `index`, which is none for this reason.
+    fn bad(&self, index: u64, reason: String) -> BadSample {
+        let (file, row) = self.place(index);
+        BadSample { file, row, reason }
+    }
+
     /// Sample `index` below [`Dataset::len`]. Media are opened, no frame is decoded yet.
     ///
     /// # Errors

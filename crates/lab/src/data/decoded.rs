@@ -78,10 +78,8 @@ impl DecodedSample {
         options: &PlanOptions,
     ) -> Result<Self, BadSample> {
         let sample = dataset.sample(index)?;
-        DecodedSample::new(&sample, processor, options).map_err(|error| {
-            let (file, row) = dataset.place(index);
-            BadSample { file, row, reason: format!("frames do not decode: {error}") }
-        })
+        DecodedSample::new(&sample, processor, options)
+            .map_err(|error| dataset.bad(index, format!("frames do not decode: {error}")))
     }
 }
 

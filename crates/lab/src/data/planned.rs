@@ -33,9 +33,8 @@ impl PlannedSample {
     /// # Errors
     /// What the model's processor refuses, and prompts with more tokens than the model has positions.
     pub fn new(sample: &Sample, processor: &dyn Processor, options: &PlanOptions) -> Result<Self, LabError> {
-        let plans = sample.plan(processor, options)?;
-        let spans: Vec<Vec<VisualSpan>> = plans.iter().map(|plan| processor.visual_spans(plan, None)).collect();
-        let prompt = processor.prompt(&sample.messages, &plans, &spans, GenerationPrompt::None)?;
+        let planned = PlannedSample::unchecked(sample, processor, options)?;
+        let prompt = &planned.prompt;
         let (tokens, most) = (prompt.tokens.len(), processor.info().max_positions);
         if tokens > most {
             return Err(LabError::Caller(format!("{tokens} tokens, the model has {most} positions")));
@@ -43,6 +42,18 @@ impl PlannedSample {
         if prompt.targets.is_empty() {
             return Err(LabError::Caller("no token of it is learned".to_string()));
         }
+        Ok(planned)
+    }
+
+    /// As [`PlannedSample::new`], whatever its length, and also when nothing of it is learned.
+    pub(crate) fn unchecked(
+        sample: &Sample,
+        processor: &dyn Processor,
+        options: &PlanOptions,
+    ) -> Result<Self, LabError> {
+        let plans = sample.plan(processor, options)?;
+        let spans: Vec<Vec<VisualSpan>> = plans.iter().map(|plan| processor.visual_spans(plan, None)).collect();
+        let prompt = processor.prompt(&sample.messages, &plans, &spans, GenerationPrompt::None)?;
         Ok(PlannedSample { plans, prompt })
     }
 

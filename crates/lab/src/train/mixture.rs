@@ -124,11 +124,10 @@ impl Mixture {
 impl Mixture {
     /// A sample that was made and is of no use.
     pub(super) fn bad(&self, draw: &Draw, reason: String) -> BadSample {
-        let (file, row) = match &self.entries[draw.entry].source {
-            PartSource::Drawn { .. } => (self.name(draw.entry).into(), draw.number + 1),
-            PartSource::Data(data) => data.place(draw.index),
-        };
-        BadSample { file, row, reason }
+        match &self.entries[draw.entry].source {
+            PartSource::Drawn { .. } => BadSample { file: self.name(draw.entry).into(), row: draw.number + 1, reason },
+            PartSource::Data(data) => data.bad(draw.index, reason),
+        }
     }
 }
 

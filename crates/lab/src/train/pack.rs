@@ -5,12 +5,13 @@ use zoetrope_engine::PatchStream;
 use zoetrope_models::contract::features::Features;
 use zoetrope_models::contract::media_plan::{MediaPlan, PlanOptions};
 use zoetrope_models::contract::position::Position;
-use zoetrope_models::contract::prompt::{GenerationPrompt, PromptToken, VisualSpan};
+use zoetrope_models::contract::prompt::{GenerationPrompt, Message, Prompt, PromptToken, VisualSpan};
 use zoetrope_models::contract::{Processor, VideoLanguageModel, embed};
 use zoetrope_models::kv::KvContext;
 
 use super::probe_heads::{ProbeHeads, ProbeLabels, cross_entropies};
 use super::recipe::LossPer;
+use crate::data::PlannedSample;
 use crate::error::LabError;
 use crate::sample::{Sample, SampleMedia};
 
@@ -81,14 +82,7 @@ impl Pack {
             self.sample_rows.push(0);
             return Ok(());
         }
-        let mut visual = Vec::new();
-        for placement in processor.placements(&sample.messages, plans.len())? {
-            let (plan, features) = (&plans[placement.media], &encoded[placement.media]);
-            visual.push(model.project(plan, features, 0, placement.instruction.as_deref())?);
-        }
-        let spans: Vec<Vec<VisualSpan>> =
-            plans.iter().zip(&encoded).map(|(plan, f)| processor.visual_spans(plan, Some(&f.per_unit))).collect();
-        let prompt = processor.prompt(&sample.messages, &plans, &spans, GenerationPrompt::None)?;
+        let (prompt, visual) = write_prompt(model, &sample.messages, (&plans, &encoded), GenerationPrompt::None)?;
         self.embedded.push(embed(model, &prompt.tokens, &visual)?);
         self.visual.extend(visual);
         let rows_before = self.rows.len();
@@ -121,6 +115,27 @@ impl Pack {
     }
 }
 
+/// The prompt of `messages` about media of these plans and features, and the visual tokens `[V, D]` of each placement.
+///
+/// # Errors
+/// When messages and media do not fit together.
+pub(super) fn write_prompt(
+    model: &dyn VideoLanguageModel,
+    messages: &[Message],
+    (plans, encoded): (&[MediaPlan], &[Features]),
+    end: GenerationPrompt<'_>,
+) -> Result<(Prompt, Vec<Tensor>), LabError> {
+    let processor = model.processor();
+    let mut visual = Vec::new();
+    for placement in processor.placements(messages, plans.len())? {
+        let (plan, features) = (&plans[placement.media], &encoded[placement.media]);
+        visual.push(model.project(plan, features, 0, placement.instruction.as_deref())?);
+    }
+    let spans: Vec<Vec<VisualSpan>> =
+        plans.iter().zip(encoded).map(|(plan, f)| processor.visual_spans(plan, Some(&f.per_unit))).collect();
+    Ok((processor.prompt(messages, plans, &spans, end)?, visual))
+}
+
 /// Tokens of a sample as the language model would see it, visual tokens counted as before pruning, and how many of
 /// them are visual. No frame is decoded.
 ///
@@ -131,15 +146,13 @@ pub fn count_tokens(
     sample: &Sample,
     options: &PlanOptions,
 ) -> Result<(usize, usize), LabError> {
-    let plans = sample.plan(processor, options)?;
-    let spans: Vec<Vec<VisualSpan>> = plans.iter().map(|plan| processor.visual_spans(plan, None)).collect();
     if sample.messages.is_empty() {
-        let visual = spans.iter().flatten().map(|span| span.tokens).sum();
+        let plans = sample.plan(processor, options)?;
+        let visual = plans.iter().flat_map(|plan| processor.visual_spans(plan, None)).map(|span| span.tokens).sum();
         return Ok((visual, visual));
     }
-    let prompt = processor.prompt(&sample.messages, &plans, &spans, GenerationPrompt::None)?;
-    let visual = prompt.tokens.iter().filter(|token| matches!(token, PromptToken::Visual { .. })).count();
-    Ok((prompt.tokens.len(), visual))
+    let planned = PlannedSample::unchecked(sample, processor, options)?;
+    Ok((planned.prompt.tokens.len(), planned.visual_tokens()))
 }
 
 /// Cross entropies `[R, 1]` of the targets, in nats.

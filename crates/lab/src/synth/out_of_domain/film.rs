@@ -75,10 +75,14 @@ impl OutOfDomain {
         self.seconds > 0
     }
 
+    /// Number of frames; 1 for a picture.
+    fn frames(&self) -> usize {
+        (self.seconds * FRAMES_PER_SECOND).max(1) as usize
+    }
+
     /// Presentation times of all frames; zero for a picture.
     pub fn times(&self) -> Vec<Time> {
-        let frames = (self.seconds * FRAMES_PER_SECOND).max(1);
-        (0..i64::from(frames)).map(|index| Time::new(index, FRAMES_PER_SECOND)).collect()
+        (0..self.frames() as i64).map(|index| Time::new(index, FRAMES_PER_SECOND)).collect()
     }
 
     /// End of the last frame in seconds; zero for a picture.
@@ -93,8 +97,7 @@ impl OutOfDomain {
 
     /// Frame `index`.
     pub fn frame(&self, index: usize) -> Frame {
-        let frames = (self.seconds * FRAMES_PER_SECOND).max(1) as usize;
-        let number = (index * self.shots.len() / frames).min(self.shots.len() - 1);
+        let number = (index * self.shots.len() / self.frames()).min(self.shots.len() - 1);
         let (shot, mut rng) =
             (&self.shots[number], SynthRng::new("out of domain/frame", self.seed ^ mix64(index as u64)));
         let (t, hand) = (index as f32, [rng.uniform(-1.0, 1.0), rng.uniform(-1.0, 1.0)].map(|unit| unit * shot.shake));

@@ -5,12 +5,13 @@ use zoetrope_engine::PatchStream;
 use zoetrope_media::Rgb;
 use zoetrope_models::contract::features::Features;
 use zoetrope_models::contract::media_plan::{MediaKind, PlanOptions};
-use zoetrope_models::contract::prompt::{GenerationPrompt, Message, MessagePart, Role, VisualSpan};
+use zoetrope_models::contract::prompt::{GenerationPrompt, Message, MessagePart, Role};
 use zoetrope_models::contract::{VideoLanguageModel, embed};
 use zoetrope_models::kv::KvContext;
 
 use crate::error::LabError;
 use crate::sample::Sample;
+use crate::train::pack::write_prompt;
 
 /// Most tokens of an answer: every token is a pass over the whole sequence.
 const MOST_TOKENS: usize = 32;
@@ -41,8 +42,7 @@ pub(super) fn answer(
     let (asked, expected) = (&sample.messages[..last], text(&sample.messages[last]));
     let question = asked.iter().rev().find(|message| message.role == Role::User).map(text).unwrap_or_default();
     let processor = model.processor();
-    let metadata: Vec<_> = sample.media.iter().map(|media| media.source.metadata()).collect();
-    let plans = processor.plan(&[], &metadata, options)?;
+    let plans = sample.plan(&**processor, options)?;
     let (mut encoded, mut frames) = (Vec::new(), Vec::new());
     for (media, plan) in sample.media.iter().zip(&plans) {
         let mut features = Vec::new();
@@ -59,14 +59,7 @@ pub(super) fn answer(
             frames.push((frame.frame.image, time));
         }
     }
-    let mut visual = Vec::new();
-    for placement in processor.placements(asked, plans.len())? {
-        let (plan, features) = (&plans[placement.media], &encoded[placement.media]);
-        visual.push(model.project(plan, features, 0, placement.instruction.as_deref())?);
-    }
-    let spans: Vec<Vec<VisualSpan>> =
-        plans.iter().zip(&encoded).map(|(plan, f)| processor.visual_spans(plan, Some(&f.per_unit))).collect();
-    let prompt = processor.prompt(asked, &plans, &spans, GenerationPrompt::Reply(""))?;
+    let (prompt, visual) = write_prompt(model, asked, (&plans, &encoded), GenerationPrompt::Reply(""))?;
     let (mut rows_td, mut positions) = (embed(model, &prompt.tokens, &visual)?.detach(), prompt.positions.clone());
     let (mut next, mut ids) = (prompt.next_position(), Vec::new());
     let info = processor.info();
