@@ -193,6 +193,11 @@ kill-points:
     .ci/kill-points-models target/debug/zoetrope
     .ci/kill-points-cache target/debug/zoetrope
 
+# A training run, killed at ten random moments and once on a full disk, against one that was never stopped.
+kill-training:
+    cargo build --release
+    .ci/kill-training target/release/zoetrope
+
 # A fresh clone with an empty target folder: the two commands of the README, timed.
 clean-clone:
     bash .ci/clean-clone
