@@ -2,7 +2,7 @@
 
     python bench/peers/training_speed.py PROGRAM OUT [--kind full|lora] [--pairs 5]
 
-The model (encoder of 12 layers of 384, decoder of 30 layers of 576, 49,152 tokens, random) and eight samples (a picture of 224 x 168 with a
+The model (encoder of 12 layers of 384, decoder of 30 layers of 576, 49,152 tokens, random) and four samples (a picture of 224 x 168 with a
 question and an answer) are written to OUT once. Every run is a process of its own; the first step does not count. PyTorch runs the model
 of transformers with sdpa and fused AdamW, LoRA by peft; padding is not needed, as all samples have one length. The losses of both are
 printed, so that it is seen that they do the same work. Needs what `reference/requirements.txt` lists, and peft.
@@ -20,7 +20,7 @@ import time
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
 TOY = os.path.join(ROOT, "crates", "models", "tests", "golden", "videollama3", "toy-hf")
 sys.path.insert(0, os.path.join(ROOT, "reference"))
-RANK, ALPHA, LR, SAMPLES, BATCH = 16, 32, 1e-4, 8, 4
+RANK, ALPHA, LR, SAMPLES, BATCH = 16, 32, 1e-4, 4, 4
 ANSWER = "It is on the street, and the man is in the other image. " * 5
 RECIPE = """seed = 1
 save_every = 1000

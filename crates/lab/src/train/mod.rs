@@ -27,4 +27,4 @@ pub use recipe::{
     Sampling, Schedule, ScheduleKind, Stage,
 };
 pub use threads::limit_library_threads;
-pub use trainer::{StepReport, Trainer};
+pub use trainer::{HeldOutLoss, StepReport, Trainer};

@@ -4,6 +4,7 @@
 mod dry_run;
 mod duration;
 
+use std::collections::VecDeque;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -50,11 +51,12 @@ pub(crate) fn run(args: &TrainArgs, common: &Common) -> Result<(), Failure> {
     };
     interrupt.while_busy(|| trainer.run(&mut on_step))?;
     log.bars.clear();
-    finish(args, common, &trainer)
+    let loss = log.loss().unwrap_or(trainer.progress().loss);
+    finish(args, common, &trainer, loss)
 }
 
-/// Writes what was learned, and says where.
-fn finish(args: &TrainArgs, common: &Common, trainer: &Trainer) -> Result<(), Failure> {
+/// Writes what was learned, and says where, and the `loss` that was reached.
+fn finish(args: &TrainArgs, common: &Common, trainer: &Trainer, loss: f64) -> Result<(), Failure> {
     let (progress, steps) = (trainer.progress(), trainer.steps());
     let mut written: Vec<PathBuf> = vec![trainer.export()?];
     if args.merge {
@@ -65,7 +67,7 @@ fn finish(args: &TrainArgs, common: &Common, trainer: &Trainer) -> Result<(), Fa
     if common.json {
         let done = serde_json::json!({
             "steps": progress.step,
-            "loss": progress.loss,
+            "loss": loss,
             "held_out": progress.best,
             "bad": progress.bad,
             "too_long": progress.too_long,
@@ -74,7 +76,7 @@ fn finish(args: &TrainArgs, common: &Common, trainer: &Trainer) -> Result<(), Fa
         });
         return output::json(&done);
     }
-    let text = format!("{} of {steps} steps, loss {:.4}\n{}\n", progress.step, progress.loss, written.join("\n"));
+    let text = format!("{} of {steps} steps, loss {loss:.4}\n{}\n", progress.step, written.join("\n"));
     Ok(output::text(&text)?)
 }
 
@@ -86,19 +88,23 @@ struct Log {
     /// Steps before this process.
     first: usize,
     begun: Instant,
-    losses: Vec<f64>,
+    /// Of the last [`LOG_EVERY`] steps.
+    losses: VecDeque<f64>,
     tokens: usize,
 }
 
 impl Log {
     fn new(common: &Common, trainer: &Trainer, bars: Bars) -> Self {
         let first = trainer.progress().step;
-        let (steps, losses) = (trainer.steps(), Vec::with_capacity(LOG_EVERY));
+        let (steps, losses) = (trainer.steps(), VecDeque::with_capacity(LOG_EVERY));
         Log { quiet: common.quiet, bars, steps, first, begun: Instant::now(), losses, tokens: 0 }
     }
 
     fn step(&mut self, report: &StepReport) {
-        self.losses.push(report.loss);
+        if self.losses.len() == LOG_EVERY {
+            self.losses.pop_front();
+        }
+        self.losses.push_back(report.loss);
         self.tokens += report.tokens;
         let step = report.progress.step;
         self.bars.count("train", "steps", step, self.steps);
@@ -108,17 +114,20 @@ impl Log {
         if report.bad.len() > NAMED {
             self.bars.say(&format!("skipped: {} more of step {step}", report.bad.len() - NAMED));
         }
-        if step.is_multiple_of(LOG_EVERY) && !self.quiet {
-            let loss = self.losses.iter().sum::<f64>() / self.losses.len() as f64;
+        if let Some(loss) = self.loss().filter(|_| step.is_multiple_of(LOG_EVERY) && !self.quiet) {
             self.bars.say(&self.line(report, loss));
-            self.losses.clear();
         }
-        if let Some(loss) = report.held_out {
-            self.bars.say(&format!("{}: step {step}, held-out loss {loss:.4}", report.stage));
+        if let Some(held_out) = &report.held_out {
+            self.bars.say(&format!("{}: step {step}, held-out loss {:.4}", report.stage, held_out.loss));
         }
         if let Some(error) = &report.export_error {
             self.bars.say(&format!("the model of step {step} was not written: {error}"));
         }
+    }
+
+    /// Mean loss of the last steps.
+    fn loss(&self) -> Option<f64> {
+        (!self.losses.is_empty()).then(|| self.losses.iter().sum::<f64>() / self.losses.len() as f64)
     }
 
     fn line(&self, report: &StepReport, loss: f64) -> String {

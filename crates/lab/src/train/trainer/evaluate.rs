@@ -3,7 +3,7 @@
 use super::averages;
 use super::place::BEST;
 use super::run::Trainer;
-use super::step_report::StepReport;
+use super::step_report::{HeldOutLoss, StepReport};
 use crate::error::LabError;
 
 impl Trainer {
@@ -18,12 +18,13 @@ impl Trainer {
         let draws = mixture.first(eval.samples);
         let work = self.work(mixture);
         let sum = averages::with(&self.active.trained, &self.averages, || work.losses(&draws))?;
+        let samples = draws.len() - sum.bad.len() - sum.too_long as usize;
         report.bad.extend(sum.bad);
         if sum.count == 0.0 {
             return Ok(());
         }
         let loss = sum.loss / sum.count;
-        report.held_out = Some(loss);
+        report.held_out = Some(HeldOutLoss { loss, samples });
         if self.progress.best.is_none_or(|best| loss < best) {
             self.progress.best = Some(loss);
             if self.plan.recipe.keep_best {

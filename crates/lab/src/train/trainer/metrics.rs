@@ -40,11 +40,11 @@ impl Trainer {
             memory: process_memory::now().unwrap_or(0),
         };
         self.metrics.step(&metrics)?;
-        let (Some(loss), Some(eval)) = (report.held_out, &self.stage().eval) else { return Ok(()) };
+        let (Some(found), Some(eval)) = (report.held_out, &self.stage().eval) else { return Ok(()) };
         // Stages that are measured on one set have one curve.
         let names: Vec<String> = eval.data.iter().map(name_of).collect();
-        let (set, items) = (names.join(" and "), eval.samples as u64);
-        self.metrics.eval(&EvalMetrics { step, set, items, scores: BTreeMap::from([("loss".to_string(), loss)]) })
+        let (set, items) = (names.join(" and "), found.samples as u64);
+        self.metrics.eval(&EvalMetrics { step, set, items, scores: BTreeMap::from([("loss".to_string(), found.loss)]) })
     }
 
     /// Answers the first held-out samples of the stage, where there are any. One that cannot be used is passed over.

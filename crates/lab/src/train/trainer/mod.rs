@@ -19,4 +19,4 @@ pub(super) use self::gradients::PackWork;
 pub(super) use self::plan::RunPlan;
 pub use self::run::Trainer;
 pub(super) use self::stage_model::{Origin, StageModel};
-pub use self::step_report::StepReport;
+pub use self::step_report::{HeldOutLoss, StepReport};

@@ -30,8 +30,17 @@ pub struct StepReport {
     pub sources: Vec<(String, f64)>,
     /// Samples of the step that could not be used.
     pub bad: Vec<BadSample>,
-    /// Mean loss of the held-out samples, after the steps that are evaluated.
-    pub held_out: Option<f64>,
+    /// After the steps that are evaluated.
+    pub held_out: Option<HeldOutLoss>,
     /// Why the model of this step could not be exported; the run goes on without it.
     pub export_error: Option<LabError>,
+}
+
+/// What held-out samples said.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct HeldOutLoss {
+    /// Mean loss of their answers, in the unit of [`StepReport::loss`].
+    pub loss: f64,
+    /// Samples that were of use: fewer than the recipe asks for where the file has fewer, or some are bad.
+    pub samples: usize,
 }

@@ -45,15 +45,17 @@ fn the_model_with_the_lowest_held_out_loss_is_kept() {
     let folder = tempfile::tempdir().unwrap();
     let mut recipe = recipe(
         "[[stage]]\nname = 'one'\nsteps = 5\noptimizer.lr = 0.002\n\
-         eval = { every = 2, samples = 3, data = [{ data = '2' }] }",
+         eval = { every = 2, samples = 300, data = [{ data = '2' }] }",
     );
     recipe.keep_best = true;
     let mut trainer = open(TOY, folder.path(), &recipe);
     let reports = run(&mut trainer, usize::MAX);
-    let held_out: Vec<Option<f64>> = reports.iter().map(|report| report.held_out).collect();
+    let held_out: Vec<_> = reports.iter().map(|report| report.held_out).collect();
     assert!(held_out[0].is_none() && held_out[2].is_none(), "{held_out:?}");
     // After every second step, and after the last one.
-    let lowest = held_out.iter().flatten().copied().fold(f64::INFINITY, f64::min);
+    let lowest = held_out.iter().flatten().map(|held_out| held_out.loss).fold(f64::INFINITY, f64::min);
+    // The file has fewer samples than are asked for.
+    assert!(held_out.iter().flatten().all(|held_out| held_out.samples == 2), "{held_out:?}");
     assert_eq!(held_out.iter().flatten().count(), 3);
     assert_eq!(trainer.progress.best, Some(lowest));
     assert!(folder.path().join(BEST).join("model.safetensors").is_file());
