@@ -18,7 +18,7 @@ import urllib.request
 from PIL import Image, ImageDraw
 
 COLORS = {"red": (220, 40, 40), "green": (40, 170, 60), "blue": (50, 80, 220), "yellow": (240, 210, 40), "black": (10, 10, 10), "purple": (140, 50, 160)}
-PLACES = {"left": (8, 16), "right": (24, 16), "top": (16, 8), "bottom": (16, 24)}
+PLACES = {"left": (32, 64), "right": (96, 64), "top": (64, 32), "bottom": (64, 96)}
 QUESTIONS = {"color": "What color is the shape?", "place": "Where is the shape: left, right, top or bottom?"}
 RECIPE = """seed = 1
 save_every = 20
@@ -39,9 +39,9 @@ eval = {{ every = 20, samples = 32, data = [{{ data = "held-out.jsonl" }}] }}
 
 
 def draw(rng, path):
-    """One shape of one color at one place on a light ground with noise; returns (color, place)."""
+    """One shape of one color at one place on a light ground; returns (color, place)."""
     color, place = rng.choice(list(COLORS)), rng.choice(list(PLACES))
-    x, y = (v * 4 + rng.randint(-8, 8) for v in PLACES[place])
+    x, y = (middle + rng.randint(-8, 8) for middle in PLACES[place])
     size = rng.randint(20, 28)
     ground = tuple(rng.randint(190, 255) for _ in range(3))
     picture = Image.new("RGB", (128, 128), ground)

@@ -45,7 +45,7 @@ fn the_model_with_the_lowest_held_out_loss_is_kept() {
     let folder = tempfile::tempdir().unwrap();
     let mut recipe = recipe(
         "[[stage]]\nname = 'one'\nsteps = 5\noptimizer.lr = 0.002\n\
-         eval = { every = 2, samples = 300, data = [{ data = '2' }] }",
+         eval = { every = 2, samples = 3, data = [{ data = '2' }] }",
     );
     recipe.keep_best = true;
     let mut trainer = open(TOY, folder.path(), &recipe);
