@@ -308,7 +308,7 @@ def decays(name, parameter):
     return parameter.ndim > 1 and "norm" not in name and "bias" not in name
 
 
-def train_stage(family, model, stage, dtype):
+def train_stage(family, model, stage, dtype, autocast):
     """Trains in place; gives the loss of every step and the tokens of one."""
     group_of = family.group_of
     family.set(stage.get("set", {}))
@@ -334,7 +334,9 @@ def train_stage(family, model, stage, dtype):
         optimizer.zero_grad(set_to_none=True)
         total = 0.0
         for inputs, labels in batch:
-            logits = family.logits(inputs) if hasattr(family, "logits") else model(**inputs).logits[0]
+            # Anew for every forward pass: rounded weights are kept as long as it lasts.
+            with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+                logits = (family.logits(inputs) if hasattr(family, "logits") else model(**inputs).logits[0]).to(dtype)
             loss = torch.nn.functional.cross_entropy(logits[:-1], labels[1:], ignore_index=-100, reduction="sum") / targets
             # With a frozen decoder, words alone teach nothing.
             if loss.requires_grad:
@@ -395,7 +397,20 @@ def at_toy_size(stage, steps, rate_factor):
     return stage
 
 
-def run(name, dtype):
+def int8(values):
+    """The weights that packed int8 holds: a bf16 scale, rounded up, for each 128 of a row."""
+    rounded = values.clone()
+    for start in range(0, values.shape[1], 128):
+        group = values[:, start : start + 128]
+        bits = (group.abs().amax(1, keepdim=True) / 127).view(torch.int32) + 0xFFFF
+        scale = (bits & ~0xFFFF).view(torch.float32)
+        rounded[:, start : start + 128] = torch.where(scale > 1e-30, (group / scale).round() * scale, 0)
+    return rounded
+
+
+def run(name, dtype, autocast=False, quantized=False):
+    """Losses of every step, tokens of a step of each stage, sizes of adapters. With `autocast`, products are of bf16 values; with `quantized`,
+    matrices beside adapters have the values of int8."""
     file, toy, rate_factor, samples, open_family = RUNS[name]
     with open(os.path.join(ROOT, file), "rb") as f:
         recipe = tomllib.load(f)
@@ -405,10 +420,15 @@ def run(name, dtype):
     family = open_family(os.path.join(TOYS, toy), samples)
     family.model.train()
     model, adapters = with_adapters(family, recipe)
+    if quantized:
+        with torch.no_grad():
+            for module in model.modules():
+                if hasattr(module, "base_layer"):
+                    module.base_layer.weight.copy_(int8(module.base_layer.weight))
     family.model = model = model.to(dtype)
     losses, tokens = [], []
     for stage in recipe["stage"]:
-        of_stage, of_step = train_stage(family, model, stage, dtype)
+        of_stage, of_step = train_stage(family, model, stage, dtype, autocast)
         losses += of_stage
         tokens.append(of_step)
     torch.set_default_dtype(torch.float32)
@@ -437,6 +457,10 @@ def main():
         narrow, tokens, adapters = run(name, torch.float32)
         wide, _, _ = run(name, torch.float64)
         noise = max(abs(a - b) / b for a, b in zip(narrow, wide))
+        # Of VideoLLaMA3's toy as well: the whole run in mixed precision, and adapters over int8.
+        rounded = lambda losses: [float(f"{loss:.7g}") for loss in losses]
+        mixed = rounded(run(name, torch.float32, autocast=True)[0]) if name == "videollama3" else []
+        quantized = rounded(run(name, torch.float32, quantized=True)[0]) if name == "lora" else []
         golden = {
             "made_by": f"make_training_goldens.py with torch {torch.__version__}, transformers {transformers.__version__}",
             "recipe": RUNS[name][0],
@@ -446,7 +470,9 @@ def main():
             "f32_noise": noise,
             "tokens": tokens,
             "adapters": adapters,
-            "loss": [float(f"{loss:.7g}") for loss in narrow],
+            "loss": rounded(narrow),
+            "mixed": mixed,
+            "quantized": quantized,
         }
         lines = [f'"{key}": {json.dumps(value)}' for key, value in golden.items()]
         with open(os.path.join(GOLDEN, f"{name}.json"), "w") as f:

@@ -13,6 +13,7 @@ use zoetrope_models::checkpoint::Checkpoint as ModelCheckpoint;
 use zoetrope_models::contract::media_plan::MediaKind;
 use zoetrope_models::weights::{Learn, ParameterGroup};
 
+use super::recipe::GroupPrecision;
 use super::{Checkpoint, Recipe, Stage, Trainer};
 use crate::data::{BadSample, DataOptions, Dataset};
 use crate::error::LabError;
@@ -41,6 +42,12 @@ struct Golden {
     /// Rows and columns of the matrices that have adapters.
     adapters: BTreeMap<String, (usize, usize)>,
     loss: Vec<f64>,
+    /// Of PyTorch's run in mixed precision.
+    #[serde(default)]
+    mixed: Vec<f64>,
+    /// Of PyTorch's run over matrices that have the values of int8.
+    #[serde(default)]
+    quantized: Vec<f64>,
 }
 
 #[derive(Clone, Deserialize)]
@@ -230,4 +237,42 @@ fn the_three_stages_of_llama_vid_follow_pytorch() {
 #[test]
 fn adapters_follow_peft() {
     follows_pytorch("lora");
+}
+
+fn most(losses: &[f64], others: &[f64]) -> f64 {
+    assert_eq!(losses.len(), others.len());
+    losses.iter().zip(others).map(|(a, b)| (a - b).abs() / b).fold(0.0, f64::max)
+}
+
+/// Products of rounded factors (2^-9 off at most, each) move the loss, and at these rates training amplifies it. How much
+/// is told by PyTorch's own autocast, whose roundings are others (it rounds results as well): ours may be twice as far.
+#[test]
+fn mixed_precision_is_as_near_to_f32_as_that_of_pytorch() {
+    let golden = golden("videollama3");
+    let theirs = most(&golden.mixed, &golden.loss);
+    let (losses, _) = run("videollama3", |stage| {
+        for group in [&mut stage.vision, &mut stage.projector, &mut stage.language, &mut stage.embeddings] {
+            group.precision = Some(GroupPrecision::Bf16);
+        }
+    });
+    let ours = most(&losses, &golden.loss);
+    println!("mixed precision: at most {ours:.1e} from f32, PyTorch's {theirs:.1e}");
+    assert!(ours < 2.0 * theirs, "{ours} {theirs}");
+    // Before anything is learned only the rounding of one pass counts, and it must be there.
+    let first = most(&losses[..1], &golden.loss[..1]);
+    let allowed = 2.0 * most(&golden.mixed[..1], &golden.loss[..1]);
+    assert!(first > 1e-6 && first < allowed, "{first} {allowed}");
+}
+
+/// Rounding the weights to int8 moves PyTorch's losses; ours rounds the rows that meet them as well, in as many steps, so
+/// that it may be as far from PyTorch over int8 as that is from f32.
+#[test]
+fn adapters_over_int8_follow_peft_over_the_same_values() {
+    let golden = golden("lora");
+    let allowed = most(&golden.quantized, &golden.loss);
+    let (losses, _) = run("lora", |stage| stage.language.precision = Some(GroupPrecision::Int8));
+    let ours = most(&losses, &golden.quantized);
+    println!("adapters over int8: at most {ours:.1e} from PEFT over the same values, f32 {allowed:.1e}");
+    assert!(ours < allowed, "{ours} {allowed}");
+    assert!(most(&losses[..10], &golden.quantized[..10]) < TOLERANCE);
 }

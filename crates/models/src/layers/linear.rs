@@ -39,7 +39,18 @@ pub struct Linear {
 #[derive(Clone, Debug)]
 enum HeldMatrix {
     Float(Tensor),
+    /// f32 that is learned by products in bf16.
+    Master(Tensor),
     Packed(PackedMatrix),
+}
+
+impl HeldMatrix {
+    fn of_tensor(weights: &Weights, matrix: Tensor) -> Self {
+        match weights.held_as().master {
+            true => HeldMatrix::Master(matrix),
+            false => HeldMatrix::Float(matrix),
+        }
+    }
 }
 
 impl Linear {
@@ -55,7 +66,7 @@ impl Linear {
                 let values = matrix.flatten_all()?.to_vec1()?;
                 HeldMatrix::Packed(PackedMatrix::pack(weight_type, &values, rows, cols))
             }
-            None => HeldMatrix::Float(matrix.clone()),
+            None => HeldMatrix::of_tensor(weights, matrix.clone()),
         };
         Ok(Linear { matrix, bias: None, lora: None })
     }
@@ -74,7 +85,7 @@ impl Linear {
         };
         let matrix = match weights.packed(shape, "weight", role)? {
             Some(packed) => HeldMatrix::Packed(packed),
-            None => HeldMatrix::Float(weights.get(shape, "weight", role)?.flatten_from(1)?),
+            None => HeldMatrix::of_tensor(weights, weights.get(shape, "weight", role)?.flatten_from(1)?),
         };
         let init_std = match bias {
             Bias::None => return Ok(Linear { matrix, bias: None, lora }),
@@ -129,6 +140,7 @@ impl Linear {
     fn multiply(&self, x_ti: &Tensor) -> Result<Tensor> {
         match &self.matrix {
             HeldMatrix::Float(matrix) => ops::linear(x_ti, matrix, self.bias.as_ref()),
+            HeldMatrix::Master(matrix) => ops::linear_bf16(x_ti, matrix, self.bias.as_ref()),
             HeldMatrix::Packed(matrix) => {
                 let weights = PackedWeights { matrix, bias: self.bias.as_ref() };
                 Ok(ops::packed_linear(x_ti, &[weights])?.swap_remove(0))
@@ -139,7 +151,7 @@ impl Linear {
     fn packed(&self) -> Option<PackedWeights<'_>> {
         match &self.matrix {
             HeldMatrix::Packed(matrix) => Some(PackedWeights { matrix, bias: self.bias.as_ref() }),
-            HeldMatrix::Float(_) => None,
+            HeldMatrix::Float(_) | HeldMatrix::Master(_) => None,
         }
     }
 

@@ -27,9 +27,9 @@ impl Lora {
         Ok(Some(Lora { down, up, scale: f64::from(alpha) / rank as f64 }))
     }
 
-    /// What is added to the product of `x` `[T, I]`: `[T, O]`.
+    /// What is added to the product of `x` `[T, I]`: `[T, O]`. Scaled where it is narrow: a row has R values there.
     pub(super) fn forward(&self, x_ti: &Tensor) -> Result<Tensor> {
-        let x_tr = ops::linear(x_ti, &self.down, None)?;
-        ops::linear(&x_tr, &self.up, None)? * self.scale
+        let x_tr = (ops::linear(x_ti, &self.down, None)? * self.scale)?;
+        ops::linear(&x_tr, &self.up, None)
     }
 }

@@ -43,6 +43,8 @@ pub struct HeldAs {
     pub dtype: DType,
     /// What matrices are packed as.
     pub packed: Option<WeightType>,
+    /// Whether f32 matrices are learned by products in bf16 (mixed precision with f32 master weights).
+    pub master: bool,
 }
 
 impl HeldAs {
@@ -69,13 +71,14 @@ impl HeldAs {
 }
 
 impl Precision {
-    /// What this means for some archives on `device`. Weights that are learned stay float tensors.
+    /// What this means for some archives on `device`. Weights that are learned stay float tensors; bf16 is the type of
+    /// their products then.
     ///
     /// # Errors
     /// When packed weights meet another device than the CPU, or are to be learned.
     pub(crate) fn resolve(self, facts: ArchiveFacts, device: &Device, learned: bool) -> ModelResult<HeldAs> {
-        let float = |dtype| Ok(HeldAs { dtype, packed: None });
-        let packed = |weight_type| Ok(HeldAs { dtype: DType::F32, packed: Some(weight_type) });
+        let float = |dtype| Ok(HeldAs { dtype, packed: None, master: false });
+        let packed = |weight_type| Ok(HeldAs { dtype: DType::F32, packed: Some(weight_type), master: false });
         let kernels = kernels_serve(device);
         let asked = match (self, facts.packed) {
             (Precision::Auto, Some(weight_type)) => Precision::Packed(weight_type),
@@ -89,8 +92,9 @@ impl Precision {
             // Packed f32 multiplies with the same sums whatever the number of rows, and fuses.
             Precision::Float(DType::F32) if kernels && !learned => packed(WeightType::F32),
             Precision::Float(dtype) => float(dtype),
+            Precision::Packed(WeightType::Bf16) if learned => Ok(HeldAs { dtype: DType::F32, packed: None, master: true }),
             Precision::Packed(weight_type) if learned => Err(ModelError::Caller(format!(
-                "weights packed as {} cannot be learned; learn an adapter beside them, or hold them as f32",
+                "weights packed as {} cannot be learned; learn an adapter beside them, or take f32 or bf16",
                 weight_type.name()
             ))),
             Precision::Packed(weight_type) if !kernels => Err(ModelError::Unsupported(format!(

@@ -156,7 +156,7 @@ fn packed_weights_are_refused_where_they_cannot_be_multiplied_or_learned() {
         assert_eq!(resolve(Precision::Auto, false).unwrap().name(), "int8");
         assert_eq!(resolve(DType::F32.into(), false).unwrap().packed, Some(WeightType::F32));
     }
-    assert_eq!(resolve(Precision::Auto, true).unwrap(), HeldAs { dtype: DType::F32, packed: None });
+    assert_eq!(resolve(Precision::Auto, true).unwrap(), HeldAs { dtype: DType::F32, packed: None, master: false });
     let error = resolve(Precision::Packed(WeightType::Int8), true).unwrap_err().to_string();
     assert!(error.contains("packed as int8 cannot be learned"), "{error}");
 }

@@ -2,7 +2,9 @@
 
 use zoetrope_models::weights::{Learn, ParameterGroup};
 
-use super::options::{EvalOptions, LearnKind, MixEntry, OptimizerKind, OptimizerOptions, Sampling, Schedule};
+use super::options::{
+    EvalOptions, GroupPrecision, LearnKind, MixEntry, OptimizerKind, OptimizerOptions, Sampling, Schedule,
+};
 use super::run::Recipe;
 use super::stage::{GROUPS, Stage};
 
@@ -103,8 +105,9 @@ impl Stage {
             if !own.only.is_empty() && self.learn(group) == Learn::Frozen {
                 return Err(wrong("only: nothing of the group is learned".to_string()));
             }
-            if own.precision.is_some() && self.learn(group) == Learn::Full {
-                let what = "precision: what is learned as a whole is held as f32; freeze it or learn an adapter";
+            let quantized = matches!(own.precision, Some(GroupPrecision::Int8 | GroupPrecision::Int4));
+            if quantized && self.learn(group) == Learn::Full {
+                let what = "precision: what is learned as a whole is f32 or bf16; freeze it or learn an adapter";
                 return Err(wrong(what.to_string()));
             }
         }

@@ -31,13 +31,13 @@ pub enum LearnKind {
     Lora,
 }
 
-/// What the matrices of a group are held as while it is not learned as a whole.
+/// What the matrices of a group are held as; of what is learned as a whole, the type of the products.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum GroupPrecision {
     /// 32-bit float.
     F32,
-    /// bfloat16.
+    /// bfloat16. What is learned as a whole keeps f32 weights, moments and gradients, and multiplies in bf16.
     Bf16,
     /// 8-bit integers with scales.
     Int8,
@@ -72,7 +72,7 @@ pub struct GroupOptions {
     /// Only tensors learn whose names contain one of these; all of the group when left out.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub only: Vec<String>,
-    /// What its matrices are held as; f32 when left out.
+    /// What its matrices are held as, or multiplied in; f32 when left out.
     pub precision: Option<GroupPrecision>,
 }
 

@@ -128,7 +128,8 @@ impl Stage {
             let own = self.group(group).precision.or_else(|| self.group(group.part()).precision);
             let learn = self.learn(group);
             // What is learned as a whole is float, whatever its part is held as.
-            let precision = own.filter(|_| learn != Learn::Full).unwrap_or(GroupPrecision::F32).precision();
+            let fits = |own: &GroupPrecision| learn != Learn::Full || *own == GroupPrecision::Bf16;
+            let precision = own.filter(fits).unwrap_or(GroupPrecision::F32).precision();
             GroupRule { group, precision: Some(precision), learn: Some(learn) }
         };
         LoadOptions { rules: GROUPS.map(rule).to_vec(), recompute: self.recompute, ..LoadOptions::training() }

@@ -123,7 +123,7 @@ impl Weights {
     /// What the group's weights are held as.
     pub fn held_as(&self) -> HeldAs {
         // `build` has resolved every group of a model; heads for training are floats.
-        self.try_held_as().unwrap_or(HeldAs { dtype: DType::F32, packed: None })
+        self.try_held_as().unwrap_or(HeldAs { dtype: DType::F32, packed: None, master: false })
     }
 
     /// What attention computes in beside these weights.
