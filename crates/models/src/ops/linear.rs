@@ -79,7 +79,14 @@ type Gradients2 = (Option<Tensor>, Option<Tensor>);
 type Gradients3 = (Option<Tensor>, Option<Tensor>, Option<Tensor>);
 
 impl Linear {
-    fn forward(&self, x: &[f32], lx: &Layout, w: &[f32], lw: &Layout, b: Option<&[f32]>) -> Result<(CpuStorage, Shape)> {
+    fn forward(
+        &self,
+        x: &[f32],
+        lx: &Layout,
+        w: &[f32],
+        lw: &Layout,
+        b: Option<&[f32]>,
+    ) -> Result<(CpuStorage, Shape)> {
         let ((t, input), (output, _)) = (lx.shape().dims2()?, lw.shape().dims2()?);
         let mut y = vec![0.0; t * output];
         match self.factors {

@@ -24,7 +24,7 @@ pub use attention_options::{AttentionOptions, PagedSequence};
 #[cfg(test)]
 pub(crate) use candle_attention::dequantized_for_test;
 pub use kv_tensors::KvTensors;
-pub use linear::linear;
+pub use linear::{linear, linear_bf16};
 pub use norm::{layer_norm, rms_norm};
 pub(crate) use packed_linear::{FusedInput, FusedNorm, PackedWeights, fused_linear, fused_mlp, packed_linear};
 pub use recompute::backward;

@@ -92,7 +92,9 @@ impl Precision {
             // Packed f32 multiplies with the same sums whatever the number of rows, and fuses.
             Precision::Float(DType::F32) if kernels && !learned => packed(WeightType::F32),
             Precision::Float(dtype) => float(dtype),
-            Precision::Packed(WeightType::Bf16) if learned => Ok(HeldAs { dtype: DType::F32, packed: None, master: true }),
+            Precision::Packed(WeightType::Bf16) if learned => {
+                Ok(HeldAs { dtype: DType::F32, packed: None, master: true })
+            }
             Precision::Packed(weight_type) if learned => Err(ModelError::Caller(format!(
                 "weights packed as {} cannot be learned; learn an adapter beside them, or take f32 or bf16",
                 weight_type.name()

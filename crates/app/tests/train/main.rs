@@ -1,0 +1,4 @@
+//! `zoetrope train`, end to end.
+
+mod program;
+mod runs;
