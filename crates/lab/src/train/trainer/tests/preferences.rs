@@ -168,8 +168,6 @@ fn a_pass_of_the_reference_goes_on_where_it_was_stopped() {
     let rows = 9 * rayon::current_num_threads() as u64;
     let stage = DPO.replace("6-pairs", &format!("{rows}-pairs"));
     let recipe = recipe(&format!("{stage}epochs = 1\nlanguage.learn = 'frozen'\n"));
-    let mut recipe = recipe;
-    recipe.stages[0].steps = None;
     let [whole, stopped] = [(); 2].map(|()| tempfile::tempdir().unwrap());
     let (seen, ended) = watched(whole.path(), &recipe, usize::MAX);
     let all = rows as usize;
@@ -217,7 +215,7 @@ fn a_reference_that_is_gone_or_of_another_run_is_not_taken() {
 #[test]
 fn rows_without_a_pair_are_bad_and_pairs_without_the_objective_are_their_chosen_answers() {
     let folder = tempfile::tempdir().unwrap();
-    let mut mixed = recipe(&format!("{}{ADAPTERS}batch = 8\n", DPO.replace("]", ", { data = '2' }]")));
+    let mut mixed = recipe(&format!("{}{ADAPTERS}batch = 8\n", DPO.replace("-pairs' }", "-pairs' }, { data = '2' }")));
     mixed.max_bad = 1.0;
     let mut trainer = open(TOY, folder.path(), &mixed);
     let reports = run(&mut trainer, 1);
