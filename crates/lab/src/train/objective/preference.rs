@@ -49,7 +49,7 @@ impl PackWork<'_> {
 
     /// What the reference says: looked up, or computed by the model without its adapters, before any pass with them.
     fn references(&self, draws: &[Draw]) -> Result<References, LabError> {
-        let found = match self.reference {
+        let found: Vec<Option<PairLogProbs>> = match self.reference {
             Some(table) => draws.iter().map(|draw| table.get(&draw.row()).copied().flatten()).collect(),
             None => self.model.weights().without_adapters(|| self.log_probs(draws, self.stage.pack))?,
         };
