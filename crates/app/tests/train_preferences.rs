@@ -110,7 +110,8 @@ fn rewards_are_told_while_preferences_are_learned() {
     }
     let events = std::fs::read_dir(Path::new(&folder).join("tensorboard")).expect("a folder").next().expect("a file");
     let events = std::fs::read(events.expect("a file").path()).expect("read");
-    for tag in ["rewards/chosen", "rewards/rejected", "rewards/margin", "rewards/accuracy", "pairs.jsonl/reward margin"] {
+    for tag in ["rewards/chosen", "rewards/rejected", "rewards/margin", "rewards/accuracy", "pairs.jsonl/reward margin"]
+    {
         assert!(events.windows(tag.len()).any(|window| window == tag.as_bytes()), "{tag}");
     }
     assert!(Path::new(&folder).join("adapter/adapter_model.safetensors").is_file());

@@ -259,7 +259,11 @@ fn reference(
         false => work.log_probs(draws, work.stage.pack)?,
     };
     let used = log_probs.iter().flatten().count();
-    let pairs = if is_stored { planned.rows(work.stage.batch).len() + planned.held_out_rows(work.stage).len() } else { work.stage.batch } as u64;
+    let pairs = if is_stored {
+        planned.rows(work.stage.batch).len() + planned.held_out_rows(work.stage).len()
+    } else {
+        work.stage.batch
+    } as u64;
     estimate.reference = Some(ReferenceEstimate {
         beta: dpo.beta,
         is_stored,

@@ -76,10 +76,7 @@ fn ms_swift_has_rejected_answers_beside_messages() {
 #[test]
 fn trl_has_texts_or_messages_with_a_prompt_or_without() {
     are(&[
-        (
-            r#"{"prompt": "What is it?", "chosen": "Red.", "rejected": "Blue.", "images": ["red.png"]}"#,
-            RED,
-        ),
+        (r#"{"prompt": "What is it?", "chosen": "Red.", "rejected": "Blue.", "images": ["red.png"]}"#, RED),
         (
             r#"{"prompt": [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "What is it?"}]}],
                 "chosen": [{"role": "assistant", "content": [{"type": "text", "text": "Red."}]}],
@@ -109,10 +106,7 @@ fn llava_has_answers_beside_a_question_or_a_conversation() {
             r#"{"id": "7", "image": "red.png", "prompt": "<image>\nWhat is it?", "chosen": "Red.", "rejected": "Blue."}"#,
             RED,
         ),
-        (
-            r#"{"image": "red.png", "question": "What is it?", "chosen": "Red.", "rejected": "Blue."}"#,
-            RED,
-        ),
+        (r#"{"image": "red.png", "question": "What is it?", "chosen": "Red.", "rejected": "Blue."}"#, RED),
         (
             r#"{"video": "clip.gif", "conversations": [{"from": "human", "value": "<video>\nWhat happens?"},
                 {"from": "gpt", "value": "Rain."}, {"from": "human", "value": "Sure?"}],
@@ -151,7 +145,10 @@ fn conversations_may_part_before_their_last_answers() {
     };
     let row = |a: &str, b: &str| format!(r#"{{"chosen": {a}, "rejected": {b}}}"#);
     let sample = desk.sample(&row(&talk("Hello.", "Well."), &talk("What?", "Oh."))).expect("a pair");
-    assert_eq!(words(&sample.of_rejected().expect("a pair")), "user: Hi | assistant: What? | user: Oh. | assistant: Bye.");
+    assert_eq!(
+        words(&sample.of_rejected().expect("a pair")),
+        "user: Hi | assistant: What? | user: Oh. | assistant: Bye."
+    );
     let bad = desk.sample(&row(&talk("Hello.", "Well."), &talk(" Hello.", "Oh."))).expect_err("other questions");
     assert_eq!(bad.reason, "pair of unlike questions: the conversations part at turn 3");
 }
@@ -160,7 +157,9 @@ fn conversations_may_part_before_their_last_answers() {
 fn every_bad_pair_has_its_reason() {
     let desk = Desk::new();
     let beside = |fields: &str| {
-        format!(r#"{{"messages": [{{"role": "user", "content": "Hi"}}, {{"role": "assistant", "content": "A."}}], {fields}}}"#)
+        format!(
+            r#"{{"messages": [{{"role": "user", "content": "Hi"}}, {{"role": "assistant", "content": "A."}}], {fields}}}"#
+        )
     };
     for (row, wanted) in [
         (r#"{"prompt": "Hi", "chosen": "A."}"#.into(), "half a pair: \"chosen\" without a rejected answer"),
@@ -170,11 +169,16 @@ fn every_bad_pair_has_its_reason() {
         (beside(r#""rejected_response": """#), "half a pair: \"rejected_response\" is empty"),
         (beside(r#""rejected_response": " A.\n""#), "equal answers: the preferred answer is the rejected one"),
         (beside(r#""rejected_response": " ""#), "empty answer: turn 2"),
-        (beside(r#""rejected_response": 7"#), "field of a wrong type: \"rejected_response\" is 7, not a text or messages"),
+        (
+            beside(r#""rejected_response": 7"#),
+            "field of a wrong type: \"rejected_response\" is 7, not a text or messages",
+        ),
         (beside(r#""rejected": {"role": "user", "content": "B."}"#), "roles do not alternate"),
         (beside(r#""chosen": "C.", "rejected": "B.""#), "roles do not alternate: the preferred answer follows another"),
         (
-            beside(r#""rejected_messages": [{"role": "user", "content": "Ho"}, {"role": "assistant", "content": "B."}]"#),
+            beside(
+                r#""rejected_messages": [{"role": "user", "content": "Ho"}, {"role": "assistant", "content": "B."}]"#,
+            ),
             "pair of unlike questions: the conversations part at turn 1",
         ),
         (

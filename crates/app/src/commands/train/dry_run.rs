@@ -92,7 +92,9 @@ fn objective(stage: &StageEstimate) -> Option<String> {
     };
     let how = match is_stored {
         true => format!("{pairs} pairs before the first step, {cost}, {} in reference/", bytes(*file_bytes as usize)),
-        false => format!("the model without its adapters, {pairs} pairs in each step, {cost} (part of the step's time)"),
+        false => {
+            format!("the model without its adapters, {pairs} pairs in each step, {cost} (part of the step's time)")
+        }
     };
     Some(format!("  objective: preferences (DPO, beta {beta}); the reference: {how}"))
 }

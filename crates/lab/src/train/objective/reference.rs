@@ -49,8 +49,7 @@ impl ReferenceLogProbs {
             file: file.to_path_buf(),
             what: format!("{what}; remove it to have it computed again"),
         };
-        let tensors =
-            candle_core::safetensors::load(file, &Device::Cpu).map_err(|error| damaged(error.to_string()))?;
+        let tensors = candle_core::safetensors::load(file, &Device::Cpu).map_err(|error| damaged(error.to_string()))?;
         let found = tensors.get(KEY).ok_or_else(|| damaged(format!("no tensor {KEY:?}")))?;
         if found.to_vec1::<u8>().map_err(|error| damaged(error.to_string()))? != key {
             return Ok(ReferenceLogProbs::default());

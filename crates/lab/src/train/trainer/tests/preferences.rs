@@ -37,8 +37,7 @@ fn a_model_without_its_adapters_is_the_base_model_to_the_bit() {
             let mut trainer = open(toy_folder, folder.path(), &recipe(&format!("[[stage]]\nname = 'one'\n{parts}")));
             run(&mut trainer, 2);
             let model = trainer.active.model.as_ref();
-            let (with, without) =
-                (nats(model, &trainer), model.weights().without_adapters(|| nats(model, &trainer)));
+            let (with, without) = (nats(model, &trainer), model.weights().without_adapters(|| nats(model, &trainer)));
             let options = trainer.stage().load_options();
             let frozen = |rule: &GroupRule| GroupRule { learn: Some(Learn::Frozen), ..*rule };
             let rules = options.rules.iter().map(frozen).collect();
