@@ -105,7 +105,7 @@ venv:
 goldens: venv
     OMP_NUM_THREADS=1 {{python}} reference/make_videollama3_toy.py
     OMP_NUM_THREADS=1 {{python}} reference/make_original_toy.py
-    OMP_NUM_THREADS=1 {{python}} reference/make_training_goldens.py videollama3 llava-onevision lora
+    OMP_NUM_THREADS=1 {{python}} reference/make_training_goldens.py videollama3 llava-onevision lora dpo-lora dpo-whole
     {{python}} -m pip install --quiet imageio-ffmpeg==0.8.1
     OMP_NUM_THREADS=1 {{python}} reference/make_plan_goldens.py
     {{python}} reference/make_resize_goldens.py torch crates/kernels/tests/golden/resize/torchvision.txt

@@ -13,6 +13,9 @@ A low-rank adapter is that of the `peft` package. Families that transformers doe
 whose folders are named by COGVLM2 and LLAMA_VID; LLaMA-VID's needs an environment of its own:
 
     PYTHONPATH=DIR:SOURCE LLAMA_VID=SOURCE OMP_NUM_THREADS=1 python reference/make_training_goldens.py llama-vid
+
+A stage whose objective is DPO learns from the pairs of answers that samples have (`preferences.py`); any other stage
+learns their chosen answers.
 """
 
 import argparse
@@ -26,6 +29,8 @@ import torch
 import transformers
 from PIL import Image
 
+from preferences import Dpo
+
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..")
 GOLDEN = os.path.join(ROOT, "crates", "lab", "tests", "golden", "training")
 TOYS = os.path.join(ROOT, "crates", "models", "tests", "golden")
@@ -37,12 +42,16 @@ SAMPLES = [
     {"media": [], "turns": [["Time it.", "Time is money."]]},
     {"media": [["image", 70, 56, 1, 3], ["video", 56, 56, 3, 4]], "turns": [["Is it the same?", "It is another one."]]},
 ]
+# Answers that are not preferred to the last questions of these: shorter, longer, and with a common beginning.
+REJECTED = ["It is, and so is the man.", "It.", "Time is another thing, I think.", "It is the image."]
+PAIRS = [{**sample, "rejected": rejected} for sample, rejected in zip(SAMPLES, REJECTED)]
 # Pictures of the size that the encoder takes, because Pillow's versions resize differently.
 PICTURES = [
     {"media": [["image", 42, 42, 1, 1]], "turns": [["What is in the image?", "A red thing."], ["Is it on the street?", "No."]]},
     {"media": [["image", 42, 42, 1, 2]], "turns": [["What is the man on?", "The other street, I think."]]},
     {"media": [], "turns": [["Time it.", "Time is money."]]},
 ]
+PICTURES = [{**sample, "rejected": rejected} for sample, rejected in zip(PICTURES, REJECTED)]
 # One turn each: the authors' prompt of the base model leaves out what was said before.
 CLIPS = [
     {"media": [["video", 70, 96, 3, 1]], "turns": [["What is the man on?", "The other street, I think."]]},
@@ -308,12 +317,36 @@ def decays(name, parameter):
     return parameter.ndim > 1 and "norm" not in name and "bias" not in name
 
 
-def train_stage(family, model, stage, dtype, autocast):
+class CrossEntropy:
+    """The loss of answers: the mean over all their tokens."""
+
+    def __init__(self, family, logits_of, cast):
+        self.batch = [(cast(inputs), labels) for inputs, labels in family.batch()]
+        self.targets = sum(int((labels[1:] >= 0).sum()) for _, labels in self.batch)
+        self.logits_of = logits_of
+
+    def tokens(self):
+        return sum(len(labels) for _, labels in self.batch)
+
+    def losses(self):
+        """The share of each sample in the loss of a step."""
+        for inputs, labels in self.batch:
+            logits = self.logits_of(inputs)
+            yield torch.nn.functional.cross_entropy(logits[:-1], labels[1:], ignore_index=-100, reduction="sum") / self.targets
+
+
+def train_stage(family, model, stage, dtype, autocast=False):
     """Trains in place; gives the loss of every step and the tokens of one."""
     group_of = family.group_of
     family.set(stage.get("set", {}))
     float_of = lambda value: value.to(dtype) if torch.is_tensor(value) and value.is_floating_point() else value
-    batch = [({k: float_of(v) for k, v in inputs.items()}, labels) for inputs, labels in family.batch()]
+    cast = lambda inputs: {k: float_of(v) for k, v in inputs.items()}
+
+    def logits_of(inputs):
+        # Anew for every forward pass: rounded weights are kept as long as it lasts.
+        with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+            return (family.logits(inputs) if hasattr(family, "logits") else model(**inputs).logits[0]).to(dtype)
+
     options, schedule, steps = stage["optimizer"], stage.get("schedule", {}), stage["steps"]
     groups = []
     for name, parameter in model.named_parameters():
@@ -328,16 +361,14 @@ def train_stage(family, model, stage, dtype, autocast):
     betas = (options.get("beta1", 0.9), options.get("beta2", 0.999))
     optimizer = torch.optim.AdamW(groups, betas=betas, eps=options.get("eps", 1e-8), foreach=False)
     scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: share_at(schedule, steps, step))
-    targets = sum(int((labels[1:] >= 0).sum()) for _, labels in batch)
+    objective = stage.get("objective", {})
+    is_dpo = objective.get("kind") == "dpo"
+    loss_of = Dpo(family, logits_of, cast, objective) if is_dpo else CrossEntropy(family, logits_of, cast)
     losses = []
     for _ in range(steps):
         optimizer.zero_grad(set_to_none=True)
         total = 0.0
-        for inputs, labels in batch:
-            # Anew for every forward pass: rounded weights are kept as long as it lasts.
-            with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
-                logits = (family.logits(inputs) if hasattr(family, "logits") else model(**inputs).logits[0]).to(dtype)
-            loss = torch.nn.functional.cross_entropy(logits[:-1], labels[1:], ignore_index=-100, reduction="sum") / targets
+        for loss in loss_of.losses():
             # With a frozen decoder, words alone teach nothing.
             if loss.requires_grad:
                 loss.backward()
@@ -346,7 +377,7 @@ def train_stage(family, model, stage, dtype, autocast):
         torch.nn.utils.clip_grad_norm_([p for group in groups for p in group["params"]], options.get("clip", 1.0))
         optimizer.step()
         scheduler.step()
-    return losses, sum(len(labels) for _, labels in batch)
+    return losses, loss_of.tokens()
 
 
 def formula(module, shape):
@@ -443,6 +474,8 @@ RUNS = {
     "cogvlm2": ("recipes/cogvlm2.toml", "cogvlm2/toy-image", 20, PICTURES, CogVlm2),
     "llama-vid": ("recipes/llama-vid.toml", "llama_vid/toy", 5, SHORT, LlamaVid),
     "cogvlm2-video": ("recipes/cogvlm2-video.toml", "cogvlm2/toy-video", 20, CLIPS, CogVlm2),
+    "dpo-lora": ("crates/lab/tests/golden/training/dpo-lora.toml", "videollama3/toy-hf", 1, PAIRS, Transformers),
+    "dpo-whole": ("crates/lab/tests/golden/training/dpo-whole.toml", "llava_onevision/toy-hf", 1, PAIRS, Transformers),
 }
 
 

@@ -83,6 +83,9 @@ pub struct Sample {
     pub media: Vec<SampleMedia>,
     /// The turns.
     pub messages: Vec<Message>,
+    /// Of a pair of preferences: the conversation with the answer that is not preferred. It shows the media alike and
+    /// begins with the messages of `messages`, up to an answer.
+    pub rejected: Option<Vec<Message>>,
 }
 
 /// Share of synthetic training samples that are small talk without media.
@@ -105,7 +108,13 @@ impl Sample {
             messages.push(Message { role: Role::User, parts });
             messages.push(Message::text(Role::Assistant, answer.clone()));
         }
-        Sample { media, messages }
+        Sample { media, messages, rejected: None }
+    }
+
+    /// The conversation with the rejected answer as a sample of its own; `None` when there is no pair.
+    pub fn of_rejected(&self) -> Option<Sample> {
+        let messages = self.rejected.clone()?;
+        Some(Sample { media: self.media.clone(), messages, rejected: None })
     }
 
     /// How a model is shown the media. Lists of frames are shown whole.
@@ -165,6 +174,6 @@ impl Sample {
     pub fn question(scene: &Scene, question: &Question) -> Sample {
         let parts = vec![MessagePart::Media(0), MessagePart::Text(question.text.clone())];
         let media = vec![SampleMedia::from_scene(scene.clone())];
-        Sample { media, messages: vec![Message { role: Role::User, parts }] }
+        Sample { media, messages: vec![Message { role: Role::User, parts }], rejected: None }
     }
 }

@@ -54,7 +54,9 @@ impl SampleKind {
 pub struct SampleFacts {
     /// What it shows.
     pub kind: SampleKind,
-    /// Questions and answers.
+    /// Whether it is a pair of preferences. Its tokens are those of both conversations.
+    pub is_pair: bool,
+    /// Questions and answers, of a pair with one of its answers.
     pub turns: u64,
     /// Frames of its videos that the model is shown.
     pub frames: u64,
@@ -85,14 +87,18 @@ impl SampleFacts {
         if decodes {
             DecodedSample::new(&sample, processor, options).map_err(|error| bad("frames do not decode", error))?;
         }
+        let rejected = sample.of_rejected().map(|rejected| PlannedSample::new(&rejected, processor, options));
+        let rejected = rejected.transpose().map_err(|error| bad("rejected answer does not fit the model", error))?;
+        let both = || std::iter::once(&planned).chain(&rejected);
         let videos = planned.plans.iter().filter(|plan| plan.kind == MediaKind::Video);
         Ok(SampleFacts {
             kind: SampleKind::of(&sample),
+            is_pair: rejected.is_some(),
             turns: sample.messages.len() as u64,
             frames: videos.map(|plan| plan.frames.len() as u64).sum(),
-            text_tokens: planned.text_tokens() as u64,
-            visual_tokens: planned.visual_tokens() as u64,
-            targets: planned.prompt.targets.len() as u64,
+            text_tokens: both().map(|planned| planned.text_tokens() as u64).sum(),
+            visual_tokens: both().map(|planned| planned.visual_tokens() as u64).sum(),
+            targets: both().map(|planned| planned.prompt.targets.len() as u64).sum(),
         })
     }
 

@@ -38,7 +38,8 @@ impl DataFile {
         };
         let members = RowMembers { images: of(&IMAGE_ENDINGS), videos: of(&VIDEO_ENDINGS) };
         let draft = forms::read(&row.fields, members)?;
-        Ok(Sample { media: self.opener.open(draft.media, &row.members, file)?, messages: draft.messages })
+        let media = self.opener.open(draft.media, &row.members, file)?;
+        Ok(Sample { media, messages: draft.messages, rejected: draft.rejected })
     }
 }
 

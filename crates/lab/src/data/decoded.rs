@@ -64,7 +64,7 @@ impl DecodedSample {
             bytes += decoded.frames.iter().map(|frame| frame.image.data.len() as u64).sum::<u64>();
             media.push(SampleMedia::new(Arc::new(decoded)));
         }
-        Ok(DecodedSample { sample: Sample { media, messages: sample.messages.clone() }, bytes })
+        Ok(DecodedSample { sample: Sample { media, ..sample.clone() }, bytes })
     }
 
     /// Reads sample `index` of a dataset and decodes it: what workers of a trainer do.

@@ -35,6 +35,12 @@ pub(super) enum FaultKind {
     EmptyQuestion,
     /// An answer without a word.
     EmptyAnswer,
+    /// A preferred answer without a rejected one, or the other way round.
+    HalfPair,
+    /// A preferred answer that is the rejected one.
+    EqualAnswers,
+    /// Preferred and rejected answers that are no answers to one question about the same media.
+    UnlikePair,
     /// As many placeholders as media there are not.
     Placeholders,
     /// Times that contradict each other or the media.
@@ -65,6 +71,9 @@ impl FaultKind {
             FaultKind::RoleOrder => "roles do not alternate",
             FaultKind::EmptyQuestion => "empty question",
             FaultKind::EmptyAnswer => "empty answer",
+            FaultKind::HalfPair => "half a pair",
+            FaultKind::EqualAnswers => "equal answers",
+            FaultKind::UnlikePair => "pair of unlike questions",
             FaultKind::Placeholders => "placeholders do not fit",
             FaultKind::Times => "times do not fit",
             FaultKind::MediaMissing => "media missing",

@@ -9,11 +9,12 @@ use zoetrope_models::checkpoint::Checkpoint;
 use zoetrope_models::weights::{Learn, ParameterRole};
 
 use super::mixture::Draw;
+use super::objective::{ReferenceLogProbs, ReferenceTable, count_pair_tokens};
 use super::optimizer::Optimizer;
 use super::pack::count_tokens;
 use super::probe_heads::ProbeHeads;
-use super::recipe::{GROUPS, Recipe};
-use super::trainer::{Origin, PackWork, RunPlan, StageModel};
+use super::recipe::{GROUPS, Recipe, Stage};
+use super::trainer::{Origin, PackWork, PlannedStage, RunPlan, StageModel};
 use crate::data;
 use crate::error::LabError;
 
@@ -47,7 +48,12 @@ pub struct StageEstimate {
     pub bad: usize,
     /// Of them: those that were longer than the stage allows.
     pub too_long: usize,
-    /// Tokens of one of the others, in the mean; visual tokens as before pruning.
+    /// Of them: pairs of preferences.
+    pub pairs: usize,
+    /// What learning preferences takes besides; `None` where answers are learned, of pairs the chosen ones.
+    pub reference: Option<ReferenceEstimate>,
+    /// Tokens of one of the others, in the mean; visual tokens as before pruning. A pair has those of both
+    /// conversations.
     pub sample_tokens: f64,
     /// Visual tokens among them.
     pub visual_tokens: f64,
@@ -65,6 +71,22 @@ pub struct StageEstimate {
     pub measured_samples: usize,
     /// Seconds of a whole step; `None` when no sample was of use.
     pub step_seconds: Option<f64>,
+}
+
+/// What the reference of a stage that learns preferences takes.
+#[derive(Clone, Debug, Serialize)]
+pub struct ReferenceEstimate {
+    /// How much a nat between the model and its reference counts.
+    pub beta: f64,
+    /// Whether its log-probabilities are computed before the stage and stored; else the model computes them in each
+    /// step with its adapters switched off.
+    pub is_stored: bool,
+    /// Pairs that are computed before the stage, or in each step.
+    pub pairs: u64,
+    /// Seconds of one of them; `None` when no sample was of use.
+    pub pair_seconds: Option<f64>,
+    /// Bytes of the file.
+    pub file_bytes: u64,
 }
 
 /// What is done with a group.
@@ -123,6 +145,7 @@ impl DryRun {
             stage,
             options: &active.options,
             mixture: &planned.mixture,
+            reference: None,
         };
         let mut estimate = StageEstimate {
             name: stage.name.clone(),
@@ -134,6 +157,8 @@ impl DryRun {
             looked_at: draws.len(),
             bad: 0,
             too_long: 0,
+            pairs: 0,
+            reference: None,
             sample_tokens: 0.0,
             visual_tokens: 0.0,
             longest: 0,
@@ -146,7 +171,11 @@ impl DryRun {
         };
         count(&mut estimate, &work, &draws, stage.batch);
         memory(&mut estimate, &active, work.at_once().min(stage.batch.div_ceil(stage.pack)));
-        measure(&mut estimate, &work, &draws, &active.optimizer, stage.batch)?;
+        let draws = &draws[..draws.len().min(stage.pack.saturating_mul(work.at_once()))];
+        let before = number.checked_sub(1).map(|before| &self.plan.recipe.stages[before]);
+        let table = reference(&mut estimate, &work, draws, (planned, before))?;
+        let work = PackWork { reference: table.as_ref(), ..work };
+        measure(&mut estimate, &work, draws, &active.optimizer, stage.batch)?;
         Ok(estimate)
     }
 
@@ -177,16 +206,25 @@ impl DryRun {
 
 fn count(estimate: &mut StageEstimate, work: &PackWork<'_>, draws: &[Draw], batch: usize) {
     let (mut used, mut tokens, mut visual) = (0usize, 0usize, 0usize);
+    let (processor, is_dpo) = (&**work.model.processor(), work.stage.objective.dpo().is_some());
     for draw in draws {
-        let counted = work.mixture.sample(draw).map_err(|bad| bad.to_string()).and_then(|sample| {
-            count_tokens(&**work.model.processor(), &sample, work.options).map_err(|error| error.to_string())
-        });
+        let Ok(sample) = work.mixture.sample(draw) else {
+            estimate.bad += 1;
+            continue;
+        };
+        estimate.pairs += usize::from(sample.rejected.is_some());
+        let counted = match is_dpo {
+            true => count_pair_tokens(processor, &sample, work.options),
+            false => count_tokens(processor, &sample, work.options).map(|(all, shown)| Some((all, shown, all))),
+        };
         match counted {
-            Err(_) => estimate.bad += 1,
-            Ok((all, _)) if work.stage.max_tokens.is_some_and(|most| all > most) => estimate.too_long += 1,
-            Ok((all, shown)) => {
+            Err(_) | Ok(None) => estimate.bad += 1,
+            Ok(Some((_, _, longest))) if work.stage.max_tokens.is_some_and(|most| longest > most) => {
+                estimate.too_long += 1;
+            }
+            Ok(Some((all, shown, longest))) => {
                 (used, tokens, visual) = (used + 1, tokens + all, visual + shown);
-                estimate.longest = estimate.longest.max(all);
+                estimate.longest = estimate.longest.max(longest);
             }
         }
     }
@@ -205,6 +243,37 @@ fn memory(estimate: &mut StageEstimate, active: &StageModel, at_once: usize) {
     estimate.moment_bytes = active.trained.values().map(moments).sum();
 }
 
+/// Times what the reference says of `draws`, where the stage, which comes after `before`, learns preferences; gives it
+/// where it is stored.
+fn reference(
+    estimate: &mut StageEstimate,
+    work: &PackWork<'_>,
+    draws: &[Draw],
+    (planned, before): (&PlannedStage, Option<&Stage>),
+) -> Result<Option<ReferenceTable>, LabError> {
+    let Some(dpo) = work.stage.objective.dpo() else { return Ok(None) };
+    let is_stored = work.stage.stores_reference(before);
+    let begun = Instant::now();
+    let log_probs = match work.stage.has_new_adapters_only(before) {
+        true => work.model.weights().without_adapters(|| work.log_probs(draws, work.stage.pack))?,
+        false => work.log_probs(draws, work.stage.pack)?,
+    };
+    let used = log_probs.iter().flatten().count();
+    let pairs = if is_stored {
+        planned.rows(work.stage.batch).len() + planned.held_out_rows(work.stage).len()
+    } else {
+        work.stage.batch
+    } as u64;
+    estimate.reference = Some(ReferenceEstimate {
+        beta: dpo.beta,
+        is_stored,
+        pairs,
+        pair_seconds: (used > 0).then(|| begun.elapsed().as_secs_f64() / used as f64),
+        file_bytes: if is_stored { pairs * ReferenceLogProbs::PAIR_BYTES } else { 0 },
+    });
+    Ok(is_stored.then(|| draws.iter().map(Draw::row).zip(log_probs).collect()))
+}
+
 /// Times a step over as many packs as are computed at once; the model is thrown away afterwards.
 fn measure(
     estimate: &mut StageEstimate,
@@ -213,9 +282,8 @@ fn measure(
     optimizer: &Optimizer,
     batch: usize,
 ) -> Result<(), LabError> {
-    let draws = &draws[..draws.len().min(work.stage.pack.saturating_mul(work.at_once()))];
     let begun = Instant::now();
-    let sum = work.step(draws)?;
+    let sum = work.learn(draws)?;
     let gradients = begun.elapsed().as_secs_f64();
     if sum.count == 0.0 {
         return Ok(());

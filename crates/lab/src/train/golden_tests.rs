@@ -55,6 +55,8 @@ struct GoldenSample {
     /// Kind, height, width, frames, seed.
     media: Vec<(String, usize, usize, usize, usize)>,
     turns: Vec<(String, String)>,
+    /// An answer to the last question that is not preferred.
+    rejected: Option<String>,
 }
 
 fn folder() -> PathBuf {
@@ -96,7 +98,14 @@ impl GoldenData {
                 let all = (0..*frames).map(|index| frame(*height, *width, index, *seed)).collect();
                 SampleMedia::new(Arc::new(InMemory { kind, frames: all, end: *frames as f64 }))
             });
-            Sample::conversation(media.collect(), &golden.turns)
+            let media: Vec<SampleMedia> = media.collect();
+            let mut turns = golden.turns.clone();
+            let chosen = Sample::conversation(media.clone(), &turns);
+            let rejected = golden.rejected.as_ref().map(|rejected| {
+                turns.last_mut().unwrap().1.clone_from(rejected);
+                Sample::conversation(media, &turns).messages
+            });
+            Sample { rejected, ..chosen }
         };
         GoldenData(golden.samples.iter().map(sample).collect())
     }
@@ -222,6 +231,28 @@ fn one_pack_of_everything_with_recomputation_follows_pytorch() {
 #[test]
 fn both_post_training_stages_of_cogvlm2_follow_pytorch() {
     follows_pytorch("cogvlm2");
+}
+
+#[test]
+fn preferences_learned_by_adapters_follow_peft() {
+    follows_pytorch("dpo-lora");
+}
+
+#[test]
+fn preferences_learned_by_all_weights_follow_pytorch() {
+    follows_pytorch("dpo-whole");
+}
+
+/// Other packs, and layers that are computed again in the backward pass.
+#[test]
+fn preferences_in_single_pairs_with_recomputation_follow_pytorch() {
+    follows_pytorch_with("dpo-whole", |stage| (stage.pack, stage.recompute) = (1, true));
+}
+
+/// The reference is looked up instead of computed in each step.
+#[test]
+fn preferences_with_a_stored_reference_follow_peft() {
+    follows_pytorch_with("dpo-lora", |stage| stage.objective.precompute_ref_log_probs = Some(true));
 }
 
 #[test]

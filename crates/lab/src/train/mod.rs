@@ -8,6 +8,7 @@ mod export;
 #[cfg(test)]
 mod golden_tests;
 mod mixture;
+mod objective;
 mod optimizer;
 mod pack;
 mod probe_heads;
@@ -17,14 +18,15 @@ mod threads;
 mod trainer;
 
 pub use checkpoint::{Checkpoint, RunIdentity, TrainProgress};
-pub use estimate::{DryRun, GroupEstimate, StageEstimate};
+pub use estimate::{DryRun, GroupEstimate, ReferenceEstimate, StageEstimate};
 pub use export::export;
+pub use objective::{ReferenceProgress, Rewards};
 pub use optimizer::{GradientNorms, Moments, Optimizer, Trained};
 pub use pack::{Pack, count_tokens, losses};
 pub use probe_heads::ProbeHeads;
 pub use recipe::{
-    EvalOptions, GroupOptions, GroupPrecision, LearnKind, LossPer, MixEntry, OptimizerKind, OptimizerOptions, Recipe,
-    Sampling, Schedule, ScheduleKind, Stage,
+    EvalOptions, GroupOptions, GroupPrecision, LearnKind, LossPer, MixEntry, ObjectiveKind, ObjectiveOptions,
+    OptimizerKind, OptimizerOptions, Recipe, Sampling, Schedule, ScheduleKind, Stage,
 };
 pub use threads::limit_library_threads;
 pub use trainer::{HeldOutLoss, StepReport, Trainer};

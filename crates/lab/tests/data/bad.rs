@@ -50,7 +50,6 @@ fn every_kind_of_bad_row_has_its_reason() {
         ),
         (turns(r#""frames": ["clip.gif"],"#, "What?"), "media unreadable: DESK/clip.gif: a frame must be a picture"),
         (turns(r#""tools": [{"name": "a"}],"#, "What?"), "not supported: \"tools\""),
-        (turns(r#""rejected_response": "No.","#, "What?"), "not supported: \"rejected_response\""),
         (
             r#"{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b", "loss": false}]}"#
                 .into(),

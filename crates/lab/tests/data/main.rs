@@ -7,4 +7,5 @@ mod media;
 #[cfg(feature = "parquet")]
 mod parquet;
 mod planned;
+mod preferences;
 mod shards;

@@ -109,7 +109,7 @@ impl Linear {
         x_ti: &Tensor,
     ) -> Result<[Tensor; N]> {
         let packed: Vec<_> = layers.iter().filter_map(|layer| layer.packed()).collect();
-        let adapted = layers.iter().any(|layer| layer.lora.is_some());
+        let adapted = layers.iter().any(|layer| layer.adapter().is_some());
         let input = FusedInput { x: x_ti, norm: norm.fused(), residual: None };
         let all = if packed.len() == N && input.can_fuse(&packed) && !adapted {
             ops::fused_linear(input, &packed)?
@@ -119,7 +119,7 @@ impl Linear {
                 true => ops::packed_linear(&y_ti, &packed)?,
                 false => layers.iter().map(|layer| layer.multiply(&y_ti)).collect::<Result<_>>()?,
             };
-            let adapt = |(base, layer): (Tensor, &&Linear)| match &layer.lora {
+            let adapt = |(base, layer): (Tensor, &&Linear)| match layer.adapter() {
                 Some(lora) => ops::add(&base, &lora.forward(&y_ti)?),
                 None => Ok(base),
             };
@@ -148,6 +148,11 @@ impl Linear {
         }
     }
 
+    /// The adapter, while the model's adapters count.
+    fn adapter(&self) -> Option<&Lora> {
+        self.lora.as_ref().filter(|lora| lora.is_on())
+    }
+
     fn packed(&self) -> Option<PackedWeights<'_>> {
         match &self.matrix {
             HeldMatrix::Packed(matrix) => Some(PackedWeights { matrix, bias: self.bias.as_ref() }),
@@ -157,6 +162,6 @@ impl Linear {
 
     /// The packed weights of a layer that has nothing else.
     pub(super) fn fusable(&self) -> Option<PackedWeights<'_>> {
-        self.packed().filter(|_| self.lora.is_none())
+        self.packed().filter(|_| self.adapter().is_none())
     }
 }

@@ -4,7 +4,7 @@ use candle_core::{Result, Tensor};
 
 use crate::error::ModelResult;
 use crate::ops;
-use crate::weights::{ParameterRole, Weights};
+use crate::weights::{AdapterSwitch, ParameterRole, Weights};
 
 /// The adapter of one matrix.
 #[derive(Clone, Debug)]
@@ -15,6 +15,7 @@ pub struct Lora {
     up: Tensor,
     /// `alpha / R`.
     scale: f64,
+    switch: AdapterSwitch,
 }
 
 impl Lora {
@@ -24,7 +25,12 @@ impl Lora {
         let Some((rank, alpha)) = weights.adapter() else { return Ok(None) };
         let down = weights.get(&[rank, input], "lora_A.weight", ParameterRole::LoraDown)?;
         let up = weights.get(&[output, rank], "lora_B.weight", ParameterRole::LoraUp)?;
-        Ok(Some(Lora { down, up, scale: f64::from(alpha) / rank as f64 }))
+        Ok(Some(Lora { down, up, scale: f64::from(alpha) / rank as f64, switch: weights.adapter_switch() }))
+    }
+
+    /// Whether it counts.
+    pub(super) fn is_on(&self) -> bool {
+        self.switch.is_on()
     }
 
     /// What is added to the product of `x` `[T, I]`: `[T, O]`. Scaled where it is narrow: a row has R values there.

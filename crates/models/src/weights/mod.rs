@@ -25,6 +25,7 @@ pub(crate) use conversion::ConversionPlan;
 pub(crate) use formats::FileBytes;
 pub use formats::MappedRows;
 pub use formats::pickle::{PickleFile, PickledArrays};
+pub(crate) use loader::AdapterSwitch;
 pub use loader::Weights;
 pub use name_table::{NameTable, OriginFn, TensorNames};
 pub use options::{GroupRule, Learn, LoadOptions};

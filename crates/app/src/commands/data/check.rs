@@ -144,8 +144,13 @@ fn shown(
         let Ok(sample) = dataset.sample(own) else { continue };
         let Ok(planned) = PlannedSample::new(&sample, processor, plan) else { continue };
         let runs = planned.runs(processor)?;
+        let rejected = match sample.of_rejected().map(|sample| PlannedSample::new(&sample, processor, plan)) {
+            None => None,
+            Some(Err(_)) => continue,
+            Some(Ok(planned)) => Some(planned.runs(processor)?),
+        };
         let (file, row) = dataset.place(own);
-        samples.push(ShownSample::new((&file, row), &planned, runs));
+        samples.push(ShownSample::new((&file, row), &planned, (runs, rejected)));
     }
     Ok(samples)
 }

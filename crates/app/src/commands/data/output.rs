@@ -17,6 +17,8 @@ pub(super) struct CheckOutput {
     pub(super) files: Vec<CheckedFile>,
     good: usize,
     kinds: Vec<KindCount>,
+    /// Good samples that are pairs of preferences.
+    pairs: u64,
     turns: Count,
     frames: Count,
     bad: BadOutput,
@@ -93,6 +95,7 @@ impl CheckOutput {
             files,
             good: check.len(),
             kinds: kinds.collect(),
+            pairs: check.count(|sample| u64::from(sample.is_pair)).total,
             turns: check.count(|sample| sample.turns),
             frames: check.count(|sample| sample.frames),
             bad: BadOutput::new(bad),
@@ -119,6 +122,9 @@ impl CheckOutput {
         let kinds: Vec<String> = kinds.map(|kind| format!("{} {}", kind.samples, kind.kind.name())).collect();
         let kinds = if kinds.is_empty() { "none".to_string() } else { kinds.join(", ") };
         let _ = writeln!(out, "good samples: {} ({kinds})", self.good);
+        if self.pairs > 0 {
+            let _ = writeln!(out, "pairs of preferences: {}; their tokens are those of both answers", self.pairs);
+        }
         let Count { total, min, max } = self.turns;
         let _ = writeln!(out, "turns: {total}, {min} to {max} a sample");
         if self.frames.total > 0 {

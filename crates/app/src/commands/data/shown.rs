@@ -24,6 +24,9 @@ pub(super) struct ShownSample {
     visual_tokens: usize,
     learned_tokens: usize,
     prompt: Vec<ShownRun>,
+    /// Of a pair of preferences: the prompt with the rejected answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rejected: Option<Vec<ShownRun>>,
 }
 
 #[derive(Serialize)]
@@ -46,7 +49,12 @@ enum ShownRun {
 }
 
 impl ShownSample {
-    pub(super) fn new((file, row): (&Path, u64), planned: &PlannedSample, runs: Vec<PromptRun>) -> Self {
+    /// The sample in `row` of a file; the runs of its prompt, and of that with the rejected answer of a pair.
+    pub(super) fn new(
+        (file, row): (&Path, u64),
+        planned: &PlannedSample,
+        (runs, rejected): (Vec<PromptRun>, Option<Vec<PromptRun>>),
+    ) -> Self {
         let media = |plan: &MediaPlan| ShownMedia {
             kind: plan.kind,
             size: plan.source,
@@ -67,6 +75,7 @@ impl ShownSample {
             visual_tokens: planned.visual_tokens(),
             learned_tokens: planned.prompt.targets.len(),
             prompt: runs.into_iter().map(run).collect(),
+            rejected: rejected.map(|runs| runs.into_iter().map(run).collect()),
         }
     }
 
@@ -79,41 +88,47 @@ impl ShownSample {
         for (number, media) in self.media.iter().enumerate() {
             let _ = writeln!(out, "  media {}: {}", number + 1, media.words());
         }
-        let prompt = self.prompt_text();
-        for line in prompt.trim_end().lines() {
+        for line in prompt_text(&self.prompt).trim_end().lines() {
             let _ = writeln!(out, "  | {line}");
         }
-        out
-    }
-
-    fn prompt_text(&self) -> String {
-        let (first, last) = RUN_ENDS;
-        let count = self.prompt.len();
-        let hidden = if count > first + last { first..count - last } else { 0..0 };
-        let mut out = String::new();
-        for (number, run) in self.prompt.iter().enumerate() {
-            if number == hidden.start && !hidden.is_empty() {
-                let visual = self.prompt[hidden.clone()].iter().map(|run| match run {
-                    ShownRun::Visual(tokens) => *tokens,
-                    _ => 0,
-                });
-                let _ = write!(out, "[... {} runs with {} visual tokens ...]", hidden.len(), visual.sum::<usize>());
-            }
-            if hidden.contains(&number) {
-                continue;
-            }
-            match run {
-                ShownRun::Text(text) => out.push_str(&shortened(text)),
-                ShownRun::Learned(text) => {
-                    let _ = write!(out, "«{}»", shortened(text));
-                }
-                ShownRun::Visual(tokens) => {
-                    let _ = write!(out, "[{tokens} visual tokens]");
-                }
+        if let Some(rejected) = &self.rejected {
+            out.push_str("  rejected:\n");
+            for line in prompt_text(rejected).trim_end().lines() {
+                let _ = writeln!(out, "  | {line}");
             }
         }
         out
     }
+}
+
+/// The runs of a prompt as text.
+fn prompt_text(prompt: &[ShownRun]) -> String {
+    let (first, last) = RUN_ENDS;
+    let count = prompt.len();
+    let hidden = if count > first + last { first..count - last } else { 0..0 };
+    let mut out = String::new();
+    for (number, run) in prompt.iter().enumerate() {
+        if number == hidden.start && !hidden.is_empty() {
+            let visual = prompt[hidden.clone()].iter().map(|run| match run {
+                ShownRun::Visual(tokens) => *tokens,
+                _ => 0,
+            });
+            let _ = write!(out, "[... {} runs with {} visual tokens ...]", hidden.len(), visual.sum::<usize>());
+        }
+        if hidden.contains(&number) {
+            continue;
+        }
+        match run {
+            ShownRun::Text(text) => out.push_str(&shortened(text)),
+            ShownRun::Learned(text) => {
+                let _ = write!(out, "«{}»", shortened(text));
+            }
+            ShownRun::Visual(tokens) => {
+                let _ = write!(out, "[{tokens} visual tokens]");
+            }
+        }
+    }
+    out
 }
 
 impl ShownMedia {
@@ -170,10 +185,12 @@ mod tests {
             visual_tokens: 400,
             learned_tokens: 2,
             prompt,
+            rejected: Some(vec![ShownRun::Text("user: ".into()), ShownRun::Learned("no".into())]),
         };
         let text = shown.lines();
         assert!(text.contains("100 frames at 0.0 1.0 2.0 3.0 4.0 5.0 6.0 7.0 ... s"), "{text}");
         assert!(text.contains("[... 175 runs with 352 visual tokens ...]"), "{text}");
-        assert!(text.contains("[... 500 characters ...]") && text.trim_end().ends_with("«yes»"), "{text}");
+        assert!(text.contains("[... 500 characters ...]") && text.contains("«yes»\n"), "{text}");
+        assert!(text.ends_with("  rejected:\n  | user: «no»\n"), "{text}");
     }
 }

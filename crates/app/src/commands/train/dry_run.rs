@@ -1,7 +1,7 @@
 //! `zoetrope train RECIPE --dry-run`: what the run would take.
 
 use serde_json::json;
-use zoetrope_lab::train::{DryRun, Recipe, StageEstimate};
+use zoetrope_lab::train::{DryRun, Recipe, ReferenceEstimate, StageEstimate};
 use zoetrope_models::checkpoint::Checkpoint;
 use zoetrope_system::process_memory;
 
@@ -17,6 +17,8 @@ pub(super) fn run(template: &Checkpoint, recipe: Recipe, from_scratch: bool, com
         let stage = dry_run.stage(number)?;
         let peak = process_memory::peak();
         seconds += stage.step_seconds.unwrap_or(0.0) * stage.steps as f64;
+        let stored = stage.reference.as_ref().filter(|reference| reference.is_stored);
+        seconds += stored.map_or(0.0, |stored| stored.pair_seconds.unwrap_or(0.0) * stored.pairs as f64);
         if common.json {
             all.push(json!({ "stage": stage, "peak_bytes": peak }));
         } else {
@@ -54,6 +56,7 @@ fn text(number: usize, stage: &StageEstimate, peak: Option<u64>) -> String {
     if stage.bad + stage.too_long > 0 {
         lines.push(format!("  of these samples {} cannot be used and {} are too long", stage.bad, stage.too_long));
     }
+    lines.extend(objective(stage));
     let peak = peak.map_or(String::new(), |peak| format!("; this process took {} at most", bytes(peak as usize)));
     lines.push(format!(
         "  memory: weights {}, gradients {}, moments {}{peak}",
@@ -70,6 +73,30 @@ fn text(number: usize, stage: &StageEstimate, peak: Option<u64>) -> String {
         None => "  time: unknown, because no sample was of use".to_string(),
     });
     lines.join("\n") + "\n"
+}
+
+/// What is learned of pairs of preferences, and what the reference costs.
+fn objective(stage: &StageEstimate) -> Option<String> {
+    let Some(reference) = &stage.reference else {
+        let pairs = stage.pairs;
+        let what = "only their chosen answers are learned, because the objective is cross-entropy";
+        return (pairs > 0).then(|| format!("  of these samples {pairs} are pairs of preferences: {what}"));
+    };
+    let ReferenceEstimate { beta, is_stored, pairs, pair_seconds, file_bytes } = reference;
+    let cost = match pair_seconds {
+        Some(each) => {
+            let all = each * *pairs as f64;
+            format!("{each:.3} s a pair, about {}", if all < 1.0 { format!("{all:.2} s") } else { duration(all) })
+        }
+        None => "unknown, because no pair was of use".to_string(),
+    };
+    let how = match is_stored {
+        true => format!("{pairs} pairs before the first step, {cost}, {} in reference/", bytes(*file_bytes as usize)),
+        false => {
+            format!("the model without its adapters, {pairs} pairs in each step, {cost} (part of the step's time)")
+        }
+    };
+    Some(format!("  objective: preferences (DPO, beta {beta}); the reference: {how}"))
 }
 
 fn count(values: usize) -> String {

@@ -4,12 +4,13 @@
 mod dry_run;
 mod duration;
 
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use zoetrope_lab::train::{self, Recipe, StepReport, Trainer};
+use zoetrope_lab::train::{self, Recipe, ReferenceProgress, Rewards, StepReport, Trainer};
 
 use self::duration::duration;
 use crate::cli::{Common, TrainArgs};
@@ -43,14 +44,23 @@ pub(crate) fn run(args: &TrainArgs, common: &Common) -> Result<(), Failure> {
     let interrupt = Interrupt::install();
     let flag = interrupt.flag();
     let until = args.until.unwrap_or(usize::MAX);
-    let mut log = Log::new(common, &trainer, bars);
+    let log = RefCell::new(Log::new(common, &trainer, bars));
     let mut on_step = |report: &StepReport| {
-        log.step(report);
+        log.borrow_mut().step(report);
         let stop = flag.is_cancelled() || report.progress.step >= until;
         if stop { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
-    interrupt.while_busy(|| trainer.run(&mut on_step))?;
+    let mut on_reference = |progress: &ReferenceProgress| {
+        log.borrow_mut().reference(progress);
+        if flag.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    };
+    interrupt.while_busy(|| trainer.run_watched(&mut on_step, &mut on_reference))?;
+    let mut log = log.into_inner();
     log.bars.clear();
+    if trainer.progress().step == 0 && flag.is_cancelled() {
+        output::note("stopped before the first step; the same command goes on with what the reference has found");
+        return Err(Failure::Interrupted);
+    }
     let loss = log.loss().unwrap_or(trainer.progress().loss);
     finish(args, common, &trainer, loss)
 }
@@ -88,16 +98,37 @@ struct Log {
     /// Steps before this process.
     first: usize,
     begun: Instant,
+    /// When something was said of the run for the last time.
+    last: Instant,
     /// Of the last [`LOG_EVERY`] steps.
     losses: VecDeque<f64>,
     tokens: usize,
+    /// Whether it was said that only chosen answers are learned.
+    told_chosen_only: bool,
 }
 
 impl Log {
     fn new(common: &Common, trainer: &Trainer, bars: Bars) -> Self {
         let first = trainer.progress().step;
         let (steps, losses) = (trainer.steps(), VecDeque::with_capacity(LOG_EVERY));
-        Log { quiet: common.quiet, bars, steps, first, begun: Instant::now(), losses, tokens: 0 }
+        let (quiet, begun) = (common.quiet, Instant::now());
+        Log { quiet, bars, steps, first, begun, last: begun, losses, tokens: 0, told_chosen_only: false }
+    }
+
+    /// The pass of the reference before a stage that learns preferences.
+    fn reference(&mut self, progress: &ReferenceProgress) {
+        self.bars.count("reference", "pairs", progress.done, progress.pairs);
+        if progress.done == progress.pairs {
+            self.bars.clear();
+        }
+        if progress.done == progress.pairs && !self.quiet {
+            let ReferenceProgress { stage, pairs, .. } = progress;
+            self.bars.say(&format!("{stage}: the reference has the log-probabilities of {pairs} pairs"));
+        }
+        // Speed and time left are those of steps.
+        let now = Instant::now();
+        self.begun += now - self.last;
+        self.last = now;
     }
 
     fn step(&mut self, report: &StepReport) {
@@ -105,6 +136,7 @@ impl Log {
             self.losses.pop_front();
         }
         self.losses.push_back(report.loss);
+        self.last = Instant::now();
         self.tokens += report.tokens;
         let step = report.progress.step;
         self.bars.count("train", "steps", step, self.steps);
@@ -114,11 +146,17 @@ impl Log {
         if report.bad.len() > NAMED {
             self.bars.say(&format!("skipped: {} more of step {step}", report.bad.len() - NAMED));
         }
+        if report.chosen_only > 0 && !self.told_chosen_only {
+            self.told_chosen_only = true;
+            let what = "pairs of preferences: only their chosen answers are learned";
+            self.bars.say(&format!("{}: {what}; objective = {{ kind = \"dpo\" }} learns both", report.stage));
+        }
         if let Some(loss) = self.loss().filter(|_| step.is_multiple_of(LOG_EVERY) && !self.quiet) {
             self.bars.say(&self.line(report, loss));
         }
         if let Some(held_out) = &report.held_out {
-            self.bars.say(&format!("{}: step {step}, held-out loss {:.4}", report.stage, held_out.loss));
+            let rewards = shown(held_out.rewards);
+            self.bars.say(&format!("{}: step {step}, held-out loss {:.4}{rewards}", report.stage, held_out.loss));
         }
         if let Some(error) = &report.export_error {
             self.bars.say(&format!("the model of step {step} was not written: {error}"));
@@ -137,9 +175,17 @@ impl Log {
         let a_step = here / (step - self.first).max(1) as f64;
         let (rate, left) = (self.tokens as f64 / here.max(1e-9), duration(a_step * (steps - step) as f64));
         format!(
-            "{stage}: step {step} of {steps}, loss {loss:.4}, gradient norm {norm:.2}, learning rate {lr:.2e}, \
+            "{stage}: step {step} of {steps}, loss {loss:.4}{}, gradient norm {norm:.2}, learning rate {lr:.2e}, \
              {rate:.0} tokens/s, {} so far, {left} left",
+            shown(report.rewards),
             duration(progress.seconds)
         )
     }
+}
+
+/// Rewards of pairs, in words after a loss.
+fn shown(rewards: Option<Rewards>) -> String {
+    rewards.map_or(String::new(), |Rewards { chosen, rejected, margin, accuracy }| {
+        format!(", rewards chosen {chosen:.3} rejected {rejected:.3} margin {margin:.3} accuracy {accuracy:.2}")
+    })
 }

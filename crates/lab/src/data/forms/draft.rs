@@ -9,6 +9,8 @@ pub(in crate::data) struct Draft {
     pub(in crate::data) media: Vec<MediaDraft>,
     /// The turns.
     pub(in crate::data) messages: Vec<Message>,
+    /// Of a pair of preferences: the turns with the rejected answer.
+    pub(in crate::data) rejected: Option<Vec<Message>>,
 }
 
 /// A picture or video that a row names.
@@ -96,7 +98,7 @@ impl Turn {
 }
 
 /// Media of a row's own fields, which placeholders stand for in their order.
-#[derive(Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct RowMedia {
     pub(super) images: Vec<MediaDraft>,
     pub(super) videos: Vec<MediaDraft>,

@@ -5,6 +5,7 @@ mod fields;
 mod media;
 mod pairs;
 mod placeholders;
+mod preferences;
 mod read;
 mod stream;
 mod turns;

@@ -5,7 +5,7 @@ use zoetrope_models::contract::prompt::Role;
 
 use super::draft::{Draft, MediaDraft, RowMedia, Turn};
 use super::fields::{self, first, list, optional_string, seconds, string};
-use super::{media, pairs, placeholders, stream, turns};
+use super::{media, pairs, placeholders, preferences, stream, turns};
 use crate::data::fault::{FaultKind, RowResult};
 
 /// Fields that hold a list of turns.
@@ -16,13 +16,11 @@ const CAPTIONS: [&str; 3] = ["caption", "captions", "text"];
 const SPANS: [&str; 3] = ["timestamps", "timestamp", "spans"];
 
 /// Fields that change what is meant by a row, in ways that no sample expresses.
-const UNREAD: [(&str, &str); 6] = [
+const UNREAD: [(&str, &str); 4] = [
     ("tools", "calls of tools are not learned"),
     ("objects", "write boxes and names into the text"),
-    ("chosen", "pairs of preferences are not read"),
-    ("rejected", "pairs of preferences are not read"),
-    ("rejected_response", "pairs of preferences are not read"),
-    ("rejected_messages", "pairs of preferences are not read"),
+    ("rejected_images", "both answers of a pair are to the same media"),
+    ("rejected_videos", "both answers of a pair are to the same media"),
 ];
 
 /// The row's turns and media. `members` are names of pictures and videos in the row's archive, which are its media
@@ -35,14 +33,15 @@ pub(in crate::data) fn read(row: &Map<String, Value>, members: RowMembers) -> Ro
     if media.is_empty() {
         media = members.into_media();
     }
+    let system = optional_string(row, "system")?;
+    if let Some(pair) = preferences::read(row, || conversation(row, &media))? {
+        return preferences::place(pair.map(|turns| with_system(turns, system)), media);
+    }
     let mut turns = conversation(row, &media)?;
     if turns.last().is_some_and(|turn| turn.role == Role::User) {
         turns.extend(spans(row)?.map(|answer| Turn::text(Role::Assistant, answer)));
     }
-    let system = optional_string(row, "system")?;
-    if !system.is_empty() && turns.first().is_none_or(|turn| turn.role != Role::System) {
-        turns.insert(0, Turn::text(Role::System, system));
-    }
+    turns = with_system(turns, system);
     let is_stream = row.get("stream").and_then(Value::as_bool).unwrap_or(false);
     let speaks = |turn: &&Turn| turn.role != Role::System;
     let is_timed = media.videos.len() == 1 && turns.iter().filter(speaks).all(|turn| turn.time.is_some());
@@ -51,6 +50,14 @@ pub(in crate::data) fn read(row: &Map<String, Value>, members: RowMembers) -> Ro
     }
     turns::check_order(&turns)?;
     placeholders::place(turns, media)
+}
+
+/// The turns after the words of the system that the row has in a field of its own.
+fn with_system(mut turns: Vec<Turn>, system: &str) -> Vec<Turn> {
+    if !system.is_empty() && turns.first().is_none_or(|turn| turn.role != Role::System) {
+        turns.insert(0, Turn::text(Role::System, system));
+    }
+    turns
 }
 
 fn conversation(row: &Map<String, Value>, media: &RowMedia) -> RowResult<Vec<Turn>> {

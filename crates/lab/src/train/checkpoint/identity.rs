@@ -56,6 +56,18 @@ impl RunIdentity {
         Ok(RunIdentity { recipe, from_scratch, model, samples })
     }
 
+    /// SHA-256 of the run and of the number of one of its stages.
+    ///
+    /// # Errors
+    /// When the recipe cannot be written as JSON.
+    pub(in crate::train) fn digest(&self, stage: usize) -> Result<[u8; 32], LabError> {
+        let run = serde_json::to_vec(self).map_err(|error| LabError::Caller(error.to_string()))?;
+        let mut hash = Sha256::new();
+        hash.update((stage as u64).to_le_bytes());
+        hash.update(run);
+        Ok(hash.finalize().into())
+    }
+
     /// Whether the run began with random weights.
     pub(in crate::train) fn is_from_scratch(&self) -> bool {
         self.from_scratch

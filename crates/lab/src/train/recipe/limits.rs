@@ -2,9 +2,14 @@
 
 use zoetrope_models::weights::{Learn, ParameterGroup};
 
+<<<<<<< HEAD
 use super::options::{
     EvalOptions, GroupPrecision, LearnKind, MixEntry, OptimizerKind, OptimizerOptions, Sampling, Schedule,
 };
+=======
+use super::objective::{ObjectiveKind, ObjectiveOptions};
+use super::options::{EvalOptions, LearnKind, LossPer, MixEntry, OptimizerKind, OptimizerOptions, Sampling, Schedule};
+>>>>>>> dpo
 use super::run::Recipe;
 use super::stage::{GROUPS, Stage};
 
@@ -39,8 +44,9 @@ impl Recipe {
         for (index, stage) in self.stages.iter().enumerate() {
             let wrong = |what: String| format!("stage {} ({:?}): {what}", index + 1, stage.name);
             stage.check().map_err(wrong)?;
+            let before = index.checked_sub(1).map(|before| &self.stages[before]);
+            stage.check_objective(before).map_err(wrong)?;
             if stage.continues {
-                let before = index.checked_sub(1).map(|before| &self.stages[before]);
                 stage.check_continues(before).map_err(wrong)?;
             }
         }
@@ -80,6 +86,30 @@ impl Stage {
             return Err("epochs: drawn scenes have no end; give steps".to_string());
         }
         optional(self.eval.as_ref(), |eval| eval.check().map_err(|what| format!("eval.{what}")))
+    }
+
+    /// Whether its samples can be those of its objective, and its reference be had after the stage `before`.
+    fn check_objective(&self, before: Option<&Stage>) -> Check {
+        self.objective.check().map_err(|what| format!("objective.{what}"))?;
+        if self.objective.kind == ObjectiveKind::CrossEntropy {
+            return Ok(());
+        }
+        let eval = self.eval.iter().flat_map(|eval| &eval.data);
+        if self.data.iter().chain(eval).any(|entry| entry.drawn.is_some()) {
+            return Err("objective.kind: drawn scenes are no pairs of preferences; dpo needs data files".to_string());
+        }
+        if self.loss == LossPer::Sample {
+            return Err("loss: with objective.kind = \"dpo\" every pair counts alike".to_string());
+        }
+        if self.token_loss_weight > 0.0 {
+            return Err("token_loss_weight: not with objective.kind = \"dpo\"".to_string());
+        }
+        if self.objective.precompute_ref_log_probs == Some(false) && !self.has_new_adapters_only(before) {
+            let what = "objective.precompute_ref_log_probs: false only where nothing but new adapters learns: else \
+                        the reference is gone after the first step";
+            return Err(what.to_string());
+        }
+        Ok(())
     }
 
     fn check_groups(&self) -> Check {
@@ -132,6 +162,29 @@ impl Stage {
             Some((field, _)) => Err(format!("{field}: a stage that continues has that of the stage before")),
             None => Ok(()),
         }
+    }
+}
+
+impl ObjectiveOptions {
+    fn check(&self) -> Check {
+        let fields = [
+            ("beta", self.beta.is_some()),
+            ("label_smoothing", self.label_smoothing.is_some()),
+            ("rpo_alpha", self.rpo_alpha.is_some()),
+            ("precompute_ref_log_probs", self.precompute_ref_log_probs.is_some()),
+        ];
+        if let (ObjectiveKind::CrossEntropy, Some((field, _))) = (self.kind, fields.iter().find(|(_, given)| *given)) {
+            return Err(format!("{field}: only with kind = \"dpo\""));
+        }
+        let positive = |value: f64| value > 0.0 && value <= 1e3;
+        optional(self.beta, |beta| number("beta", beta, positive, "above 0 and at most 1000"))?;
+        let smoothing = |value: f64| (0.0..0.5).contains(&value);
+        optional(self.label_smoothing, |value| {
+            number("label_smoothing", value, smoothing, "0 or above and below 0.5")
+        })?;
+        optional(self.rpo_alpha, |value| {
+            number("rpo_alpha", value, |value| (0.0..=1e6).contains(&value), "from 0 to 1000000")
+        })
     }
 }
 

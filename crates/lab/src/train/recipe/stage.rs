@@ -5,6 +5,7 @@ use zoetrope_models::contract::media_plan::PlanOptions;
 use zoetrope_models::contract::settings::Settings;
 use zoetrope_models::weights::{GroupRule, Learn, LoadOptions, ParameterGroup};
 
+use super::objective::ObjectiveOptions;
 use super::options::{
     EvalOptions, GroupOptions, GroupPrecision, LossPer, MixEntry, OptimizerKind, OptimizerOptions, Sampling, Schedule,
 };
@@ -29,6 +30,9 @@ pub struct Stage {
     pub batch: usize,
     /// Samples of a pack: what one forward pass holds. The packs of a step are accumulated.
     pub pack: usize,
+    /// What it learns for.
+    #[serde(skip_serializing_if = "ObjectiveOptions::is_default")]
+    pub objective: ObjectiveOptions,
     /// What every target token or every sample counts.
     pub loss: LossPer,
     /// Whether layers are computed again in the backward pass instead of being kept for it: less memory, a third more
@@ -75,6 +79,7 @@ impl Default for Stage {
             epochs: None,
             batch: 32,
             pack: 4,
+            objective: ObjectiveOptions::default(),
             loss: LossPer::Token,
             recompute: false,
             ema: None,
@@ -120,6 +125,22 @@ impl Stage {
             },
             (None, _) => Learn::Full,
         }
+    }
+
+    /// Whether nothing but adapters learns, which are no longer those of the stage `before`: without them it is the model
+    /// that the stage begins with.
+    pub(in crate::train) fn has_new_adapters_only(&self, before: Option<&Stage>) -> bool {
+        GROUPS.iter().all(|group| match self.learn(*group) {
+            Learn::Frozen => true,
+            Learn::Full => false,
+            learn @ Learn::Lora { .. } => before.is_none_or(|before| before.learn(*group) != learn),
+        })
+    }
+
+    /// Whether the log-probabilities of a reference are computed before the stage, which comes after `before`.
+    pub(in crate::train) fn stores_reference(&self, before: Option<&Stage>) -> bool {
+        let wanted = self.objective.precompute_ref_log_probs.unwrap_or(false);
+        self.objective.dpo().is_some() && (wanted || !self.has_new_adapters_only(before))
     }
 
     /// How the model of this stage is loaded.

@@ -20,7 +20,7 @@ fn one() -> Recipe {
 
 #[test]
 fn values_out_of_range_are_refused_by_name() {
-    let wrong: [(&str, &str); 43] = [
+    let wrong: [(&str, &str); 50] = [
         ("save_every = 0", "save_every: must"),
         ("keep_last = 0", "keep_last: must"),
         ("max_bad = 1.5", "max_bad: 1.5"),
@@ -62,6 +62,13 @@ fn values_out_of_range_are_refused_by_name() {
         ("stage.schedule = { warmup = 1, warmup_share = 0.1 }", "schedule.warmup and warmup_share: both"),
         ("stage.schedule.min_ratio = 1.5", "schedule.min_ratio: 1.5"),
         ("stage.data = []", "data: there is none"),
+        ("stage.objective.beta = 0.1", "objective.beta: only with kind = \"dpo\""),
+        ("stage.objective.precompute_ref_log_probs = true", "objective.precompute_ref_log_probs: only with"),
+        ("stage.objective.kind = 'dpo'", "objective.kind: drawn scenes are no pairs of preferences"),
+        ("stage.objective = { kind = 'dpo', beta = 0 }", "objective.beta: 0 is not above 0"),
+        ("stage.objective = { kind = 'dpo', label_smoothing = 0.5 }", "objective.label_smoothing: 0.5 is not"),
+        ("stage.objective = { kind = 'dpo', rpo_alpha = -1 }", "objective.rpo_alpha: -1 is not"),
+        ("stage.objective = { kind = 'dpo', label_smoothing = nan }", "objective.label_smoothing: NaN"),
         ("stage.eval.every = 0", "eval.every: must"),
         ("stage.eval.samples = 9", "eval.data: there is none"),
     ];
@@ -142,6 +149,28 @@ fn mixtures_that_make_no_sense_are_refused() {
     assert!(text.contains("epochs: drawn scenes have no end"), "{text}");
 }
 
+/// What learning preferences rules out, over a data file.
+#[test]
+fn what_does_not_go_with_preferences_is_refused_by_name() {
+    let pairs = ONE.replace("{ drawn = \"clips\" }", "{ data = \"pairs.jsonl\" }") + "objective.kind = 'dpo'\n";
+    assert_eq!(parse(&pairs).map(|recipe| recipe.stages.len()), Ok(1));
+    let adapters = "vision.learn = 'frozen'\nprojector.learn = 'frozen'\nlanguage = { learn = 'lora', rank = 2 }\n";
+    let before = "objective.precompute_ref_log_probs = false\n";
+    assert!(parse(&format!("{pairs}{adapters}{before}")).is_ok());
+    let again = format!("[[stage]]\ncontinues = true\nname = 'two'\nsteps = 1\nobjective.kind = 'dpo'\n{before}");
+    for (lines, expected) in [
+        ("loss = 'sample'", "stage 1 (\"one\"): loss: with objective.kind = \"dpo\" every pair counts alike"),
+        ("token_loss_weight = 1", "stage 1 (\"one\"): token_loss_weight: not with"),
+        ("eval.data = [{ drawn = 'clips' }]", "stage 1 (\"one\"): objective.kind: drawn scenes are no pairs"),
+        (before, "stage 1 (\"one\"): objective.precompute_ref_log_probs: false only where nothing but new adapters"),
+        // The adapters of the second stage are those that the first one has learned.
+        (&format!("{adapters}{again}"), "stage 2 (\"two\"): objective.precompute_ref_log_probs: false only where"),
+    ] {
+        let text = parse(&format!("{pairs}{lines}")).unwrap_err();
+        assert!(text.starts_with(expected), "{lines}: {text}");
+    }
+}
+
 #[test]
 fn unknown_names_come_with_their_line_and_the_nearest_known_one() {
     let refused = |text: &str, words: &[&str]| {
@@ -155,6 +184,8 @@ fn unknown_names_come_with_their_line_and_the_nearest_known_one() {
     refused(&format!("{ONE}vision.learn = 'ful'"), &["line 7", "unknown value \"ful\"", "did you mean \"full\"?"]);
     refused(&format!("{ONE}optimizer.kind = 'sgd'"), &["line 7"]);
     refused(&format!("{ONE}schedule.kind = 'cosin'"), &["line 7", "did you mean \"cosine\"?"]);
+    refused(&format!("{ONE}objective.kind = 'dop'"), &["line 7", "unknown value \"dop\"", "did you mean \"dpo\"?"]);
+    refused(&format!("{ONE}objective.bete = 1"), &["line 7", "unknown field \"bete\"", "did you mean \"beta\"?"]);
     refused(&format!("[defaults]\nbach = 3\n{ONE}"), &["line 2", "did you mean \"batch\"?"]);
     refused(&ONE.replace("\"clips\"", "3"), &["line 6", "expected a string"]);
     refused("[[stage]", &["line 1"]);

@@ -86,6 +86,7 @@ impl Metrics {
         named("loss", &step.loss_by_kind);
         named("learning_rate", &step.lr);
         named("gradient_norm", &step.gradient_norm_by_group);
+        named("rewards", &step.rewards);
         values.push(("gradient_norm/all".to_string(), step.gradient_norm));
         let counted = |value: f64| value > 0.0;
         let of_run = [

@@ -42,7 +42,7 @@ pub struct RunRecord {
     pub recipe: String,
 }
 
-/// One optimizer step. Losses are means in nats per target token. A value that is not finite is `null` in the file.
+/// One optimizer step. Losses are means in nats per target token, with DPO per pair. A value that is not finite is `null` in the file.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct StepMetrics {
     /// Finished steps, this one among them.
@@ -77,6 +77,9 @@ pub struct StepMetrics {
     /// Resident memory of the process in bytes after the step; 0 where the system does not tell.
     #[serde(default)]
     pub memory: u64,
+    /// Mean rewards of pairs, where preferences are learned: "chosen", "rejected", "margin", "accuracy".
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "numbers_or_nan")]
+    pub rewards: BTreeMap<String, f64>,
 }
 
 /// A measurement on held-out data.

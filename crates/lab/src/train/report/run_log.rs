@@ -26,6 +26,9 @@ pub(super) struct RunLog {
     pub(super) gradient_norm_by_group: BTreeMap<String, Points>,
     pub(super) tokens_per_second: Points,
     pub(super) memory: Points,
+    /// Mean rewards of pairs by name, and the share of pairs whose chosen answer has more.
+    pub(super) rewards: BTreeMap<String, Points>,
+    pub(super) reward_accuracy: Points,
     /// Finished steps, and what they took in all.
     pub(super) step: u64,
     pub(super) samples: u64,
@@ -82,7 +85,10 @@ impl RunLog {
         }
         self.loss.push((x, step.loss));
         self.gradient_norm.push((x, step.gradient_norm));
+        let mut rewards = step.rewards;
+        self.reward_accuracy.extend(rewards.remove("accuracy").map(|share| (x, share)));
         let named = [
+            (&mut self.rewards, rewards),
             (&mut self.loss_by_kind, step.loss_by_kind),
             (&mut self.lr, step.lr),
             (&mut self.gradient_norm_by_group, step.gradient_norm_by_group),

@@ -27,6 +27,7 @@ fn step(step: u64) -> StepMetrics {
         tokens_per_second: 256.0,
         seconds: 2.0,
         memory: 2_000_000_000,
+        rewards: BTreeMap::new(),
     }
 }
 

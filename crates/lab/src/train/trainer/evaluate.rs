@@ -1,6 +1,7 @@
 //! Evaluation on the way.
 
 use super::averages;
+use super::gradients::PackWork;
 use super::place::BEST;
 use super::run::Trainer;
 use super::step_report::{HeldOutLoss, StepReport};
@@ -16,15 +17,16 @@ impl Trainer {
             return Ok(());
         }
         let draws = mixture.first(eval.samples);
-        let work = self.work(mixture);
-        let sum = averages::with(&self.active.trained, &self.averages, || work.losses(&draws))?;
+        let work = PackWork { reference: self.reference_of(|found| &found.held_out), ..self.work(mixture) };
+        let sum = averages::with(&self.active.trained, &self.averages, || work.measure(&draws))?;
         let samples = draws.len() - sum.bad.len() - sum.too_long as usize;
+        let rewards = sum.rewards.mean();
         report.bad.extend(sum.bad);
         if sum.count == 0.0 {
             return Ok(());
         }
         let loss = sum.loss / sum.count;
-        report.held_out = Some(HeldOutLoss { loss, samples });
+        report.held_out = Some(HeldOutLoss { loss, samples, rewards });
         if self.progress.best.is_none_or(|best| loss < best) {
             self.progress.best = Some(loss);
             if self.plan.recipe.keep_best {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
+use candle_core::Tensor;
 use rayon::prelude::*;
 use zoetrope_engine::EngineError;
 use zoetrope_models::contract::VideoLanguageModel;
@@ -14,6 +15,7 @@ use crate::data::BadSample;
 use crate::error::LabError;
 use crate::sample::Sample;
 use crate::train::mixture::{Draw, Mixture};
+use crate::train::objective::{ReferenceTable, RewardSum};
 use crate::train::optimizer::{Gradients, Trained};
 use crate::train::pack::{Pack, compute_loss, count_tokens};
 use crate::train::probe_heads::ProbeHeads;
@@ -31,6 +33,9 @@ pub(in crate::train) struct PackWork<'a> {
     pub(in crate::train) stage: &'a Stage,
     pub(in crate::train) options: &'a PlanOptions,
     pub(in crate::train) mixture: &'a Mixture,
+    /// What the reference of a stage that learns preferences says of its pairs; without it, the reference is the model
+    /// without its adapters.
+    pub(in crate::train) reference: Option<&'a ReferenceTable>,
 }
 
 /// Summed gradients and losses of some samples.
@@ -41,7 +46,7 @@ pub(in crate::train) struct Accumulated {
     pub(in crate::train) loss: f64,
     /// What `loss` and `gradients` are divided by for the mean: targets, or samples.
     pub(in crate::train) count: f64,
-    /// Nats and number of the answers' targets of each entry of the mixture.
+    /// Nats and number of the answers' targets of each entry of the mixture; with DPO, losses and number of its pairs.
     pub(in crate::train) entries: BTreeMap<usize, (f64, usize)>,
     /// Tokens of all sequences.
     pub(in crate::train) tokens: usize,
@@ -49,6 +54,10 @@ pub(in crate::train) struct Accumulated {
     pub(in crate::train) bad: Vec<BadSample>,
     /// Samples that were longer than the stage allows.
     pub(in crate::train) too_long: u64,
+    /// Rewards of pairs, where preferences are learned.
+    pub(in crate::train) rewards: RewardSum,
+    /// Pairs of which only the chosen answer is learned, because the objective is cross-entropy.
+    pub(in crate::train) chosen_only: u64,
 }
 
 impl PackWork<'_> {
@@ -84,7 +93,11 @@ impl PackWork<'_> {
         if bytes > LARGE { 1 } else { rayon::current_num_threads() }
     }
 
-    fn sum(
+    /// What `work` makes of each pack, added in their order.
+    ///
+    /// # Errors
+    /// The first one of `work`.
+    pub(in crate::train) fn sum(
         &self,
         draws: &[Draw],
         at_once: usize,
@@ -110,16 +123,26 @@ impl PackWork<'_> {
             return Ok(sum);
         }
         let found = compute_loss(self.model, self.heads, &pack, self.stage.token_loss_weight, self.stage.loss)?;
-        let store = backward(&found.loss)?;
-        for (name, trained) in self.trained {
-            if let Some(gradient) = store.get(&trained.variable) {
-                sum.gradients.insert(name.clone(), gradient.flatten_all()?.to_vec1::<f32>()?);
-            }
-        }
+        sum.gradients = self.gradients_of(&found.loss)?;
         sum.add_losses(&entries, &found.samples);
         sum.loss = f64::from(found.loss.to_scalar::<f32>()?);
         sum.count = found.count;
         Ok(sum)
+    }
+
+    /// The gradients of a scalar.
+    ///
+    /// # Errors
+    /// When a tensor operation fails.
+    pub(in crate::train) fn gradients_of(&self, loss: &Tensor) -> Result<Gradients, LabError> {
+        let store = backward(loss)?;
+        let mut gradients = Gradients::new();
+        for (name, trained) in self.trained {
+            if let Some(gradient) = store.get(&trained.variable) {
+                gradients.insert(name.clone(), gradient.flatten_all()?.to_vec1::<f32>()?);
+            }
+        }
+        Ok(gradients)
     }
 
     /// The samples that are of use as a pack, and the entry of each.
@@ -129,7 +152,10 @@ impl PackWork<'_> {
             match self.mixture.sample(draw) {
                 Err(bad) => sum.bad.push(bad),
                 Ok(sample) => match self.add(&mut pack, &sample) {
-                    Ok(true) => entries.push(draw.entry),
+                    Ok(true) => {
+                        entries.push(draw.entry);
+                        sum.chosen_only += u64::from(sample.rejected.is_some());
+                    }
                     Ok(false) => sum.too_long += 1,
                     Err(error) => sum.bad.push(self.mixture.bad(draw, unusable(error)?)),
                 },
@@ -155,7 +181,10 @@ impl PackWork<'_> {
 }
 
 /// What is wrong with a sample; an error that is not the sample's is one of the run.
-fn unusable(error: LabError) -> Result<String, LabError> {
+///
+/// # Errors
+/// That one.
+pub(in crate::train) fn unusable(error: LabError) -> Result<String, LabError> {
     match &error {
         LabError::Engine(EngineError::Media { .. } | EngineError::Limit { .. })
         | LabError::Engine(EngineError::Model(ModelError::Caller(_) | ModelError::Limit { .. }))
@@ -185,7 +214,8 @@ impl InOrder {
 }
 
 impl Accumulated {
-    fn add_losses(&mut self, entries: &[usize], samples: &[(f64, usize)]) {
+    /// Adds losses and their numbers of targets, each to its entry of the mixture.
+    pub(in crate::train) fn add_losses(&mut self, entries: &[usize], samples: &[(f64, usize)]) {
         for (entry, (nats, targets)) in entries.iter().zip(samples) {
             let sum = self.entries.entry(*entry).or_default();
             *sum = (sum.0 + nats, sum.1 + targets);
@@ -209,6 +239,8 @@ impl Accumulated {
         self.tokens += other.tokens;
         self.bad.extend(other.bad);
         self.too_long += other.too_long;
+        self.rewards = self.rewards.with(other.rewards);
+        self.chosen_only += other.chosen_only;
         self
     }
 }

@@ -10,6 +10,7 @@ use super::averages;
 use super::run::Trainer;
 use super::step_report::StepReport;
 use crate::error::LabError;
+use crate::train::objective::Rewards;
 use crate::train::recipe::MixEntry;
 use crate::train::report::{EvalMetrics, Example, StepMetrics};
 
@@ -38,13 +39,16 @@ impl Trainer {
             tokens_per_second: report.tokens as f64 / seconds,
             seconds,
             memory: process_memory::now().unwrap_or(0),
+            rewards: named(report.rewards, ""),
         };
         self.metrics.step(&metrics)?;
         let (Some(found), Some(eval)) = (report.held_out, &self.stage().eval) else { return Ok(()) };
         // Stages that are measured on one set have one curve.
         let names: Vec<String> = eval.data.iter().map(name_of).collect();
         let (set, items) = (names.join(" and "), found.samples as u64);
-        self.metrics.eval(&EvalMetrics { step, set, items, scores: BTreeMap::from([("loss".to_string(), found.loss)]) })
+        let mut scores = named(found.rewards, "reward ");
+        scores.insert("loss".to_string(), found.loss);
+        self.metrics.eval(&EvalMetrics { step, set, items, scores })
     }
 
     /// Answers the first held-out samples of the stage, where there are any. One that cannot be used is passed over.
@@ -69,6 +73,12 @@ impl Trainer {
         }
         Ok(())
     }
+}
+
+/// Rewards by their names behind `prefix`.
+fn named(rewards: Option<Rewards>, prefix: &str) -> BTreeMap<String, f64> {
+    let named = rewards.map(|rewards| rewards.named()).into_iter().flatten();
+    named.map(|(name, value)| (format!("{prefix}{name}"), value)).collect()
 }
 
 /// What reports call an entry of held-out data.

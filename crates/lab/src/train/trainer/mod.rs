@@ -15,8 +15,8 @@ mod step_report;
 #[cfg(test)]
 mod tests;
 
-pub(super) use self::gradients::PackWork;
-pub(super) use self::plan::RunPlan;
+pub(super) use self::gradients::{Accumulated, PackWork, unusable};
+pub(super) use self::plan::{PlannedStage, RunPlan};
 pub use self::run::Trainer;
 pub(super) use self::stage_model::{Origin, StageModel};
 pub use self::step_report::{HeldOutLoss, StepReport};

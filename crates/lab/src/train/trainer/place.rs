@@ -13,7 +13,8 @@ pub(super) const CHECKPOINT: &str = "checkpoint";
 pub(super) const EXPORTED: &str = "model";
 pub(super) const ADAPTER: &str = "adapter";
 pub(super) const BEST: &str = "best";
-const OUTPUTS: [&str; 4] = [CHECKPOINT, EXPORTED, ADAPTER, BEST];
+pub(super) const REFERENCE: &str = "reference";
+const OUTPUTS: [&str; 5] = [CHECKPOINT, EXPORTED, ADAPTER, BEST, REFERENCE];
 pub(super) const LOCK: &str = ".lock";
 
 /// Whether a part of `checkpoint` is the folder `folder`.

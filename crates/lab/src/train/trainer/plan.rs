@@ -1,5 +1,6 @@
 //! A recipe with its data files opened: which stage a step belongs to, and what it learns from.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use zoetrope_models::contract::Processor;
@@ -12,6 +13,12 @@ use crate::train::recipe::{Recipe, Stage};
 
 /// Most steps that an epoch count may amount to.
 const MAX_STEPS: f64 = (1u64 << 32) as f64;
+
+/// The first draw of each row of `draws`.
+fn rows_of(draws: impl Iterator<Item = Draw>) -> Vec<Draw> {
+    let mut seen = BTreeSet::new();
+    draws.filter(|draw| seen.insert(draw.row())).collect()
+}
 
 /// A run from its first to its last step.
 pub(in crate::train) struct RunPlan {
@@ -37,6 +44,18 @@ impl PlannedStage {
     /// `count` samples from sample `number` of the run on.
     pub(in crate::train) fn draws(&self, number: u64, count: usize) -> Vec<Draw> {
         self.mixture.draws(self.first_sample, number - self.first_sample, count)
+    }
+
+    /// A draw of each row that its steps of `batch` samples show.
+    pub(in crate::train) fn rows(&self, batch: usize) -> Vec<Draw> {
+        let first = (0..self.steps as u64).map(|step| self.first_sample + step * batch as u64);
+        rows_of(first.flat_map(|first| self.draws(first, batch)))
+    }
+
+    /// A draw of each held-out row that is measured.
+    pub(in crate::train) fn held_out_rows(&self, stage: &Stage) -> Vec<Draw> {
+        let held_out = self.held_out.as_ref().zip(stage.eval.as_ref());
+        rows_of(held_out.map_or(Vec::new(), |(mixture, eval)| mixture.first(eval.samples)).into_iter())
     }
 }
 

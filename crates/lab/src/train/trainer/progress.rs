@@ -29,6 +29,8 @@ impl Trainer {
             sources: sources
                 .map(|(entry, (nats, targets))| (mixture.name(*entry).to_string(), nats / *targets as f64))
                 .collect(),
+            rewards: sum.rewards.mean(),
+            chosen_only: sum.chosen_only,
             bad: Vec::new(),
             held_out: None,
             export_error: None,

@@ -12,7 +12,7 @@ use zoetrope_system::files::lock;
 
 use super::averages;
 use super::gradients::PackWork;
-use super::place::{CHECKPOINT, LOCK, check_apart, check_same_run};
+use super::place::{CHECKPOINT, LOCK, REFERENCE, check_apart, check_same_run};
 use super::plan::RunPlan;
 use super::stage_model::{Origin, StageModel};
 use super::step_report::StepReport;
@@ -20,6 +20,7 @@ use crate::data;
 use crate::error::LabError;
 use crate::train::checkpoint::{Checkpoint, RunIdentity, TrainProgress};
 use crate::train::mixture::{Mixture, OpenData};
+use crate::train::objective::{OnReference, ReferenceLogProbs, ReferencePass, ReferenceTable};
 use crate::train::optimizer::{Averages, Moments};
 use crate::train::probe_heads::ProbeHeads;
 use crate::train::recipe::{Recipe, Stage};
@@ -36,6 +37,8 @@ pub struct Trainer {
     pub(super) moments: BTreeMap<String, Moments>,
     /// Running averages of what is learned, where the stage asks for them.
     pub(super) averages: Averages,
+    /// Number of a stage that learns preferences, and what its reference says, where that is stored.
+    reference: Option<(usize, ReferenceLogProbs)>,
     pub(super) progress: TrainProgress,
     pub(super) folder: PathBuf,
     pub(super) run: RunIdentity,
@@ -111,6 +114,7 @@ impl Trainer {
             learned,
             moments,
             averages,
+            reference: None,
             progress,
             folder: folder.to_path_buf(),
             run,
@@ -146,7 +150,23 @@ impl Trainer {
     /// # Errors
     /// When the loss diverges, when a step fails, and when a checkpoint cannot be written.
     pub fn run(&mut self, on_step: &mut dyn FnMut(&StepReport) -> ControlFlow<()>) -> Result<(), LabError> {
+        self.run_watched(on_step, &mut |_| ControlFlow::Continue(()))
+    }
+
+    /// As [`Trainer::run`]. `on_reference` is told of the pass of the reference before a stage that learns preferences,
+    /// where it has one, and may end the run there; the next run goes on with the pass.
+    ///
+    /// # Errors
+    /// As [`Trainer::run`].
+    pub fn run_watched(
+        &mut self,
+        on_step: &mut dyn FnMut(&StepReport) -> ControlFlow<()>,
+        on_reference: &mut OnReference<'_>,
+    ) -> Result<(), LabError> {
         while self.progress.step < self.plan.steps() {
+            if self.begin_stage(on_reference)?.is_break() {
+                break;
+            }
             let began = Instant::now();
             let mut report = self.step()?;
             let seconds = began.elapsed().as_secs_f64();
@@ -179,12 +199,10 @@ impl Trainer {
     pub fn step(&mut self) -> Result<StepReport, LabError> {
         let step = self.progress.step;
         let index = self.plan.stage_of(step);
-        if index != self.active.stage {
-            self.enter(index)?;
-        }
+        let _ = self.begin_stage(&mut |_| ControlFlow::Continue(()))?;
         let (stage, planned) = (&self.plan.recipe.stages[index], &self.plan.stages[index]);
         let draws = planned.draws(self.progress.samples, stage.batch);
-        let sum = self.work(&planned.mixture).step(&draws)?;
+        let sum = self.work(&planned.mixture).learn(&draws)?;
         let (first, lr) = (step == planned.first_step, self.plan.lr_at(step));
         let moment_step = step - planned.schedule_first + 1;
         let mut report = self.report(index, &sum, lr);
@@ -265,6 +283,42 @@ impl Trainer {
         Ok(())
     }
 
+    /// Enters the stage of the next step, with the log-probabilities of its reference where it stores them.
+    fn begin_stage(&mut self, on_reference: &mut OnReference<'_>) -> Result<ControlFlow<()>, LabError> {
+        let index = self.plan.stage_of(self.progress.step);
+        if index != self.active.stage {
+            self.enter(index)?;
+        }
+        let (stage, planned) = (self.stage(), &self.plan.stages[index]);
+        let before = index.checked_sub(1).map(|before| &self.plan.recipe.stages[before]);
+        let is_known = self.reference.as_ref().is_some_and(|(of, _)| *of == index);
+        if is_known || !stage.stores_reference(before) {
+            return Ok(ControlFlow::Continue(()));
+        }
+        let mixtures = [&planned.mixture, planned.held_out.as_ref().unwrap_or(&planned.mixture)];
+        let pass = ReferencePass {
+            file: self.folder.join(REFERENCE).join(format!("stage-{}.safetensors", index + 1)),
+            key: self.run.digest(index)?,
+            work: mixtures.map(|mixture| self.work(mixture)),
+            draws: [planned.rows(stage.batch), planned.held_out_rows(stage)],
+            is_without_adapters: stage.has_new_adapters_only(before),
+            is_at_start: self.progress.step == planned.first_step,
+        };
+        let (found, flow) = pass.run(on_reference)?;
+        if flow.is_continue() {
+            self.reference = Some((index, found));
+        }
+        Ok(flow)
+    }
+
+    /// What the stored reference says of some pairs.
+    pub(super) fn reference_of(
+        &self,
+        table: impl Fn(&ReferenceLogProbs) -> &ReferenceTable,
+    ) -> Option<&ReferenceTable> {
+        self.reference.as_ref().filter(|(of, _)| *of == self.active.stage).map(|(_, found)| table(found))
+    }
+
     pub(super) fn work<'a>(&'a self, mixture: &'a Mixture) -> PackWork<'a> {
         PackWork {
             model: self.active.model.as_ref(),
@@ -273,6 +327,7 @@ impl Trainer {
             stage: self.stage(),
             options: &self.active.options,
             mixture,
+            reference: self.reference_of(|found| &found.learned),
         }
     }
 }

@@ -7,6 +7,7 @@ use zoetrope_models::weights::ParameterGroup;
 use crate::data::BadSample;
 use crate::error::LabError;
 use crate::train::checkpoint::TrainProgress;
+use crate::train::objective::Rewards;
 
 /// One optimizer step.
 #[derive(Debug)]
@@ -15,7 +16,7 @@ pub struct StepReport {
     pub stage: String,
     /// Where the run is after the step.
     pub progress: TrainProgress,
-    /// Mean loss of the step in nats per target token (or per sample); the running mean when no sample was of use.
+    /// Mean loss of the step in nats per target token (or per sample; with DPO per pair); the running mean when no sample was of use.
     pub loss: f64,
     /// Global norm of the gradient before clipping.
     pub norm: f32,
@@ -26,8 +27,12 @@ pub struct StepReport {
     /// Tokens of all sequences of the step.
     pub tokens: usize,
     /// For each entry of the mixture that the step had samples of: its name, and the mean loss of its answers in nats
-    /// per token.
+    /// per token (with DPO the mean loss of its pairs).
     pub sources: Vec<(String, f64)>,
+    /// Rewards of the pairs of the step, where preferences are learned.
+    pub rewards: Option<Rewards>,
+    /// Pairs of the step of which only the chosen answer is learned, because the objective is cross-entropy.
+    pub chosen_only: u64,
     /// Samples of the step that could not be used.
     pub bad: Vec<BadSample>,
     /// After the steps that are evaluated.
@@ -43,4 +48,6 @@ pub struct HeldOutLoss {
     pub loss: f64,
     /// Samples that were of use: fewer than the recipe asks for where the file has fewer, or some are bad.
     pub samples: usize,
+    /// Rewards of the pairs among them, where preferences are learned.
+    pub rewards: Option<Rewards>,
 }

@@ -1,5 +1,6 @@
 //! The tensors of a model: a stack of archives, looked up in order under our own names.
 
+mod adapter_switch;
 mod archive_rows;
 pub(super) mod lookup;
 
@@ -10,6 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use candle_core::{DType, Device, Tensor, Var};
 use zoetrope_kernels::gemm::{PackedMatrix, SharedBytes, WeightType};
 
+pub(crate) use self::adapter_switch::AdapterSwitch;
 use self::lookup::find_rows;
 use super::archive::Archive;
 use super::formats::{Encoding, FileBytes, MappedRows, RowSource, matrix_dims};
@@ -40,6 +42,7 @@ struct Shared {
     survey: Option<Survey>,
     variables: Mutex<BTreeMap<String, Var>>,
     parameters: Mutex<BTreeMap<String, Parameter>>,
+    adapters: AdapterSwitch,
 }
 
 /// What a tensor is made from.
@@ -86,6 +89,7 @@ impl Weights {
                 survey,
                 variables: Mutex::default(),
                 parameters: Mutex::default(),
+                adapters: AdapterSwitch::default(),
             }),
             prefix: String::new(),
             second_prefix: None,
@@ -153,6 +157,17 @@ impl Weights {
             Learn::Lora { rank, alpha } if self.shared.survey.is_none() => Some((rank, alpha)),
             _ => None,
         }
+    }
+
+    /// The switch of all adapters of the model.
+    pub(crate) fn adapter_switch(&self) -> AdapterSwitch {
+        self.shared.adapters.clone()
+    }
+
+    /// Does `work` while the adapters of the whole model do not count, so that it computes what it does without them.
+    /// No other pass of the model may run meanwhile: its adapters would not count either.
+    pub fn without_adapters<T>(&self, work: impl FnOnce() -> T) -> T {
+        self.shared.adapters.off(work)
     }
 
     /// Whether the group's layers are recomputed, and whether they have variables then.

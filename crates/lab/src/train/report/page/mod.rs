@@ -35,6 +35,7 @@ pub(super) fn html(runs: &[RunLog]) -> String {
         _ => comparison(&mut out, runs),
     }
     sections::loss(&mut out, runs);
+    sections::rewards(&mut out, runs);
     evals::section(&mut out, runs);
     examples::section(&mut out, runs);
     sections::optimization(&mut out, runs);

@@ -30,6 +30,24 @@ pub(super) fn loss(out: &mut String, runs: &[RunLog]) {
     family(out, runs, &kinds);
 }
 
+/// Rewards of pairs, where preferences are learned.
+pub(super) fn rewards(out: &mut String, runs: &[RunLog]) {
+    let rewards = Family {
+        title: "Rewards",
+        unit: "beta times the nats gained over the reference",
+        of: |run| &run.rewards,
+        is_smooth: true,
+    };
+    if names(runs, &rewards).is_empty() {
+        return;
+    }
+    out.push_str("<h2>Preferences</h2>\n<div class=charts>");
+    let unit = "share of pairs whose chosen answer has more";
+    out.push_str(&series(runs, "Reward accuracy", unit, |run| &run.reward_accuracy, true));
+    out.push_str("</div>\n");
+    family(out, runs, &rewards);
+}
+
 pub(super) fn optimization(out: &mut String, runs: &[RunLog]) {
     out.push_str("<h2>Optimization</h2>\n<div class=charts>");
     out.push_str(&series(runs, "Gradient norm", "all parameters, before clipping", |run| &run.gradient_norm, true));

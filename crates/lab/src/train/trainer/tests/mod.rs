@@ -4,6 +4,7 @@ mod adapters;
 mod data;
 mod losses;
 mod metrics;
+mod preferences;
 mod published;
 mod stages;
 
@@ -14,6 +15,7 @@ use std::sync::Arc;
 
 use candle_core::{DType, Tensor};
 use zoetrope_models::checkpoint::Checkpoint as ModelCheckpoint;
+use zoetrope_models::contract::prompt::{Message, Role};
 use zoetrope_models::weights::ParameterGroup;
 
 use super::gradients::Accumulated;
@@ -53,10 +55,11 @@ fn recipe(stages: &str) -> Recipe {
     Recipe::parse(&format!("{defaults}\n{stages}")).unwrap()
 }
 
-/// Drawn samples in the place of a file. Row `bad` is none.
+/// Drawn samples in the place of a file. Row `bad` is none. Pairs have a rejected answer to the last question.
 struct TestData {
     samples: u64,
     bad: Option<u64>,
+    are_pairs: bool,
 }
 
 impl Dataset for TestData {
@@ -72,15 +75,23 @@ impl Dataset for TestData {
         if Some(index) == self.bad {
             return Err(BadSample { file: "test.json".into(), row: index + 1, reason: "no answer".to_string() });
         }
-        Ok(Sample::drawn(Split::Train, 70 + index, &Difficulty::one_object(), 1 + (index % 3) as usize))
+        let sample = Sample::drawn(Split::Train, 70 + index, &Difficulty::one_object(), 1 + (index % 3) as usize);
+        let rejected = self.are_pairs.then(|| {
+            let mut messages = sample.messages.clone();
+            let last = Message::text(Role::Assistant, format!("It is none of these, {index} times."));
+            *messages.last_mut().unwrap() = last;
+            messages
+        });
+        Ok(Sample { rejected, ..sample })
     }
 }
 
-/// A file called `N` has so many samples; one called `N-bad` has a row 3 that is none.
+/// A file called `N` has so many samples; one called `N-bad` has a row 3 that is none, those of `N-pairs` are pairs.
 fn open_test_data(file: &Path, _: &DataOptions) -> Result<Arc<dyn Dataset>, LabError> {
     let name = file.file_name().unwrap().to_string_lossy().into_owned();
-    let samples = name.trim_end_matches("-bad").parse().unwrap();
-    Ok(Arc::new(TestData { samples, bad: name.ends_with("-bad").then_some(2) }))
+    let (samples, what) = name.split_once('-').unwrap_or((&name, ""));
+    let samples = samples.parse().unwrap();
+    Ok(Arc::new(TestData { samples, bad: (what == "bad").then_some(2), are_pairs: what == "pairs" }))
 }
 
 fn open(toy_folder: &str, folder: &Path, recipe: &Recipe) -> Trainer {

@@ -1,7 +1,7 @@
 //! The recipes that lie in `recipes/`.
 
 use super::*;
-use crate::train::recipe::{LearnKind, MixEntry};
+use crate::train::recipe::{LearnKind, MixEntry, ObjectiveKind};
 
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../recipes");
 
@@ -33,13 +33,14 @@ fn every_recipe_is_in_the_list() {
     assert_eq!(files, listed);
 }
 
-/// The recipe with a step a stage on drawn scenes, and nothing else changed but sizes.
+/// The recipe with a step a stage on drawn scenes, or on pairs where preferences are learned, and nothing else changed but sizes.
 fn small(mut recipe: Recipe) -> Recipe {
+    let pairs = || vec![MixEntry { data: Some("4-pairs".into()), ..MixEntry::default() }];
     let drawn = || vec![MixEntry { drawn: Some("one_object".to_string()), ..MixEntry::default() }];
     for stage in &mut recipe.stages {
         (stage.steps, stage.epochs, stage.batch, stage.pack) = (Some(1), None, 2, 2);
         stage.schedule.warmup = stage.schedule.warmup.map(|_| 0);
-        stage.data = drawn();
+        stage.data = if stage.objective.kind == ObjectiveKind::Dpo { pairs() } else { drawn() };
         if let Some(eval) = &mut stage.eval {
             (eval.every, eval.samples, eval.data) = (1, 1, drawn());
         }
@@ -61,6 +62,8 @@ fn the_published_stages_run_at_toy_size() {
         for report in run(&mut trainer, usize::MAX) {
             assert!(report.loss.is_finite() && report.norm > 0.0, "{name}, {}", report.stage);
             assert!(report.bad.is_empty(), "{name}, {}: {:?}", report.stage, report.bad);
+            let is_dpo = name == "cogvlm2" && report.stage == "post-training 2";
+            assert_eq!(report.rewards.is_some(), is_dpo, "{name}, {}", report.stage);
         }
         assert_eq!(trainer.progress.step, stages);
     }
