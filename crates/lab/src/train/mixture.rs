@@ -45,6 +45,18 @@ pub(super) struct Draw {
     index: u64,
 }
 
+impl Draw {
+    /// Number of the sample in the run.
+    pub(super) fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// Entry and row: draws of one row are of one sample.
+    pub(super) fn row(&self) -> (usize, u64) {
+        (self.entry, self.index)
+    }
+}
+
 impl Mixture {
     /// Opens the data files of `entries`, which are named from `folder`. Drawn scenes are of `split`.
     ///

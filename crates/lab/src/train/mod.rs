@@ -8,6 +8,7 @@ mod export;
 #[cfg(test)]
 mod golden_tests;
 mod mixture;
+mod objective;
 mod optimizer;
 mod pack;
 mod probe_heads;
@@ -23,8 +24,8 @@ pub use optimizer::{GradientNorms, Moments, Optimizer, Trained};
 pub use pack::{Pack, count_tokens, losses};
 pub use probe_heads::ProbeHeads;
 pub use recipe::{
-    EvalOptions, GroupOptions, GroupPrecision, LearnKind, LossPer, MixEntry, OptimizerKind, OptimizerOptions, Recipe,
-    Sampling, Schedule, ScheduleKind, Stage,
+    ContrastiveOptions, EvalOptions, GroupOptions, GroupPrecision, LearnKind, LossPer, MixEntry, Objective,
+    OptimizerKind, OptimizerOptions, Recipe, Sampling, Schedule, ScheduleKind, Stage,
 };
 pub use threads::limit_library_threads;
 pub use trainer::{HeldOutLoss, StepReport, Trainer};

@@ -69,6 +69,12 @@ impl Stage {
         if self.turns == 0 && self.token_loss_weight == 0.0 && self.data.iter().any(|entry| entry.drawn.is_some()) {
             return Err("turns and token_loss_weight: both are 0, so nothing is learned".to_string());
         }
+        if let Some(contrastive) = self.objective.contrastive() {
+            contrastive.check().map_err(|what| format!("objective.{what}"))?;
+            if self.token_loss_weight > 0.0 {
+                return Err("token_loss_weight: only with the objective cross-entropy".to_string());
+            }
+        }
         self.media.check().map_err(|what| format!("media.{what}"))?;
         self.check_groups()?;
         self.optimizer.check().map_err(|what| format!("optimizer.{what}"))?;

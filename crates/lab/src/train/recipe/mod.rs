@@ -1,6 +1,7 @@
 //! What to train on, for how long and how fast: a TOML file. docs/training.md describes its fields for people.
 
 mod limits;
+mod objective;
 mod options;
 mod read;
 mod run;
@@ -8,6 +9,7 @@ mod stage;
 #[cfg(test)]
 mod tests;
 
+pub use self::objective::{ContrastiveOptions, Objective};
 pub use self::options::{
     EvalOptions, GroupOptions, GroupPrecision, LearnKind, LossPer, MixEntry, OptimizerKind, OptimizerOptions, Sampling,
     Schedule, ScheduleKind,

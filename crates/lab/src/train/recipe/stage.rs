@@ -5,6 +5,7 @@ use zoetrope_models::contract::media_plan::PlanOptions;
 use zoetrope_models::contract::settings::Settings;
 use zoetrope_models::weights::{GroupRule, Learn, LoadOptions, ParameterGroup};
 
+use super::objective::Objective;
 use super::options::{
     EvalOptions, GroupOptions, GroupPrecision, LossPer, MixEntry, OptimizerKind, OptimizerOptions, Sampling, Schedule,
 };
@@ -31,6 +32,9 @@ pub struct Stage {
     pub pack: usize,
     /// What every target token or every sample counts.
     pub loss: LossPer,
+    /// What the loss is.
+    #[serde(skip_serializing_if = "Objective::is_default")]
+    pub objective: Objective,
     /// Whether layers are computed again in the backward pass instead of being kept for it: less memory, a third more
     /// time.
     pub recompute: bool,
@@ -76,6 +80,7 @@ impl Default for Stage {
             batch: 32,
             pack: 4,
             loss: LossPer::Token,
+            objective: Objective::CrossEntropy,
             recompute: false,
             ema: None,
             max_tokens: None,
@@ -140,7 +145,8 @@ impl Stage {
             let rules = stage.load_options().rules;
             rules.into_iter().map(|rule| (rule.precision, rule.learn)).collect::<Vec<_>>()
         };
-        held(self) == held(other) && self.recompute == other.recompute
+        let heads = |stage: &Stage| stage.objective.contrastive().is_some();
+        held(self) == held(other) && self.recompute == other.recompute && heads(self) == heads(other)
     }
 
     /// Learning rate of a group as a multiple of the stage's.

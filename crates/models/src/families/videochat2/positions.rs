@@ -3,7 +3,7 @@
 //!
 //! Legend: T frames, P patches on a side, D width.
 
-use super::bicubic;
+use super::tiles::bicubic;
 use super::config::VisionConfig;
 
 /// Patches on a side of the pictures that the tables were made for.
