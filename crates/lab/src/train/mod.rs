@@ -24,7 +24,7 @@ pub use optimizer::{GradientNorms, Moments, Optimizer, Trained};
 pub use pack::{Pack, count_tokens, losses};
 pub use probe_heads::ProbeHeads;
 pub use recipe::{
-    ContrastiveOptions, EvalOptions, GroupOptions, GroupPrecision, LearnKind, LossPer, MixEntry, Objective,
+    EvalOptions, GroupOptions, GroupPrecision, LearnKind, LossPer, MixEntry, ObjectiveKind, ObjectiveOptions,
     OptimizerKind, OptimizerOptions, Recipe, Sampling, Schedule, ScheduleKind, Stage,
 };
 pub use threads::limit_library_threads;

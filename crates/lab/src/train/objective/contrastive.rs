@@ -18,11 +18,12 @@ use zoetrope_models::contract::prompt::{MessagePart, Role};
 use zoetrope_models::error::ModelError;
 use zoetrope_models::ops::backward;
 
-use super::contrastive_loss::{captioning, contrast, matching, same_samples, similarities, unit, wrong_partner};
+use super::contrastive_loss::{
+    ContrastiveWeights, captioning, contrast, matching, same_samples, similarities, unit, wrong_partner,
+};
 use crate::error::LabError;
 use crate::sample::Sample;
 use crate::train::optimizer::{Gradients, Trained};
-use crate::train::recipe::ContrastiveOptions;
 
 /// What a step is computed with.
 pub(in crate::train) struct ContrastiveWork<'a> {
@@ -30,7 +31,7 @@ pub(in crate::train) struct ContrastiveWork<'a> {
     pub(in crate::train) aligner: &'a dyn Aligner,
     pub(in crate::train) trained: &'a BTreeMap<String, Trained>,
     pub(in crate::train) options: &'a PlanOptions,
-    pub(in crate::train) weights: ContrastiveOptions,
+    pub(in crate::train) weights: ContrastiveWeights,
     /// Draws the wrong pairs.
     pub(in crate::train) seed: u64,
     /// Samples whose graph is held together.
@@ -130,7 +131,7 @@ impl ContrastiveWork<'_> {
                 captions.extend(pack.2);
             }
         }
-        let ContrastiveOptions { contrast, matching, captioning, .. } = self.weights;
+        let ContrastiveWeights { contrast, matching, captioning, .. } = self.weights;
         let said = captions.iter().sum::<f64>() / words.max(1) as f64;
         let loss = contrast * compared.contrast + matching * matched / pairs.max(1) as f64 + captioning * said;
         let captions = captions.into_iter().zip(samples.iter().map(|sample| sample.words.len() - 1)).collect();
@@ -184,7 +185,7 @@ impl ContrastiveWork<'_> {
         (pairs, words): (usize, usize),
     ) -> Result<PackSums, LabError> {
         let (mut terms, mut matched, mut captions) = (Vec::new(), 0.0, Vec::with_capacity(own.len()));
-        let ContrastiveOptions { matching, captioning, .. } = self.weights;
+        let ContrastiveWeights { matching, captioning, .. } = self.weights;
         for &n in own {
             let sample = &samples[n];
             let features = self.features(sample)?;

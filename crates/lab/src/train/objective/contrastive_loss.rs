@@ -7,6 +7,15 @@ use candle_core::{D, Device, Result, Tensor};
 use rand_xoshiro::SplitMix64;
 use rand_xoshiro::rand_core::{RngCore, SeedableRng};
 
+/// Weights of the three losses, and the share of a word's target that is spread over all words.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(in crate::train) struct ContrastiveWeights {
+    pub(in crate::train) contrast: f64,
+    pub(in crate::train) matching: f64,
+    pub(in crate::train) captioning: f64,
+    pub(in crate::train) label_smoothing: f64,
+}
+
 /// What every weight of a wrong sample has beside its probability, so that each may be drawn.
 const LEAST_WEIGHT: f64 = 1e-4;
 

@@ -2,6 +2,7 @@
 
 use zoetrope_models::weights::{Learn, ParameterGroup};
 
+use super::objective::{ObjectiveKind, ObjectiveOptions};
 use super::options::{EvalOptions, LearnKind, MixEntry, OptimizerKind, OptimizerOptions, Sampling, Schedule};
 use super::run::Recipe;
 use super::stage::{GROUPS, Stage};
@@ -69,11 +70,9 @@ impl Stage {
         if self.turns == 0 && self.token_loss_weight == 0.0 && self.data.iter().any(|entry| entry.drawn.is_some()) {
             return Err("turns and token_loss_weight: both are 0, so nothing is learned".to_string());
         }
-        if let Some(contrastive) = self.objective.contrastive() {
-            contrastive.check().map_err(|what| format!("objective.{what}"))?;
-            if self.token_loss_weight > 0.0 {
-                return Err("token_loss_weight: only with the objective cross-entropy".to_string());
-            }
+        self.objective.check().map_err(|what| format!("objective.{what}"))?;
+        if self.objective.kind == ObjectiveKind::Contrastive && self.token_loss_weight > 0.0 {
+            return Err("token_loss_weight: not with objective.kind = \"contrastive\"".to_string());
         }
         self.media.check().map_err(|what| format!("media.{what}"))?;
         self.check_groups()?;
@@ -135,6 +134,28 @@ impl Stage {
             Some((field, _)) => Err(format!("{field}: a stage that continues has that of the stage before")),
             None => Ok(()),
         }
+    }
+}
+
+impl ObjectiveOptions {
+    fn check(&self) -> Check {
+        let weights = [("contrast", self.contrast), ("matching", self.matching), ("captioning", self.captioning)];
+        let fields = weights.into_iter().chain([("label_smoothing", self.label_smoothing)]);
+        if self.kind == ObjectiveKind::CrossEntropy {
+            return match fields.into_iter().find(|(_, given)| given.is_some()) {
+                Some((field, _)) => Err(format!("{field}: only with kind = \"contrastive\"")),
+                None => Ok(()),
+            };
+        }
+        for (field, weight) in weights {
+            let sensible = |value: f64| (0.0..=1e6).contains(&value);
+            optional(weight, |weight| number(field, weight, sensible, "from 0 to 1000000"))?;
+        }
+        if weights.iter().all(|(_, weight)| *weight == Some(0.0)) {
+            return Err("contrast, matching and captioning: all are 0, so nothing is learned".to_string());
+        }
+        let smoothing = |value: f64| (0.0..1.0).contains(&value);
+        optional(self.label_smoothing, |value| number("label_smoothing", value, smoothing, "0 or above and below 1"))
     }
 }
 

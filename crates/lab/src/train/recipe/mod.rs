@@ -9,7 +9,7 @@ mod stage;
 #[cfg(test)]
 mod tests;
 
-pub use self::objective::{ContrastiveOptions, Objective};
+pub use self::objective::{ObjectiveKind, ObjectiveOptions};
 pub use self::options::{
     EvalOptions, GroupOptions, GroupPrecision, LearnKind, LossPer, MixEntry, OptimizerKind, OptimizerOptions, Sampling,
     Schedule, ScheduleKind,

@@ -5,7 +5,7 @@ use zoetrope_models::contract::media_plan::PlanOptions;
 use zoetrope_models::contract::settings::Settings;
 use zoetrope_models::weights::{GroupRule, Learn, LoadOptions, ParameterGroup};
 
-use super::objective::Objective;
+use super::objective::ObjectiveOptions;
 use super::options::{
     EvalOptions, GroupOptions, GroupPrecision, LossPer, MixEntry, OptimizerKind, OptimizerOptions, Sampling, Schedule,
 };
@@ -30,11 +30,11 @@ pub struct Stage {
     pub batch: usize,
     /// Samples of a pack: what one forward pass holds. The packs of a step are accumulated.
     pub pack: usize,
+    /// What it learns for.
+    #[serde(skip_serializing_if = "ObjectiveOptions::is_default")]
+    pub objective: ObjectiveOptions,
     /// What every target token or every sample counts.
     pub loss: LossPer,
-    /// What the loss is.
-    #[serde(skip_serializing_if = "Objective::is_default")]
-    pub objective: Objective,
     /// Whether layers are computed again in the backward pass instead of being kept for it: less memory, a third more
     /// time.
     pub recompute: bool,
@@ -79,8 +79,8 @@ impl Default for Stage {
             epochs: None,
             batch: 32,
             pack: 4,
+            objective: ObjectiveOptions::default(),
             loss: LossPer::Token,
-            objective: Objective::CrossEntropy,
             recompute: false,
             ema: None,
             max_tokens: None,
