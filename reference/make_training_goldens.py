@@ -21,6 +21,7 @@ import argparse
 import json
 import math
 import os
+import sys
 import tomllib
 
 import numpy as np
@@ -387,6 +388,9 @@ class VideoChat2:
         own = stage.get("language", {})
         if own.get("learn") != "lora" or hasattr(self, "sizes"):
             return
+        # The authors' files were given one that does nothing.
+        if not hasattr(sys.modules.get("peft"), "__file__"):
+            sys.modules.pop("peft", None)
         import peft
 
         named = [(name, m) for name, m in self.toy.language.named_modules() if isinstance(m, torch.nn.Linear)]

@@ -69,9 +69,7 @@ def run(stage, raw, captions):
     dtype = stage.temp.dtype
     given = [clip.to(dtype) for clip in raw]
     stage.zero_grad()
-    losses, drawn, margin = stage.losses(given, captions, # Four of eight frames by the authors' rule.
-SHOWN = [0, 2, 4, 5]
-ROWS, RUN_SEED, FIRST)
+    losses, drawn, margin = stage.losses(given, captions, ROWS, RUN_SEED, FIRST)
     found = {f"loss.{name}": loss.detach().reshape(1) for name, loss in losses.items()}
     sum(losses.values()).backward()
     found |= {f"gradient.{name}": named(stage)[name].grad.detach().clone() for name in GRADIENTS}

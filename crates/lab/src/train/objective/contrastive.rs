@@ -140,11 +140,11 @@ impl ContrastiveWork<'_> {
 
     /// The contrast of all samples, its gradients by what is compared, and the wrong pairs.
     fn compare(&self, samples: &[AlignedSample], learn: bool) -> Result<Compared, LabError> {
-        let one = |sample: &AlignedSample| {
+        let one = |sample: &AlignedSample| -> Result<(Tensor, Tensor), LabError> {
             let found = self.aligner.look(&self.features(sample)?)?;
             Ok((found.mean_p.detach(), self.aligner.read(&sample.words)?.detach()))
         };
-        let all = samples.par_iter().map(one).collect::<Result<Vec<(Tensor, Tensor)>, LabError>>()?;
+        let all = samples.par_iter().map(one).collect::<Result<Vec<_>, _>>()?;
         let (media, captions): (Vec<Tensor>, Vec<Tensor>) = all.into_iter().unzip();
         let (media_bp, captions_bp) =
             (Var::from_tensor(&Tensor::stack(&media, 0)?)?, Var::from_tensor(&Tensor::stack(&captions, 0)?)?);
@@ -167,9 +167,8 @@ impl ContrastiveWork<'_> {
         let columns = similarities_bb.t()?.to_vec2::<f32>()?;
         let first = samples.iter().map(|sample| sample.number).min().unwrap_or_default();
         let wrong = |(n, sample): (usize, &AlignedSample)| {
-            let draw = |all: &[Vec<f32>], side| {
-                wrong_partner(&all[n], &same[n], unit(self.seed, first, sample.row, side))
-            };
+            let draw =
+                |all: &[Vec<f32>], side| wrong_partner(&all[n], &same[n], unit(self.seed, first, sample.row, side));
             [draw(&columns, 0), draw(&rows, 1)]
         };
         let wrong = samples.iter().enumerate().map(wrong).collect();

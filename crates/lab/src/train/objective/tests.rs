@@ -125,7 +125,8 @@ fn gradients_of_a_step_are_those_of_the_authors_code() {
         let found = step(&golden, pack, ALL, trains);
         let mut compared = 0;
         for (name, theirs) in golden.tensors.iter().filter_map(|(name, t)| Some((name.strip_prefix("gradient.")?, t))) {
-            let ours = if name == "qformer.cls.predictions.bias" { "qformer.cls.predictions.decoder.bias" } else { name };
+            let ours =
+                if name == "qformer.cls.predictions.bias" { "qformer.cls.predictions.decoder.bias" } else { name };
             let (off, bound) = (off(&found.gradients[ours], theirs), golden.bound(&format!("gradient.{name}")));
             assert!(off <= bound, "{name} in packs of {pack}: off by {off}, allowed {bound}");
             compared += 1;

@@ -36,7 +36,10 @@ fn values_out_of_range_are_refused_by_name() {
         ("stage.objective.contrast = 1", "objective.contrast: only with kind = \"contrastive\""),
         ("stage.objective = { kind = 'contrastive', matching = -1 }", "objective.matching: -1"),
         ("stage.objective = { kind = 'contrastive', label_smoothing = 1 }", "objective.label_smoothing: 1"),
-        ("stage.objective = { kind = 'contrastive', contrast = 0, matching = 0, captioning = 0 }", "objective.contrast, matching"),
+        (
+            "stage.objective = { kind = 'contrastive', contrast = 0, matching = 0, captioning = 0 }",
+            "objective.contrast, matching",
+        ),
         ("stage.turns = 5000", "turns: 5000"),
         ("stage.turns = 0", "turns and token_loss_weight: both are 0"),
         ("stage.token_loss_weight = -1", "token_loss_weight: -1"),

@@ -125,15 +125,17 @@ impl PackWork<'_> {
 
     /// Losses between media and captions of one step, and their gradients if it is to `learn`.
     fn aligned(&self, work: &ContrastiveWork<'_>, draws: &[Draw], learn: bool) -> Result<Accumulated, LabError> {
-        let prepare = |draw: &Draw| match self.mixture.sample(draw) {
-            Err(bad) => Ok(Err(bad)),
-            Ok(sample) => match work.prepare(&sample, draw.row(), draw.number()) {
-                Ok(sample) => Ok(Ok(sample)),
-                Err(error) => Ok(Err(self.mixture.bad(draw, unusable(error)?))),
-            },
+        let prepare = |draw: &Draw| -> Result<Result<AlignedSample, BadSample>, LabError> {
+            match self.mixture.sample(draw) {
+                Err(bad) => Ok(Err(bad)),
+                Ok(sample) => match work.prepare(&sample, draw.row(), draw.number()) {
+                    Ok(sample) => Ok(Ok(sample)),
+                    Err(error) => Ok(Err(self.mixture.bad(draw, unusable(error)?))),
+                },
+            }
         };
         let (mut sum, mut samples) = (Accumulated::default(), Vec::new());
-        for prepared in draws.par_iter().map(prepare).collect::<Result<Vec<_>, LabError>>()? {
+        for prepared in draws.par_iter().map(prepare).collect::<Result<Vec<_>, _>>()? {
             match prepared {
                 Err(bad) => sum.bad.push(bad),
                 Ok(sample) => samples.push(sample),

@@ -90,7 +90,8 @@ impl StageModel {
         let aligner = if aligns { model.aligner(Some(origin.seed))? } else { None };
         if aligns && aligner.is_none() {
             let (stage, family) = (&stage.name, model.processor().info().family);
-            let what = format!("stage {stage:?}: objective.kind: {family} has no stage that learns from captions alone");
+            let what =
+                format!("stage {stage:?}: objective.kind: {family} has no stage that learns from captions alone");
             return Err(LabError::Caller(what));
         }
         let (trained, optimizer, options) = (BTreeMap::new(), stage.optimizer(), stage.plan_options());

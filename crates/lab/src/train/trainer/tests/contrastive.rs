@@ -37,14 +37,18 @@ fn what_is_learned_from_captions_goes_on_and_is_exported() {
     let mut trainer = open(TOY_WITH_HEADS, place.path(), &stages());
     let begun = exported(&PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../models/tests/golden/videochat2/toy")));
     let reports = run(&mut trainer, usize::MAX);
-    assert_eq!(reports.iter().map(|report| &*report.stage).collect::<Vec<_>>(), ["captions", "captions", "captions", "answers"]);
+    assert_eq!(
+        reports.iter().map(|report| &*report.stage).collect::<Vec<_>>(),
+        ["captions", "captions", "captions", "answers"]
+    );
     assert!(reports.iter().all(|report| report.loss.is_finite() && report.norm > 0.0 && report.bad.is_empty()));
     // Nats of the captions' words.
     assert!(reports[0].sources[0].1 > 0.5, "{:?}", reports[0].sources);
     let folder = trainer.export().unwrap();
     let ended = exported(&folder);
     let changed = |name: &str, ours: &str| bits(&begun[name]) != bits(&ended[ours]);
-    for name in ["temp", "vision_proj.weight", "text_proj.bias", "itm_head.weight", "vision_temp_embed", "query_tokens"] {
+    for name in ["temp", "vision_proj.weight", "text_proj.bias", "itm_head.weight", "vision_temp_embed", "query_tokens"]
+    {
         assert!(changed(name, name), "{name}");
     }
     assert!(changed("qformer.cls.predictions.bias", "qformer.cls.predictions.decoder.bias"));
@@ -93,7 +97,8 @@ fn held_out_captions_are_measured() {
     let place = tempfile::tempdir().unwrap();
     let mut recipe = stages();
     recipe.stages.truncate(1);
-    recipe.stages[0].eval = Some(crate::train::EvalOptions { every: 1, samples: 4, data: recipe.stages[0].data.clone() });
+    recipe.stages[0].eval =
+        Some(crate::train::EvalOptions { every: 1, samples: 4, data: recipe.stages[0].data.clone() });
     let mut trainer = open(TOY_WITH_HEADS, place.path(), &recipe);
     for report in run(&mut trainer, usize::MAX) {
         let found = report.held_out.unwrap();
@@ -104,6 +109,7 @@ fn held_out_captions_are_measured() {
 #[test]
 fn families_without_such_a_stage_refuse_it() {
     let place = tempfile::tempdir().unwrap();
-    let error = Trainer::open_with(&toy(TOY), place.path(), stages(), false, &open_test_data).err().unwrap().to_string();
+    let error =
+        Trainer::open_with(&toy(TOY), place.path(), stages(), false, &open_test_data).err().unwrap().to_string();
     assert!(error.contains("captions") && error.contains("objective.kind"), "{error}");
 }

@@ -4,7 +4,7 @@
 use candle_core::DType;
 
 use super::*;
-use crate::contract::features::PrepareState;
+use crate::contract::features::{PrepareState, Unit};
 use crate::error::ModelError;
 use crate::loading;
 
