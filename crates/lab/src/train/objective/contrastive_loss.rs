@@ -105,7 +105,7 @@ mod tests {
 
     #[test]
     fn what_is_all_alike_has_the_loss_of_a_guess() {
-        let flat = tensor(&[&[0.3; 4]; 4]);
+        let flat = tensor(&[&[0.3f32; 4][..]; 4]);
         let same = same_samples(&[(0, 0), (0, 1), (1, 0), (1, 1)]);
         assert!((scalar(&contrast(&flat, &same).unwrap()) - 4f64.ln()).abs() < 1e-6);
         // Two of four are one sample: they share their targets, and a guess has the same loss.
