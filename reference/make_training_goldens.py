@@ -16,12 +16,15 @@ whose folders are named by COGVLM2 and LLAMA_VID; LLaMA-VID's needs an environme
 
 A stage whose objective is DPO learns from the pairs of answers that samples have (`preferences.py`); any other stage
 learns their chosen answers.
+
+VideoChat2 runs by its authors' code as well, whose checkout is named by ASK_ANYTHING.
 """
 
 import argparse
 import json
 import math
 import os
+import sys
 import tomllib
 
 import numpy as np
@@ -62,6 +65,13 @@ SHORT = [
     {"media": [["image", 56, 56, 1, 1]], "turns": [["What is in the image?", "A red thing."]]},
     {"media": [["video", 56, 56, 3, 2]], "turns": [["What is the man on?", "The other street, I think."]]},
     {"media": [], "turns": [["Time it.", "Time is money."]]},
+]
+# Of the encoder's size, so that nothing is resized; a clip of eight frames is shown by four of them.
+CAPTIONED = [
+    {"media": [["image", 32, 32, 1, 1]], "turns": [["What is in the image?", "A red thing."]]},
+    {"media": [["video", 32, 32, 8, 2]], "turns": [["What is the man on?", "The other street, I think."]]},
+    {"media": [["video", 32, 32, 8, 5]], "turns": [["Is it the same?", "It is another one."]]},
+    {"media": [["image", 32, 32, 1, 4]], "turns": [["Watch it.", "The best video of the best image."]]},
 ]
 STEPS, MOST_FRAMES = 200, 4
 
@@ -284,6 +294,129 @@ class LlamaVid:
         return self.model.lm_head(self.model.model(inputs_embeds=self.embed(inputs), use_cache=False)[0])[0]
 
 
+class VideoChat2:
+    """The authors' code of VideoChat2 at toy size (`make_videochat2_alignment.py`), the language model transformers'."""
+
+    def __init__(self, folder, samples):
+        import make_videochat2_alignment as alignment
+        import make_videochat2_toy as maker
+        import videochat2_first_stage as first_stage
+        from safetensors.torch import load_file
+        from tokenizers import Tokenizer
+        from transformers import BertTokenizer
+
+        words = BertTokenizer(vocab={token: id for id, token in enumerate(maker.BERT_VOCAB)}, truncation_side="left")
+        words.add_special_tokens({"bos_token": "[DEC]"})
+        self.tokenizer = Tokenizer.from_file(os.path.join(folder, "tokenizer.json"))
+        self.maker, self.first_stage, self.words, self.samples = maker, first_stage, words, samples
+        self.toy = alignment.plain_toy(os.environ["ASK_ANYTHING"], words, self.tokenizer.get_vocab_size() + 3)
+        self.stage = first_stage.FirstStage(self.toy, alignment.SEED)
+        kept = load_file(os.path.join(folder, "model.safetensors"))
+        for name, p in {**self.toy.tensors(), **self.stage.heads()}.items():
+            assert torch.equal(p.detach(), kept[name]), name
+        self.settings = {}
+        self.model = torch.nn.ModuleDict(
+            {"first": self.stage, "queries": self.toy.queries, "proj": self.toy.proj, "language_model": self.toy.language}
+        )
+
+    def set(self, settings):
+        self.settings = settings
+
+    @staticmethod
+    def group_of(name):
+        if "lm_head" in name or "embed_tokens" in name:
+            return "embeddings"
+        if "language_model" in name:
+            return "language"
+        return "vision" if "vision_encoder" in name or "vision_layernorm" in name else "projector"
+
+    def clip_of(self, sample):
+        """Pixels [T, 3, S, S]: of a clip the middle frames of equal parts, by the authors' rule."""
+        ((kind, h, w, n, seed),) = sample["media"]
+        part = (n - 1) / MOST_FRAMES
+        chosen = [int(part / 2 + round(part * i)) for i in range(MOST_FRAMES)] if kind == "video" else [0]
+        assert len(set(chosen)) == len(chosen)
+        return self.first_stage.pixels(frames_of(h, w, n, seed)[chosen])
+
+    def contrastive(self, seed, step):
+        """The loss of a step of the first stage, and the words of its captions."""
+        dtype = self.stage.temp.dtype
+        captions = [self.first_stage.caption_ids(self.words, sample["turns"][0][1]) for sample in self.samples]
+        rows = [(0, n) for n in range(len(self.samples))]
+        clips = [self.clip_of(sample).to(dtype) for sample in self.samples]
+        losses, _, margin = self.stage.losses(clips, captions, rows, seed, step * len(rows))
+        assert margin > 1e-4, f"step {step}: a draw is {margin} from another"
+        return losses["contrast"] + losses["matching"] + losses["captioning"], sum(len(ids) for ids in captions)
+
+    def batch(self):
+        return [self.inputs_of(sample) for sample in self.samples]
+
+    def inputs_of(self, sample):
+        """The reply with the mark that ends it is learned."""
+        ((kind, *_),) = sample["media"]
+        ((question, answer),) = sample["turns"]
+        name = kind.capitalize()
+        before = f"[INST] <{name}>"
+        after, said = f"</{name}> [/INST] [INST] {question} [/INST]", f" {answer}</s>"
+        encode = lambda text: self.tokenizer.encode(text, add_special_tokens=False)
+        first = [self.tokenizer.token_to_id("<s>")] + encode(before).ids
+        rest = encode(after + said + " ")
+        ends = len(after + said)
+        learned = [id if len(after) <= start < ends else -100 for id, (start, _) in zip(rest.ids, rest.offsets)]
+        instruction = "Watch the video and answer the question." if kind == "video" else (
+            "Observe the image and answer the question."
+        )
+        heard = None if self.settings.get("hears") == "nothing" else instruction
+        queries = sum(p.shape[1] for p in self.toy.queries)
+        labels = torch.tensor([-100] * (len(first) + queries) + learned)
+        return {"pixels": self.clip_of(sample), "parts": [first, rest.ids], "heard": heard}, labels
+
+    def logits(self, inputs):
+        clip, ids = inputs["pixels"], None
+        if inputs["heard"]:
+            longest = self.maker.MODEL_CONFIG["max_txt_len"]
+            ids = self.words([inputs["heard"]], truncation=True, max_length=longest, return_tensors="pt").input_ids
+        if clip.shape[0] > 1:
+            self.toy.vision.encoder.pos_embed = self.toy.table(clip.shape[0])
+        seen = self.toy.vision(clip.permute(1, 0, 2, 3).unsqueeze(0), clip.shape[0] == 1).flatten(1, 2)
+        seen = self.toy.layernorm(seen)
+        queries = torch.cat(list(self.toy.queries), dim=1)
+        length = queries.shape[1] + (0 if ids is None else ids.shape[1])
+        found = self.toy.qformer.bert(
+            ids, attention_mask=torch.ones(1, length, dtype=torch.long), query_embeds=queries, encoder_hidden_states=seen,
+            encoder_attention_mask=torch.ones(seen.shape[:2], dtype=torch.long), return_dict=True,
+        )
+        tokens = self.toy.proj(found.last_hidden_state[0, : queries.shape[1]])
+        words = self.toy.language.get_input_embeddings()
+        first, rest = [words(torch.tensor(part)) for part in inputs["parts"]]
+        embedded = torch.cat([first, tokens, rest]).unsqueeze(0)
+        return self.model["language_model"](inputs_embeds=embedded, use_cache=False).logits[0]
+
+    def begin_stage(self, stage, dtype):
+        """PEFT's adapters beside the language model's matrices, from the first stage on that learns them."""
+        own = stage.get("language", {})
+        if own.get("learn") != "lora" or hasattr(self, "sizes"):
+            return
+        # The authors' files were given one that does nothing.
+        if not hasattr(sys.modules.get("peft"), "__file__"):
+            sys.modules.pop("peft", None)
+        import peft
+
+        named = [(name, m) for name, m in self.toy.language.named_modules() if isinstance(m, torch.nn.Linear)]
+        adapted = {name: list(m.weight.shape) for name, m in named if name != "lm_head"}
+        config = peft.LoraConfig(
+            r=own["rank"], lora_alpha=own["alpha"], target_modules=list(adapted), lora_dropout=0.0, bias="none"
+        )
+        wrapped = peft.get_peft_model(self.toy.language, config)
+        self.sizes = {f"language_model.{name}": size for name, size in adapted.items()}
+        with torch.no_grad():
+            for name, parameter in wrapped.named_parameters():
+                if "lora_A" in name:
+                    module = "language_model." + name.removeprefix("base_model.model.").split(".lora_A")[0]
+                    parameter.copy_(formula(module, parameter.shape))
+        self.model["language_model"] = wrapped.to(dtype)
+
+
 def frames_of(height, width, frames, seed):
     return np.stack([frame(height, width, number, seed) for number in range(frames)])
 
@@ -314,7 +447,7 @@ def share_at(schedule, steps, step):
 
 
 def decays(name, parameter):
-    return parameter.ndim > 1 and "norm" not in name and "bias" not in name
+    return parameter.ndim > 1 and all(part not in name for part in ("norm", "bias", "temp_embed"))
 
 
 class CrossEntropy:
@@ -335,10 +468,27 @@ class CrossEntropy:
             yield torch.nn.functional.cross_entropy(logits[:-1], labels[1:], ignore_index=-100, reduction="sum") / self.targets
 
 
+class Contrastive:
+    """The losses between media and captions of a whole step."""
+
+    def __init__(self, family):
+        self.family, self.step = family, 0
+
+    def tokens(self):
+        return self.words
+
+    def losses(self):
+        loss, self.words = self.family.contrastive(0, self.step)
+        self.step += 1
+        yield loss
+
+
 def train_stage(family, model, stage, dtype, autocast=False):
     """Trains in place; gives the loss of every step and the tokens of one."""
     group_of = family.group_of
     family.set(stage.get("set", {}))
+    if hasattr(family, "begin_stage"):
+        family.begin_stage(stage, dtype)
     float_of = lambda value: value.to(dtype) if torch.is_tensor(value) and value.is_floating_point() else value
     cast = lambda inputs: {k: float_of(v) for k, v in inputs.items()}
 
@@ -362,8 +512,11 @@ def train_stage(family, model, stage, dtype, autocast=False):
     optimizer = torch.optim.AdamW(groups, betas=betas, eps=options.get("eps", 1e-8), foreach=False)
     scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: share_at(schedule, steps, step))
     objective = stage.get("objective", {})
-    is_dpo = objective.get("kind") == "dpo"
-    loss_of = Dpo(family, logits_of, cast, objective) if is_dpo else CrossEntropy(family, logits_of, cast)
+    if objective.get("kind") == "contrastive":
+        loss_of = Contrastive(family)
+    else:
+        is_dpo = objective.get("kind") == "dpo"
+        loss_of = Dpo(family, logits_of, cast, objective) if is_dpo else CrossEntropy(family, logits_of, cast)
     losses = []
     for _ in range(steps):
         optimizer.zero_grad(set_to_none=True)
@@ -462,6 +615,7 @@ def run(name, dtype, autocast=False, quantized=False):
         of_stage, of_step = train_stage(family, model, stage, dtype, autocast)
         losses += of_stage
         tokens.append(of_step)
+    adapters |= getattr(family, "sizes", {})
     torch.set_default_dtype(torch.float32)
     return losses, tokens, adapters
 
@@ -473,6 +627,7 @@ RUNS = {
     "lora": ("crates/lab/tests/golden/training/lora.toml", "videollama3/toy-hf", 1, SAMPLES, Transformers),
     "cogvlm2": ("recipes/cogvlm2.toml", "cogvlm2/toy-image", 20, PICTURES, CogVlm2),
     "llama-vid": ("recipes/llama-vid.toml", "llama_vid/toy", 5, SHORT, LlamaVid),
+    "videochat2": ("recipes/videochat2.toml", "videochat2/toy", 5, CAPTIONED, VideoChat2),
     "cogvlm2-video": ("recipes/cogvlm2-video.toml", "cogvlm2/toy-video", 20, CLIPS, CogVlm2),
     "dpo-lora": ("crates/lab/tests/golden/training/dpo-lora.toml", "videollama3/toy-hf", 1, PAIRS, Transformers),
     "dpo-whole": ("crates/lab/tests/golden/training/dpo-whole.toml", "llava_onevision/toy-hf", 1, PAIRS, Transformers),

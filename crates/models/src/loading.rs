@@ -148,7 +148,9 @@ pub fn write_floats(checkpoint: &Checkpoint, first: Vec<Archive>, dtype: DType, 
     let mut all = first;
     all.extend(archives(checkpoint, family)?);
     let weights = Weights::survey(all, WeightType::F32)?;
-    (family.model)(checkpoint, weights.clone())?;
+    let model = (family.model)(checkpoint, weights.clone())?;
+    // The heads of a first stage go on with the model, where there are any.
+    model.aligner(None)?;
     ConversionPlan::floats(&weights, dtype)?.write(file)
 }
 

@@ -140,6 +140,8 @@ impl DryRun {
         let draws = planned.draws(planned.first_sample, LOOKED_AT.min(stage.batch));
         let work = PackWork {
             model: active.model.as_ref(),
+            aligner: active.aligner.as_deref(),
+            seed: self.origin.seed,
             heads: &heads,
             trained: &active.trained,
             stage,

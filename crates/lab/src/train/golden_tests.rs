@@ -127,7 +127,11 @@ impl Dataset for GoldenData {
 
 /// Adapters begin with the values that the maker gives them: they lie in a checkpoint of no steps.
 fn begin_with_adapters(golden: &Golden, recipe: &Recipe, place: &Path) {
-    let Learn::Lora { rank, .. } = recipe.stages[0].learn(ParameterGroup::Language) else { return };
+    let rank = |stage: &Stage| match stage.learn(ParameterGroup::Language) {
+        Learn::Lora { rank, .. } => Some(rank),
+        _ => None,
+    };
+    let Some(rank) = recipe.stages.iter().find_map(rank) else { return };
     let mut weights = HashMap::new();
     for (module, &(out, input)) in &golden.adapters {
         let sum: usize = module.bytes().map(usize::from).sum();
@@ -263,6 +267,17 @@ fn both_stages_of_cogvlm2_video_follow_pytorch() {
 #[test]
 fn the_three_stages_of_llama_vid_follow_pytorch() {
     follows_pytorch("llama-vid");
+}
+
+#[test]
+fn the_four_stages_of_videochat2_follow_pytorch() {
+    follows_pytorch("videochat2");
+}
+
+/// One sample a pack: the contrast is still that of the whole step.
+#[test]
+fn contrast_over_packs_of_one_follows_pytorch() {
+    follows_pytorch_with("videochat2", |stage| (stage.pack, stage.recompute) = (1, true));
 }
 
 #[test]

@@ -5,6 +5,7 @@
 //!
 //! Legend: V visual tokens, T prompt tokens, D language width, W vocabulary.
 
+pub mod alignment;
 pub mod feature_file;
 pub mod feature_pickle;
 pub mod features;
@@ -22,6 +23,7 @@ use candle_core::Tensor;
 use zoetrope_media::{Frame, Rgb};
 use zoetrope_text::Tokenizer;
 
+use self::alignment::Aligner;
 use self::features::{Features, Patches, PrepareState};
 use self::media_plan::{MediaMetadata, MediaPlan, PlanOptions};
 use self::model_info::ModelInfo;
@@ -111,6 +113,15 @@ pub trait VideoLanguageModel: Send + Sync {
         context: &mut KvContext<'_>,
         rows: &[usize],
     ) -> ModelResult<Tensor>;
+    /// The bridge with the heads of its first stage, in families that publish one. Heads that the weights lack begin with
+    /// values from `seed`; without a seed there is `None` where the weights have none. What is learned of it is a variable
+    /// of [`VideoLanguageModel::weights`] once this was called, which is done once for a model.
+    ///
+    /// # Errors
+    /// When a tensor is missing or damaged.
+    fn aligner(&self, _seed: Option<u64>) -> ModelResult<Option<Box<dyn Aligner>>> {
+        Ok(None)
+    }
 }
 
 /// Rows `[T, D]` of `tokens`: text from the embedding, visual tokens from `visual`, `[V, D]` of each placement.

@@ -19,5 +19,5 @@ pub use linear::{Bias, Linear};
 pub use lora::Lora;
 pub use mlp::Mlp;
 pub use norm::{LayerNorm, PreNorm, RmsNorm};
-pub use qformer::{QFormer, QFormerConfig};
+pub use qformer::{QFormer, QFormerConfig, QFormerLanguage};
 pub use vit::{Gelu, NormPlacement, VitBlock, VitConfig};

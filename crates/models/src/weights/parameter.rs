@@ -58,6 +58,11 @@ pub enum ParameterRole {
         /// Standard deviation at initialization.
         init_std: f32,
     },
+    /// A number that others are divided or multiplied by (a temperature). Initialized with this value.
+    Scale {
+        /// Value at initialization.
+        init: f32,
+    },
     /// The first factor of a low-rank adapter (LoRA's A).
     LoraDown,
     /// The second factor of a low-rank adapter (LoRA's B), zero at the start.
@@ -74,6 +79,7 @@ impl ParameterRole {
         match self {
             ParameterRole::NormWeight => (1.0, 0.0),
             ParameterRole::Bias { init_std } => (0.0, init_std),
+            ParameterRole::Scale { init } => (init, 0.0),
             ParameterRole::Embedding => (0.0, 0.1),
             ParameterRole::LoraUp => (0.0, 0.0),
             _ => (0.0, (fan_in as f32).powf(-0.5)),
@@ -82,7 +88,7 @@ impl ParameterRole {
 
     /// Whether decoupled weight decay applies.
     pub fn decays(self) -> bool {
-        !matches!(self, ParameterRole::NormWeight | ParameterRole::Bias { .. })
+        !matches!(self, ParameterRole::NormWeight | ParameterRole::Bias { .. } | ParameterRole::Scale { .. })
     }
 }
 

@@ -2,14 +2,10 @@
 
 use zoetrope_models::weights::{Learn, ParameterGroup};
 
-<<<<<<< HEAD
-use super::options::{
-    EvalOptions, GroupPrecision, LearnKind, MixEntry, OptimizerKind, OptimizerOptions, Sampling, Schedule,
-};
-=======
 use super::objective::{ObjectiveKind, ObjectiveOptions};
-use super::options::{EvalOptions, LearnKind, LossPer, MixEntry, OptimizerKind, OptimizerOptions, Sampling, Schedule};
->>>>>>> dpo
+use super::options::{
+    EvalOptions, GroupPrecision, LearnKind, LossPer, MixEntry, OptimizerKind, OptimizerOptions, Sampling, Schedule,
+};
 use super::run::Recipe;
 use super::stage::{GROUPS, Stage};
 
@@ -76,6 +72,10 @@ impl Stage {
         number("token_loss_weight", self.token_loss_weight, |value| (0.0..=1e6).contains(&value), "from 0 to 1000000")?;
         if self.turns == 0 && self.token_loss_weight == 0.0 && self.data.iter().any(|entry| entry.drawn.is_some()) {
             return Err("turns and token_loss_weight: both are 0, so nothing is learned".to_string());
+        }
+        self.objective.check().map_err(|what| format!("objective.{what}"))?;
+        if self.objective.kind == ObjectiveKind::Contrastive && self.token_loss_weight > 0.0 {
+            return Err("token_loss_weight: not with objective.kind = \"contrastive\"".to_string());
         }
         self.media.check().map_err(|what| format!("media.{what}"))?;
         self.check_groups()?;
@@ -167,24 +167,36 @@ impl Stage {
 
 impl ObjectiveOptions {
     fn check(&self) -> Check {
-        let fields = [
-            ("beta", self.beta.is_some()),
-            ("label_smoothing", self.label_smoothing.is_some()),
-            ("rpo_alpha", self.rpo_alpha.is_some()),
-            ("precompute_ref_log_probs", self.precompute_ref_log_probs.is_some()),
-        ];
-        if let (ObjectiveKind::CrossEntropy, Some((field, _))) = (self.kind, fields.iter().find(|(_, given)| *given)) {
+        let weights = [("contrast", self.contrast), ("matching", self.matching), ("captioning", self.captioning)];
+        let of_dpo = [("beta", self.beta), ("rpo_alpha", self.rpo_alpha)];
+        let (dpo, contrastive) = (self.kind == ObjectiveKind::Dpo, self.kind == ObjectiveKind::Contrastive);
+        let precompute = ("precompute_ref_log_probs", self.precompute_ref_log_probs.is_some());
+        let is_given = |(field, value): (&'static str, Option<f64>)| (field, value.is_some());
+        let given = |fields: &mut dyn Iterator<Item = (&'static str, bool)>| {
+            fields.find_map(|(field, given)| given.then_some(field))
+        };
+        if let (false, Some(field)) = (dpo, given(&mut of_dpo.into_iter().map(is_given).chain([precompute]))) {
             return Err(format!("{field}: only with kind = \"dpo\""));
+        }
+        if let (false, Some(field)) = (contrastive, given(&mut weights.into_iter().map(is_given))) {
+            return Err(format!("{field}: only with kind = \"contrastive\""));
+        }
+        if self.label_smoothing.is_some() && !dpo && !contrastive {
+            return Err("label_smoothing: only with kind = \"dpo\" or \"contrastive\"".to_string());
         }
         let positive = |value: f64| value > 0.0 && value <= 1e3;
         optional(self.beta, |beta| number("beta", beta, positive, "above 0 and at most 1000"))?;
-        let smoothing = |value: f64| (0.0..0.5).contains(&value);
-        optional(self.label_smoothing, |value| {
-            number("label_smoothing", value, smoothing, "0 or above and below 0.5")
-        })?;
-        optional(self.rpo_alpha, |value| {
-            number("rpo_alpha", value, |value| (0.0..=1e6).contains(&value), "from 0 to 1000000")
-        })
+        let (most, range) = if dpo { (0.5, "0 or above and below 0.5") } else { (1.0, "0 or above and below 1") };
+        let smoothing = |value: f64| (0.0..most).contains(&value);
+        optional(self.label_smoothing, |value| number("label_smoothing", value, smoothing, range))?;
+        for (field, weight) in weights.into_iter().chain([("rpo_alpha", self.rpo_alpha)]) {
+            let sensible = |value: f64| (0.0..=1e6).contains(&value);
+            optional(weight, |weight| number(field, weight, sensible, "from 0 to 1000000"))?;
+        }
+        if weights.iter().all(|(_, weight)| *weight == Some(0.0)) {
+            return Err("contrast, matching and captioning: all are 0, so nothing is learned".to_string());
+        }
+        Ok(())
     }
 }
 

@@ -162,7 +162,8 @@ impl Stage {
             let rules = stage.load_options().rules;
             rules.into_iter().map(|rule| (rule.precision, rule.learn)).collect::<Vec<_>>()
         };
-        held(self) == held(other) && self.recompute == other.recompute
+        let heads = |stage: &Stage| stage.objective.contrastive().is_some();
+        held(self) == held(other) && self.recompute == other.recompute && heads(self) == heads(other)
     }
 
     /// Learning rate of a group as a multiple of the stage's.

@@ -20,7 +20,7 @@ fn one() -> Recipe {
 
 #[test]
 fn values_out_of_range_are_refused_by_name() {
-    let wrong: [(&str, &str); 50] = [
+    let wrong: [(&str, &str); 54] = [
         ("save_every = 0", "save_every: must"),
         ("keep_last = 0", "keep_last: must"),
         ("max_bad = 1.5", "max_bad: 1.5"),
@@ -33,6 +33,13 @@ fn values_out_of_range_are_refused_by_name() {
         ("stage.pack = 0", "pack: must"),
         ("stage.max_tokens = 0", "max_tokens: must"),
         ("stage.ema = 1", "ema: 1 is"),
+        ("stage.objective.contrast = 1", "objective.contrast: only with kind = \"contrastive\""),
+        ("stage.objective = { kind = 'contrastive', matching = -1 }", "objective.matching: -1"),
+        ("stage.objective = { kind = 'contrastive', label_smoothing = 1 }", "objective.label_smoothing: 1"),
+        (
+            "stage.objective = { kind = 'contrastive', contrast = 0, matching = 0, captioning = 0 }",
+            "objective.contrast, matching",
+        ),
         ("stage.turns = 5000", "turns: 5000"),
         ("stage.turns = 0", "turns and token_loss_weight: both are 0"),
         ("stage.token_loss_weight = -1", "token_loss_weight: -1"),

@@ -7,6 +7,7 @@ use candle_core::Tensor;
 use rayon::prelude::*;
 use zoetrope_engine::EngineError;
 use zoetrope_models::contract::VideoLanguageModel;
+use zoetrope_models::contract::alignment::Aligner;
 use zoetrope_models::contract::media_plan::PlanOptions;
 use zoetrope_models::error::ModelError;
 use zoetrope_models::ops::backward;
@@ -15,7 +16,7 @@ use crate::data::BadSample;
 use crate::error::LabError;
 use crate::sample::Sample;
 use crate::train::mixture::{Draw, Mixture};
-use crate::train::objective::{ReferenceTable, RewardSum};
+use crate::train::objective::{AlignedSample, ContrastiveWork, ReferenceTable, RewardSum};
 use crate::train::optimizer::{Gradients, Trained};
 use crate::train::pack::{Pack, compute_loss, count_tokens};
 use crate::train::probe_heads::ProbeHeads;
@@ -28,6 +29,10 @@ const LARGE: usize = 256 << 20;
 /// What packs of a stage are computed with.
 pub(in crate::train) struct PackWork<'a> {
     pub(in crate::train) model: &'a dyn VideoLanguageModel,
+    /// The bridge with its own heads, in stages that learn from captions without the decoder.
+    pub(in crate::train) aligner: Option<&'a dyn Aligner>,
+    /// Seed of the run.
+    pub(in crate::train) seed: u64,
     pub(in crate::train) heads: &'a ProbeHeads,
     pub(in crate::train) trained: &'a BTreeMap<String, Trained>,
     pub(in crate::train) stage: &'a Stage,
@@ -67,7 +72,10 @@ impl PackWork<'_> {
     /// # Errors
     /// When a tensor operation fails.
     pub(in crate::train) fn step(&self, draws: &[Draw]) -> Result<Accumulated, LabError> {
-        self.sum(draws, self.at_once(), |draws| self.gradients(draws))
+        match self.contrastive() {
+            Some(work) => self.aligned(&work, draws, true),
+            None => self.sum(draws, self.at_once(), |draws| self.gradients(draws)),
+        }
     }
 
     /// Losses of the answers without gradients.
@@ -75,6 +83,9 @@ impl PackWork<'_> {
     /// # Errors
     /// When a tensor operation fails.
     pub(in crate::train) fn losses(&self, draws: &[Draw]) -> Result<Accumulated, LabError> {
+        if let Some(work) = self.contrastive() {
+            return self.aligned(&work, draws, false);
+        }
         self.sum(draws, rayon::current_num_threads(), |draws| {
             let (pack, entries, mut sum) = self.pack(draws)?;
             if !pack.rows.is_empty() {
@@ -114,6 +125,45 @@ impl PackWork<'_> {
             Ok::<(), LabError>(())
         })?;
         Ok(sum.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner()).sum)
+    }
+
+    /// What computes the losses between media and captions, where they are what is learned.
+    fn contrastive(&self) -> Option<ContrastiveWork<'_>> {
+        let (aligner, weights) = (self.aligner?, self.stage.objective.contrastive()?);
+        let PackWork { model, trained, options, seed, .. } = *self;
+        let (pack, at_once) = (self.stage.pack, self.at_once());
+        Some(ContrastiveWork { model, aligner, trained, options, weights, seed, pack, at_once })
+    }
+
+    /// Losses between media and captions of one step, and their gradients if it is to `learn`.
+    fn aligned(&self, work: &ContrastiveWork<'_>, draws: &[Draw], learn: bool) -> Result<Accumulated, LabError> {
+        let prepare = |draw: &Draw| -> Result<Result<AlignedSample, BadSample>, LabError> {
+            match self.mixture.sample(draw) {
+                Err(bad) => Ok(Err(bad)),
+                Ok(sample) => match work.prepare(&sample, draw.row(), draw.number()) {
+                    Ok(sample) => Ok(Ok(sample)),
+                    Err(error) => Ok(Err(self.mixture.bad(draw, unusable(error)?))),
+                },
+            }
+        };
+        let (mut sum, mut samples) = (Accumulated::default(), Vec::new());
+        for prepared in draws.par_iter().map(prepare).collect::<Result<Vec<_>, _>>()? {
+            match prepared {
+                Err(bad) => sum.bad.push(bad),
+                Ok(sample) => samples.push(sample),
+            }
+        }
+        // In an order that does not depend on how the step was dealt out.
+        samples.sort_by_key(AlignedSample::row);
+        let entries: Vec<usize> = samples.iter().map(|sample| sample.row().0).collect();
+        if samples.is_empty() {
+            return Ok(sum);
+        }
+        let found = work.step(&samples, learn)?;
+        sum.tokens = samples.iter().map(AlignedSample::words).sum();
+        sum.add_losses(&entries, &found.captions);
+        (sum.gradients, sum.loss, sum.count) = (found.gradients, found.loss, 1.0);
+        Ok(sum)
     }
 
     fn gradients(&self, draws: &[Draw]) -> Result<Accumulated, LabError> {

@@ -45,7 +45,13 @@ impl Trainer {
     pub(super) fn export_to(&self, folder: &Path) -> Result<PathBuf, LabError> {
         averages::with(&self.active.trained, &self.averages, || {
             let adapters = self.active.adapters(self.stage());
-            write_learned(&self.origin.template, folder, &adapters, self.weights())
+            let mut weights = self.weights();
+            if !adapters.is_empty() {
+                // Heads of earlier stages have no place in the model that an adapter is read with.
+                let asked = self.active.model.weights().parameters();
+                weights.retain(|name, _| asked.contains_key(name));
+            }
+            write_learned(&self.origin.template, folder, &adapters, weights)
         })?;
         Ok(folder.to_path_buf())
     }

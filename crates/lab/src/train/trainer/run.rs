@@ -322,6 +322,8 @@ impl Trainer {
     pub(super) fn work<'a>(&'a self, mixture: &'a Mixture) -> PackWork<'a> {
         PackWork {
             model: self.active.model.as_ref(),
+            aligner: self.active.aligner.as_deref(),
+            seed: self.plan.recipe.seed,
             heads: &self.heads,
             trained: &self.active.trained,
             stage: self.stage(),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use candle_core::{DType, Tensor};
 use zoetrope_models::checkpoint::Checkpoint;
 use zoetrope_models::contract::VideoLanguageModel;
+use zoetrope_models::contract::alignment::Aligner;
 use zoetrope_models::contract::media_plan::PlanOptions;
 use zoetrope_models::loading;
 use zoetrope_models::weights::{Archive, LoadOptions, RandomFor, Weights};
@@ -60,6 +61,8 @@ pub(in crate::train) struct StageModel {
     /// The stage's number.
     pub(in crate::train) stage: usize,
     pub(in crate::train) model: Arc<dyn VideoLanguageModel>,
+    /// The bridge with its own heads, in stages that learn from captions without the decoder.
+    pub(in crate::train) aligner: Option<Box<dyn Aligner>>,
     /// What is learned: variables of the model and of the probe heads by name.
     pub(in crate::train) trained: BTreeMap<String, Trained>,
     pub(in crate::train) optimizer: Optimizer,
@@ -77,10 +80,22 @@ impl StageModel {
         learned: &HashMap<String, Tensor>,
         heads: Option<&ProbeHeads>,
     ) -> Result<Self, LabError> {
-        let first = vec![Archive::memory(learned.clone()), Archive::random(origin.seed, RandomFor::Adapters)];
+        let mut first = vec![Archive::memory(learned.clone()), Archive::random(origin.seed, RandomFor::Adapters)];
+        let aligns = stage.objective.contrastive().is_some();
+        if aligns && origin.from_scratch {
+            // What only this stage asks for.
+            first.push(Archive::random(origin.seed, RandomFor::Everything));
+        }
         let model = origin.open(first, stage.load_options())?;
+        let aligner = if aligns { model.aligner(Some(origin.seed))? } else { None };
+        if aligns && aligner.is_none() {
+            let (stage, family) = (&stage.name, model.processor().info().family);
+            let what =
+                format!("stage {stage:?}: objective.kind: {family} has no stage that learns from captions alone");
+            return Err(LabError::Caller(what));
+        }
         let (trained, optimizer, options) = (BTreeMap::new(), stage.optimizer(), stage.plan_options());
-        let mut opened = StageModel { stage: number, model, trained, optimizer, options };
+        let mut opened = StageModel { stage: number, model, aligner, trained, optimizer, options };
         opened.learn(stage, heads);
         opened.check_only(stage)?;
         Ok(opened)

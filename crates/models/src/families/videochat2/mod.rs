@@ -1,7 +1,7 @@
 //! VideoChat2 (arXiv 2311.17005): UMT over all frames together, a Q-Former that hears the instruction, Vicuna, Mistral
 //! or Phi-3. See README.md here.
 
-mod bicubic;
+mod alignment;
 mod config;
 mod language;
 mod names;
@@ -21,12 +21,14 @@ use std::sync::Arc;
 use candle_core::Tensor;
 use zoetrope_text::{BertTokenizer, TruncationSide};
 
+use alignment::QueryAligner;
 use config::Config;
 use processor::VideoChat2Processor;
 use projector::Projector;
 use vision::VisionEncoder;
 
 use crate::checkpoint::Checkpoint;
+use crate::contract::alignment::Aligner;
 use crate::contract::features::{Features, Patches};
 use crate::contract::media_plan::{MediaKind, MediaPlan};
 use crate::contract::position::Position;
@@ -88,12 +90,13 @@ const IMAGE_INSTRUCTION: &str = "Observe the image and answer the question.";
 
 /// The model.
 struct VideoChat2 {
+    config: Config,
     processor: Arc<dyn Processor>,
     words: BertTokenizer,
     /// Longest instruction in tokens.
     instruction: usize,
-    vision: VisionEncoder,
-    projector: Projector,
+    vision: Arc<VisionEncoder>,
+    projector: Arc<Projector>,
     decoder: Decoder,
     weights: Weights,
 }
@@ -106,9 +109,10 @@ impl VideoChat2 {
         Ok(VideoChat2 {
             words,
             instruction: config.instruction.min(config.qformer.positions),
-            vision: VisionEncoder::load(&weights.group(ParameterGroup::Vision), &config.vision)?,
-            projector: Projector::load(&weights.group(ParameterGroup::Projector), config)?,
+            vision: Arc::new(VisionEncoder::load(&weights.group(ParameterGroup::Vision), &config.vision)?),
+            projector: Arc::new(Projector::load(&weights.group(ParameterGroup::Projector), config)?),
             decoder: language::load(&weights.group(ParameterGroup::Language), &config.language)?,
+            config: config.clone(),
             processor: Arc::new(processor),
             weights,
         })
@@ -139,7 +143,10 @@ impl VideoLanguageModel for VideoChat2 {
         instruction: Option<&str>,
     ) -> ModelResult<Tensor> {
         let of_kind = if plan.kind == MediaKind::Video { VIDEO_INSTRUCTION } else { IMAGE_INSTRUCTION };
-        let words = self.words.encode(instruction.unwrap_or(of_kind), self.instruction, TruncationSide::Left)?;
+        let words = match planning::hears_words(plan) {
+            true => self.words.encode(instruction.unwrap_or(of_kind), self.instruction, TruncationSide::Left)?,
+            false => Vec::new(),
+        };
         Ok(self.projector.forward(features, &words)?)
     }
 
@@ -155,5 +162,13 @@ impl VideoLanguageModel for VideoChat2 {
         rows: &[usize],
     ) -> ModelResult<Tensor> {
         Ok(self.decoder.forward(x_td, positions, context, rows)?)
+    }
+
+    fn aligner(&self, seed: Option<u64>) -> ModelResult<Option<Box<dyn Aligner>>> {
+        if seed.is_none() && !QueryAligner::is_in(&self.weights) {
+            return Ok(None);
+        }
+        let parts = (Arc::clone(&self.vision), Arc::clone(&self.projector), self.words.clone());
+        Ok(Some(Box::new(QueryAligner::load(&self.weights, seed, &self.config, parts)?)))
     }
 }

@@ -43,7 +43,7 @@ fn has_base_model(names: &TensorNames<'_>) -> bool {
 
 /// What stages keep beside the model: heads of the first stage, and what changes no result.
 fn ignored(name: &str) -> bool {
-    const HEADS: [&str; 5] = ["qformer.cls.", "vision_proj.", "text_proj.", "itm_head.", "temp"];
+    const HEADS: [&str; 6] = ["qformer.cls.", "vision_proj.", "text_proj.", "itm_head.", "temp", "vision_temp_embed"];
     let idle = |rest: &str| QFormer::is_idle(rest, BERT_LAYERS);
     HEADS.iter().any(|head| name.starts_with(head))
         || name.strip_prefix("qformer.bert.").is_some_and(idle)
@@ -64,6 +64,11 @@ impl Names {
         }
         if let Some(rest) = name.strip_prefix("projector.") {
             return Some(Origin::Tensor(format!("{}_proj.{rest}", self.config.model.prefix())));
+        }
+        if let Some(head) = name.strip_suffix(".decoder.bias").filter(|head| *head == "qformer.cls.predictions") {
+            // Files have it under one or both names.
+            let names = [format!("{head}.decoder.bias"), format!("{head}.bias")];
+            return Some(Origin::FirstOf(names.map(Origin::Tensor).to_vec()));
         }
         Some(self.block(name).unwrap_or_else(|| Origin::Tensor(name.to_string())))
     }

@@ -12,6 +12,11 @@ const TIMES: &str = "times";
 const REPEAT: &str = "repeat_system";
 const NORM: &str = "norm";
 const TILES: &str = "tiles";
+const HEARS: &str = "hears";
+
+/// What the Q-Former hears.
+const SYSTEM: &str = "system";
+const NOTHING: &str = "nothing";
 
 /// Means and deviations of pixels.
 const CLIP: &str = "clip";
@@ -30,6 +35,13 @@ pub(super) fn settings(c: &Config) -> Vec<Setting> {
             value_type: SettingType::Word(&[CLIP, IMAGENET]),
             default: default_norm(c).to_string(),
         },
+        Setting {
+            name: HEARS,
+            meaning: "what the Q-Former hears: the system text (or a sentence of the demos), or nothing, as in the \
+                      second stage of training",
+            value_type: SettingType::Word(&[SYSTEM, NOTHING]),
+            default: SYSTEM.to_string(),
+        },
     ];
     all.extend(c.tiles.map(|tiles| Setting {
         name: TILES,
@@ -47,6 +59,11 @@ fn default_norm(c: &Config) -> &'static str {
 /// Whether the prompt tells the times of frames.
 pub(super) fn tells_times(plan: &MediaPlan) -> bool {
     plan.settings.flag(TIMES).unwrap_or(false)
+}
+
+/// Whether the Q-Former hears words.
+pub(super) fn hears_words(plan: &MediaPlan) -> bool {
+    plan.settings.word(HEARS) != Some(NOTHING)
 }
 
 /// Whether the prompt repeats the system text.
@@ -104,6 +121,9 @@ fn one(c: &Config, media: &MediaMetadata, options: &PlanOptions, share: Option<u
     settings.set(TIMES, options.settings.flag(TIMES).unwrap_or(false));
     settings.set(REPEAT, options.settings.flag(REPEAT).unwrap_or(false));
     settings.set(NORM, options.settings.word(NORM).unwrap_or(default_norm(c)));
+    if options.settings.word(HEARS) == Some(NOTHING) {
+        settings.set(HEARS, NOTHING);
+    }
     if let Some(tiles) = c.tiles {
         settings.set(TILES, options.settings.integer(TILES).unwrap_or(tiles.most));
     }

@@ -3,8 +3,8 @@
 //!
 //! Legend: T frames, P patches on a side, D width.
 
-use super::bicubic;
 use super::config::VisionConfig;
+use super::tiles::bicubic;
 
 /// Patches on a side of the pictures that the tables were made for.
 const TABLE_GRID: usize = 14;

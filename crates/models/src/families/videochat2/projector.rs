@@ -15,10 +15,10 @@ use crate::weights::{ParameterRole, Weights};
 /// From features to visual tokens.
 pub(super) struct Projector {
     /// `[1, Q1, W]`.
-    queries: Tensor,
+    pub(super) queries: Tensor,
     /// `[1, Q2, W]`, which later stages have learned; there may be none.
     extra: Option<Tensor>,
-    qformer: QFormer,
+    pub(super) qformer: QFormer,
     out: Linear,
 }
 

@@ -1,6 +1,7 @@
 //! Against goldens of the authors' own code at toy size (`reference/make_videochat2_toy.py`), and the rules that are easy
 //! to get wrong.
 
+mod alignment;
 mod files;
 mod model;
 mod prompts;

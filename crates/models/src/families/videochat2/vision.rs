@@ -50,6 +50,11 @@ impl VisionEncoder {
 
     /// `[N, P]` pixels to `[N, D]` features; a unit is all frames of a view.
     pub(super) fn forward(&self, patches: &Patches, dtype: DType) -> Result<Tensor> {
+        self.normalize(&self.encode(patches, dtype)?)
+    }
+
+    /// Features `[N, D]` before the norm behind the blocks.
+    pub(super) fn encode(&self, patches: &Patches, dtype: DType) -> Result<Tensor> {
         let units: Vec<usize> = patches.units.iter().map(|unit| unit.patches()).collect();
         let pixels = patches.pixels.to_dtype(dtype)?;
         let positions = self.positions(patches)?.to_device(pixels.device())?.to_dtype(dtype)?;
@@ -57,7 +62,12 @@ impl VisionEncoder {
         for block in &self.blocks {
             x_nd = block.forward(&x_nd, None, &units)?;
         }
-        self.final_norm.forward(&x_nd)
+        Ok(x_nd)
+    }
+
+    /// The norm behind the blocks.
+    pub(super) fn normalize(&self, x_nd: &Tensor) -> Result<Tensor> {
+        self.final_norm.forward(x_nd)
     }
 
     /// The position tables of all units, `[N, D]`.

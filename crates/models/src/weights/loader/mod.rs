@@ -32,6 +32,8 @@ pub struct Weights {
     /// Looked up under this prefix, too, when the first has no such tensor (tied matrices).
     second_prefix: Option<String>,
     group: ParameterGroup,
+    /// Seed of initial values of what no archive has.
+    initial: Option<u64>,
 }
 
 struct Shared {
@@ -94,6 +96,7 @@ impl Weights {
             prefix: String::new(),
             second_prefix: None,
             group: ParameterGroup::Language,
+            initial: None,
         };
         for group in
             [ParameterGroup::Vision, ParameterGroup::Projector, ParameterGroup::Language, ParameterGroup::Embeddings]
@@ -101,6 +104,12 @@ impl Weights {
             weights.group(group).try_held_as()?;
         }
         Ok(weights)
+    }
+
+    /// These weights, where what no archive has begins with values from `seed`, if there is one; inherited by
+    /// [`Weights::sub`].
+    pub fn or_initial(&self, seed: Option<u64>) -> Self {
+        Weights { initial: seed, ..self.clone() }
     }
 
     /// These weights as those of `group`; inherited by [`Weights::sub`].
@@ -314,7 +323,7 @@ impl Weights {
 
     fn find(&self, name: &str, shape: &[usize], role: ParameterRole) -> ModelResult<Found> {
         let (canonical, second) = (join(&self.prefix, name), self.second(name));
-        let seed = self.shared.archives.iter().find_map(|archive| archive.seed_for(self.group, role));
+        let seed = self.shared.archives.iter().find_map(|archive| archive.seed_for(self.group, role)).or(self.initial);
         match find_rows(&self.shared.archives, &canonical, second.as_deref(), shape) {
             Ok(source) => Ok(Found::Rows(source)),
             Err(error) => seed.filter(|_| !self.has(name)).map(Found::Random).ok_or(error),

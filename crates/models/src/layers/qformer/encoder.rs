@@ -10,11 +10,11 @@
 use candle_core::{Result, Tensor, bail};
 use zoetrope_kernels::gemm::WeightType;
 
-use super::embedding::Embedding;
-use super::linear::{Bias, Linear};
-use super::mlp::Mlp;
-use super::norm::{LayerNorm, PreNorm};
 use crate::error::ModelResult;
+use crate::layers::embedding::Embedding;
+use crate::layers::linear::{Bias, Linear};
+use crate::layers::mlp::Mlp;
+use crate::layers::norm::{LayerNorm, PreNorm};
 use crate::ops::{self, AttentionOptions};
 use crate::weights::{ParameterRole, Weights};
 
@@ -68,8 +68,11 @@ impl QFormerConfig {
     }
 }
 
+/// Keys and values `[N, H, C]` of rows that are looked at.
+pub(super) type KeysValues = (Tensor, Tensor);
+
 /// BERT's attention: the sum with its input is normalized.
-struct Attention {
+pub(super) struct Attention {
     query: Linear,
     key: Linear,
     value: Linear,
@@ -95,28 +98,45 @@ impl Attention {
     }
 
     /// Rows `x` `[., D]` look at all rows of `source` of their unit; `lens` are the (rows, source rows) of each.
-    fn forward(&self, x_td: &Tensor, source: &Tensor, lens: &[(usize, usize)]) -> Result<Tensor> {
-        let (t, d) = x_td.dims2()?;
-        let (n, c) = (source.dim(0)?, d / self.heads);
-        let q_td = self.query.forward(x_td)?;
+    pub(super) fn forward(&self, x_td: &Tensor, source: &Tensor, lens: &[(usize, usize)]) -> Result<Tensor> {
+        self.attend(x_td, &self.keys_values(source)?, lens, false)
+    }
+
+    /// Keys and values of the rows `source`.
+    pub(super) fn keys_values(&self, source: &Tensor) -> Result<KeysValues> {
         let [k_nd, v_nd] = Linear::forward_fused(PreNorm::None, [&self.key, &self.value], source)?;
-        let q_thc = q_td.reshape((t, self.heads, c))?;
-        let (k_nhc, v_nhc) = (k_nd.reshape((n, self.heads, c))?, v_nd.reshape((n, self.heads, c))?);
-        let options = AttentionOptions { compute: self.compute, causal: false, scale: (c as f64).powf(-0.5) };
-        let y_td = ops::attention(options, &q_thc, &k_nhc, &v_nhc, lens)?.reshape((t, d))?;
+        let (n, d) = k_nd.dims2()?;
+        let c = d / self.heads;
+        Ok((k_nd.reshape((n, self.heads, c))?, v_nd.reshape((n, self.heads, c))?))
+    }
+
+    /// Rows `x` look at keys and values; those of a `causal` pass at the keys up to their own position, of which they are
+    /// the last ones.
+    pub(super) fn attend(
+        &self,
+        x_td: &Tensor,
+        (k_nhc, v_nhc): &KeysValues,
+        lens: &[(usize, usize)],
+        causal: bool,
+    ) -> Result<Tensor> {
+        let (t, d) = x_td.dims2()?;
+        let c = d / self.heads;
+        let q_thc = self.query.forward(x_td)?.reshape((t, self.heads, c))?;
+        let options = AttentionOptions { compute: self.compute, causal, scale: (c as f64).powf(-0.5) };
+        let y_td = ops::attention(options, &q_thc, k_nhc, v_nhc, lens)?.reshape((t, d))?;
         self.norm.forward(&self.out.forward_residual(&y_td, x_td)?)
     }
 }
 
 /// BERT's feed-forward network: the sum with its input is normalized.
-struct FeedForward {
+pub(super) struct FeedForward {
     mlp: Mlp,
     norm: LayerNorm,
 }
 
 impl FeedForward {
     /// Reads `intermediate{suffix}` and `output{suffix}`.
-    fn load(w: &Weights, c: &QFormerConfig, suffix: &str) -> ModelResult<Self> {
+    pub(super) fn load(w: &Weights, c: &QFormerConfig, suffix: &str) -> ModelResult<Self> {
         let (into, out) = (w.sub(format!("intermediate{suffix}")), w.sub(format!("output{suffix}")));
         let first = Linear::load(&into.sub("dense"), c.hidden, c.intermediate, Bias::Zero)?;
         let second = Linear::load(&out.sub("dense"), c.intermediate, c.hidden, Bias::Zero)?;
@@ -126,25 +146,25 @@ impl FeedForward {
         })
     }
 
-    fn forward(&self, x_td: &Tensor) -> Result<Tensor> {
+    pub(super) fn forward(&self, x_td: &Tensor) -> Result<Tensor> {
         self.norm.forward(&self.mlp.forward(PreNorm::None, x_td, Some(x_td))?)
     }
 }
 
-struct Layer {
-    attention: Attention,
-    cross: Option<Attention>,
-    /// Of the words; the last layer, whose words nobody reads, has none.
-    words: Option<FeedForward>,
-    queries: FeedForward,
+pub(super) struct Layer {
+    pub(super) attention: Attention,
+    pub(super) cross: Option<Attention>,
+    /// Of the words; the last layer, whose words queries do not read, has none.
+    pub(super) words: Option<FeedForward>,
+    pub(super) queries: FeedForward,
 }
 
 /// A Q-Former without its queries, which its owner has.
 pub struct QFormer {
-    words: Embedding,
+    pub(super) words: Embedding,
     positions_pd: Tensor,
     norm: LayerNorm,
-    layers: Vec<Layer>,
+    pub(super) layers: Vec<Layer>,
     config: QFormerConfig,
 }
 
@@ -193,11 +213,8 @@ impl QFormer {
     /// When the sizes do not fit, or there are more words than positions.
     pub fn forward(&self, queries_qd: &Tensor, words: &[u32], features_ne: &Tensor, units: &[usize]) -> Result<Tensor> {
         let (q, d) = queries_qd.dims2()?;
-        let (u, s, limit) = (units.len(), q + words.len(), self.config.positions);
-        if words.len() > limit {
-            bail!("an instruction of {} tokens; the Q-Former has {limit} positions", words.len())
-        }
-        let own = self.embed(queries_qd, words)?;
+        let (u, s) = (units.len(), q + words.len());
+        let own = self.embed(Some(queries_qd), words)?;
         let mut x_usd = own.unsqueeze(0)?.broadcast_as((u, s, d))?.contiguous()?;
         let looks: Vec<(usize, usize)> = units.iter().map(|&n| (q, n)).collect();
         for layer in &self.layers {
@@ -222,13 +239,27 @@ impl QFormer {
         rows(&x_usd, 0, q)
     }
 
-    /// Queries and words as rows `[S, D]`. Positions count the words alone.
-    fn embed(&self, queries_qd: &Tensor, words: &[u32]) -> Result<Tensor> {
-        if words.is_empty() {
-            return self.norm.forward(queries_qd);
+    /// Queries, where there are any, and words as rows `[S, D]`. Positions count the words alone.
+    ///
+    /// # Errors
+    /// When there are more words than positions, or neither words nor queries.
+    pub(super) fn embed(&self, queries_qd: Option<&Tensor>, words: &[u32]) -> Result<Tensor> {
+        let limit = self.config.positions;
+        if words.len() > limit {
+            bail!("an instruction of {} tokens; the Q-Former has {limit} positions", words.len())
         }
-        let words_ld = ops::add(&self.words.forward(words)?, &self.positions_pd.narrow(0, 0, words.len())?)?;
-        self.norm.forward(&Tensor::cat(&[queries_qd, &words_ld.to_dtype(queries_qd.dtype())?], 0)?)
+        let words_ld = match words.is_empty() {
+            true => None,
+            false => Some(ops::add(&self.words.forward(words)?, &self.positions_pd.narrow(0, 0, words.len())?)?),
+        };
+        match (queries_qd, words_ld) {
+            (Some(queries_qd), Some(words_ld)) => {
+                self.norm.forward(&Tensor::cat(&[queries_qd, &words_ld.to_dtype(queries_qd.dtype())?], 0)?)
+            }
+            (Some(rows), None) => self.norm.forward(rows),
+            (None, Some(rows)) => self.norm.forward(&rows),
+            (None, None) => bail!("a Q-Former pass without queries and words"),
+        }
     }
 }
 
@@ -237,6 +268,3 @@ fn rows(x_usd: &Tensor, first: usize, n: usize) -> Result<Tensor> {
     let (u, _, d) = x_usd.dims3()?;
     x_usd.narrow(1, first, n)?.contiguous()?.reshape((u * n, d))
 }
-
-#[cfg(test)]
-mod tests;

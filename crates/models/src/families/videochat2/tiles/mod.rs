@@ -1,10 +1,11 @@
 //! Frames of high resolution (HD): resized to whole tiles in floats, as the authors do with torch; the whole picture is
 //! shrunk from that.
 
+pub(super) mod bicubic;
+
 use zoetrope_kernels::image::resize::{Filter, Order};
 use zoetrope_media::Rgb;
 
-use super::bicubic;
 use crate::contract::media_plan::{MediaPlan, View};
 use crate::error::ModelResult;
 use crate::processing::{Resample, view_image};

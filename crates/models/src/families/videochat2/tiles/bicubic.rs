@@ -10,7 +10,12 @@ const A: f32 = -0.75;
 type Taps = [(usize, f32); 4];
 
 /// Values `[height, width, channels]` of a picture of `from` (height, width) at the size `to`.
-pub(super) fn resize(values: &[f32], from: (usize, usize), to: (usize, usize), channels: usize) -> Vec<f32> {
+pub(in crate::families::videochat2) fn resize(
+    values: &[f32],
+    from: (usize, usize),
+    to: (usize, usize),
+    channels: usize,
+) -> Vec<f32> {
     if from == to {
         return values.to_vec();
     }
