@@ -91,13 +91,15 @@ struct Log {
     /// Of the last [`LOG_EVERY`] steps.
     losses: VecDeque<f64>,
     tokens: usize,
+    /// Seconds that steps waited for samples.
+    waited: f64,
 }
 
 impl Log {
     fn new(common: &Common, trainer: &Trainer, bars: Bars) -> Self {
         let first = trainer.progress().step;
         let (steps, losses) = (trainer.steps(), VecDeque::with_capacity(LOG_EVERY));
-        Log { quiet: common.quiet, bars, steps, first, begun: Instant::now(), losses, tokens: 0 }
+        Log { quiet: common.quiet, bars, steps, first, begun: Instant::now(), losses, tokens: 0, waited: 0.0 }
     }
 
     fn step(&mut self, report: &StepReport) {
@@ -106,6 +108,7 @@ impl Log {
         }
         self.losses.push_back(report.loss);
         self.tokens += report.tokens;
+        self.waited += report.waited;
         let step = report.progress.step;
         self.bars.count("train", "steps", step, self.steps);
         for bad in report.bad.iter().take(NAMED) {
@@ -138,7 +141,8 @@ impl Log {
         let (rate, left) = (self.tokens as f64 / here.max(1e-9), duration(a_step * (steps - step) as f64));
         format!(
             "{stage}: step {step} of {steps}, loss {loss:.4}, gradient norm {norm:.2}, learning rate {lr:.2e}, \
-             {rate:.0} tokens/s, {} so far, {left} left",
+             {rate:.0} tokens/s, {:.0}% of the time waiting for data, {} so far, {left} left",
+            100.0 * self.waited / here.max(1e-9),
             duration(progress.seconds)
         )
     }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
+use std::time::Instant;
 
 use rayon::prelude::*;
 use zoetrope_engine::EngineError;
@@ -10,12 +11,11 @@ use zoetrope_models::contract::media_plan::PlanOptions;
 use zoetrope_models::error::ModelError;
 use zoetrope_models::ops::backward;
 
-use crate::data::BadSample;
+use crate::data::{BadSample, Feed, LoadedSample, Loader};
 use crate::error::LabError;
-use crate::sample::Sample;
-use crate::train::mixture::{Draw, Mixture};
+use crate::train::mixture::{Draw, Loading, Mixture};
 use crate::train::optimizer::{Gradients, Trained};
-use crate::train::pack::{Pack, compute_loss, count_tokens};
+use crate::train::pack::{Pack, compute_loss};
 use crate::train::probe_heads::ProbeHeads;
 use crate::train::recipe::Stage;
 
@@ -31,6 +31,9 @@ pub(in crate::train) struct PackWork<'a> {
     pub(in crate::train) stage: &'a Stage,
     pub(in crate::train) options: &'a PlanOptions,
     pub(in crate::train) mixture: &'a Mixture,
+    pub(in crate::train) loader: &'a Loader,
+    /// Samples of the mixture that are loaded ahead.
+    pub(in crate::train) feed: Option<&'a Feed<Loading>>,
 }
 
 /// Summed gradients and losses of some samples.
@@ -49,6 +52,8 @@ pub(in crate::train) struct Accumulated {
     pub(in crate::train) bad: Vec<BadSample>,
     /// Samples that were longer than the stage allows.
     pub(in crate::train) too_long: u64,
+    /// Seconds that threads waited for samples, of all threads.
+    pub(in crate::train) waited: f64,
 }
 
 impl PackWork<'_> {
@@ -58,7 +63,10 @@ impl PackWork<'_> {
     /// # Errors
     /// When a tensor operation fails.
     pub(in crate::train) fn step(&self, draws: &[Draw]) -> Result<Accumulated, LabError> {
-        self.sum(draws, self.at_once(), |draws| self.gradients(draws))
+        let mut sum = self.sum(draws, self.at_once(), |draws| self.gradients(draws))?;
+        // Packs that are computed at once wait at once.
+        sum.waited /= self.at_once().min(draws.len().div_ceil(self.stage.pack)).max(1) as f64;
+        Ok(sum)
     }
 
     /// Losses of the answers without gradients.
@@ -126,9 +134,9 @@ impl PackWork<'_> {
     fn pack(&self, draws: &[Draw]) -> Result<(Pack, Vec<usize>, Accumulated), LabError> {
         let (mut pack, mut entries, mut sum) = (Pack::default(), Vec::new(), Accumulated::default());
         for draw in draws {
-            match self.mixture.sample(draw) {
+            match self.load(draw, &mut sum.waited) {
                 Err(bad) => sum.bad.push(bad),
-                Ok(sample) => match self.add(&mut pack, &sample) {
+                Ok(loaded) => match loaded.and_then(|loaded| self.add(&mut pack, loaded)) {
                     Ok(true) => entries.push(draw.entry),
                     Ok(false) => sum.too_long += 1,
                     Err(error) => sum.bad.push(self.mixture.bad(draw, unusable(error)?)),
@@ -141,15 +149,19 @@ impl PackWork<'_> {
         Ok((pack, entries, sum))
     }
 
+    /// The sample of `draw`, from those that are loaded ahead where it is one of them. Adds the seconds that it took.
+    fn load(&self, draw: &Draw, waited: &mut f64) -> Loading {
+        let begun = Instant::now();
+        let ahead = self.feed.and_then(|feed| feed.take(draw.number));
+        let loaded = ahead.unwrap_or_else(|| self.mixture.load(draw, self.loader));
+        *waited += begun.elapsed().as_secs_f64();
+        loaded
+    }
+
     /// Adds a sample unless it is too long.
-    fn add(&self, pack: &mut Pack, sample: &Sample) -> Result<bool, LabError> {
-        if let Some(most) = self.stage.max_tokens {
-            let (tokens, _) = count_tokens(&**self.model.processor(), sample, self.options)?;
-            if tokens > most {
-                return Ok(false);
-            }
-        }
-        pack.add(self.model, sample, self.options)?;
+    fn add(&self, pack: &mut Pack, sample: Option<LoadedSample>) -> Result<bool, LabError> {
+        let Some(sample) = sample else { return Ok(false) };
+        pack.add_loaded(self.model, self.loader, sample)?;
         Ok(true)
     }
 }
@@ -157,7 +169,8 @@ impl PackWork<'_> {
 /// What is wrong with a sample; an error that is not the sample's is one of the run.
 fn unusable(error: LabError) -> Result<String, LabError> {
     match &error {
-        LabError::Engine(EngineError::Media { .. } | EngineError::Limit { .. })
+        LabError::Caller(_)
+        | LabError::Engine(EngineError::Media { .. } | EngineError::Limit { .. })
         | LabError::Engine(EngineError::Model(ModelError::Caller(_) | ModelError::Limit { .. }))
         | LabError::Model(ModelError::Caller(_) | ModelError::Limit { .. }) => Ok(error.to_string()),
         _ => Err(error),
@@ -209,6 +222,7 @@ impl Accumulated {
         self.tokens += other.tokens;
         self.bad.extend(other.bad);
         self.too_long += other.too_long;
+        self.waited += other.waited;
         self
     }
 }

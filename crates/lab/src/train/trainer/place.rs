@@ -13,6 +13,7 @@ pub(super) const CHECKPOINT: &str = "checkpoint";
 pub(super) const EXPORTED: &str = "model";
 pub(super) const ADAPTER: &str = "adapter";
 pub(super) const BEST: &str = "best";
+pub(super) const FEATURES: &str = "features";
 const OUTPUTS: [&str; 4] = [CHECKPOINT, EXPORTED, ADAPTER, BEST];
 pub(super) const LOCK: &str = ".lock";
 

@@ -4,22 +4,24 @@ use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Instant;
 
 use candle_core::Tensor;
+use zoetrope_engine::Store;
 use zoetrope_models::checkpoint::Checkpoint as ModelCheckpoint;
 use zoetrope_system::files::lock;
 
 use super::averages;
 use super::gradients::PackWork;
-use super::place::{CHECKPOINT, LOCK, check_apart, check_same_run};
+use super::place::{CHECKPOINT, FEATURES, LOCK, check_apart, check_same_run, name_of};
 use super::plan::RunPlan;
 use super::stage_model::{Origin, StageModel};
 use super::step_report::StepReport;
-use crate::data;
+use crate::data::{self, Feed, FrozenFeatures, KeptMedia, Loader};
 use crate::error::LabError;
 use crate::train::checkpoint::{Checkpoint, RunIdentity, TrainProgress};
-use crate::train::mixture::{Mixture, OpenData};
+use crate::train::mixture::{Loading, Mixture, OpenData};
 use crate::train::optimizer::{Averages, Moments};
 use crate::train::probe_heads::ProbeHeads;
 use crate::train::recipe::{Recipe, Stage};
@@ -37,6 +39,14 @@ pub struct Trainer {
     /// Running averages of what is learned, where the stage asks for them.
     pub(super) averages: Averages,
     pub(super) progress: TrainProgress,
+    /// Samples of the stage that are loaded ahead; none before its next step.
+    pub(super) feed: Option<Feed<Loading>>,
+    /// What loads the samples of the stage.
+    pub(super) loader: Arc<Loader>,
+    /// Decoded media and features in memory, of all stages.
+    pub(super) kept: Arc<KeptMedia>,
+    /// Features of frozen encoders on disk, where that is asked for.
+    store: Option<Arc<Store>>,
     pub(super) folder: PathBuf,
     pub(super) run: RunIdentity,
     pub(super) metrics: Metrics,
@@ -103,6 +113,10 @@ impl Trainer {
         active.turn_to((stage, &plan.recipe.stages[stage]), &heads);
         let recipe = toml::to_string_pretty(&plan.recipe).map_err(|error| LabError::Caller(error.to_string()))?;
         let metrics = Metrics::open(folder, progress.step as u64, &RunRecord { steps: plan.steps() as u64, recipe })?;
+        let options = &plan.recipe.loader;
+        let store = FrozenFeatures::open_store(&folder.join(FEATURES), options.disk_bytes()).map_err(failed)?;
+        let kept = Arc::new(KeptMedia::new(options.kept_bytes()));
+        let loader = Arc::new(Loader::new(active.model.processor(), active.options.clone()));
         let mut trainer = Trainer {
             plan,
             origin,
@@ -112,6 +126,10 @@ impl Trainer {
             moments,
             averages,
             progress,
+            feed: None,
+            loader,
+            kept,
+            store,
             folder: folder.to_path_buf(),
             run,
             metrics,
@@ -121,6 +139,7 @@ impl Trainer {
             earlier_seconds: progress.seconds,
         };
         trainer.forget_older();
+        trainer.renew_loader()?;
         Ok(trainer)
     }
 
@@ -182,9 +201,10 @@ impl Trainer {
         if index != self.active.stage {
             self.enter(index)?;
         }
+        self.begin_feed(index)?;
         let (stage, planned) = (&self.plan.recipe.stages[index], &self.plan.stages[index]);
         let draws = planned.draws(self.progress.samples, stage.batch);
-        let sum = self.work(&planned.mixture).step(&draws)?;
+        let sum = PackWork { feed: self.feed.as_ref(), ..self.work(&planned.mixture) }.step(&draws)?;
         let (first, lr) = (step == planned.first_step, self.plan.lr_at(step));
         let moment_step = step - planned.schedule_first + 1;
         let mut report = self.report(index, &sum, lr);
@@ -242,6 +262,8 @@ impl Trainer {
 
     /// Begins stage `next` with what was learned so far.
     pub(super) fn enter(&mut self, next: usize) -> Result<(), LabError> {
+        // Its workers end before another model is loaded.
+        self.feed = None;
         averages::swap(&self.active.trained, &std::mem::take(&mut self.averages))?;
         let stages = &self.plan.recipe.stages;
         let (stage, to) = (&stages[self.active.stage], &stages[next]);
@@ -262,6 +284,34 @@ impl Trainer {
             self.moments.clear();
         }
         self.forget_older();
+        self.renew_loader()
+    }
+
+    /// Takes what loads the samples of the active stage, whose encoder may be another one.
+    fn renew_loader(&mut self) -> Result<(), LabError> {
+        let (options, stage, active) = (&self.plan.recipe.loader, self.stage(), &self.active);
+        let frozen = match options.keep_features {
+            true => active.frozen_encoder(&self.origin, stage, &self.learned)?,
+            false => None,
+        };
+        let name = name_of(&self.origin.template);
+        let frozen = frozen.map(|encoder| FrozenFeatures::new(encoder, &name, self.store.as_ref(), &*active.model));
+        let loader = Loader::new(active.model.processor(), active.options.clone()).with_max_tokens(stage.max_tokens);
+        self.loader = Arc::new(loader.keeping(options, &self.kept, frozen));
+        self.feed = None;
+        Ok(())
+    }
+
+    /// Begins to load what is left of stage `index`, unless that has begun.
+    fn begin_feed(&mut self, index: usize) -> Result<(), LabError> {
+        let options = &self.plan.recipe.loader;
+        if self.feed.is_some() || options.workers == 0 {
+            return Ok(());
+        }
+        let (stage, planned) = (&self.plan.recipe.stages[index], &self.plan.stages[index]);
+        let end = planned.first_sample + planned.steps as u64 * stage.batch as u64;
+        let numbers = (planned.first_sample, self.progress.samples..end);
+        self.feed = Some(planned.mixture.feed(numbers, &self.loader, options.read_ahead())?);
         Ok(())
     }
 
@@ -273,6 +323,8 @@ impl Trainer {
             stage: self.stage(),
             options: &self.active.options,
             mixture,
+            loader: &self.loader,
+            feed: None,
         }
     }
 }
