@@ -14,7 +14,7 @@ use super::pack::count_tokens;
 use super::probe_heads::ProbeHeads;
 use super::recipe::{GROUPS, Recipe};
 use super::trainer::{Origin, PackWork, RunPlan, StageModel};
-use crate::data::{self, Loader};
+use crate::data::{self, SampleLoader};
 use crate::error::LabError;
 
 /// Samples of a stage whose tokens are counted.
@@ -123,7 +123,7 @@ impl DryRun {
         let heads = ProbeHeads::new(active.model.processor().info().hidden, None, self.origin.seed)?;
         active.turn_to((number, stage), &heads);
         let draws = planned.draws(planned.first_sample, LOOKED_AT.min(stage.batch));
-        let loader = Loader::new(active.model.processor(), active.options.clone()).with_max_tokens(stage.max_tokens);
+        let loader = SampleLoader::new(active.model.processor(), active.options.clone()).with_max_tokens(stage.max_tokens);
         let work = PackWork {
             model: active.model.as_ref(),
             heads: &heads,

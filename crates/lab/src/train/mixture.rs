@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::recipe::MixEntry;
 use crate::data::{
-    BadSample, DataOptions, Dataset, Drawn, Feed, LoadedSample, Loader, MixtureOrder, ReadAhead,
+    BadSample, DataOptions, Dataset, Drawn, Feed, LoadedSample, SampleLoader, MixtureOrder, ReadAhead,
 };
 use crate::error::LabError;
 use crate::sample::Sample;
@@ -130,7 +130,7 @@ impl Mixture {
 
 impl Mixture {
     /// Makes and loads a sample.
-    pub(super) fn load(&self, draw: &Draw, loader: &Loader) -> Loading {
+    pub(super) fn load(&self, draw: &Draw, loader: &SampleLoader) -> Loading {
         Ok(loader.load(&self.sample(draw)?))
     }
 
@@ -142,7 +142,7 @@ impl Mixture {
     pub(super) fn feed(
         self: &Arc<Self>,
         (before, numbers): (u64, impl Iterator<Item = u64> + Send + 'static),
-        loader: &Arc<Loader>,
+        loader: &Arc<SampleLoader>,
         ahead: ReadAhead,
     ) -> Result<Feed<Loading>, LabError> {
         let (mixture, loader) = (Arc::clone(self), Arc::clone(loader));

@@ -10,7 +10,7 @@ use zoetrope_models::kv::KvContext;
 
 use super::probe_heads::{ProbeHeads, ProbeLabels, cross_entropies};
 use super::recipe::LossPer;
-use crate::data::{LoadedMedia, LoadedSample, Loader, PlannedSample};
+use crate::data::{LoadedMedia, LoadedSample, SampleLoader, PlannedSample};
 use crate::error::LabError;
 use crate::sample::Sample;
 
@@ -53,7 +53,7 @@ impl Pack {
         sample: &Sample,
         options: &PlanOptions,
     ) -> Result<(), LabError> {
-        let loader = Loader::new(model.processor(), options.clone());
+        let loader = SampleLoader::new(model.processor(), options.clone());
         match loader.load(sample)? {
             Some(loaded) => self.add_loaded(model, &loader, loaded),
             None => Ok(()),
@@ -67,7 +67,7 @@ impl Pack {
     pub(super) fn add_loaded(
         &mut self,
         model: &dyn VideoLanguageModel,
-        loader: &Loader,
+        loader: &SampleLoader,
         sample: LoadedSample,
     ) -> Result<(), LabError> {
         let labels = self.labels.clone();
@@ -82,7 +82,7 @@ impl Pack {
     fn try_add(
         &mut self,
         model: &dyn VideoLanguageModel,
-        loader: &Loader,
+        loader: &SampleLoader,
         sample: LoadedSample,
     ) -> Result<(), LabError> {
         let plans = sample.plans;
@@ -116,7 +116,7 @@ impl Pack {
     fn encode(
         &mut self,
         model: &dyn VideoLanguageModel,
-        loader: &Loader,
+        loader: &SampleLoader,
         mut media: LoadedMedia,
         plan: &MediaPlan,
     ) -> Result<Features, LabError> {

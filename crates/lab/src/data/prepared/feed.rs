@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use rayon::ThreadPoolBuilder;
 use zoetrope_system::priority;
 
-use crate::data::{ReadAhead, read_ahead};
+use crate::data::read_ahead::{ReadAhead, read_ahead};
 use crate::error::LabError;
 
 /// Results by number, loaded ahead in the order in which they will be taken. Dropping it ends the workers after what

@@ -13,9 +13,8 @@ use zoetrope_models::contract::features::Features;
 use zoetrope_models::contract::media_plan::MediaPlan;
 use zoetrope_models::contract::{Processor, VideoLanguageModel};
 
-use super::kept::{Kept, KeptMedia, Key};
-use super::loader::media_key;
-use crate::data::DataOptions;
+use super::kept::{KeptMedia, KeptTensors, Key, media_key};
+use crate::data::dataset::DataOptions;
 
 /// Where features of one encoder are kept.
 pub(crate) struct FrozenFeatures {
@@ -67,8 +66,8 @@ impl FrozenFeatures {
     /// The features of `plan` of media of this content in memory.
     pub(super) fn in_memory(&self, kept: &KeptMedia, content: &ContentDigest, plan: &MediaPlan) -> Option<Features> {
         match kept.get(&self.key(content, plan)?)? {
-            Kept::Features(features) => Some(features),
-            Kept::Patches(_) => None,
+            KeptTensors::Features(features) => Some(features),
+            KeptTensors::Patches(_) => None,
         }
     }
 
@@ -86,7 +85,7 @@ impl FrozenFeatures {
         let units = stored.per_unit().len();
         // A file that cannot be read any more costs time and nothing else.
         let features = stored.units(0..units, &Device::Cpu).ok().filter(|_| units == plan.units())?;
-        kept.put(self.key(content, plan)?, Kept::Features(features.clone()));
+        kept.put(self.key(content, plan)?, KeptTensors::Features(features.clone()));
         Some(features)
     }
 
@@ -102,7 +101,7 @@ impl FrozenFeatures {
         let (Some(key), false, true) = (self.key(content, plan), rows.track_op(), rows.device().is_cpu()) else {
             return;
         };
-        kept.put(key, Kept::Features(features.clone()));
+        kept.put(key, KeptTensors::Features(features.clone()));
         if let Some(disk) = &self.disk {
             disk.keep_features("sample", (content, plan), features, processor);
         }

@@ -3,31 +3,39 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use zoetrope_engine::PreparedFrames;
+use sha2::{Digest, Sha256};
+use zoetrope_engine::{ContentDigest, PreparedFrames};
 use zoetrope_models::contract::features::Features;
+use zoetrope_models::contract::media_plan::MediaPlan;
 
 /// Digest of what something was computed from.
 pub(super) type Key = [u8; 32];
 
 /// What is kept of a picture or video.
 #[derive(Clone)]
-pub(super) enum Kept {
+pub(super) enum KeptTensors {
     /// Runs of its frames as patches.
     Patches(Arc<Vec<PreparedFrames>>),
     /// What the frozen encoder gave.
     Features(Features),
 }
 
-impl Kept {
+impl KeptTensors {
     /// Bytes of its tensors.
     fn bytes(&self) -> u64 {
         match self {
-            Kept::Patches(runs) => bytes_of(runs),
-            Kept::Features(features) => {
+            KeptTensors::Patches(runs) => bytes_of(runs),
+            KeptTensors::Features(features) => {
                 (features.rows.elem_count() * features.rows.dtype().size_in_bytes()) as u64
             }
         }
     }
+}
+
+/// What patches of `plan` of media of this content are told apart by.
+pub(super) fn media_key(content: &ContentDigest, plan: &MediaPlan) -> Option<Key> {
+    let plan = serde_json::to_vec(plan).ok()?;
+    Some(Sha256::new_with_prefix(content).chain_update(plan).finalize().into())
 }
 
 /// Bytes of the patches of `runs`.
@@ -38,20 +46,20 @@ pub(super) fn bytes_of(runs: &[PreparedFrames]) -> u64 {
 /// Decoded media and features in memory. Shared by all threads of a run.
 pub(crate) struct KeptMedia {
     most: u64,
-    state: Mutex<State>,
+    state: Mutex<KeptState>,
 }
 
 #[derive(Default)]
-struct State {
-    entries: HashMap<Key, Entry>,
+struct KeptState {
+    entries: HashMap<Key, KeptEntry>,
     /// Entries by the number of their last use.
     by_use: BTreeMap<u64, Key>,
     uses: u64,
     bytes: u64,
 }
 
-struct Entry {
-    kept: Kept,
+struct KeptEntry {
+    kept: KeptTensors,
     bytes: u64,
     used: u64,
 }
@@ -68,7 +76,7 @@ impl KeptMedia {
     }
 
     /// What is kept under `key`; it counts as used.
-    pub(super) fn get(&self, key: &Key) -> Option<Kept> {
+    pub(super) fn get(&self, key: &Key) -> Option<KeptTensors> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let state = &mut *state;
         let entry = state.entries.get_mut(key)?;
@@ -80,7 +88,7 @@ impl KeptMedia {
     }
 
     /// Keeps `kept` under `key`, unless it alone has more bytes than may be kept.
-    pub(super) fn put(&self, key: Key, kept: Kept) {
+    pub(super) fn put(&self, key: Key, kept: KeptTensors) {
         let bytes = kept.bytes();
         if bytes > self.most {
             return;
@@ -95,7 +103,7 @@ impl KeptMedia {
         let used = state.uses;
         state.by_use.insert(used, key);
         state.bytes += bytes;
-        state.entries.insert(key, Entry { kept, bytes, used });
+        state.entries.insert(key, KeptEntry { kept, bytes, used });
     }
 
     /// Bytes that are kept now.
@@ -105,7 +113,7 @@ impl KeptMedia {
     }
 }
 
-impl State {
+impl KeptState {
     fn remove(&mut self, key: &Key) {
         if let Some(entry) = self.entries.remove(key) {
             self.by_use.remove(&entry.used);
@@ -120,10 +128,10 @@ mod tests {
 
     use super::*;
 
-    /// Features of `rows` rows of 10 bytes.. of ten f32: 40 bytes each.
-    fn features(rows: usize) -> Kept {
+    /// Features of `rows` rows of 40 bytes.
+    fn features(rows: usize) -> KeptTensors {
         let rows_re = Tensor::zeros((rows, 10), DType::F32, &Device::Cpu).expect("a tensor");
-        Kept::Features(Features { rows: rows_re, per_unit: vec![rows] })
+        KeptTensors::Features(Features { rows: rows_re, per_unit: vec![rows] })
     }
 
     #[test]

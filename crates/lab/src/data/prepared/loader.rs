@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use sha2::{Digest, Sha256};
 use zoetrope_engine::{ContentDigest, PatchStream, PreparedFrames};
 use zoetrope_models::contract::features::Features;
 use zoetrope_models::contract::media_plan::{MediaPlan, PlanOptions};
@@ -10,14 +9,14 @@ use zoetrope_models::contract::prompt::Message;
 use zoetrope_models::contract::{Processor, VideoLanguageModel};
 
 use super::frozen::FrozenFeatures;
-use super::kept::{Kept, KeptMedia, Key, bytes_of};
+use super::kept::{KeptMedia, KeptTensors, bytes_of, media_key};
 use super::options::LoaderOptions;
-use crate::data::PlannedSample;
+use crate::data::planned::PlannedSample;
 use crate::error::LabError;
 use crate::sample::{Sample, SampleMedia};
 
 /// Loads samples for one model.
-pub(crate) struct Loader {
+pub(crate) struct SampleLoader {
     processor: Arc<dyn Processor>,
     options: PlanOptions,
     /// Longer samples are not loaded.
@@ -54,17 +53,17 @@ enum LoadedFrames {
     Features(Features),
 }
 
-impl Loader {
+impl SampleLoader {
     /// Loads for a model of `processor`, which is shown media as `options` say; nothing is kept.
     pub(crate) fn new(processor: &Arc<dyn Processor>, options: PlanOptions) -> Self {
         let (processor, kept) = (Arc::clone(processor), Arc::new(KeptMedia::new(0)));
-        Loader { processor, options, max_tokens: None, sample_bytes: 0, kept, frozen: None }
+        SampleLoader { processor, options, max_tokens: None, sample_bytes: 0, kept, frozen: None }
     }
 
     /// This loader, which passes over samples of more tokens.
     #[must_use]
     pub(crate) fn with_max_tokens(self, max_tokens: Option<usize>) -> Self {
-        Loader { max_tokens, ..self }
+        SampleLoader { max_tokens, ..self }
     }
 
     /// This loader within the bytes of `options`, which keeps media in `kept`, as features where the encoder is
@@ -76,7 +75,7 @@ impl Loader {
         kept: &Arc<KeptMedia>,
         frozen: Option<FrozenFeatures>,
     ) -> Self {
-        Loader { sample_bytes: options.sample_bytes(), kept: Arc::clone(kept), frozen, ..self }
+        SampleLoader { sample_bytes: options.sample_bytes(), kept: Arc::clone(kept), frozen, ..self }
     }
 
     /// Plans, decodes and prepares `sample`; `None` when it is too long.
@@ -129,7 +128,7 @@ impl Loader {
                 check_whole(name, plan, &stream)?;
                 let runs = Arc::new(runs);
                 if let (None, Some(key)) = (&self.frozen, content.as_ref().and_then(|own| media_key(own, plan))) {
-                    self.kept.put(key, Kept::Patches(Arc::clone(&runs)));
+                    self.kept.put(key, KeptTensors::Patches(Arc::clone(&runs)));
                 }
                 return Ok(LoadedMedia { labeled, frames: LoadedFrames::Patches(runs, None), content });
             };
@@ -146,8 +145,8 @@ impl Loader {
             return Some(LoadedFrames::Features(features));
         }
         match self.kept.get(&media_key(content, plan)?)? {
-            Kept::Patches(runs) => Some(LoadedFrames::Patches(runs, None)),
-            Kept::Features(_) => None,
+            KeptTensors::Patches(runs) => Some(LoadedFrames::Patches(runs, None)),
+            KeptTensors::Features(_) => None,
         }
     }
 
@@ -225,10 +224,4 @@ fn check_whole(name: &str, plan: &MediaPlan, stream: &PatchStream) -> Result<(),
         return Ok(());
     }
     Err(LabError::Caller(format!("frames do not decode: {name}: {undecodable} of {planned} frames cannot be decoded")))
-}
-
-/// What patches of `plan` of media of this content are told apart by.
-pub(super) fn media_key(content: &ContentDigest, plan: &MediaPlan) -> Option<Key> {
-    let plan = serde_json::to_vec(plan).ok()?;
-    Some(Sha256::new_with_prefix(content).chain_update(plan).finalize().into())
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::data::ReadAhead;
+use crate::data::read_ahead::ReadAhead;
 
 /// Bytes of a megabyte.
 const MB: u64 = 1_000_000;

@@ -16,7 +16,7 @@ use zoetrope_models::loading;
 use zoetrope_models::weights::LoadOptions;
 
 use super::*;
-use crate::data::ReadAhead;
+use crate::data::read_ahead::ReadAhead;
 use crate::sample::{Sample, SampleMedia};
 
 fn model() -> Arc<dyn VideoLanguageModel> {
@@ -69,16 +69,16 @@ impl MediaSource for Counted {
 const OPTIONS: LoaderOptions =
     LoaderOptions { workers: 1, ahead_mb: 512, keep_mb: 64, keep_features: true, disk_mb: 0 };
 
-fn loader(model: &dyn VideoLanguageModel, kept: &Arc<KeptMedia>, frozen: Option<FrozenFeatures>) -> Loader {
-    Loader::new(model.processor(), PlanOptions::default()).keeping(&OPTIONS, kept, frozen)
+fn loader(model: &dyn VideoLanguageModel, kept: &Arc<KeptMedia>, frozen: Option<FrozenFeatures>) -> SampleLoader {
+    SampleLoader::new(model.processor(), PlanOptions::default()).keeping(&OPTIONS, kept, frozen)
 }
 
-fn load(loader: &Loader, sample: &Sample) -> LoadedSample {
+fn load(loader: &SampleLoader, sample: &Sample) -> LoadedSample {
     loader.load(sample).expect("frames").expect("it is short")
 }
 
 /// The features of a sample's only clip, as bits.
-fn features(loader: &Loader, model: &dyn VideoLanguageModel, sample: LoadedSample) -> Vec<u32> {
+fn features(loader: &SampleLoader, model: &dyn VideoLanguageModel, sample: LoadedSample) -> Vec<u32> {
     let media = sample.media.into_iter().next().expect("a clip");
     let features = loader.encode(model, media, &sample.plans[0], |_| ()).expect("features");
     let values = features.rows.flatten_all().and_then(|rows| rows.to_vec1::<f32>()).expect("values");
@@ -100,7 +100,7 @@ fn media_that_are_kept_are_decoded_once() {
     load(&keeping, &clip.sample(2));
     assert_eq!(clip.frames(), 2 * decoded);
     let fewer = PlanOptions { max_frames: Some(2), ..PlanOptions::default() };
-    load(&Loader::new(model.processor(), fewer).keeping(&OPTIONS, &kept, None), &clip.sample(1));
+    load(&SampleLoader::new(model.processor(), fewer).keeping(&OPTIONS, &kept, None), &clip.sample(1));
     assert_eq!(clip.frames(), 2 * decoded + 2);
     let unknown = SampleMedia::new(Arc::clone(&clip) as Arc<dyn MediaSource>);
     let unknown = Sample::conversation(vec![unknown], &[("What?".to_string(), "It.".to_string())]);
@@ -112,7 +112,7 @@ fn media_that_are_kept_are_decoded_once() {
 #[test]
 fn features_of_a_frozen_encoder_are_kept_in_memory_and_on_disk() {
     let (model, clip, folder) = (model(), Counted::new(6), tempfile::tempdir().expect("a folder"));
-    let plain = Loader::new(model.processor(), PlanOptions::default());
+    let plain = SampleLoader::new(model.processor(), PlanOptions::default());
     let wanted = features(&plain, &*model, load(&plain, &clip.sample(1)));
     let identity = |name: &str| ModelIdentity {
         family: "toy".to_string(),
@@ -157,14 +157,14 @@ fn features_of_a_frozen_encoder_are_kept_in_memory_and_on_disk() {
 fn no_more_of_a_film_is_made_ahead_than_may_be() {
     let (model, film) = (model(), Counted::new(400));
     let options = PlanOptions { max_frames: Some(400), fps: Some(2.0), ..PlanOptions::default() };
-    let whole = Loader::new(model.processor(), options.clone());
+    let whole = SampleLoader::new(model.processor(), options.clone());
     let whole = whole.keeping(&OPTIONS, &Arc::new(KeptMedia::new(0)), None);
     let all = load(&whole, &film.sample(1));
     let (runs, more) = all.media[0].runs();
     let a_run = all.bytes / runs.expect("patches").len() as u64;
     assert!(!more && all.bytes > 1_500_000, "{} bytes", all.bytes);
     let options_of_one = LoaderOptions { ahead_mb: 1, ..OPTIONS };
-    let bounded = Loader::new(model.processor(), options).keeping(&options_of_one, &Arc::new(KeptMedia::new(0)), None);
+    let bounded = SampleLoader::new(model.processor(), options).keeping(&options_of_one, &Arc::new(KeptMedia::new(0)), None);
     let part = load(&bounded, &film.sample(1));
     assert!(part.media[0].runs().1, "there is more");
     assert!(part.bytes <= options_of_one.sample_bytes() + 2 * a_run, "{} bytes", part.bytes);

@@ -11,7 +11,7 @@ use zoetrope_models::contract::media_plan::PlanOptions;
 use zoetrope_models::error::ModelError;
 use zoetrope_models::ops::backward;
 
-use crate::data::{BadSample, Feed, LoadedSample, Loader};
+use crate::data::{BadSample, Feed, LoadedSample, SampleLoader};
 use crate::error::LabError;
 use crate::train::mixture::{Draw, Loading, Mixture};
 use crate::train::optimizer::{Gradients, Trained};
@@ -31,7 +31,7 @@ pub(in crate::train) struct PackWork<'a> {
     pub(in crate::train) stage: &'a Stage,
     pub(in crate::train) options: &'a PlanOptions,
     pub(in crate::train) mixture: &'a Mixture,
-    pub(in crate::train) loader: &'a Loader,
+    pub(in crate::train) loader: &'a SampleLoader,
     /// Samples of the mixture that are loaded ahead.
     pub(in crate::train) feed: Option<&'a Feed<Loading>>,
 }

@@ -18,7 +18,7 @@ use super::place::{CHECKPOINT, FEATURES, LOCK, check_apart, check_same_run, name
 use super::plan::RunPlan;
 use super::stage_model::{Origin, StageModel};
 use super::step_report::StepReport;
-use crate::data::{self, Feed, FrozenFeatures, KeptMedia, Loader};
+use crate::data::{self, Feed, FrozenFeatures, KeptMedia, SampleLoader};
 use crate::error::LabError;
 use crate::train::checkpoint::{Checkpoint, RunIdentity, TrainProgress};
 use crate::train::mixture::{Loading, Mixture, OpenData};
@@ -42,7 +42,7 @@ pub struct Trainer {
     /// Samples of the stage that are loaded ahead; none before its next step.
     pub(super) feed: Option<Feed<Loading>>,
     /// What loads the samples of the stage.
-    pub(super) loader: Arc<Loader>,
+    pub(super) loader: Arc<SampleLoader>,
     /// Decoded media and features in memory, of all stages.
     pub(super) kept: Arc<KeptMedia>,
     /// Features of frozen encoders on disk, where that is asked for.
@@ -116,7 +116,7 @@ impl Trainer {
         let options = &plan.recipe.loader;
         let store = FrozenFeatures::open_store(&folder.join(FEATURES), options.disk_bytes()).map_err(failed)?;
         let kept = Arc::new(KeptMedia::new(options.kept_bytes()));
-        let loader = Arc::new(Loader::new(active.model.processor(), active.options.clone()));
+        let loader = Arc::new(SampleLoader::new(active.model.processor(), active.options.clone()));
         let mut trainer = Trainer {
             plan,
             origin,
@@ -296,7 +296,7 @@ impl Trainer {
         };
         let name = name_of(&self.origin.template);
         let frozen = frozen.map(|encoder| FrozenFeatures::new(encoder, &name, self.store.as_ref(), &*active.model));
-        let loader = Loader::new(active.model.processor(), active.options.clone()).with_max_tokens(stage.max_tokens);
+        let loader = SampleLoader::new(active.model.processor(), active.options.clone()).with_max_tokens(stage.max_tokens);
         self.loader = Arc::new(loader.keeping(options, &self.kept, frozen));
         self.feed = None;
         Ok(())
