@@ -78,6 +78,8 @@ impl MediaContent {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
 
     #[test]
@@ -96,7 +98,7 @@ mod tests {
         };
         let whole = (None, None);
         assert_eq!(of(&[&one], whole), of(&[&copy], whole));
-        assert_eq!(of(&[&one], whole), of(&[&FoundMedia::Bytes(b"film"[..].into())], whole));
+        assert_eq!(of(&[&one], whole), of(&[&FoundMedia::Bytes(Arc::from(&b"film"[..]))], whole));
         let different = [
             of(&[&one], whole),
             of(&[&other], whole),

@@ -42,7 +42,7 @@ impl<T: Send + 'static> Feed<T> {
             .build();
         let pool = pool.map_err(|error| LabError::Caller(format!("no threads to load samples: {error}")))?;
         let load = move |number| (number, pool.install(|| load(number)));
-        let results = Box::new(read_ahead(numbers, ahead, move |(_, result)| cost(result), load));
+        let results = Box::new(read_ahead(numbers, ahead, move |(_, result): &(u64, T)| cost(result), load));
         Ok(Feed(Mutex::new(Ahead { results, early: HashMap::new(), next: 0 })))
     }
 

@@ -26,6 +26,8 @@ pub(super) struct RunLog {
     pub(super) gradient_norm_by_group: BTreeMap<String, Points>,
     pub(super) tokens_per_second: Points,
     pub(super) memory: Points,
+    /// Percent of the step that it waited for data.
+    pub(super) waited: Points,
     /// Finished steps, and what they took in all.
     pub(super) step: u64,
     pub(super) samples: u64,
@@ -97,6 +99,9 @@ impl RunLog {
         }
         if step.memory > 0 {
             self.memory.push((x, step.memory as f64 / 1e9));
+        }
+        if step.waited > 0.0 && step.seconds > 0.0 {
+            self.waited.push((x, 100.0 * step.waited / step.seconds));
         }
         self.step = self.step.max(step.step);
         self.samples += step.samples;
