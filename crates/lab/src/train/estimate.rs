@@ -123,7 +123,8 @@ impl DryRun {
         let heads = ProbeHeads::new(active.model.processor().info().hidden, None, self.origin.seed)?;
         active.turn_to((number, stage), &heads);
         let draws = planned.draws(planned.first_sample, LOOKED_AT.min(stage.batch));
-        let loader = SampleLoader::new(active.model.processor(), active.options.clone()).with_max_tokens(stage.max_tokens);
+        let loader =
+            SampleLoader::new(active.model.processor(), active.options.clone()).with_max_tokens(stage.max_tokens);
         let work = PackWork {
             model: active.model.as_ref(),
             heads: &heads,

@@ -5,9 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::recipe::MixEntry;
-use crate::data::{
-    BadSample, DataOptions, Dataset, Drawn, Feed, LoadedSample, SampleLoader, MixtureOrder, ReadAhead,
-};
+use crate::data::{BadSample, DataOptions, Dataset, Drawn, Feed, LoadedSample, MixtureOrder, ReadAhead, SampleLoader};
 use crate::error::LabError;
 use crate::sample::Sample;
 use crate::synth::{Difficulty, Split};

@@ -10,7 +10,7 @@ use zoetrope_models::kv::KvContext;
 
 use super::probe_heads::{ProbeHeads, ProbeLabels, cross_entropies};
 use super::recipe::LossPer;
-use crate::data::{LoadedMedia, LoadedSample, SampleLoader, PlannedSample};
+use crate::data::{LoadedMedia, LoadedSample, PlannedSample, SampleLoader};
 use crate::error::LabError;
 use crate::sample::Sample;
 

@@ -28,7 +28,12 @@ pub(in crate::data) struct Opener {
 
 impl Opener {
     pub(in crate::data) fn new(options: &DataOptions) -> Self {
-        Opener { root: options.media.clone(), outside: options.outside, limits: options.limits.clone(), digests: Arc::default() }
+        Opener {
+            root: options.media.clone(),
+            outside: options.outside,
+            limits: options.limits.clone(),
+            digests: Arc::default(),
+        }
     }
 
     /// Opens the media of a row of `file`; `members` are the files of its archive.

@@ -37,11 +37,8 @@ impl Counted {
             let data = (0..56 * 42 * 3).map(|at| (at * 5 + 31 * index) as u8).collect();
             Frame { index, time: Time::new(index as i64, 2), image: Rgb { width: 56, height: 42, data } }
         };
-        let clip = InMemory {
-            kind: MediaKind::Video,
-            frames: (0..frames).map(frame).collect(),
-            end: frames as f64 / 2.0,
-        };
+        let clip =
+            InMemory { kind: MediaKind::Video, frames: (0..frames).map(frame).collect(), end: frames as f64 / 2.0 };
         Arc::new(Counted { clip, frames: AtomicUsize::new(0) })
     }
 
@@ -164,7 +161,8 @@ fn no_more_of_a_film_is_made_ahead_than_may_be() {
     let a_run = all.bytes / runs.expect("patches").len() as u64;
     assert!(!more && all.bytes > 1_500_000, "{} bytes", all.bytes);
     let options_of_one = LoaderOptions { ahead_mb: 1, ..OPTIONS };
-    let bounded = SampleLoader::new(model.processor(), options).keeping(&options_of_one, &Arc::new(KeptMedia::new(0)), None);
+    let bounded =
+        SampleLoader::new(model.processor(), options).keeping(&options_of_one, &Arc::new(KeptMedia::new(0)), None);
     let part = load(&bounded, &film.sample(1));
     assert!(part.media[0].runs().1, "there is more");
     assert!(part.bytes <= options_of_one.sample_bytes() + 2 * a_run, "{} bytes", part.bytes);

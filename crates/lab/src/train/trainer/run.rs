@@ -296,7 +296,8 @@ impl Trainer {
         };
         let name = name_of(&self.origin.template);
         let frozen = frozen.map(|encoder| FrozenFeatures::new(encoder, &name, self.store.as_ref(), &*active.model));
-        let loader = SampleLoader::new(active.model.processor(), active.options.clone()).with_max_tokens(stage.max_tokens);
+        let loader =
+            SampleLoader::new(active.model.processor(), active.options.clone()).with_max_tokens(stage.max_tokens);
         self.loader = Arc::new(loader.keeping(options, &self.kept, frozen));
         self.feed = None;
         Ok(())

@@ -27,13 +27,13 @@ fn desk() -> tempfile::TempDir {
         let picture = image::RgbImage::from_fn(50, 40, |x, y| image::Rgb([x * 5, y * 6, seed * 90].map(|v| v as u8)));
         picture.save(desk.path().join(format!("{seed}.png"))).unwrap();
     }
-    let noise = image::RgbImage::from_fn(64, 64, |x, y| image::Rgb([(x * 37) ^ (y * 91), x * y, x ^ y].map(|v| v as u8)));
+    let noise =
+        image::RgbImage::from_fn(64, 64, |x, y| image::Rgb([(x * 37) ^ (y * 91), x * y, x ^ y].map(|v| v as u8)));
     noise.save(desk.path().join("torn.png")).unwrap();
     let whole = std::fs::read(desk.path().join("torn.png")).unwrap();
     write("torn.png", &whole[..whole.len() / 2]);
-    let clip = |name: &str, answer: &str| {
-        format!(r#"{{"video": "{name}", "query": "<video>What?", "response": "{answer}"}}"#)
-    };
+    let clip =
+        |name: &str, answer: &str| format!(r#"{{"video": "{name}", "query": "<video>What?", "response": "{answer}"}}"#);
     let picture = |name: &str| format!(r#"{{"image": "{name}", "query": "<image>What?", "response": "It."}}"#);
     let long = format!(r#"{{"query": "{}", "response": "It."}}"#, "word ".repeat(400));
     let rows = [
@@ -173,9 +173,8 @@ fn features_of_another_encoder_are_not_taken() {
     let loader = LoaderOptions { workers: 0, disk_mb: 64, ..LoaderOptions::default() };
     let folder = tempfile::tempdir().unwrap();
     let mut trainer = open_files(desk.path(), folder.path(), &loader);
-    let encoder = |trainer: &Trainer| {
-        trainer.active.frozen_encoder(&trainer.origin, trainer.stage(), &trainer.learned).unwrap()
-    };
+    let encoder =
+        |trainer: &Trainer| trainer.active.frozen_encoder(&trainer.origin, trainer.stage(), &trainer.learned).unwrap();
     let before = encoder(&trainer).unwrap();
     // Two epochs of nine samples in steps of four, then one in steps of three.
     run(&mut trainer, 5 + 3);
