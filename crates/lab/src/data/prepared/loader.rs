@@ -150,7 +150,8 @@ impl SampleLoader {
         }
     }
 
-    /// What the encoder of `model` gives of loaded media, which `plan` shows. `each` is called with each run of frames that is encoded.
+    /// What the encoder of `model` gives of loaded media, which `plan` shows. `each` is called with each run of frames
+    /// that is encoded.
     ///
     /// # Errors
     /// When a planned frame of a long film cannot be decoded, or the model refuses.

@@ -122,8 +122,8 @@ impl StageModel {
         }
     }
 
-    /// What the encoder's features follow from, beside what it is shown, where `stage` learns nothing of the encoder: its
-    /// files, what earlier stages have `learned` of it, what it is held as and computed with. On the CPU only.
+    /// What the encoder's features follow from, beside what it is shown, where `stage` learns nothing of the encoder:
+    /// its files, what earlier stages have `learned` of it, what it is held as and computed with. On the CPU only.
     ///
     /// # Errors
     /// When a file of the model cannot be read.
