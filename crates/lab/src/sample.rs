@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use zoetrope_engine::{FrameIter, MediaSource, plan_sources};
+use zoetrope_engine::{ContentDigest, FrameIter, MediaSource, plan_sources};
 use zoetrope_media::{Frame, Time};
 use zoetrope_models::contract::Processor;
 use zoetrope_models::contract::media_plan::{MediaMetadata, MediaPlan, PlanOptions};
@@ -20,7 +20,11 @@ pub struct SampleMedia {
     /// Where its frames come from.
     pub source: Arc<dyn MediaSource>,
     cell_labels: Option<Arc<LabelGrid>>,
+    content: Option<Arc<ContentOf>>,
 }
+
+/// Reads what media is made of.
+type ContentOf = dyn Fn() -> std::io::Result<ContentDigest> + Send + Sync;
 
 /// From a frame's index and a grid (rows, columns) to the label of each cell, row by row.
 type LabelGrid = dyn Fn(usize, (usize, usize)) -> Vec<CellLabel> + Send + Sync;
@@ -50,7 +54,7 @@ fn rendered_metadata(size: (u32, u32), times: Vec<Time>, end: f64) -> MediaMetad
 impl SampleMedia {
     /// Media without labels.
     pub fn new(source: Arc<dyn MediaSource>) -> SampleMedia {
-        SampleMedia { source, cell_labels: None }
+        SampleMedia { source, cell_labels: None, content: None }
     }
 
     /// A synthetic scene, which knows its labels.
@@ -59,7 +63,25 @@ impl SampleMedia {
         let scene = Arc::new(scene);
         let drawn = Arc::clone(&scene);
         let source = Arc::new(Rendered { metadata, frame: move |index| drawn.frame(index) });
-        SampleMedia { source, cell_labels: Some(Arc::new(move |index, grid| scene.cell_labels(index, grid))) }
+        let cell_labels: Arc<LabelGrid> = Arc::new(move |index, grid| scene.cell_labels(index, grid));
+        SampleMedia { source, cell_labels: Some(cell_labels), content: None }
+    }
+
+    /// Media whose content `digest` reads when it is asked for.
+    #[must_use]
+    pub fn with_content(self, digest: impl Fn() -> std::io::Result<ContentDigest> + Send + Sync + 'static) -> Self {
+        SampleMedia { content: Some(Arc::new(digest)), ..self }
+    }
+
+    /// Digest of what it is made of: equal digests mean equal frames at equal times. Reads all of its bytes unless they
+    /// were read before; `None` where it is not known or cannot be read.
+    pub fn content_digest(&self) -> Option<ContentDigest> {
+        self.content.as_ref().and_then(|digest| digest().ok())
+    }
+
+    /// Whether labels of its cells are known.
+    pub fn has_labels(&self) -> bool {
+        self.cell_labels.is_some()
     }
 
     /// Label of each cell of a grid (rows, columns) over frame `index`, row by row; `None` when they are unknown.

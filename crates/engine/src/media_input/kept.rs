@@ -7,6 +7,7 @@ use zoetrope_models::contract::Processor;
 use zoetrope_models::contract::feature_file::{
     FeatureKey, FeatureSize, FilmIdentity, StoredFaults, StoredFeatures, write_whole,
 };
+use zoetrope_models::contract::features::Features;
 use zoetrope_models::contract::media_plan::{MediaKind, MediaPlan};
 use zoetrope_models::error::ModelResult;
 
@@ -77,11 +78,48 @@ pub(crate) fn keep(
     else {
         return;
     };
-    let (Ok((key, told)), Some(lost)) =
-        (feature_key(store, content, planned, processor), lost_frames(planned, &media.plan))
-    else {
-        return;
+    let Some(lost) = lost_frames(planned, &media.plan) else { return };
+    let faults = StoredFaults {
+        repeated: media.faults.repeated,
+        damaged: media.faults.damaged,
+        with_bars: media.faults.with_bars,
     };
+    put(store, &media.name, (content, planned), (features, lost, faults), processor);
+}
+
+impl ModelStore {
+    /// The features of `plan` of media of this content, where they are kept.
+    pub fn find_features(
+        &self,
+        content: &ContentDigest,
+        plan: &MediaPlan,
+        processor: &dyn Processor,
+    ) -> Option<Arc<StoredFeatures>> {
+        find(self, content, plan, processor)
+    }
+
+    /// Lets the features of `plan` of media of this content be written, unless they are there or the disk is too slow.
+    /// All planned frames were decoded.
+    pub fn keep_features(
+        &self,
+        name: &str,
+        (content, plan): (&ContentDigest, &MediaPlan),
+        features: &Features,
+        processor: &dyn Processor,
+    ) {
+        put(self, name, (content, plan), (features, Vec::new(), StoredFaults::default()), processor);
+    }
+}
+
+/// Lets features be written of which frames are `lost`, unless they are there.
+fn put(
+    store: &ModelStore,
+    name: &str,
+    (content, planned): (&ContentDigest, &MediaPlan),
+    (features, lost, faults): (&Features, Vec<u32>, StoredFaults),
+    processor: &dyn Processor,
+) {
+    let Ok((key, told)) = feature_key(store, content, planned, processor) else { return };
     let (dtype, rows) = (features.rows.dtype(), features.per_unit.iter().sum::<usize>());
     let size = FeatureSize { dtype, rows, units: features.per_unit.len(), lost: lost.len() };
     // On an accelerator they would be copied by another thread, which has another queue.
@@ -90,17 +128,12 @@ pub(crate) fn keep(
         return;
     }
     let memory = features.rows.elem_count() * dtype.size_in_bytes();
-    let faults = StoredFaults {
-        repeated: media.faults.repeated,
-        damaged: media.faults.damaged,
-        with_bars: media.faults.with_bars,
-    };
     let features = features.clone();
-    let taken = store.put_features(key, &media.name, (memory, payload), move |out| {
+    let taken = store.put_features(key, name, (memory, payload), move |out| {
         write_whole(out, &told, &features, &lost, &faults).map_err(io::Error::other)
     });
     if !taken {
-        tracing::debug!("{}: its features are not kept, the disk is too slow", media.name);
+        tracing::debug!("{name}: its features are not kept, the disk is too slow");
     }
 }
 

@@ -34,6 +34,11 @@ impl BadLimit {
             BadLimit::Number(number) => number,
         }
     }
+
+    /// Whether `bad` of `rows` are more than may be: the rule of checks and of training runs.
+    pub fn is_exceeded(self, bad: u64, rows: u64) -> bool {
+        bad > self.of(rows)
+    }
 }
 
 impl FromStr for BadLimit {
@@ -103,7 +108,7 @@ impl BadRows {
 
     /// Whether more are bad than may be.
     pub fn is_over(&self) -> bool {
-        self.count() > self.limit.of(self.rows)
+        self.limit.is_exceeded(self.count(), self.rows)
     }
 
     /// In words: "3 of 200 rows are bad, at most 1% may be".

@@ -7,7 +7,6 @@ use zoetrope_media::{Frame, MediaError};
 use zoetrope_models::contract::Processor;
 use zoetrope_models::contract::media_plan::{MediaMetadata, MediaPlan, PlanOptions};
 
-use super::dataset::{BadSample, Dataset};
 use crate::error::LabError;
 use crate::sample::{Sample, SampleMedia};
 
@@ -65,21 +64,6 @@ impl DecodedSample {
             media.push(SampleMedia::new(Arc::new(decoded)));
         }
         Ok(DecodedSample { sample: Sample { media, ..sample.clone() }, bytes })
-    }
-
-    /// Reads sample `index` of a dataset and decodes it: what workers of a trainer do.
-    ///
-    /// # Errors
-    /// Why the row is no sample, also where its frames cannot be decoded.
-    pub fn read(
-        dataset: &dyn Dataset,
-        index: u64,
-        processor: &dyn Processor,
-        options: &PlanOptions,
-    ) -> Result<Self, BadSample> {
-        let sample = dataset.sample(index)?;
-        DecodedSample::new(&sample, processor, options)
-            .map_err(|error| dataset.bad(index, format!("frames do not decode: {error}")))
     }
 }
 

@@ -3,7 +3,7 @@
 //! [`open`] recognizes a file by its content and finds its rows by number; [`Dataset::sample`] reads one row, whatever
 //! its form, and opens its media. A row that is no sample is a [`BadSample`], which [`BadRows`] counts by reason;
 //! nothing takes its place. [`EpochOrder`] and [`MixtureOrder`] say which sample comes when, [`read_ahead`] makes
-//! samples on threads of their own. `docs/training-data.md` shows all forms.
+//! samples on threads of their own; training loads its samples so. `docs/training-data.md` shows all forms.
 
 mod bad_rows;
 mod check;
@@ -15,6 +15,7 @@ mod forms;
 mod media;
 mod order;
 mod planned;
+mod prepared;
 mod read_ahead;
 mod rows;
 
@@ -27,6 +28,8 @@ pub use dataset::{BadSample, DataOptions, Dataset};
 pub use decoded::DecodedSample;
 pub use order::{Drawn, EpochOrder, MixtureOrder};
 pub use planned::{PlannedSample, PromptRun};
+pub use prepared::LoaderOptions;
+pub(crate) use prepared::{Feed, FrozenFeatures, KeptMedia, LoadedMedia, LoadedSample, SampleLoader};
 pub use read_ahead::{ReadAhead, read_ahead};
 
 use crate::error::LabError;

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use serde::Serialize;
 use zoetrope_models::checkpoint::Checkpoint;
-use zoetrope_models::weights::{Learn, ParameterRole};
+use zoetrope_models::weights::{Learn, ParameterGroup, ParameterRole};
 
 use super::mixture::Draw;
 use super::objective::{ReferenceLogProbs, ReferenceTable, count_pair_tokens};
@@ -15,7 +15,7 @@ use super::pack::count_tokens;
 use super::probe_heads::ProbeHeads;
 use super::recipe::{GROUPS, Recipe, Stage};
 use super::trainer::{Origin, PackWork, PlannedStage, RunPlan, StageModel};
-use crate::data;
+use crate::data::{self, SampleLoader};
 use crate::error::LabError;
 
 /// Samples of a stage whose tokens are counted.
@@ -67,6 +67,13 @@ pub struct StageEstimate {
     pub gradient_bytes: usize,
     /// Bytes of the optimizer's moments.
     pub moment_bytes: usize,
+    /// Bytes of a frozen encoder's features of all samples of the data files, each counted with its own media; 0 where
+    /// features are not kept.
+    pub feature_bytes: u64,
+    /// Bytes of memory for media and features that later epochs show again.
+    pub kept_bytes: u64,
+    /// Bytes of disk that features may take.
+    pub disk_bytes: u64,
     /// Samples of the step that was measured.
     pub measured_samples: usize,
     /// Seconds of a whole step; `None` when no sample was of use.
@@ -138,6 +145,9 @@ impl DryRun {
         let heads = ProbeHeads::new(active.model.processor().info().hidden, None, self.origin.seed)?;
         active.turn_to((number, stage), &heads);
         let draws = planned.draws(planned.first_sample, LOOKED_AT.min(stage.batch));
+        let loader = SampleLoader::new(active.model.processor(), active.options.clone())
+            .with_max_tokens(stage.max_tokens)
+            .of_pairs(stage.objective.dpo().is_some());
         let work = PackWork {
             model: active.model.as_ref(),
             aligner: active.aligner.as_deref(),
@@ -148,6 +158,8 @@ impl DryRun {
             options: &active.options,
             mixture: &planned.mixture,
             reference: None,
+            loader: &loader,
+            feed: None,
         };
         let mut estimate = StageEstimate {
             name: stage.name.clone(),
@@ -168,10 +180,16 @@ impl DryRun {
             weight_bytes: active.model.weights().summary().resident_bytes,
             gradient_bytes: 0,
             moment_bytes: 0,
+            feature_bytes: 0,
+            kept_bytes: self.plan.recipe.loader.kept_bytes(),
+            disk_bytes: self.plan.recipe.loader.disk_bytes(),
             measured_samples: 0,
             step_seconds: None,
         };
         count(&mut estimate, &work, &draws, stage.batch);
+        if self.plan.recipe.loader.keep_features && stage.learn(ParameterGroup::Vision) == Learn::Frozen {
+            estimate.feature_bytes = feature_bytes(&work, &draws, estimate.epoch);
+        }
         memory(&mut estimate, &active, work.at_once().min(stage.batch.div_ceil(stage.pack)));
         let draws = &draws[..draws.len().min(stage.pack.saturating_mul(work.at_once()))];
         let before = number.checked_sub(1).map(|before| &self.plan.recipe.stages[before]);
@@ -233,6 +251,19 @@ fn count(estimate: &mut StageEstimate, work: &PackWork<'_>, draws: &[Draw], batc
     let mean = |sum: usize| sum as f64 / used.max(1) as f64;
     (estimate.sample_tokens, estimate.visual_tokens) = (mean(tokens), mean(visual));
     estimate.step_tokens = tokens as f64 * batch as f64 / draws.len().max(1) as f64;
+}
+
+/// Bytes of the encoder's features, before pruning, of `epoch` samples such as those of `draws`.
+fn feature_bytes(work: &PackWork<'_>, draws: &[Draw], epoch: u64) -> u64 {
+    let processor = work.model.processor();
+    let value = work.model.weights().group(ParameterGroup::Vision).held_as().dtype.size_in_bytes();
+    let bytes = |draw: &Draw| {
+        let plans = work.mixture.sample(draw).ok()?.plan(&**processor, work.options).ok()?;
+        let rows: usize = plans.iter().map(|plan| processor.feature_rows(plan)).sum();
+        Some((rows * processor.info().feature_width * value) as f64)
+    };
+    let all: Vec<f64> = draws.iter().filter_map(bytes).collect();
+    (all.iter().sum::<f64>() / all.len().max(1) as f64 * epoch as f64) as u64
 }
 
 fn memory(estimate: &mut StageEstimate, active: &StageModel, at_once: usize) {

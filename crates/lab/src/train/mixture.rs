@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::recipe::MixEntry;
-use crate::data::{BadSample, DataOptions, Dataset, Drawn, MixtureOrder};
+use crate::data::{BadSample, DataOptions, Dataset, Drawn, Feed, LoadedSample, MixtureOrder, ReadAhead, SampleLoader};
 use crate::error::LabError;
 use crate::sample::Sample;
 use crate::synth::{Difficulty, Split};
@@ -15,6 +15,10 @@ const ENDLESS: u64 = 1 << 48;
 
 /// Opens a data file.
 pub(super) type OpenData<'o> = dyn Fn(&Path, &DataOptions) -> Result<Arc<dyn Dataset>, LabError> + 'o;
+
+/// A sample as it was loaded, `None` where it is too long; inside, why it does not fit the model; outside, why it is
+/// none.
+pub(super) type Loading = Result<Result<Option<LoadedSample>, LabError>, BadSample>;
 
 /// The entries of a mixture, opened.
 pub(super) struct Mixture {
@@ -40,7 +44,7 @@ pub(super) struct Draw {
     /// The entry.
     pub(super) entry: usize,
     /// Number of the sample in the run.
-    number: u64,
+    pub(super) number: u64,
     /// Index in the data file.
     index: u64,
 }
@@ -109,11 +113,12 @@ impl Mixture {
 
     /// `count` samples from the `first` of the mixture on; sample `before` of the run was the last one without it.
     pub(super) fn draws(&self, before: u64, first: u64, count: usize) -> Vec<Draw> {
-        let draw = |nth: u64| {
-            let Drawn { dataset, index, .. } = self.order.draw(nth);
-            Draw { entry: dataset, number: before + nth, index }
-        };
-        (first..first + count as u64).map(draw).collect()
+        (first..first + count as u64).map(|nth| self.draw(before, nth)).collect()
+    }
+
+    fn draw(&self, before: u64, nth: u64) -> Draw {
+        let Drawn { dataset, index, .. } = self.order.draw(nth);
+        Draw { entry: dataset, number: before + nth, index }
     }
 
     /// The first `most` samples, or all of the data files where these are fewer.
@@ -134,6 +139,27 @@ impl Mixture {
 }
 
 impl Mixture {
+    /// Makes and loads a sample.
+    pub(super) fn load(&self, draw: &Draw, loader: &SampleLoader) -> Loading {
+        Ok(loader.load(&self.sample(draw)?))
+    }
+
+    /// Loads samples of the run by their `numbers`, which ascend, ahead of whoever takes them. Sample `before` of the
+    /// run was the last one without the mixture.
+    ///
+    /// # Errors
+    /// When there are no threads.
+    pub(super) fn feed(
+        self: &Arc<Self>,
+        (before, numbers): (u64, impl Iterator<Item = u64> + Send + 'static),
+        loader: &Arc<SampleLoader>,
+        ahead: ReadAhead,
+    ) -> Result<Feed<Loading>, LabError> {
+        let (mixture, loader) = (Arc::clone(self), Arc::clone(loader));
+        let bytes = |loaded: &Loading| if let Ok(Ok(Some(sample))) = loaded { sample.bytes } else { 0 };
+        Feed::new(numbers, ahead, bytes, move |number| mixture.load(&mixture.draw(before, number - before), &loader))
+    }
+
     /// A sample that was made and is of no use.
     pub(super) fn bad(&self, draw: &Draw, reason: String) -> BadSample {
         match &self.entries[draw.entry].source {

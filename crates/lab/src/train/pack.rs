@@ -1,7 +1,6 @@
 //! Samples to one pack, a row of tokens without padding, and its loss masked to answers.
 
 use candle_core::Tensor;
-use zoetrope_engine::PatchStream;
 use zoetrope_models::contract::features::Features;
 use zoetrope_models::contract::media_plan::{MediaPlan, PlanOptions};
 use zoetrope_models::contract::position::Position;
@@ -11,9 +10,9 @@ use zoetrope_models::kv::KvContext;
 
 use super::probe_heads::{ProbeHeads, ProbeLabels, cross_entropies};
 use super::recipe::LossPer;
-use crate::data::PlannedSample;
+use crate::data::{LoadedMedia, LoadedSample, PlannedSample, SampleLoader};
 use crate::error::LabError;
-use crate::sample::{Sample, SampleMedia};
+use crate::sample::Sample;
 
 /// The sequences of some samples end to end (varlen), ready for the language model.
 #[derive(Default)]
@@ -54,8 +53,25 @@ impl Pack {
         sample: &Sample,
         options: &PlanOptions,
     ) -> Result<(), LabError> {
+        let loader = SampleLoader::new(model.processor(), options.clone());
+        match loader.load(sample)? {
+            Some(loaded) => self.add_loaded(model, &loader, loaded),
+            None => Ok(()),
+        }
+    }
+
+    /// Adds a sample that `loader` has loaded for `model`.
+    ///
+    /// # Errors
+    /// As [`Pack::add`].
+    pub(super) fn add_loaded(
+        &mut self,
+        model: &dyn VideoLanguageModel,
+        loader: &SampleLoader,
+        sample: LoadedSample,
+    ) -> Result<(), LabError> {
         let labels = self.labels.clone();
-        let added = self.try_add(model, sample, options);
+        let added = self.try_add(model, loader, sample);
         if added.is_err() {
             self.labels = labels;
         }
@@ -66,14 +82,13 @@ impl Pack {
     fn try_add(
         &mut self,
         model: &dyn VideoLanguageModel,
-        sample: &Sample,
-        options: &PlanOptions,
+        loader: &SampleLoader,
+        sample: LoadedSample,
     ) -> Result<(), LabError> {
-        let processor = model.processor();
-        let plans = sample.plan(&**processor, options)?;
+        let plans = sample.plans;
         let mut encoded = Vec::new();
-        for (media, plan) in sample.media.iter().zip(&plans) {
-            encoded.push(self.encode(model, media, plan)?);
+        for (media, plan) in sample.media.into_iter().zip(&plans) {
+            encoded.push(self.encode(model, loader, media, plan)?);
         }
         if sample.messages.is_empty() {
             let project = |(features, plan): (&Features, _)| Ok(model.project(plan, features, 0, None)?);
@@ -101,17 +116,19 @@ impl Pack {
     fn encode(
         &mut self,
         model: &dyn VideoLanguageModel,
-        media: &SampleMedia,
+        loader: &SampleLoader,
+        mut media: LoadedMedia,
         plan: &MediaPlan,
     ) -> Result<Features, LabError> {
-        let mut features = Vec::new();
-        for prepared in PatchStream::new(model.processor(), "sample", &media.source, plan) {
-            let prepared = prepared?;
-            let spans = model.processor().visual_spans(plan, None);
-            self.labels.add(media, &prepared.frames, &prepared.patches.units, &spans);
-            features.push(model.encode(plan, &prepared.patches)?);
-        }
-        Ok(Features::concat(&features)?)
+        let processor = model.processor();
+        let Some(labeled) = media.labeled.take() else {
+            let features = loader.encode(model, media, plan, |_| ())?;
+            let spans = processor.visual_spans(plan, Some(&features.per_unit));
+            self.labels.skip(spans.iter().map(|span| span.tokens).sum());
+            return Ok(features);
+        };
+        let spans = processor.visual_spans(plan, None);
+        loader.encode(model, media, plan, |run| self.labels.add(&labeled, &run.frames, &run.patches.units, &spans))
     }
 }
 

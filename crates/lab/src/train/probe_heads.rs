@@ -102,6 +102,13 @@ impl ProbeLabels {
     }
 }
 
+impl ProbeLabels {
+    /// Passes over `tokens` visual tokens of media without labels.
+    pub(super) fn skip(&mut self, tokens: usize) {
+        self.seen += tokens as u32;
+    }
+}
+
 /// Rows and columns of a frame's `tokens`; `None` when they are no coarser grid of its patches.
 fn token_grid(unit: &Unit, tokens: usize) -> Option<(usize, usize)> {
     let [frames, rows, cols] = unit.grid;

@@ -47,6 +47,7 @@ pub struct KvCache {
     blocks: usize,
     dtype: KvDtype,
     device: Device,
+    drops_gradients: bool,
 }
 
 impl KvCache {
@@ -60,7 +61,19 @@ impl KvCache {
         }
         let layer = |_| Ok((room(shape, blocks, dtype, device)?, room(shape, blocks, dtype, device)?));
         let layers = (0..shape.layers).map(layer).collect::<Result<_>>()?;
-        Ok(KvCache { layers, shape, blocks, dtype, device: device.clone() })
+        Ok(KvCache { layers, shape, blocks, dtype, device: device.clone(), drops_gradients: false })
+    }
+
+    /// This cache for answers of a model that is learning: what would be learned through it is not, where it is else
+    /// an error.
+    #[must_use]
+    pub fn dropping_gradients(self) -> Self {
+        KvCache { drops_gradients: true, ..self }
+    }
+
+    /// `x`, without what leads to variables where gradients are dropped.
+    pub(super) fn taken(&self, x: &Tensor) -> Tensor {
+        if self.drops_gradients { x.detach() } else { x.clone() }
     }
 
     /// Number of blocks.
@@ -166,6 +179,7 @@ impl KvCache {
         k_tkc: &Tensor,
         v_tkc: &Tensor,
     ) -> Result<(&KvTensors, &KvTensors)> {
+        let (k_tkc, v_tkc) = (&self.taken(k_tkc), &self.taken(v_tkc));
         if k_tkc.track_op() || v_tkc.track_op() {
             bail!("a KV cache passes no gradient; learn with varlen sequences")
         }

@@ -106,6 +106,7 @@ impl KvContext<'_> {
                 ops::attention(options, q_qhc, k_tkc, v_tkc, &lens)
             }
             KvContext::Paged { cache, runs } => {
+                let q_qhc = &cache.taken(q_qhc);
                 let (keys, values) = cache.write(layer, runs, k_tkc, v_tkc)?;
                 let mut sequences = Vec::with_capacity(runs.len());
                 for (run, &queries) in runs.iter().zip(&queries.per_sequence) {

@@ -64,6 +64,14 @@ fn text(number: usize, stage: &StageEstimate, peak: Option<u64>) -> String {
         bytes(stage.gradient_bytes),
         bytes(stage.moment_bytes)
     ));
+    if stage.feature_bytes > 0 {
+        lines.push(format!(
+            "  features of the frozen encoder: {} for all samples; at most {} are kept in memory, {} on disk",
+            bytes(stage.feature_bytes as usize),
+            bytes(stage.kept_bytes as usize),
+            bytes(stage.disk_bytes as usize)
+        ));
+    }
     lines.push(match stage.step_seconds {
         Some(seconds) => format!(
             "  time: {seconds:.2} s a step (measured on {} samples), about {}",

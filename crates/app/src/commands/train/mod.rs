@@ -105,6 +105,8 @@ struct Log {
     tokens: usize,
     /// Whether it was said that only chosen answers are learned.
     told_chosen_only: bool,
+    /// Seconds that steps waited for samples.
+    waited: f64,
 }
 
 impl Log {
@@ -112,7 +114,7 @@ impl Log {
         let first = trainer.progress().step;
         let (steps, losses) = (trainer.steps(), VecDeque::with_capacity(LOG_EVERY));
         let (quiet, begun) = (common.quiet, Instant::now());
-        Log { quiet, bars, steps, first, begun, last: begun, losses, tokens: 0, told_chosen_only: false }
+        Log { quiet, bars, steps, first, begun, last: begun, losses, tokens: 0, waited: 0.0, told_chosen_only: false }
     }
 
     /// The pass of the reference before a stage that learns preferences.
@@ -138,6 +140,7 @@ impl Log {
         self.losses.push_back(report.loss);
         self.last = Instant::now();
         self.tokens += report.tokens;
+        self.waited += report.waited;
         let step = report.progress.step;
         self.bars.count("train", "steps", step, self.steps);
         for bad in report.bad.iter().take(NAMED) {
@@ -176,8 +179,9 @@ impl Log {
         let (rate, left) = (self.tokens as f64 / here.max(1e-9), duration(a_step * (steps - step) as f64));
         format!(
             "{stage}: step {step} of {steps}, loss {loss:.4}{}, gradient norm {norm:.2}, learning rate {lr:.2e}, \
-             {rate:.0} tokens/s, {} so far, {left} left",
+             {rate:.0} tokens/s, {:.0}% of the time waiting for data, {} so far, {left} left",
             shown(report.rewards),
+            100.0 * self.waited / here.max(1e-9),
             duration(progress.seconds)
         )
     }

@@ -7,6 +7,7 @@ use zoetrope_engine::{Limits, MediaSource};
 use zoetrope_models::contract::media_plan::MediaKind;
 
 use super::clip_part::ClipPart;
+use super::content::{Digests, MediaContent};
 use super::frame_files::FrameFiles;
 use super::place::MediaFolder;
 use crate::data::dataset::DataOptions;
@@ -21,11 +22,18 @@ pub(in crate::data) struct Opener {
     root: Option<PathBuf>,
     outside: bool,
     limits: Limits,
+    /// Of the files that were read.
+    digests: Arc<Digests>,
 }
 
 impl Opener {
     pub(in crate::data) fn new(options: &DataOptions) -> Self {
-        Opener { root: options.media.clone(), outside: options.outside, limits: options.limits.clone() }
+        Opener {
+            root: options.media.clone(),
+            outside: options.outside,
+            limits: options.limits.clone(),
+            digests: Arc::default(),
+        }
     }
 
     /// Opens the media of a row of `file`; `members` are the files of its archive.
@@ -40,7 +48,7 @@ impl Opener {
             return Err(FaultKind::TooLong.of(format!("{} pictures and videos, at most {limit}", drafts.len())));
         }
         let folder = self.folder(file);
-        let open = |draft| Ok(SampleMedia::new(self.open_one(draft, members, &folder)?));
+        let open = |draft| self.open_one(draft, members, &folder);
         drafts.into_iter().map(open).collect()
     }
 
@@ -52,12 +60,12 @@ impl Opener {
         MediaFolder { root, outside: self.outside }
     }
 
-    fn open_one(&self, draft: MediaDraft, members: &[Member], folder: &MediaFolder) -> RowResult<Arc<dyn MediaSource>> {
+    fn open_one(&self, draft: MediaDraft, members: &[Member], folder: &MediaFolder) -> RowResult<SampleMedia> {
         let MediaDraft { shape, start, end } = draft;
-        let (source, name): (Arc<dyn MediaSource>, _) = match shape {
+        let (source, name, files): (Arc<dyn MediaSource>, _, _) = match shape {
             MediaShape::Whole(place) => {
                 let found = folder.find(place, members)?;
-                (found.open(&self.limits)?, found.name())
+                (found.open(&self.limits)?, found.name(), vec![found])
             }
             MediaShape::Frames(frames) => {
                 let (count, limit) = (frames.len() as u64, self.limits.files.limits.samples);
@@ -67,16 +75,19 @@ impl Opener {
                 let seconds: Vec<f64> = frames.iter().map(|frame| frame.time).collect();
                 let found = frames.into_iter().map(|frame| folder.find(frame.place, members));
                 let found = found.collect::<RowResult<Vec<_>>>()?;
-                (Arc::new(FrameFiles::open(found, &seconds, &self.limits)?), format!("a list of {count} frames"))
+                let frames = FrameFiles::open(found.clone(), &seconds, &self.limits)?;
+                (Arc::new(frames), format!("a list of {count} frames"), found)
             }
         };
         let metadata = source.metadata();
         if metadata.kind == MediaKind::Video && metadata.timeline.is_empty() || metadata.shown_size().is_err() {
             return Err(FaultKind::MediaUnreadable.of(format!("{name}: there is nothing to see")));
         }
-        match (start, end) {
-            (None, None) => Ok(source),
-            part => Ok(Arc::new(ClipPart::new(source, &name, part)?)),
-        }
+        let source: Arc<dyn MediaSource> = match (start, end) {
+            (None, None) => source,
+            part => Arc::new(ClipPart::new(source, &name, part)?),
+        };
+        let (content, digests) = (MediaContent { files, part: (start, end) }, Arc::clone(&self.digests));
+        Ok(SampleMedia::new(source).with_content(move || content.digest(&digests)))
     }
 }

@@ -5,6 +5,9 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
+/// Bytes that [`SharedFile::pieces`] reads at once.
+const PIECE: u64 = 1 << 20;
+
 /// A file that is open for reading.
 #[derive(Debug)]
 pub(in crate::data) struct SharedFile {
@@ -34,5 +37,14 @@ impl SharedFile {
             return Err(io::Error::new(io::ErrorKind::UnexpectedEof, text));
         }
         Ok(bytes)
+    }
+
+    /// Calls `each` with the `size` bytes from `offset` on, a piece at a time.
+    pub(in crate::data) fn pieces(&self, offset: u64, size: u64, mut each: impl FnMut(&[u8])) -> io::Result<()> {
+        let end = offset.saturating_add(size);
+        for at in (offset..end).step_by(PIECE as usize) {
+            each(&self.read(at, PIECE.min(end - at))?);
+        }
+        Ok(())
     }
 }

@@ -1,7 +1,6 @@
 //! Pairs of preferences in packs: two sequences that show media which are encoded once.
 
 use candle_core::Tensor;
-use zoetrope_engine::PatchStream;
 use zoetrope_models::contract::features::Features;
 use zoetrope_models::contract::media_plan::{MediaPlan, PlanOptions};
 use zoetrope_models::contract::prompt::{GenerationPrompt, Message, Prompt, PromptToken};
@@ -9,6 +8,7 @@ use zoetrope_models::contract::{Processor, VideoLanguageModel, embed};
 use zoetrope_models::error::ModelError;
 
 use super::dpo::PairLogProbs;
+use crate::data::{LoadedSample, SampleLoader};
 use crate::error::LabError;
 use crate::sample::Sample;
 use crate::train::pack::{Pack, count_tokens, write_prompt};
@@ -38,21 +38,16 @@ struct PairSequence {
 pub(super) fn add_pair(
     pack: &mut Pack,
     model: &dyn VideoLanguageModel,
-    (sample, rejected): (&Sample, &[Message]),
-    options: &PlanOptions,
+    loader: &SampleLoader,
+    (sample, rejected): (LoadedSample, &[Message]),
 ) -> Result<(), LabError> {
-    let processor = model.processor();
-    let plans = sample.plan(&**processor, options)?;
+    let LoadedSample { messages, plans, media, .. } = sample;
     let mut encoded = Vec::with_capacity(plans.len());
-    for (media, plan) in sample.media.iter().zip(&plans) {
-        let mut features = Vec::new();
-        for prepared in PatchStream::new(processor, "sample", &media.source, plan) {
-            features.push(model.encode(plan, &prepared?.patches)?);
-        }
-        encoded.push(Features::concat(&features)?);
+    for (media, plan) in media.into_iter().zip(&plans) {
+        encoded.push(loader.encode(model, media, plan, |_| ())?);
     }
-    let shared = sample.messages.iter().zip(rejected).take_while(|(a, b)| a == b).count();
-    let chosen = sequence(model, (&sample.messages, shared), (&plans, &encoded))?;
+    let shared = messages.iter().zip(rejected).take_while(|(a, b)| a == b).count();
+    let chosen = sequence(model, (&messages, shared), (&plans, &encoded))?;
     let rejected = sequence(model, (rejected, shared), (&plans, &encoded))?;
     [chosen, rejected].into_iter().for_each(|sequence| sequence.join(pack));
     Ok(())

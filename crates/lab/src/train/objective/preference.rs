@@ -4,12 +4,10 @@ use std::collections::BTreeMap;
 
 use candle_core::Tensor;
 use rayon::prelude::*;
-use zoetrope_models::contract::prompt::Message;
 
 use super::dpo::{Dpo, PairLogProbs};
-use super::pairs::{NO_PAIR, NO_REFERENCE, add_pair, count_pair_tokens, log_probs};
+use super::pairs::{NO_PAIR, NO_REFERENCE, add_pair, log_probs};
 use crate::error::LabError;
-use crate::sample::Sample;
 use crate::train::mixture::Draw;
 use crate::train::pack::{Pack, losses};
 use crate::train::trainer::{Accumulated, PackWork, unusable};
@@ -115,40 +113,35 @@ impl PackWork<'_> {
     ) -> Result<PairPack, LabError> {
         let mut made = PairPack::default();
         for (place, draw) in draws.iter().enumerate() {
-            let sample = match self.mixture.sample(draw) {
+            let sample = match self.load(draw, &mut made.sum.waited) {
+                Ok(Ok(Some(sample))) => sample,
+                Ok(Ok(None)) => {
+                    made.sum.too_long += 1;
+                    continue;
+                }
+                Ok(Err(error)) => {
+                    made.sum.bad.push(self.mixture.bad(draw, unusable(error)?));
+                    continue;
+                }
                 Err(bad) => {
                     made.sum.bad.push(bad);
                     continue;
                 }
-                Ok(sample) => sample,
             };
-            let Some(rejected) = sample.rejected.as_deref() else {
+            let Some(rejected) = sample.rejected.clone() else {
                 made.sum.bad.push(self.mixture.bad(draw, NO_PAIR.to_string()));
                 continue;
             };
             // What the reference could not be shown is tried again alone, to say what is wrong with it.
             let (reference, mut alone) = (reference(draw), Pack::default());
             let pack = if reference.is_some() { &mut made.pack } else { &mut alone };
-            match (self.add_pair(pack, &sample, rejected), reference) {
-                (Ok(true), Some(reference)) => made.pairs.push((place, reference)),
-                (Ok(true), None) => made.sum.bad.push(self.mixture.bad(draw, NO_REFERENCE.to_string())),
-                (Ok(false), _) => made.sum.too_long += 1,
+            match (add_pair(pack, self.model, self.loader, (sample, &rejected)), reference) {
+                (Ok(()), Some(reference)) => made.pairs.push((place, reference)),
+                (Ok(()), None) => made.sum.bad.push(self.mixture.bad(draw, NO_REFERENCE.to_string())),
                 (Err(error), _) => made.sum.bad.push(self.mixture.bad(draw, unusable(error)?)),
             }
         }
         made.sum.tokens = made.pack.positions.len();
         Ok(made)
-    }
-
-    /// Adds a pair unless one of its conversations is too long.
-    fn add_pair(&self, pack: &mut Pack, sample: &Sample, rejected: &[Message]) -> Result<bool, LabError> {
-        if let Some(most) = self.stage.max_tokens
-            && let Some((_, _, longest)) = count_pair_tokens(&**self.model.processor(), sample, self.options)?
-            && longest > most
-        {
-            return Ok(false);
-        }
-        add_pair(pack, self.model, (sample, rejected), self.options)?;
-        Ok(true)
     }
 }

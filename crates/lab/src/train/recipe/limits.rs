@@ -31,6 +31,7 @@ impl Recipe {
         count("save_every", self.save_every, MAX_STEPS)?;
         count("keep_last", self.keep_last, MAX_KEPT)?;
         number("max_bad", self.max_bad, |value| (0.0..=1.0).contains(&value), "from 0 to 1")?;
+        self.loader.check().map_err(|what| format!("loader.{what}"))?;
         if self.stages.is_empty() {
             return Err("stage: there is none".to_string());
         }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::stage::Stage;
+use crate::data::LoaderOptions;
 
 /// A training run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -20,6 +21,10 @@ pub struct Recipe {
     pub keep_best: bool,
     /// Share of samples that may be unusable before the run stops.
     pub max_bad: f64,
+    /// How samples are loaded while the model computes. Nothing of it changes what is learned, so it is no part of what
+    /// a run is.
+    #[serde(skip_serializing)]
+    pub loader: LoaderOptions,
     /// What every stage has that does not say otherwise. Empty in a recipe that was read.
     #[serde(skip_serializing)]
     pub(super) defaults: Option<Box<Stage>>,
@@ -39,6 +44,7 @@ impl Default for Recipe {
             keep_last: 1,
             keep_best: false,
             max_bad: 0.01,
+            loader: LoaderOptions::default(),
             defaults: None,
             stages: Vec::new(),
             folder: PathBuf::new(),

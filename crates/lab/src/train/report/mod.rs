@@ -92,6 +92,7 @@ impl Metrics {
         let of_run = [
             ("run/tokens_per_second", step.tokens_per_second),
             ("run/seconds_per_step", step.seconds),
+            ("run/seconds_waited_per_step", step.waited),
             ("run/memory_gb", step.memory as f64 / 1e9),
         ];
         values.extend(of_run.into_iter().filter(|(_, value)| counted(*value)).map(|(tag, v)| (tag.to_string(), v)));

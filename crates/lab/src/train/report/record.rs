@@ -74,6 +74,9 @@ pub struct StepMetrics {
     pub tokens_per_second: f64,
     /// Seconds that the step took.
     pub seconds: f64,
+    /// Seconds of them that the step waited for samples to be decoded and prepared.
+    #[serde(default)]
+    pub waited: f64,
     /// Resident memory of the process in bytes after the step; 0 where the system does not tell.
     #[serde(default)]
     pub memory: u64,

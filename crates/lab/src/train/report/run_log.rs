@@ -29,6 +29,8 @@ pub(super) struct RunLog {
     /// Mean rewards of pairs by name, and the share of pairs whose chosen answer has more.
     pub(super) rewards: BTreeMap<String, Points>,
     pub(super) reward_accuracy: Points,
+    /// Percent of the step that it waited for data.
+    pub(super) waited: Points,
     /// Finished steps, and what they took in all.
     pub(super) step: u64,
     pub(super) samples: u64,
@@ -103,6 +105,9 @@ impl RunLog {
         }
         if step.memory > 0 {
             self.memory.push((x, step.memory as f64 / 1e9));
+        }
+        if step.waited > 0.0 && step.seconds > 0.0 {
+            self.waited.push((x, 100.0 * step.waited / step.seconds));
         }
         self.step = self.step.max(step.step);
         self.samples += step.samples;

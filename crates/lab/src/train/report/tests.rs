@@ -26,6 +26,7 @@ fn step(step: u64) -> StepMetrics {
         tokens: 512,
         tokens_per_second: 256.0,
         seconds: 2.0,
+        waited: 0.5,
         memory: 2_000_000_000,
         rewards: BTreeMap::new(),
     }

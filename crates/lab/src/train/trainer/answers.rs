@@ -1,19 +1,19 @@
-//! What the model says now to a sample's last question: greedy, without a cache, because its weights are variables.
+//! What the model says now to a sample's last question: greedy, over a KV cache.
 
-use candle_core::Tensor;
+use candle_core::DType;
 use zoetrope_engine::PatchStream;
 use zoetrope_media::Rgb;
 use zoetrope_models::contract::features::Features;
 use zoetrope_models::contract::media_plan::{MediaKind, PlanOptions};
 use zoetrope_models::contract::prompt::{GenerationPrompt, Message, MessagePart, Role};
 use zoetrope_models::contract::{VideoLanguageModel, embed};
-use zoetrope_models::kv::KvContext;
+use zoetrope_models::kv::{BLOCK, KvCache, KvContext, SequenceRun};
 
 use crate::error::LabError;
 use crate::sample::Sample;
 use crate::train::pack::write_prompt;
 
-/// Most tokens of an answer: every token is a pass over the whole sequence.
+/// Most tokens of an answer.
 const MOST_TOKENS: usize = 32;
 /// Most frames of a sample that are kept.
 const MOST_FRAMES: usize = 8;
@@ -64,17 +64,21 @@ pub(super) fn answer(
     let (mut next, mut ids) = (prompt.next_position(), Vec::new());
     let info = processor.info();
     let most = MOST_TOKENS.min(info.max_positions.saturating_sub(positions.len()));
+    let blocks: Vec<u32> = (0..(positions.len() + most).div_ceil(BLOCK) as u32).collect();
+    let cache = KvCache::new(info.kv, blocks.len(), DType::F32.into(), model.weights().device())?;
+    let (mut cache, mut past) = (cache.dropping_gradients(), 0);
     while ids.len() < most {
-        let t = positions.len();
-        let logits_1w = model.forward(&rows_td, &positions, &mut KvContext::Varlen(&[t]), &[t - 1])?.detach();
+        let new = positions.len();
+        let runs = &[SequenceRun { past, new, blocks: &blocks }];
+        let mut context = KvContext::Paged { cache: &mut cache, runs };
+        let logits_1w = model.forward(&rows_td, &positions, &mut context, &[new - 1])?.detach();
         let id = logits_1w.argmax(1)?.to_vec1::<u32>()?[0];
         if info.stop.ids.contains(&id) {
             break;
         }
         ids.push(id);
-        rows_td = Tensor::cat(&[&rows_td, &model.embed_tokens(&[id])?.detach()], 0)?;
-        positions.push(next);
-        next = next.next();
+        (rows_td, positions) = (model.embed_tokens(&[id])?.detach(), vec![next]);
+        (past, next) = (past + new, next.next());
     }
     let said = processor.tokenizer().decode(&ids, true).map_err(|error| LabError::Caller(error.to_string()))?;
     let ends = info.stop.texts.iter().filter_map(|stop| said.find(stop.as_str())).min().unwrap_or(said.len());

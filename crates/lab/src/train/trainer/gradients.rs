@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
+use std::time::Instant;
 
 use candle_core::Tensor;
 use rayon::prelude::*;
@@ -12,13 +13,12 @@ use zoetrope_models::contract::media_plan::PlanOptions;
 use zoetrope_models::error::ModelError;
 use zoetrope_models::ops::backward;
 
-use crate::data::BadSample;
+use crate::data::{BadSample, Feed, LoadedSample, SampleLoader};
 use crate::error::LabError;
-use crate::sample::Sample;
-use crate::train::mixture::{Draw, Mixture};
+use crate::train::mixture::{Draw, Loading, Mixture};
 use crate::train::objective::{AlignedSample, ContrastiveWork, ReferenceTable, RewardSum};
 use crate::train::optimizer::{Gradients, Trained};
-use crate::train::pack::{Pack, compute_loss, count_tokens};
+use crate::train::pack::{Pack, compute_loss};
 use crate::train::probe_heads::ProbeHeads;
 use crate::train::recipe::Stage;
 
@@ -41,6 +41,9 @@ pub(in crate::train) struct PackWork<'a> {
     /// What the reference of a stage that learns preferences says of its pairs; without it, the reference is the model
     /// without its adapters.
     pub(in crate::train) reference: Option<&'a ReferenceTable>,
+    pub(in crate::train) loader: &'a SampleLoader,
+    /// Samples of the mixture that are loaded ahead.
+    pub(in crate::train) feed: Option<&'a Feed<Loading>>,
 }
 
 /// Summed gradients and losses of some samples.
@@ -63,6 +66,8 @@ pub(in crate::train) struct Accumulated {
     pub(in crate::train) rewards: RewardSum,
     /// Pairs of which only the chosen answer is learned, because the objective is cross-entropy.
     pub(in crate::train) chosen_only: u64,
+    /// Seconds that threads waited for samples, of all threads.
+    pub(in crate::train) waited: f64,
 }
 
 impl PackWork<'_> {
@@ -118,13 +123,16 @@ impl PackWork<'_> {
         if at_once <= 1 {
             return packs.map(work).try_fold(Accumulated::default(), |sum, pack| Ok(sum.with(pack?)));
         }
+        let waiting = at_once.min(packs.len()).max(1) as f64;
         let sum = Mutex::new(InOrder::default());
         packs.enumerate().par_bridge().try_for_each(|(number, draws)| {
             let pack = work(draws)?;
             sum.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).add(number, pack);
             Ok::<(), LabError>(())
         })?;
-        Ok(sum.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner()).sum)
+        let sum = sum.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner()).sum;
+        // Packs that are computed at once wait at once.
+        Ok(Accumulated { waited: sum.waited / waiting, ..sum })
     }
 
     /// What computes the losses between media and captions, where they are what is learned.
@@ -199,14 +207,14 @@ impl PackWork<'_> {
     fn pack(&self, draws: &[Draw]) -> Result<(Pack, Vec<usize>, Accumulated), LabError> {
         let (mut pack, mut entries, mut sum) = (Pack::default(), Vec::new(), Accumulated::default());
         for draw in draws {
-            match self.mixture.sample(draw) {
+            match self.load(draw, &mut sum.waited) {
                 Err(bad) => sum.bad.push(bad),
-                Ok(sample) => match self.add(&mut pack, &sample) {
-                    Ok(true) => {
+                Ok(loaded) => match loaded.and_then(|loaded| self.add(&mut pack, loaded)) {
+                    Ok(Some(pair)) => {
                         entries.push(draw.entry);
-                        sum.chosen_only += u64::from(sample.rejected.is_some());
+                        sum.chosen_only += u64::from(pair);
                     }
-                    Ok(false) => sum.too_long += 1,
+                    Ok(None) => sum.too_long += 1,
                     Err(error) => sum.bad.push(self.mixture.bad(draw, unusable(error)?)),
                 },
             }
@@ -217,16 +225,21 @@ impl PackWork<'_> {
         Ok((pack, entries, sum))
     }
 
-    /// Adds a sample unless it is too long.
-    fn add(&self, pack: &mut Pack, sample: &Sample) -> Result<bool, LabError> {
-        if let Some(most) = self.stage.max_tokens {
-            let (tokens, _) = count_tokens(&**self.model.processor(), sample, self.options)?;
-            if tokens > most {
-                return Ok(false);
-            }
-        }
-        pack.add(self.model, sample, self.options)?;
-        Ok(true)
+    /// The sample of `draw`, from those that are loaded ahead where it is one of them. Adds the seconds that it took.
+    pub(in crate::train) fn load(&self, draw: &Draw, waited: &mut f64) -> Loading {
+        let begun = Instant::now();
+        let ahead = self.feed.and_then(|feed| feed.take(draw.number));
+        let loaded = ahead.unwrap_or_else(|| self.mixture.load(draw, self.loader));
+        *waited += begun.elapsed().as_secs_f64();
+        loaded
+    }
+
+    /// Adds a sample unless it is too long; whether it is a pair.
+    fn add(&self, pack: &mut Pack, sample: Option<LoadedSample>) -> Result<Option<bool>, LabError> {
+        let Some(sample) = sample else { return Ok(None) };
+        let pair = sample.rejected.is_some();
+        pack.add_loaded(self.model, self.loader, sample)?;
+        Ok(Some(pair))
     }
 }
 
@@ -236,7 +249,8 @@ impl PackWork<'_> {
 /// That one.
 pub(in crate::train) fn unusable(error: LabError) -> Result<String, LabError> {
     match &error {
-        LabError::Engine(EngineError::Media { .. } | EngineError::Limit { .. })
+        LabError::Caller(_)
+        | LabError::Engine(EngineError::Media { .. } | EngineError::Limit { .. })
         | LabError::Engine(EngineError::Model(ModelError::Caller(_) | ModelError::Limit { .. }))
         | LabError::Model(ModelError::Caller(_) | ModelError::Limit { .. }) => Ok(error.to_string()),
         _ => Err(error),
@@ -291,6 +305,7 @@ impl Accumulated {
         self.too_long += other.too_long;
         self.rewards = self.rewards.with(other.rewards);
         self.chosen_only += other.chosen_only;
+        self.waited += other.waited;
         self
     }
 }

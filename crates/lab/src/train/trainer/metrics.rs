@@ -38,6 +38,7 @@ impl Trainer {
             tokens: report.tokens as u64,
             tokens_per_second: report.tokens as f64 / seconds,
             seconds,
+            waited: report.waited,
             memory: process_memory::now().unwrap_or(0),
             rewards: named(report.rewards, ""),
         };

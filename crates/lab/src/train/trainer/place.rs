@@ -14,6 +14,7 @@ pub(super) const EXPORTED: &str = "model";
 pub(super) const ADAPTER: &str = "adapter";
 pub(super) const BEST: &str = "best";
 pub(super) const REFERENCE: &str = "reference";
+pub(super) const FEATURES: &str = "features";
 const OUTPUTS: [&str; 5] = [CHECKPOINT, EXPORTED, ADAPTER, BEST, REFERENCE];
 pub(super) const LOCK: &str = ".lock";
 

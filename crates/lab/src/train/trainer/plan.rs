@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::Arc;
 
 use zoetrope_models::contract::Processor;
 
@@ -36,7 +37,7 @@ pub(in crate::train) struct PlannedStage {
     /// Steps before the first of the stages that share its schedule and moments.
     pub(in crate::train) schedule_first: usize,
     pub(in crate::train) schedule: LrSchedule,
-    pub(in crate::train) mixture: Mixture,
+    pub(in crate::train) mixture: Arc<Mixture>,
     pub(in crate::train) held_out: Option<Mixture>,
 }
 
@@ -125,7 +126,7 @@ impl RunPlan {
 
     /// Samples of each data file, in the order in which the recipe names them.
     pub(in crate::train) fn samples(&self) -> Vec<u64> {
-        let mixtures = self.stages.iter().flat_map(|stage| [Some(&stage.mixture), stage.held_out.as_ref()]);
+        let mixtures = self.stages.iter().flat_map(|stage| [Some(&*stage.mixture), stage.held_out.as_ref()]);
         mixtures.flatten().flat_map(Mixture::samples).collect()
     }
 }
@@ -154,6 +155,6 @@ fn plan_stage(
             steps as usize
         }
     };
-    let schedule = LrSchedule::new(&stage.schedule, steps);
+    let (schedule, mixture) = (LrSchedule::new(&stage.schedule, steps), Arc::new(mixture));
     Ok(PlannedStage { first_step, steps, first_sample, schedule_first: first_step, schedule, mixture, held_out })
 }

@@ -6,6 +6,7 @@ use super::gradients::Accumulated;
 use super::place::CHECKPOINT;
 use super::run::Trainer;
 use super::step_report::StepReport;
+use crate::data::BadLimit;
 use crate::error::LabError;
 
 /// Steps of a stage before its loss may be said to grow.
@@ -26,6 +27,7 @@ impl Trainer {
             group_norms: BTreeMap::new(),
             lr,
             tokens: sum.tokens,
+            waited: sum.waited,
             sources: sources
                 .map(|(entry, (nats, targets))| (mixture.name(*entry).to_string(), nats / *targets as f64))
                 .collect(),
@@ -53,7 +55,7 @@ impl Trainer {
         }
         let (bad, seen, most) = (progress.bad, progress.samples, self.plan.recipe.max_bad);
         match sum.bad.last() {
-            Some(last) if bad as f64 > most * seen.max(JUDGED) as f64 => {
+            Some(last) if BadLimit::Share(most).is_exceeded(bad, seen.max(JUDGED)) => {
                 Err(LabError::BadData { bad, seen, most, example: last.to_string() })
             }
             _ => Ok(()),

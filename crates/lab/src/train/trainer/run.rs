@@ -4,22 +4,24 @@ use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Instant;
 
 use candle_core::Tensor;
+use zoetrope_engine::Store;
 use zoetrope_models::checkpoint::Checkpoint as ModelCheckpoint;
 use zoetrope_system::files::lock;
 
 use super::averages;
 use super::gradients::PackWork;
-use super::place::{CHECKPOINT, LOCK, REFERENCE, check_apart, check_same_run};
+use super::place::{CHECKPOINT, FEATURES, LOCK, REFERENCE, check_apart, check_same_run, name_of};
 use super::plan::RunPlan;
 use super::stage_model::{Origin, StageModel};
 use super::step_report::StepReport;
-use crate::data;
+use crate::data::{self, Feed, FrozenFeatures, KeptMedia, SampleLoader};
 use crate::error::LabError;
 use crate::train::checkpoint::{Checkpoint, RunIdentity, TrainProgress};
-use crate::train::mixture::{Mixture, OpenData};
+use crate::train::mixture::{Loading, Mixture, OpenData};
 use crate::train::objective::{OnReference, ReferenceLogProbs, ReferencePass, ReferenceTable};
 use crate::train::optimizer::{Averages, Moments};
 use crate::train::probe_heads::ProbeHeads;
@@ -40,6 +42,14 @@ pub struct Trainer {
     /// Number of a stage that learns preferences, and what its reference says, where that is stored.
     reference: Option<(usize, ReferenceLogProbs)>,
     pub(super) progress: TrainProgress,
+    /// Samples of the stage that are loaded ahead; none before its next step.
+    pub(super) feed: Option<Feed<Loading>>,
+    /// What loads the samples of the stage.
+    pub(super) loader: Arc<SampleLoader>,
+    /// Decoded media and features in memory, of all stages.
+    pub(super) kept: Arc<KeptMedia>,
+    /// Features of frozen encoders on disk, where that is asked for.
+    store: Option<Arc<Store>>,
     pub(super) folder: PathBuf,
     pub(super) run: RunIdentity,
     pub(super) metrics: Metrics,
@@ -106,6 +116,10 @@ impl Trainer {
         active.turn_to((stage, &plan.recipe.stages[stage]), &heads);
         let recipe = toml::to_string_pretty(&plan.recipe).map_err(|error| LabError::Caller(error.to_string()))?;
         let metrics = Metrics::open(folder, progress.step as u64, &RunRecord { steps: plan.steps() as u64, recipe })?;
+        let options = &plan.recipe.loader;
+        let store = FrozenFeatures::open_store(&folder.join(FEATURES), options.disk_bytes()).map_err(failed)?;
+        let kept = Arc::new(KeptMedia::new(options.kept_bytes()));
+        let loader = Arc::new(SampleLoader::new(active.model.processor(), active.options.clone()));
         let mut trainer = Trainer {
             plan,
             origin,
@@ -116,6 +130,10 @@ impl Trainer {
             averages,
             reference: None,
             progress,
+            feed: None,
+            loader,
+            kept,
+            store,
             folder: folder.to_path_buf(),
             run,
             metrics,
@@ -125,6 +143,7 @@ impl Trainer {
             earlier_seconds: progress.seconds,
         };
         trainer.forget_older();
+        trainer.renew_loader()?;
         Ok(trainer)
     }
 
@@ -200,9 +219,10 @@ impl Trainer {
         let step = self.progress.step;
         let index = self.plan.stage_of(step);
         let _ = self.begin_stage(&mut |_| ControlFlow::Continue(()))?;
+        self.begin_feed(index)?;
         let (stage, planned) = (&self.plan.recipe.stages[index], &self.plan.stages[index]);
         let draws = planned.draws(self.progress.samples, stage.batch);
-        let sum = self.work(&planned.mixture).learn(&draws)?;
+        let sum = PackWork { feed: self.feed.as_ref(), ..self.work(&planned.mixture) }.learn(&draws)?;
         let (first, lr) = (step == planned.first_step, self.plan.lr_at(step));
         let moment_step = step - planned.schedule_first + 1;
         let mut report = self.report(index, &sum, lr);
@@ -260,6 +280,8 @@ impl Trainer {
 
     /// Begins stage `next` with what was learned so far.
     pub(super) fn enter(&mut self, next: usize) -> Result<(), LabError> {
+        // Its workers end before another model is loaded.
+        self.feed = None;
         averages::swap(&self.active.trained, &std::mem::take(&mut self.averages))?;
         let stages = &self.plan.recipe.stages;
         let (stage, to) = (&stages[self.active.stage], &stages[next]);
@@ -280,6 +302,38 @@ impl Trainer {
             self.moments.clear();
         }
         self.forget_older();
+        self.renew_loader()
+    }
+
+    /// Takes what loads the samples of the active stage, whose encoder may be another one.
+    fn renew_loader(&mut self) -> Result<(), LabError> {
+        let (options, stage, active) = (&self.plan.recipe.loader, self.stage(), &self.active);
+        let frozen = match options.keep_features {
+            true => active.frozen_encoder(&self.origin, stage, &self.learned)?,
+            false => None,
+        };
+        let name = name_of(&self.origin.template);
+        let frozen = frozen.map(|encoder| FrozenFeatures::new(encoder, &name, self.store.as_ref(), &*active.model));
+        let loader = SampleLoader::new(active.model.processor(), active.options.clone())
+            .with_max_tokens(stage.max_tokens)
+            .of_pairs(stage.objective.dpo().is_some());
+        self.loader = Arc::new(loader.keeping(options, &self.kept, frozen));
+        self.feed = None;
+        Ok(())
+    }
+
+    /// Begins to load what is left of stage `index`, unless that has begun.
+    fn begin_feed(&mut self, index: usize) -> Result<(), LabError> {
+        let options = &self.plan.recipe.loader;
+        // Steps of captions alone prepare their samples themselves.
+        let takes = self.stage().objective.contrastive().is_none();
+        if self.feed.is_some() || options.workers == 0 || !takes {
+            return Ok(());
+        }
+        let (stage, planned) = (&self.plan.recipe.stages[index], &self.plan.stages[index]);
+        let end = planned.first_sample + planned.steps as u64 * stage.batch as u64;
+        let numbers = (planned.first_sample, self.progress.samples..end);
+        self.feed = Some(planned.mixture.feed(numbers, &self.loader, options.read_ahead())?);
         Ok(())
     }
 
@@ -295,7 +349,7 @@ impl Trainer {
         if is_known || !stage.stores_reference(before) {
             return Ok(ControlFlow::Continue(()));
         }
-        let mixtures = [&planned.mixture, planned.held_out.as_ref().unwrap_or(&planned.mixture)];
+        let mixtures = [&*planned.mixture, planned.held_out.as_ref().unwrap_or(&planned.mixture)];
         let pass = ReferencePass {
             file: self.folder.join(REFERENCE).join(format!("stage-{}.safetensors", index + 1)),
             key: self.run.digest(index)?,
@@ -330,6 +384,8 @@ impl Trainer {
             options: &self.active.options,
             mixture,
             reference: self.reference_of(|found| &found.learned),
+            loader: &self.loader,
+            feed: None,
         }
     }
 }

@@ -4,17 +4,20 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use candle_core::{DType, Tensor};
+use sha2::{Digest, Sha256};
+use zoetrope_kernels::isa::isa;
 use zoetrope_models::checkpoint::Checkpoint;
 use zoetrope_models::contract::VideoLanguageModel;
 use zoetrope_models::contract::alignment::Aligner;
+use zoetrope_models::contract::feature_file::ModelIdentity;
 use zoetrope_models::contract::media_plan::PlanOptions;
 use zoetrope_models::loading;
-use zoetrope_models::weights::{Archive, LoadOptions, RandomFor, Weights};
+use zoetrope_models::weights::{Archive, Learn, LoadOptions, ParameterGroup, RandomFor, Weights};
 
 use crate::error::LabError;
 use crate::train::export::Adapters;
 use crate::train::optimizer::{Optimizer, Trained};
-use crate::train::probe_heads::ProbeHeads;
+use crate::train::probe_heads::{PREFIX, ProbeHeads};
 use crate::train::recipe::{GROUPS, Stage};
 
 /// Where weights come from that no stage has learned.
@@ -132,6 +135,41 @@ impl StageModel {
         if let Some(heads) = heads {
             self.trained.extend(Trained::all(heads.weights(), |_| 1.0));
         }
+    }
+
+    /// What the encoder's features follow from, beside what it is shown, where `stage` learns nothing of the encoder:
+    /// its files, what earlier stages have `learned` of it, what it is held as and computed with. On the CPU only.
+    ///
+    /// # Errors
+    /// When a file of the model cannot be read.
+    pub(in crate::train) fn frozen_encoder(
+        &self,
+        origin: &Origin,
+        stage: &Stage,
+        learned: &HashMap<String, Tensor>,
+    ) -> Result<Option<ModelIdentity>, LabError> {
+        let (weights, info) = (self.model.weights(), self.model.processor().info());
+        if stage.learn(ParameterGroup::Vision) != Learn::Frozen || !weights.device().is_cpu() {
+            return Ok(None);
+        }
+        let held_as = weights.group(ParameterGroup::Vision).held_as();
+        let files = ModelIdentity::of(info.family, held_as, std::slice::from_ref(&origin.template))?;
+        let parameters = weights.parameters();
+        let is_of_encoder = |name: &str| {
+            let group = parameters.get(name).map_or(ParameterGroup::Vision, |parameter| parameter.group);
+            group == ParameterGroup::Vision && !name.starts_with(PREFIX)
+        };
+        let own: BTreeMap<_, _> = learned.iter().filter(|(name, _)| is_of_encoder(name)).collect();
+        let mut digest = Sha256::new_with_prefix(&files.checkpoint);
+        for (name, tensor) in own {
+            digest.update(format!("{name} {:?} ", tensor.dims()));
+            let values = tensor.flatten_all()?.to_dtype(DType::F32)?.to_vec1::<f32>()?;
+            values.iter().for_each(|value| digest.update(value.to_le_bytes()));
+        }
+        let checkpoint = digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        // Sums of products differ in their last bits between instruction sets.
+        let held_as = format!("{} in training, {:?}", files.held_as, isa());
+        Ok(Some(ModelIdentity { checkpoint, held_as, ..files }))
     }
 
     /// The adapters that are learned.

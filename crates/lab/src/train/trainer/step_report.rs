@@ -26,6 +26,8 @@ pub struct StepReport {
     pub lr: f64,
     /// Tokens of all sequences of the step.
     pub tokens: usize,
+    /// Seconds that the step waited for samples to be decoded and prepared.
+    pub waited: f64,
     /// For each entry of the mixture that the step had samples of: its name, and the mean loss of its answers in nats
     /// per token (with DPO the mean loss of its pairs).
     pub sources: Vec<(String, f64)>,

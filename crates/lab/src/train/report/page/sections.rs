@@ -71,10 +71,12 @@ pub(super) fn optimization(out: &mut String, runs: &[RunLog]) {
 pub(super) fn speed(out: &mut String, runs: &[RunLog]) {
     let speed = series(runs, "Throughput", "tokens a second", |run| &run.tokens_per_second, true);
     let memory = series(runs, "Memory", "resident, GB", |run| &run.memory, false);
+    let waited = series(runs, "Waiting for data", "percent of the time", |run| &run.waited, true);
     if !(speed.is_empty() && memory.is_empty()) {
         out.push_str("<h2>Speed and memory</h2>\n<div class=charts>");
         out.push_str(&speed);
         out.push_str(&memory);
+        out.push_str(&waited);
         out.push_str("</div>\n");
     }
 }

@@ -25,7 +25,7 @@ fn lines(folder: &Path) -> Vec<Value> {
     let text = std::fs::read_to_string(folder.join("metrics.jsonl")).unwrap();
     let line = |line: &str| {
         let mut value: Value = serde_json::from_str(line).unwrap();
-        for name in ["seconds", "tokens_per_second", "memory"] {
+        for name in ["seconds", "tokens_per_second", "waited", "memory"] {
             value.as_object_mut().unwrap().remove(name);
         }
         value

@@ -1,6 +1,7 @@
 //! Runs of a few steps over the toy checkpoints of the families.
 
 mod adapters;
+mod ahead;
 mod contrastive;
 mod data;
 mod losses;
