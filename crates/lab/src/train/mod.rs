@@ -11,6 +11,7 @@ mod mixture;
 mod optimizer;
 mod pack;
 mod probe_heads;
+pub mod processes;
 mod recipe;
 pub mod report;
 mod threads;

@@ -17,7 +17,9 @@ impl Trainer {
         }
         let draws = mixture.first(eval.samples);
         let work = self.work(mixture);
-        let sum = averages::with(&self.active.trained, &self.averages, || work.losses(&draws))?;
+        let own = self.processes.own_packs(&draws, self.stage().pack);
+        let sum = averages::with(&self.active.trained, &self.averages, || work.losses(own))?;
+        let sum = self.processes.total(sum, &self.active.trained)?;
         let samples = draws.len() - sum.bad.len() - sum.too_long as usize;
         report.bad.extend(sum.bad);
         if sum.count == 0.0 {
@@ -27,7 +29,7 @@ impl Trainer {
         report.held_out = Some(HeldOutLoss { loss, samples });
         if self.progress.best.is_none_or(|best| loss < best) {
             self.progress.best = Some(loss);
-            if self.plan.recipe.keep_best {
+            if self.plan.recipe.keep_best && self.processes.is_first() {
                 report.export_error = self.export_to(&self.folder.join(BEST)).err();
             }
         }

@@ -15,7 +15,7 @@ mod step_report;
 #[cfg(test)]
 mod tests;
 
-pub(super) use self::gradients::PackWork;
+pub(super) use self::gradients::{Accumulated, PackWork};
 pub(super) use self::plan::RunPlan;
 pub use self::run::Trainer;
 pub(super) use self::stage_model::{Origin, StageModel};

@@ -4,6 +4,7 @@ mod adapters;
 mod data;
 mod losses;
 mod metrics;
+mod processes;
 mod published;
 mod stages;
 

@@ -79,7 +79,7 @@ const STAGES: &str = r#"
     data = [{ drawn = "one_object" }]
 "#;
 
-fn bytes_of_checkpoint(folder: &Path) -> Vec<(String, Vec<u32>)> {
+pub(super) fn bytes_of_checkpoint(folder: &Path) -> Vec<(String, Vec<u32>)> {
     let checkpoint = Checkpoint::read(&folder.join(CHECKPOINT)).unwrap().unwrap();
     let mut all: Vec<_> = checkpoint.weights.iter().map(|(name, tensor)| (name.clone(), bits(tensor))).collect();
     for (name, moments) in &checkpoint.moments {
