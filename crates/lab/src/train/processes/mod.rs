@@ -26,5 +26,5 @@ pub use self::collectives::{Alone, Collectives};
 #[cfg(test)]
 pub(super) use self::in_memory::InMemory;
 pub use self::launch::{Launch, launch};
-pub(super) use self::own_packs::{check_packs, own_packs};
+pub(super) use self::own_packs::check_packs;
 pub(super) use self::process_group::ProcessGroup;

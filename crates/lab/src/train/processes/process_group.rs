@@ -79,7 +79,8 @@ impl ProcessGroup {
         sharded.step(optimizer, gradients, moments, (divisor, lr), step)
     }
 
-    /// Shares `trained` out; of all `moments`, those stay that this process updates.
+    /// Shares `trained` out; of `moments`, those stay that this process updates. Equal parameters have equal shares, so
+    /// that a stage that goes on with the moments of the one before has them where they are.
     pub(in crate::train) fn share(
         &mut self,
         trained: &BTreeMap<String, Trained>,
@@ -89,31 +90,14 @@ impl ProcessGroup {
         moments.retain(|name, _| self.updates(name));
     }
 
-    /// As [`ProcessGroup::share`], with `moments` that are shared out in another way.
-    ///
-    /// # Errors
-    /// When another process has failed.
-    pub(in crate::train) fn share_anew(
-        &mut self,
-        trained: &BTreeMap<String, Trained>,
-        moments: &mut BTreeMap<String, Moments>,
-    ) -> Result<(), LabError> {
-        if !self.all.is_alone() && Shares::of(trained, self.all.size()) != self.shares {
-            *moments = gather_moments(&*self.all, moments, true)?;
-            self.share(trained, moments);
-        }
-        Ok(())
-    }
-
-    /// The moments of all processes, where `keep`; nothing elsewhere.
+    /// The moments of all processes in the first one, which writes them; nothing in the others.
     ///
     /// # Errors
     /// When another process has failed.
     pub(in crate::train) fn all_moments(
         &self,
         own: &BTreeMap<String, Moments>,
-        keep: bool,
     ) -> Result<BTreeMap<String, Moments>, LabError> {
-        if self.all.is_alone() { Ok(own.clone()) } else { gather_moments(&*self.all, own, keep) }
+        if self.all.is_alone() { Ok(own.clone()) } else { gather_moments(&*self.all, own) }
     }
 }

@@ -133,14 +133,13 @@ impl Sharded<'_> {
     }
 }
 
-/// The moments of all processes, where `keep`; elsewhere none.
+/// The moments of all processes in the first one; none in the others.
 ///
 /// # Errors
 /// When another process has failed.
 pub(super) fn gather_moments(
     processes: &dyn Collectives,
     own: &BTreeMap<String, Moments>,
-    keep: bool,
 ) -> Result<BTreeMap<String, Moments>, LabError> {
     let wrong = |error: serde_json::Error| LabError::Caller(format!("what a process says of its moments: {error}"));
     let sizes: Vec<(&String, usize, usize)> =
@@ -156,7 +155,7 @@ pub(super) fn gather_moments(
             for part in moments.first.chunks_mut(AT_ONCE).chain(moments.second.chunks_mut(AT_ONCE)) {
                 processes.broadcast(rank, part)?;
             }
-            if keep {
+            if processes.is_first() {
                 all.insert(name, moments);
             }
         }

@@ -254,7 +254,7 @@ impl Trainer {
     /// [`LabError::File`].
     pub fn save_checkpoint(&mut self) -> Result<(), LabError> {
         self.log(|log| log.sync())?;
-        let moments = self.processes.all_moments(&self.moments, self.processes.is_first())?;
+        let moments = self.processes.all_moments(&self.moments)?;
         if self.processes.is_first() {
             let (averages, run) = (self.averages.clone(), Some(self.run.clone()));
             let checkpoint = Checkpoint { weights: self.weights(), moments, averages, progress: self.progress, run };
@@ -308,7 +308,7 @@ impl Trainer {
         if !to.continues {
             self.moments.clear();
         }
-        self.processes.share_anew(&self.active.trained, &mut self.moments)?;
+        self.processes.share(&self.active.trained, &mut self.moments);
         self.forget_older();
         Ok(())
     }

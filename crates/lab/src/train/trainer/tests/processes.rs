@@ -72,7 +72,7 @@ fn train_well(size: usize, folder: &Path, recipe: &Recipe, until: usize) -> Vec<
 }
 
 /// Every kind of state: both optimizers, frozen groups, adapters over int8, averages, probe heads, held-out samples, bad
-/// rows, and moments that go on in a stage that learns something else.
+/// rows, and moments that go on in the next stage.
 fn many_states(batch: usize) -> Recipe {
     let mut recipe = recipe(&format!(
         r#"
@@ -86,10 +86,10 @@ fn many_states(batch: usize) -> Recipe {
         data = [{{ data = "5-bad", weight = 1 }}, {{ drawn = "one_object", weight = 1 }}]
         eval = {{ every = 2, samples = 3, data = [{{ data = "4" }}] }}
         [[stage]]
-        name = "less"
+        name = "more"
         continues = true
         steps = 2
-        projector.learn = "frozen"
+        data = [{{ drawn = "one_object" }}]
         [[stage]]
         name = "adapter"
         batch = {batch}
@@ -169,7 +169,7 @@ fn a_run_goes_on_in_another_number_of_processes() {
     let (whole, stopped) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let alone = train_well(1, whole.path(), &recipe, usize::MAX);
     let mut told = Vec::new();
-    // In the middle of a stage, and where the shares change.
+    // In the middle of a stage, and where one begins.
     for (size, until) in [(2, 1), (1, 2), (2, 3), (1, 4), (2, 6), (1, usize::MAX)] {
         told.extend(train_well(size, stopped.path(), &recipe, until));
     }
