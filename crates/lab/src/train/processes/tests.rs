@@ -117,7 +117,8 @@ fn shares_are_even_and_every_parameter_has_one_owner() {
     for (name, trained) in &trained {
         loads[shares.owner(name)] += trained.variable.elem_count();
     }
-    assert_eq!(loads.iter().sum::<usize>(), trained.values().map(|t| t.variable.elem_count()).sum());
+    let all: usize = trained.values().map(|trained| trained.variable.elem_count()).sum();
+    assert_eq!(loads[0] + loads[1], all);
     // The largest first: the loads differ by no more than the smallest that was still to be placed could even out.
     assert!(loads[0].abs_diff(loads[1]) <= 63, "{loads:?}");
 }

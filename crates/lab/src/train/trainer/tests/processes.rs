@@ -83,7 +83,7 @@ fn many_states(batch: usize) -> Recipe {
         vision.learn = "frozen"
         token_loss_weight = 0.3
         optimizer = {{ kind = "muon", lr = 0.01, muon_lr = 0.02 }}
-        data = [{{ data = "5-bad", weight = 1 }}, {{ drawn = "one_object", weight = 1 }}]
+        data = [{{ data = "3-bad", weight = 2 }}, {{ drawn = "one_object", weight = 1 }}]
         eval = {{ every = 2, samples = 3, data = [{{ data = "4" }}] }}
         [[stage]]
         name = "more"
