@@ -41,7 +41,7 @@ pub struct Trainer {
     pub(super) progress: TrainProgress,
     pub(super) folder: PathBuf,
     pub(super) run: RunIdentity,
-    /// Those of the first process.
+    /// In the first process alone, which writes.
     metrics: Option<Metrics>,
     /// The step of the checkpoint on disk.
     pub(super) saved: Option<usize>,
