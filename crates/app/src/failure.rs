@@ -51,6 +51,15 @@ impl Failure {
         }
     }
 
+    /// Puts `words` before the cause.
+    pub(crate) fn after(self, words: &str) -> Self {
+        match self {
+            Failure::Error(text, hint) => Failure::Error(format!("{words}{text}"), hint),
+            Failure::Usage(text, hint) => Failure::Usage(format!("{words}{text}"), hint),
+            other => other,
+        }
+    }
+
     /// What there is to say: the cause, and what to do about it.
     pub(crate) fn words(&self) -> Option<(&str, Option<&str>)> {
         match self {

@@ -18,8 +18,10 @@ mod report;
 mod terminal;
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::Parser;
+use zoetrope_lab::train::processes::{Collectives, Launch};
 use zoetrope_system::malloc;
 
 use cli::{Cli, Command};
@@ -36,15 +38,22 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(code) => return code,
     };
-    if matches!(cli.command, Command::Train(_)) {
-        commands::train::prepare_process();
-    }
+    let launch = match &cli.command {
+        Command::Train(_) => match commands::train::prepare_process() {
+            Ok(launch) => launch,
+            Err(failure) => return failure.report(),
+        },
+        _ => Launch::alone(),
+    };
     let server = if let Command::Serve(args) = &cli.command { Some(args.log) } else { None };
-    cli.common.apply(server);
+    cli.common.apply(server, launch.sharing);
     // On a thread of the pool, so that parallel work begins without waking anyone to hand it over.
-    match rayon::scope(|_| run(&cli)) {
+    match rayon::scope(|_| run(&cli, &launch.processes)) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => failure.report(),
+        Err(failure) => {
+            launch.processes.fail(failure.words().map_or("interrupted", |(text, _)| text));
+            failure.report()
+        }
     }
 }
 
@@ -66,7 +75,7 @@ fn command_line() -> Result<Cli, ExitCode> {
     })
 }
 
-fn run(cli: &Cli) -> Result<(), Failure> {
+fn run(cli: &Cli, processes: &Arc<dyn Collectives>) -> Result<(), Failure> {
     let common = &cli.common;
     match &cli.command {
         Command::Ask(args) => commands::ask::run(args, common),
@@ -83,7 +92,7 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         Command::Convert(args) => commands::convert::run(args, common),
         Command::Dump(args) => commands::dump::run(args, common),
         Command::Data(args) => commands::data::run(args, common),
-        Command::Train(args) => commands::train::run(args, common),
+        Command::Train(args) => commands::train::run(args, common, processes),
         Command::Report(args) => commands::report::run(args, common),
         Command::Eval(args) => commands::eval::run(args, common),
         Command::Bench(args) => commands::bench::run(args, common),

@@ -160,9 +160,10 @@ pub(crate) struct Common {
 }
 
 impl Common {
-    /// Sets up threads and the log of the process. A server's log has a line a request, in this format.
-    pub(crate) fn apply(&self, server: Option<LogFormat>) {
-        let cores = || std::thread::available_parallelism().map_or(1, |cores| cores.get());
+    /// Sets up threads and the log of the process. A server's log has a line a request, in this format. As many
+    /// processes as `sharing` have the cores together.
+    pub(crate) fn apply(&self, server: Option<LogFormat>, sharing: usize) {
+        let cores = || std::thread::available_parallelism().map_or(1, |cores| (cores.get() / sharing).max(1));
         // Fails only when the pool exists already, which it does not this early.
         let _ = rayon::ThreadPoolBuilder::new().num_threads(self.threads.unwrap_or_else(cores)).build_global();
         let level = match (self.quiet, self.verbose) {

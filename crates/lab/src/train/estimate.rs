@@ -2,6 +2,7 @@
 //! of what is learned, time from a step that is measured.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Instant;
 
 use serde::Serialize;
@@ -13,6 +14,7 @@ use super::objective::{ReferenceLogProbs, ReferenceTable, count_pair_tokens};
 use super::optimizer::Optimizer;
 use super::pack::count_tokens;
 use super::probe_heads::ProbeHeads;
+use super::processes::{Collectives, ProcessGroup, check_packs};
 use super::recipe::{GROUPS, Recipe, Stage};
 use super::trainer::{Origin, PackWork, PlannedStage, RunPlan, StageModel};
 use crate::data::{self, SampleLoader};
@@ -25,6 +27,7 @@ const LOOKED_AT: usize = 64;
 pub struct DryRun {
     plan: RunPlan,
     origin: Origin,
+    processes: Arc<dyn Collectives>,
 }
 
 /// What a stage will take.
@@ -65,7 +68,7 @@ pub struct StageEstimate {
     pub weight_bytes: usize,
     /// Bytes of gradients: the sum, and those of the packs that are computed at once.
     pub gradient_bytes: usize,
-    /// Bytes of the optimizer's moments.
+    /// Bytes of the optimizer's moments; of several processes, those of this one.
     pub moment_bytes: usize,
     /// Bytes of a frozen encoder's features of all samples of the data files, each counted with its own media; 0 where
     /// features are not kept.
@@ -76,7 +79,7 @@ pub struct StageEstimate {
     pub disk_bytes: u64,
     /// Samples of the step that was measured.
     pub measured_samples: usize,
-    /// Seconds of a whole step; `None` when no sample was of use.
+    /// Seconds of a whole step, without what several processes send to each other; `None` when no sample was of use.
     pub step_seconds: Option<f64>,
 }
 
@@ -114,14 +117,20 @@ pub struct GroupEstimate {
 }
 
 impl DryRun {
-    /// Looks at a run of `recipe` that would begin with `template`.
+    /// Looks at a run of `recipe` in these processes that would begin with `template`.
     ///
     /// # Errors
-    /// When a data file cannot be read.
-    pub fn open(template: &Checkpoint, recipe: Recipe, from_scratch: bool) -> Result<Self, LabError> {
+    /// When a data file cannot be read, and when a step has fewer packs than there are processes.
+    pub fn open(
+        processes: Arc<dyn Collectives>,
+        template: &Checkpoint,
+        recipe: Recipe,
+        from_scratch: bool,
+    ) -> Result<Self, LabError> {
+        check_packs(&recipe, &*processes)?;
         let plan = RunPlan::open(recipe, &data::open)?;
         let origin = Origin { template: template.clone(), from_scratch, seed: plan.recipe.seed };
-        Ok(DryRun { plan, origin })
+        Ok(DryRun { plan, origin, processes })
     }
 
     /// Number of stages.
@@ -132,6 +141,11 @@ impl DryRun {
     /// Steps of all stages.
     pub fn steps(&self) -> usize {
         self.plan.steps()
+    }
+
+    /// Number of processes.
+    pub fn processes(&self) -> usize {
+        self.processes.size()
     }
 
     /// Loads the model as stage `number` (from 0) holds it, counts the tokens of some samples and measures a step.
@@ -190,12 +204,17 @@ impl DryRun {
         if self.plan.recipe.loader.keep_features && stage.learn(ParameterGroup::Vision) == Learn::Frozen {
             estimate.feature_bytes = feature_bytes(&work, &draws, estimate.epoch);
         }
-        memory(&mut estimate, &active, work.at_once().min(stage.batch.div_ceil(stage.pack)));
+        let mut group = ProcessGroup::new(self.processes.clone());
+        group.share(&active.trained, &mut BTreeMap::new());
+        // Of the process with the largest part of a step.
+        let packs = stage.batch.div_ceil(stage.pack).div_ceil(self.processes());
+        memory(&mut estimate, &active, &group, work.at_once().min(packs));
+        let samples = stage.batch.min(packs * stage.pack);
         let draws = &draws[..draws.len().min(stage.pack.saturating_mul(work.at_once()))];
         let before = number.checked_sub(1).map(|before| &self.plan.recipe.stages[before]);
         let table = reference(&mut estimate, &work, draws, (planned, before))?;
         let work = PackWork { reference: table.as_ref(), ..work };
-        measure(&mut estimate, &work, draws, &active.optimizer, stage.batch)?;
+        measure(&mut estimate, &work, draws, &active.optimizer, (samples, self.processes()))?;
         Ok(estimate)
     }
 
@@ -266,14 +285,15 @@ fn feature_bytes(work: &PackWork<'_>, draws: &[Draw], epoch: u64) -> u64 {
     (all.iter().sum::<f64>() / all.len().max(1) as f64 * epoch as f64) as u64
 }
 
-fn memory(estimate: &mut StageEstimate, active: &StageModel, at_once: usize) {
+fn memory(estimate: &mut StageEstimate, active: &StageModel, group: &ProcessGroup, at_once: usize) {
     let bytes: usize = active.trained.values().map(|trained| 4 * trained.variable.elem_count()).sum();
     estimate.gradient_bytes = bytes * (1 + at_once);
     let moments = |trained: &super::optimizer::Trained| {
         let muon = active.optimizer.muon.is_some() && trained.role == ParameterRole::HiddenMatrix;
         trained.variable.elem_count() * if muon { 4 } else { 8 }
     };
-    estimate.moment_bytes = active.trained.values().map(moments).sum();
+    let own = active.trained.iter().filter(|(name, _)| group.updates(name));
+    estimate.moment_bytes = own.map(|(_, trained)| moments(trained)).sum();
 }
 
 /// Times what the reference says of `draws`, where the stage, which comes after `before`, learns preferences; gives it
@@ -307,13 +327,14 @@ fn reference(
     Ok(is_stored.then(|| draws.iter().map(Draw::row).zip(log_probs).collect()))
 }
 
-/// Times a step over as many packs as are computed at once; the model is thrown away afterwards.
+/// Times a step over as many packs as are computed at once; the model is thrown away afterwards. A process computes
+/// `samples` of a step, and one of `processes` parts of the update.
 fn measure(
     estimate: &mut StageEstimate,
     work: &PackWork<'_>,
     draws: &[Draw],
     optimizer: &Optimizer,
-    batch: usize,
+    (samples, processes): (usize, usize),
 ) -> Result<(), LabError> {
     let begun = Instant::now();
     let sum = work.learn(draws)?;
@@ -325,6 +346,6 @@ fn measure(
     optimizer.step(work.trained, &sum.gradients, &mut BTreeMap::new(), sum.count as f32, 0.0, 1)?;
     let update = begun.elapsed().as_secs_f64();
     estimate.measured_samples = draws.len();
-    estimate.step_seconds = Some(gradients * batch as f64 / draws.len() as f64 + update);
+    estimate.step_seconds = Some(gradients * samples as f64 / draws.len() as f64 + update / processes as f64);
     Ok(())
 }

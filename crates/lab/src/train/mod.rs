@@ -12,6 +12,7 @@ mod objective;
 mod optimizer;
 mod pack;
 mod probe_heads;
+pub mod processes;
 mod recipe;
 pub mod report;
 mod threads;

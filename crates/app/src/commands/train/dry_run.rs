@@ -1,6 +1,9 @@
 //! `zoetrope train RECIPE --dry-run`: what the run would take.
 
+use std::sync::Arc;
+
 use serde_json::json;
+use zoetrope_lab::train::processes::Collectives;
 use zoetrope_lab::train::{DryRun, Recipe, ReferenceEstimate, StageEstimate};
 use zoetrope_models::checkpoint::Checkpoint;
 use zoetrope_system::process_memory;
@@ -10,8 +13,16 @@ use crate::cli::Common;
 use crate::failure::Failure;
 use crate::output;
 
-pub(super) fn run(template: &Checkpoint, recipe: Recipe, from_scratch: bool, common: &Common) -> Result<(), Failure> {
-    let dry_run = DryRun::open(template, recipe, from_scratch)?;
+/// Every one of `processes` measures at the same time; the first one says what.
+pub(super) fn run(
+    processes: Arc<dyn Collectives>,
+    template: &Checkpoint,
+    recipe: Recipe,
+    from_scratch: bool,
+    common: &Common,
+) -> Result<(), Failure> {
+    let is_first = processes.is_first();
+    let dry_run = DryRun::open(processes, template, recipe, from_scratch)?;
     let (mut all, mut seconds) = (Vec::new(), 0.0);
     for number in 0..dry_run.stages() {
         let stage = dry_run.stage(number)?;
@@ -21,14 +32,22 @@ pub(super) fn run(template: &Checkpoint, recipe: Recipe, from_scratch: bool, com
         seconds += stored.map_or(0.0, |stored| stored.pair_seconds.unwrap_or(0.0) * stored.pairs as f64);
         if common.json {
             all.push(json!({ "stage": stage, "peak_bytes": peak }));
-        } else {
+        } else if is_first {
             output::text(&text(number, &stage, peak))?;
         }
     }
-    if common.json {
-        return output::json(&json!({ "steps": dry_run.steps(), "seconds": seconds, "stages": all }));
+    let (steps, processes) = (dry_run.steps(), dry_run.processes());
+    if !is_first {
+        return Ok(());
     }
-    Ok(output::text(&format!("in all: {} steps, about {}\n", dry_run.steps(), duration(seconds)))?)
+    if common.json {
+        return output::json(&json!({ "steps": steps, "seconds": seconds, "processes": processes, "stages": all }));
+    }
+    let among = match processes {
+        1 => String::new(),
+        _ => format!(", in {processes} processes of {} threads", rayon::current_num_threads()),
+    };
+    Ok(output::text(&format!("in all: {steps} steps, about {}{among}\n", duration(seconds)))?)
 }
 
 fn text(number: usize, stage: &StageEstimate, peak: Option<u64>) -> String {

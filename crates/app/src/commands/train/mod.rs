@@ -8,8 +8,10 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Instant;
 
+use zoetrope_lab::train::processes::{self, Collectives, Launch};
 use zoetrope_lab::train::{self, Recipe, ReferenceProgress, Rewards, StepReport, Trainer};
 
 use self::duration::duration;
@@ -25,28 +27,41 @@ const LOG_EVERY: usize = 10;
 /// Bad samples of a step that are named; the others are counted.
 const NAMED: usize = 3;
 
-/// Prepares the process for training. Must run before anything starts a thread.
-pub(crate) fn prepare_process() {
+/// Prepares the process for training, which may be one of several. Must run before anything starts a thread.
+pub(crate) fn prepare_process() -> Result<Launch, Failure> {
     if !train::limit_library_threads() {
         output::note("training will be slow; set CANDLE_NUM_THREADS=1 and RAYON_NUM_THREADS=1 to speed it up");
     }
+    Ok(processes::launch()?)
 }
 
-/// Trains until the recipe ends, `--until` is reached, or Ctrl-C or SIGTERM comes; then exports what was learned.
-pub(crate) fn run(args: &TrainArgs, common: &Common) -> Result<(), Failure> {
+/// Trains until the recipe ends, `--until` is reached, or Ctrl-C or SIGTERM comes to any of the `processes`; then
+/// exports what was learned. The first process alone speaks, but for errors, which name theirs.
+pub(crate) fn run(args: &TrainArgs, common: &Common, processes: &Arc<dyn Collectives>) -> Result<(), Failure> {
+    if processes.is_first() {
+        return train(args, common, processes);
+    }
+    let quiet = Common { quiet: true, ..common.clone() };
+    let (rank, size) = (processes.rank(), processes.size());
+    train(args, &quiet, processes).map_err(|failure| failure.after(&format!("process {rank} of {size}: ")))
+}
+
+fn train(args: &TrainArgs, common: &Common, processes: &Arc<dyn Collectives>) -> Result<(), Failure> {
     let recipe = Recipe::read(&args.recipe)?;
     let mut bars = Bars::new(common);
     let template = model::checkpoint(args.base.under(Some(&args.model)), &mut bars)?;
     let Some(out) = args.out.as_ref().filter(|_| !args.dry_run) else {
-        return dry_run::run(&template, recipe, args.from_scratch, common);
+        return dry_run::run(processes.clone(), &template, recipe, args.from_scratch, common);
     };
-    let mut trainer = Trainer::open(&template, out, recipe, args.from_scratch)?;
+    let mut trainer = Trainer::open_among(processes.clone(), &template, out, recipe, args.from_scratch)?;
     let interrupt = Interrupt::install();
     let flag = interrupt.flag();
     let until = args.until.unwrap_or(usize::MAX);
     let log = RefCell::new(Log::new(common, &trainer, bars));
     let mut on_step = |report: &StepReport| {
-        log.borrow_mut().step(report);
+        if processes.is_first() {
+            log.borrow_mut().step(report);
+        }
         let stop = flag.is_cancelled() || report.progress.step >= until;
         if stop { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
@@ -57,6 +72,9 @@ pub(crate) fn run(args: &TrainArgs, common: &Common) -> Result<(), Failure> {
     interrupt.while_busy(|| trainer.run_watched(&mut on_step, &mut on_reference))?;
     let mut log = log.into_inner();
     log.bars.clear();
+    if !processes.is_first() {
+        return Ok(());
+    }
     if trainer.progress().step == 0 && flag.is_cancelled() {
         output::note("stopped before the first step; the same command goes on with what the reference has found");
         return Err(Failure::Interrupted);

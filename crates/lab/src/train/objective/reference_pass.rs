@@ -42,14 +42,16 @@ pub(in crate::train) struct ReferencePass<'a> {
     pub(in crate::train) is_without_adapters: bool,
     /// Whether the stage has not learned anything yet.
     pub(in crate::train) is_at_start: bool,
+    /// Whether this is the only process of the run.
+    pub(in crate::train) is_alone: bool,
 }
 
 impl ReferencePass<'_> {
     /// What the file has, completed; whether `on_reference` let it end.
     ///
     /// # Errors
-    /// When the model that the stage began with is gone and the file is not complete; when the file is damaged or cannot
-    /// be written.
+    /// When the file is not complete and the model that the stage began with is gone, or there are several processes; when
+    /// the file is damaged or cannot be written.
     pub(in crate::train) fn run(
         &self,
         on_reference: &mut OnReference<'_>,
@@ -65,6 +67,9 @@ impl ReferencePass<'_> {
             let missing: Vec<Draw> = draws.iter().filter(|draw| !known.contains_key(&draw.row())).copied().collect();
             if !missing.is_empty() && !self.is_at_start && !self.is_without_adapters {
                 return Err(self.gone(&stage, missing.len()));
+            }
+            if !missing.is_empty() && !self.is_alone {
+                return Err(self.several(&stage, missing.len()));
             }
             for block in missing.chunks(BLOCK * rayon::current_num_threads()) {
                 // Each alone, so that what is found does not depend on where a run was stopped.
@@ -85,6 +90,14 @@ impl ReferencePass<'_> {
             }
         }
         Ok((found, ControlFlow::Continue(())))
+    }
+
+    fn several(&self, stage: &str, missing: usize) -> LabError {
+        let what = format!(
+            "the reference log-probabilities of {missing} pairs of stage {stage:?} are not in it yet: begin the stage in \
+             one process, which computes them, and go on in several"
+        );
+        LabError::File { file: self.file.clone(), what }
     }
 
     fn gone(&self, stage: &str, missing: usize) -> LabError {

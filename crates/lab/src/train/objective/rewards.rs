@@ -41,6 +41,17 @@ impl RewardSum {
         self.pairs += 1;
     }
 
+    /// Its numbers as bits, to be sent.
+    pub(in crate::train) fn to_bits(self) -> [u64; 4] {
+        [self.chosen.to_bits(), self.rejected.to_bits(), self.right as u64, self.pairs as u64]
+    }
+
+    /// The sum whose numbers were sent.
+    pub(in crate::train) fn from_bits([chosen, rejected, right, pairs]: [u64; 4]) -> Self {
+        let (chosen, rejected) = (f64::from_bits(chosen), f64::from_bits(rejected));
+        RewardSum { chosen, rejected, right: right as usize, pairs: pairs as usize }
+    }
+
     /// The sum of both.
     pub(in crate::train) fn with(self, other: RewardSum) -> Self {
         RewardSum {

@@ -81,18 +81,22 @@ pub struct GradientNorms {
 }
 
 impl GradientNorms {
-    /// The norms of `gradients` divided by `divisor`.
-    fn of(trained: &BTreeMap<String, Trained>, gradients: &Gradients, divisor: f32) -> Self {
+    /// The sum of squares of each of `gradients`.
+    pub(super) fn squares(gradients: &Gradients) -> BTreeMap<String, f64> {
         let square = |g: &Vec<f32>| g.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>();
-        let squares: Vec<(&String, f64)> = gradients.iter().map(|(name, gradient)| (name, square(gradient))).collect();
+        gradients.iter().map(|(name, gradient)| (name.clone(), square(gradient))).collect()
+    }
+
+    /// The norms of gradients that have these `squares`, divided by `divisor`.
+    pub(super) fn of(trained: &BTreeMap<String, Trained>, squares: &BTreeMap<String, f64>, divisor: f32) -> Self {
         let norm = |sum: f64| sum.sqrt() as f32 / divisor;
         let mut groups = BTreeMap::new();
-        for (name, square) in &squares {
-            if let Some(trained) = trained.get(*name) {
+        for (name, square) in squares {
+            if let Some(trained) = trained.get(name) {
                 *groups.entry(trained.group).or_insert(0.0) += square;
             }
         }
-        let global = norm(squares.iter().map(|(_, square)| square).sum());
+        let global = norm(squares.values().sum());
         GradientNorms { global, groups: groups.into_iter().map(|(group, sum)| (group, norm(sum))).collect() }
     }
 }
@@ -109,12 +113,32 @@ impl Optimizer {
         lr: f32,
         step: usize,
     ) -> Result<GradientNorms, LabError> {
-        let norms = GradientNorms::of(trained, gradients, divisor);
-        let norm = norms.global;
-        if !norm.is_finite() {
-            return Ok(norms);
+        let norms = GradientNorms::of(trained, &GradientNorms::squares(gradients), divisor);
+        if let Some(scale) = self.scale(norms.global, divisor) {
+            self.update(trained, gradients, moments, scale, lr, step)?;
         }
-        let scale = if norm > self.clip { self.clip / norm } else { 1.0 } / divisor;
+        Ok(norms)
+    }
+
+    /// What gradients are multiplied by that have this global `norm` after a division by `divisor`; `None` when the
+    /// norm is no finite number.
+    pub(super) fn scale(&self, norm: f32, divisor: f32) -> Option<f32> {
+        norm.is_finite().then(|| if norm > self.clip { self.clip / norm } else { 1.0 } / divisor)
+    }
+
+    /// One update of what has gradients, which are multiplied by `scale` first; `step` counts from 1.
+    ///
+    /// # Errors
+    /// When a tensor operation fails.
+    pub(super) fn update(
+        &self,
+        trained: &BTreeMap<String, Trained>,
+        gradients: &Gradients,
+        moments: &mut BTreeMap<String, Moments>,
+        scale: f32,
+        lr: f32,
+        step: usize,
+    ) -> Result<(), LabError> {
         for name in gradients.keys() {
             moments.entry(name.clone()).or_default();
         }
@@ -134,9 +158,8 @@ impl Optimizer {
                 None => self.adamw(&mut values, gradient, scale, moments, lr, step),
             }
             variable.set(&Tensor::from_vec(values, variable.shape(), variable.device())?)?;
-            Ok::<(), LabError>(())
-        })?;
-        Ok(norms)
+            Ok(())
+        })
     }
 
     fn adamw(&self, values: &mut [f32], gradient: &[f32], scale: f32, moments: &mut Moments, lr: f32, step: usize) {

@@ -18,7 +18,9 @@ impl Trainer {
         }
         let draws = mixture.first(eval.samples);
         let work = PackWork { reference: self.reference_of(|found| &found.held_out), ..self.work(mixture) };
-        let sum = averages::with(&self.active.trained, &self.averages, || work.measure(&draws))?;
+        let own = self.processes.own_packs(&draws, self.stage().pack);
+        let sum = averages::with(&self.active.trained, &self.averages, || work.measure(own))?;
+        let sum = self.processes.total(sum, &self.active.trained)?;
         let samples = draws.len() - sum.bad.len() - sum.too_long as usize;
         let rewards = sum.rewards.mean();
         report.bad.extend(sum.bad);
@@ -29,7 +31,7 @@ impl Trainer {
         report.held_out = Some(HeldOutLoss { loss, samples, rewards });
         if self.progress.best.is_none_or(|best| loss < best) {
             self.progress.best = Some(loss);
-            if self.plan.recipe.keep_best {
+            if self.plan.recipe.keep_best && self.processes.is_first() {
                 report.export_error = self.export_to(&self.folder.join(BEST)).err();
             }
         }

@@ -287,7 +287,7 @@ impl Accumulated {
     }
 
     /// The sum of both.
-    fn with(mut self, other: Accumulated) -> Self {
+    pub(in crate::train) fn with(mut self, other: Accumulated) -> Self {
         for (name, values) in other.gradients {
             match self.gradients.get_mut(&name) {
                 Some(sum) => sum.iter_mut().zip(&values).for_each(|(sum, value)| *sum += value),

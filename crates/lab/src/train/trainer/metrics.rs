@@ -42,14 +42,14 @@ impl Trainer {
             memory: process_memory::now().unwrap_or(0),
             rewards: named(report.rewards, ""),
         };
-        self.metrics.step(&metrics)?;
+        self.log(|log| log.step(&metrics))?;
         let (Some(found), Some(eval)) = (report.held_out, &self.stage().eval) else { return Ok(()) };
         // Stages that are measured on one set have one curve.
         let names: Vec<String> = eval.data.iter().map(name_of).collect();
         let (set, items) = (names.join(" and "), found.samples as u64);
         let mut scores = named(found.rewards, "reward ");
         scores.insert("loss".to_string(), found.loss);
-        self.metrics.eval(&EvalMetrics { step, set, items, scores })
+        self.log(|log| log.eval(&EvalMetrics { step, set, items, scores }))
     }
 
     /// Answers the first held-out samples of the stage, where there are any. One that cannot be used is passed over.
@@ -70,7 +70,7 @@ impl Trainer {
             let frames: Vec<_> = own.frames.iter().map(|(image, time)| (image, *time)).collect();
             let expected = Some(own.expected.as_str());
             let example = Example { step, question: &own.question, expected, answer: &own.answer, frames: &frames };
-            self.metrics.example(&example)?;
+            self.log(|log| log.example(&example))?;
         }
         Ok(())
     }

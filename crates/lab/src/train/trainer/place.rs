@@ -1,12 +1,14 @@
 //! The folder of a run: what lies in it, and whether a run may use it.
 
+use std::fs::File;
 use std::path::Path;
 
 use zoetrope_models::checkpoint::Checkpoint as ModelCheckpoint;
-use zoetrope_system::files::is_same;
+use zoetrope_system::files::{is_same, lock};
 
 use crate::error::LabError;
 use crate::train::checkpoint::{Checkpoint, RunIdentity};
+use crate::train::processes::Collectives;
 
 /// Folders inside the folder of a run.
 pub(super) const CHECKPOINT: &str = "checkpoint";
@@ -16,7 +18,7 @@ pub(super) const BEST: &str = "best";
 pub(super) const REFERENCE: &str = "reference";
 pub(super) const FEATURES: &str = "features";
 const OUTPUTS: [&str; 5] = [CHECKPOINT, EXPORTED, ADAPTER, BEST, REFERENCE];
-pub(super) const LOCK: &str = ".lock";
+const LOCK: &str = ".lock";
 
 /// Whether a part of `checkpoint` is the folder `folder`.
 fn is_in(checkpoint: &ModelCheckpoint, folder: &Path) -> bool {
@@ -34,6 +36,26 @@ pub(super) fn name_of(checkpoint: &ModelCheckpoint) -> String {
         ModelCheckpoint::Embedded { name, .. } => name.to_string(),
         ModelCheckpoint::Stage { base, .. } => name_of(base),
     }
+}
+
+/// Takes the folder of a run, which the first process locks, and reads the checkpoint that is there.
+///
+/// # Errors
+/// [`LabError::File`] when another run uses the folder, and when it cannot be made or its checkpoint be read.
+pub(super) fn take(folder: &Path, processes: &dyn Collectives) -> Result<(Option<File>, Option<Checkpoint>), LabError> {
+    let failed = |error: std::io::Error| LabError::File { file: folder.to_path_buf(), what: error.to_string() };
+    let busy = || LabError::File { file: folder.to_path_buf(), what: "another process trains here".to_string() };
+    let read = || Checkpoint::read(&folder.join(CHECKPOINT));
+    if !processes.is_first() {
+        // A write that was cut short is undone by the first process.
+        processes.barrier()?;
+        return Ok((None, read()?));
+    }
+    std::fs::create_dir_all(folder).map_err(failed)?;
+    let lock = lock(&folder.join(LOCK)).map_err(failed)?.ok_or_else(busy)?;
+    let checkpoint = read()?;
+    processes.barrier()?;
+    Ok((Some(lock), checkpoint))
 }
 
 /// Refuses a checkpoint of another run, and a run that has ended when a new one is asked for.

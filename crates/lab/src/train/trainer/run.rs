@@ -10,11 +10,10 @@ use std::time::Instant;
 use candle_core::Tensor;
 use zoetrope_engine::Store;
 use zoetrope_models::checkpoint::Checkpoint as ModelCheckpoint;
-use zoetrope_system::files::lock;
 
 use super::averages;
 use super::gradients::PackWork;
-use super::place::{CHECKPOINT, FEATURES, LOCK, REFERENCE, check_apart, check_same_run, name_of};
+use super::place::{CHECKPOINT, FEATURES, REFERENCE, check_apart, check_same_run, name_of, take};
 use super::plan::RunPlan;
 use super::stage_model::{Origin, StageModel};
 use super::step_report::StepReport;
@@ -25,6 +24,7 @@ use crate::train::mixture::{Loading, Mixture, OpenData};
 use crate::train::objective::{OnReference, ReferenceLogProbs, ReferencePass, ReferenceTable};
 use crate::train::optimizer::{Averages, Moments};
 use crate::train::probe_heads::ProbeHeads;
+use crate::train::processes::{Alone, Collectives, ProcessGroup, check_packs, check_same};
 use crate::train::recipe::{Recipe, Stage};
 use crate::train::report::{Metrics, RunRecord};
 
@@ -36,6 +36,7 @@ pub struct Trainer {
     pub(super) heads: ProbeHeads,
     /// What earlier stages have learned and this one does not.
     pub(super) learned: HashMap<String, Tensor>,
+    /// Of the parameters that this process updates.
     pub(super) moments: BTreeMap<String, Moments>,
     /// Running averages of what is learned, where the stage asks for them.
     pub(super) averages: Averages,
@@ -52,11 +53,13 @@ pub struct Trainer {
     store: Option<Arc<Store>>,
     pub(super) folder: PathBuf,
     pub(super) run: RunIdentity,
-    pub(super) metrics: Metrics,
+    /// In the first process alone, which writes.
+    metrics: Option<Metrics>,
     /// The step of the checkpoint on disk.
     pub(super) saved: Option<usize>,
     /// Held while the run is open, so that no two processes train in one folder.
-    _lock: File,
+    _lock: Option<File>,
+    pub(super) processes: ProcessGroup,
     pub(super) opened: Instant,
     /// Seconds of training before the run was opened.
     pub(super) earlier_seconds: f64,
@@ -78,6 +81,22 @@ impl Trainer {
         Self::open_with(template, folder, recipe, from_scratch, &data::open)
     }
 
+    /// As [`Trainer::open`], as one of several processes of the run. The first one alone writes. A caller that gets an
+    /// error, of this or of a later call, must [tell the others](Collectives::fail).
+    ///
+    /// # Errors
+    /// As [`Trainer::open`]; when a step has fewer packs than there are processes; when the processes do not do the
+    /// same run, and when another one has failed.
+    pub fn open_among(
+        processes: Arc<dyn Collectives>,
+        template: &ModelCheckpoint,
+        folder: &Path,
+        recipe: Recipe,
+        from_scratch: bool,
+    ) -> Result<Self, LabError> {
+        Self::open_each(processes, template, folder, recipe, from_scratch, &data::open)
+    }
+
     /// As [`Trainer::open`], with data files opened by `open_data`.
     ///
     /// # Errors
@@ -89,15 +108,26 @@ impl Trainer {
         from_scratch: bool,
         open_data: &OpenData<'_>,
     ) -> Result<Self, LabError> {
-        let failed = |error: std::io::Error| LabError::File { file: folder.to_path_buf(), what: error.to_string() };
-        let refused = |what: String| LabError::File { file: folder.to_path_buf(), what };
+        Self::open_each(Arc::new(Alone), template, folder, recipe, from_scratch, open_data)
+    }
+
+    /// As [`Trainer::open_among`], with data files opened by `open_data`.
+    ///
+    /// # Errors
+    /// As [`Trainer::open_among`].
+    pub(in crate::train) fn open_each(
+        processes: Arc<dyn Collectives>,
+        template: &ModelCheckpoint,
+        folder: &Path,
+        recipe: Recipe,
+        from_scratch: bool,
+        open_data: &OpenData<'_>,
+    ) -> Result<Self, LabError> {
         check_apart(template, folder)?;
+        check_packs(&recipe, &*processes)?;
         let plan = RunPlan::open(recipe, open_data)?;
         let run = RunIdentity::new(&plan.recipe, template, from_scratch, plan.samples())?;
-        std::fs::create_dir_all(folder).map_err(failed)?;
-        let lock = lock(&folder.join(LOCK)).map_err(failed)?;
-        let lock = lock.ok_or_else(|| refused("another process trains here".to_string()))?;
-        let checkpoint = Checkpoint::read(&folder.join(CHECKPOINT))?;
+        let (lock, checkpoint) = take(folder, &*processes)?;
         if let Some(found) = &checkpoint {
             check_same_run(&run, found, plan.steps(), folder)?;
         }
@@ -107,17 +137,22 @@ impl Trainer {
             Some(found) => found,
             None => Checkpoint { weights: origin.begin()?, ..Checkpoint::default() },
         };
-        let Checkpoint { weights: learned, moments, averages, progress, .. } = found;
+        let Checkpoint { weights: learned, mut moments, averages, progress, .. } = found;
+        check_same(&*processes, &run, &progress)?;
         // Weights and moments are those of the stage of the last step; the next step may begin another.
         let stage = plan.stage_of(progress.step.saturating_sub(1));
         let mut active = StageModel::open(&origin, (stage, &plan.recipe.stages[stage]), &learned, None)?;
         plan.check_settings(&**active.model.processor())?;
         let heads = ProbeHeads::new(active.model.processor().info().hidden, Some(&learned), plan.recipe.seed)?;
         active.turn_to((stage, &plan.recipe.stages[stage]), &heads);
+        let mut processes = ProcessGroup::new(processes);
+        processes.share(&active.trained, &mut moments);
         let recipe = toml::to_string_pretty(&plan.recipe).map_err(|error| LabError::Caller(error.to_string()))?;
-        let metrics = Metrics::open(folder, progress.step as u64, &RunRecord { steps: plan.steps() as u64, recipe })?;
+        let record = RunRecord { steps: plan.steps() as u64, recipe };
+        let metrics = processes.is_first().then(|| Metrics::open(folder, progress.step as u64, &record)).transpose()?;
         let options = &plan.recipe.loader;
-        let store = FrozenFeatures::open_store(&folder.join(FEATURES), options.disk_bytes()).map_err(failed)?;
+        let store = FrozenFeatures::open_store(&folder.join(FEATURES), options.disk_bytes())
+            .map_err(|error| LabError::File { file: folder.to_path_buf(), what: error.to_string() })?;
         let kept = Arc::new(KeptMedia::new(options.kept_bytes()));
         let loader = Arc::new(SampleLoader::new(active.model.processor(), active.options.clone()));
         let mut trainer = Trainer {
@@ -139,6 +174,7 @@ impl Trainer {
             metrics,
             saved,
             _lock: lock,
+            processes,
             opened: Instant::now(),
             earlier_seconds: progress.seconds,
         };
@@ -167,7 +203,7 @@ impl Trainer {
     /// run.
     ///
     /// # Errors
-    /// When the loss diverges, when a step fails, and when a checkpoint cannot be written.
+    /// When the loss diverges, when a step fails, and when a checkpoint cannot be written; in any process.
     pub fn run(&mut self, on_step: &mut dyn FnMut(&StepReport) -> ControlFlow<()>) -> Result<(), LabError> {
         self.run_watched(on_step, &mut |_| ControlFlow::Continue(()))
     }
@@ -182,6 +218,7 @@ impl Trainer {
         on_step: &mut dyn FnMut(&StepReport) -> ControlFlow<()>,
         on_reference: &mut OnReference<'_>,
     ) -> Result<(), LabError> {
+        let is_first = self.processes.is_first();
         while self.progress.step < self.plan.steps() {
             if self.begin_stage(on_reference)?.is_break() {
                 break;
@@ -192,17 +229,17 @@ impl Trainer {
             self.evaluate_when_due(&mut report)?;
             self.write_metrics(&report, seconds)?;
             let save = self.progress.step.is_multiple_of(self.plan.recipe.save_every);
-            if save {
+            if save && is_first {
                 report.export_error = self.export().err();
             }
-            let stop = on_step(&report).is_break();
+            let stop = self.processes.any(on_step(&report).is_break())?;
             let ends = self.plan.stages.iter().any(|stage| stage.first_step + stage.steps == self.progress.step);
-            if save || ends {
+            if (save || ends) && is_first {
                 self.write_examples()?;
             }
             if stop || save || ends {
                 self.save_checkpoint()?;
-                self.metrics.report()?;
+                self.log(|log| log.report().map(drop))?;
             }
             if stop {
                 break;
@@ -222,16 +259,19 @@ impl Trainer {
         self.begin_feed(index)?;
         let (stage, planned) = (&self.plan.recipe.stages[index], &self.plan.stages[index]);
         let draws = planned.draws(self.progress.samples, stage.batch);
-        let sum = PackWork { feed: self.feed.as_ref(), ..self.work(&planned.mixture) }.learn(&draws)?;
+        let work = PackWork { feed: self.feed.as_ref(), ..self.work(&planned.mixture) };
+        let sum = work.learn(self.processes.own_packs(&draws, stage.pack))?;
+        let mut sum = self.processes.total(sum, &self.active.trained)?;
         let (first, lr) = (step == planned.first_step, self.plan.lr_at(step));
         let moment_step = step - planned.schedule_first + 1;
         let mut report = self.report(index, &sum, lr);
         if sum.count > 0.0 {
             report.loss = sum.loss / sum.count;
             self.check_loss(report.loss, first)?;
-            let (trained, divisor) = (&self.active.trained, sum.count as f32);
-            let optimizer = self.active.optimizer;
-            let norms = optimizer.step(trained, &sum.gradients, &mut self.moments, divisor, lr as f32, moment_step)?;
+            let gradients = std::mem::take(&mut sum.gradients);
+            let (optimizer, trained) = (&self.active.optimizer, &self.active.trained);
+            let rates = (sum.count as f32, lr as f32);
+            let norms = self.processes.update(optimizer, trained, gradients, &mut self.moments, rates, moment_step)?;
             if !norms.global.is_finite() {
                 return Err(self.diverged(format!("the gradient became {}", norms.global)));
             }
@@ -252,12 +292,20 @@ impl Trainer {
     /// # Errors
     /// [`LabError::File`].
     pub fn save_checkpoint(&mut self) -> Result<(), LabError> {
-        self.metrics.sync()?;
-        let (moments, averages, run) = (self.moments.clone(), self.averages.clone(), Some(self.run.clone()));
-        let checkpoint = Checkpoint { weights: self.weights(), moments, averages, progress: self.progress, run };
-        checkpoint.write(&self.folder.join(CHECKPOINT), self.plan.recipe.keep_last)?;
+        self.log(|log| log.sync())?;
+        let moments = self.processes.all_moments(&self.moments)?;
+        if self.processes.is_first() {
+            let (averages, run) = (self.averages.clone(), Some(self.run.clone()));
+            let checkpoint = Checkpoint { weights: self.weights(), moments, averages, progress: self.progress, run };
+            checkpoint.write(&self.folder.join(CHECKPOINT), self.plan.recipe.keep_last)?;
+        }
         self.saved = Some(self.progress.step);
         Ok(())
+    }
+
+    /// Writes to the metrics, which the first process has.
+    pub(super) fn log(&mut self, write: impl FnOnce(&mut Metrics) -> Result<(), LabError>) -> Result<(), LabError> {
+        self.metrics.as_mut().map_or(Ok(()), write)
     }
 
     pub(super) fn stage(&self) -> &Stage {
@@ -301,6 +349,7 @@ impl Trainer {
         if !to.continues {
             self.moments.clear();
         }
+        self.processes.share(&self.active.trained, &mut self.moments);
         self.forget_older();
         self.renew_loader()
     }
@@ -331,9 +380,11 @@ impl Trainer {
             return Ok(());
         }
         let (stage, planned) = (&self.plan.recipe.stages[index], &self.plan.stages[index]);
-        let end = planned.first_sample + planned.steps as u64 * stage.batch as u64;
-        let numbers = (planned.first_sample, self.progress.samples..end);
-        self.feed = Some(planned.mixture.feed(numbers, &self.loader, options.read_ahead())?);
+        let (first, batch) = (planned.first_sample, stage.batch as u64);
+        let own = self.processes.own_range(stage.batch, stage.pack);
+        let is_own = move |number: &u64| own.contains(&(((number - first) % batch) as usize));
+        let numbers = (self.progress.samples..first + planned.steps as u64 * batch).filter(is_own);
+        self.feed = Some(planned.mixture.feed((first, numbers), &self.loader, options.read_ahead())?);
         Ok(())
     }
 
@@ -357,6 +408,7 @@ impl Trainer {
             draws: [planned.rows(stage.batch), planned.held_out_rows(stage)],
             is_without_adapters: stage.has_new_adapters_only(before),
             is_at_start: self.progress.step == planned.first_step,
+            is_alone: self.processes.is_alone(),
         };
         let (found, flow) = pass.run(on_reference)?;
         if flow.is_continue() {

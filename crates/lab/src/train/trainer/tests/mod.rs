@@ -7,6 +7,7 @@ mod data;
 mod losses;
 mod metrics;
 mod preferences;
+mod processes;
 mod published;
 mod stages;
 
