@@ -1,4 +1,8 @@
 //! `zoetrope train`, end to end.
 
+mod ahead;
+mod preferences;
+#[cfg(not(feature = "mpi"))]
+mod processes;
 mod program;
 mod runs;

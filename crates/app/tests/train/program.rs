@@ -26,6 +26,13 @@ pub fn err(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).expect("UTF-8")
 }
 
+/// Runs a command that ends well.
+pub fn ends(mut command: Command) -> Output {
+    let output = command.output().expect("the binary starts");
+    assert_eq!(output.status.code(), Some(0), "{}", err(&output));
+    output
+}
+
 /// Runs and expects exit code `code`, nothing on standard output, and `error: ` followed by all of `words` on one line.
 pub fn fails(args: &[&str], code: i32, words: &[&str]) -> String {
     let output = run(args);

@@ -114,7 +114,8 @@ impl SampleLoader {
         } else {
             let planned = PlannedSample::unchecked(sample, processor, &self.options)?;
             let rejected = if self.pairs { sample.of_rejected() } else { None };
-            let rejected = rejected.map(|other| PlannedSample::unchecked(&other, processor, &self.options)).transpose()?;
+            let rejected =
+                rejected.map(|other| PlannedSample::unchecked(&other, processor, &self.options)).transpose()?;
             let other = rejected.map_or(0, |planned| planned.prompt.tokens.len());
             (planned.plans, planned.prompt.tokens.len().max(other))
         };

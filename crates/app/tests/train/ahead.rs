@@ -1,27 +1,13 @@
 //! `zoetrope train` on clips, end to end: what it says of decoding, and what it keeps.
 
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
 
-const TOY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../models/tests/golden/videollama3/toy-hf");
+use crate::program::{TOY, ends, err, fails, out, zoetrope};
 
-fn run(args: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_zoetrope"));
-    command.args(args).stdin(Stdio::null()).env_remove("RUST_LOG").env("HF_HUB_OFFLINE", "1");
-    // Nothing is kept in the cache of the user.
-    command.env("XDG_CACHE_HOME", "/dev/null/none").output().expect("the binary starts")
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
-
-/// Output of a command that ends well.
+/// What a command that ends well writes to both outputs.
 fn done(args: &[&str]) -> (String, String) {
-    let output = run(args);
-    let (out, err) = (text(&output.stdout), text(&output.stderr));
-    assert_eq!(output.status.code(), Some(0), "{err}");
-    (out, err)
+    let output = ends(zoetrope(args));
+    (out(&output), err(&output))
 }
 
 /// Three clips and five rows about them.
@@ -112,7 +98,5 @@ fn training_says_how_long_it_waited_and_what_features_take() {
     assert!(bytes > estimated * 3 / 5 && bytes < estimated * 3 / 5 + 3 * 8192, "{bytes} {estimated}");
 
     let wrong = recipe("wrong.toml", "[loader]\nworker = 1");
-    let output = run(&["train", &wrong, "--model", TOY, "--out", &path("wrong")]);
-    let err = text(&output.stderr);
-    assert!(output.status.code() == Some(1) && err.contains("did you mean \"workers\"?"), "{err}");
+    fails(&["train", &wrong, "--model", TOY, "--out", &path("wrong")], 1, &["did you mean \"workers\"?"]);
 }

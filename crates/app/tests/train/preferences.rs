@@ -1,53 +1,41 @@
 //! `zoetrope train` with pairs of preferences, end to end: what is said before, during and after.
 
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::path::Path;
+use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-const NANO: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../assets/models/zoetrope-nano");
+use crate::program::{Desk, NANO, ends, err, out, zoetrope};
 
 /// A folder with a data file of pairs and a recipe.
-struct Desk(tempfile::TempDir);
+struct Pairs(Desk);
 
-impl Desk {
+impl Pairs {
     /// Pairs `rows` and a stage with `lines`.
-    fn new(rows: usize, lines: &str) -> Desk {
-        let desk = Desk(tempfile::tempdir().expect("a folder"));
+    fn new(rows: usize, lines: &str) -> Self {
+        let pairs = Pairs(Desk::new());
         let row = |n: usize| {
             format!(r#"{{"prompt": "What is {n}?", "chosen": "A red circle.", "rejected": "I do not know {n}."}}"#)
         };
         let rows: Vec<String> = (0..rows).map(row).collect();
-        std::fs::write(desk.path("pairs.jsonl"), rows.join("\n")).expect("written");
+        pairs.0.file("pairs.jsonl", rows.join("\n").as_bytes());
         let stage = format!(
             "[[stage]]\nname = \"preferences\"\nsteps = 4\nbatch = 2\npack = 1\noptimizer.lr = 0.002\n\
              data = [{{ data = \"pairs.jsonl\" }}]\n{lines}"
         );
-        std::fs::write(desk.path("recipe.toml"), stage).expect("written");
-        desk
+        pairs.0.file("recipe.toml", stage.as_bytes());
+        pairs
     }
 
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
+    fn change_recipe(&self, from: &str, to: &str) {
+        let recipe = std::fs::read_to_string(self.0.place("recipe.toml")).expect("read");
+        self.0.file("recipe.toml", recipe.replace(from, to).as_bytes());
     }
 
     /// `zoetrope train` with the recipe.
     fn train(&self, more: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_zoetrope"));
-        command.arg("train").arg(self.path("recipe.toml")).args(["--model", NANO]).args(more);
-        command.stdin(Stdio::null()).env_remove("RUST_LOG").env("HF_HUB_OFFLINE", "1");
-        command
+        zoetrope(&[&["train", &self.0.path("recipe.toml"), "--model", NANO][..], more].concat())
     }
-}
-
-fn ends(mut command: Command) -> Output {
-    let output = command.output().expect("the binary starts");
-    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
-    output
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8(bytes.to_vec()).expect("UTF-8")
 }
 
 const DPO: &str = "objective = { kind = \"dpo\", beta = 0.2 }\n\
@@ -57,13 +45,13 @@ const ADAPTERS: &str = "vision.learn = \"frozen\"\nprojector.learn = \"frozen\"\
 
 #[test]
 fn a_dry_run_says_that_preferences_are_learned_and_what_the_reference_costs() {
-    let adapters = Desk::new(9, &format!("{DPO}{ADAPTERS}"));
-    let words = text(&ends(adapters.train(&["--dry-run"])).stdout);
+    let adapters = Pairs::new(9, &format!("{DPO}{ADAPTERS}"));
+    let words = out(&ends(adapters.train(&["--dry-run"])));
     let line = words.lines().find(|line| line.contains("objective: ")).expect("a line of the objective");
     assert!(line.contains("preferences (DPO, beta 0.2); the reference: the model without its adapters"), "{words}");
     assert!(line.contains("2 pairs in each step") && line.contains(" s a pair"), "{words}");
-    let whole = Desk::new(9, DPO);
-    let words = text(&ends(whole.train(&["--dry-run"])).stdout);
+    let whole = Pairs::new(9, DPO);
+    let words = out(&ends(whole.train(&["--dry-run"])));
     // Four steps of two rows, and two held out, with 32 bytes each.
     assert!(words.contains("10 pairs before the first step") && words.contains("in reference/"), "{words}");
     let told: Value = serde_json::from_slice(&ends(whole.train(&["--dry-run", "--json"])).stdout).expect("JSON");
@@ -72,20 +60,19 @@ fn a_dry_run_says_that_preferences_are_learned_and_what_the_reference_costs() {
     assert_eq!((&reference["is_stored"], &reference["pairs"]), (&true.into(), &10.into()), "{told}");
     assert_eq!((&reference["file_bytes"], &stage["pairs"]), (&320.into(), &2.into()), "{told}");
     assert!(reference["pair_seconds"].as_f64().is_some_and(|seconds| seconds > 0.0), "{told}");
-    assert!(!whole.path("run").exists());
-    let answers = Desk::new(9, "");
-    let words = text(&ends(answers.train(&["--dry-run"])).stdout);
+    assert!(!whole.0.place("run").exists());
+    let answers = Pairs::new(9, "");
+    let words = out(&ends(answers.train(&["--dry-run"])));
     assert!(words.contains("2 are pairs of preferences: only their chosen answers are learned"), "{words}");
 }
 
 #[test]
 fn rewards_are_told_while_preferences_are_learned() {
-    let desk = Desk::new(9, &format!("{DPO}{ADAPTERS}").replace("every = 2", "every = 4"));
-    let recipe = std::fs::read_to_string(desk.path("recipe.toml")).expect("read").replace("steps = 4", "steps = 20");
-    std::fs::write(desk.path("recipe.toml"), recipe).expect("written");
-    let folder = desk.path("run").display().to_string();
+    let desk = Pairs::new(9, &format!("{DPO}{ADAPTERS}").replace("every = 2", "every = 4"));
+    desk.change_recipe("steps = 4", "steps = 20");
+    let folder = desk.0.path("run");
     let output = ends(desk.train(&["--out", &folder]));
-    let said = text(&output.stderr);
+    let said = err(&output);
     let line = said.lines().find(|line| line.contains("step 20 of 20, loss ")).expect("a line of the last steps");
     for word in ["rewards chosen ", " rejected ", " margin ", " accuracy "] {
         assert!(line.contains(word), "{word:?} is not in {line}");
@@ -119,9 +106,9 @@ fn rewards_are_told_while_preferences_are_learned() {
 
 #[test]
 fn pairs_in_a_stage_that_learns_answers_are_told() {
-    let desk = Desk::new(9, ADAPTERS);
-    let folder = desk.path("run").display().to_string();
-    let said = text(&ends(desk.train(&["--out", &folder])).stderr);
+    let desk = Pairs::new(9, ADAPTERS);
+    let folder = desk.0.path("run");
+    let said = err(&ends(desk.train(&["--out", &folder])));
     let told = said.matches("pairs of preferences: only their chosen answers are learned").count();
     assert_eq!(told, 1, "{said}");
     assert!(!said.contains("rewards"), "{said}");
@@ -129,11 +116,9 @@ fn pairs_in_a_stage_that_learns_answers_are_told() {
 
 #[test]
 fn a_check_shows_both_answers_of_pairs() {
-    let desk = Desk::new(3, "");
-    let mut command = Command::new(env!("CARGO_BIN_EXE_zoetrope"));
-    command.args(["data", "check"]).arg(desk.path("pairs.jsonl")).args(["--model", NANO, "--samples", "1"]);
-    command.env_remove("RUST_LOG").env("HF_HUB_OFFLINE", "1");
-    let words = text(&ends(command).stdout);
+    let desk = Pairs::new(3, "");
+    let file = desk.0.path("pairs.jsonl");
+    let words = out(&ends(zoetrope(&["data", "check", &file, "--model", NANO, "--samples", "1"])));
     for shown in ["pairs of preferences: 3", "«A red circle.", "  rejected:\n", "«I do not know "] {
         assert!(words.contains(shown), "{shown:?} is not in {words}");
     }
@@ -143,10 +128,9 @@ fn a_check_shows_both_answers_of_pairs() {
 #[cfg(unix)]
 #[test]
 fn a_reference_that_is_interrupted_is_kept() {
-    let desk = Desk::new(3000, &DPO.replace("steps = 4", ""));
-    let recipe = std::fs::read_to_string(desk.path("recipe.toml")).expect("read");
-    std::fs::write(desk.path("recipe.toml"), recipe.replace("batch = 2", "batch = 700")).expect("written");
-    let folder = desk.path("run").display().to_string();
+    let desk = Pairs::new(3000, &DPO.replace("steps = 4", ""));
+    desk.change_recipe("batch = 2", "batch = 700");
+    let folder = desk.0.path("run");
     let mut command = desk.train(&["--out", &folder]);
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary starts");
     // The metrics are opened just before the pass begins, which takes seconds.
@@ -157,7 +141,7 @@ fn a_reference_that_is_interrupted_is_kept() {
     let sent = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().expect("kill runs");
     assert!(sent.success());
     let output = child.wait_with_output().expect("the binary ends");
-    let said = text(&output.stderr);
+    let said = err(&output);
     assert_eq!(output.status.code(), Some(130), "{said}");
     assert!(said.contains("stopped before the first step"), "{said}");
     assert!(Path::new(&folder).join("reference/stage-1.safetensors").is_file());

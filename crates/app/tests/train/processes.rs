@@ -1,18 +1,18 @@
 //! `zoetrope train` as one of several processes, in a program that was built without MPI.
-#![cfg(not(feature = "mpi"))]
 
-use std::process::{Command, Output, Stdio};
+use std::path::Path;
+use std::process::Output;
 
-const TOY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../models/tests/golden/videollama3/toy-hf");
+use crate::program::{TOY, err, zoetrope};
+
 const RECIPE: &str = "[[stage]]\nname = \"one\"\nsteps = 1\nbatch = 2\npack = 1\nmedia.max_frames = 2\n\
                       optimizer.lr = 0.01\ndata = [{ drawn = \"one_object\" }]\n";
 
-fn train(folder: &std::path::Path, more: &[&str], variables: &[(&str, &str)]) -> Output {
+fn train(folder: &Path, more: &[&str], variables: &[(&str, &str)]) -> Output {
     let recipe = folder.join("recipe.toml");
     std::fs::write(&recipe, RECIPE).expect("written");
-    let mut command = Command::new(env!("CARGO_BIN_EXE_zoetrope"));
-    command.arg("train").arg(recipe).args(["--model", TOY]).args(more);
-    command.stdin(Stdio::null()).envs(variables.iter().copied()).output().expect("the binary starts")
+    let args = [&["train", &recipe.display().to_string(), "--model", TOY][..], more].concat();
+    zoetrope(&args).envs(variables.iter().copied()).output().expect("the binary starts")
 }
 
 #[test]
@@ -28,12 +28,12 @@ fn a_process_that_cannot_find_the_others_does_not_train_by_itself() {
     ] {
         for more in [&["--out", out][..], &["--dry-run"]] {
             let output = train(folder.path(), more, &variables);
-            let text = String::from_utf8_lossy(&output.stderr);
+            let text = err(&output);
             assert_eq!(output.status.code(), Some(1), "{text}");
             assert!(text.contains(&format!("started as process 1 of 2 by {launcher}, but ")), "{text}");
             assert!(text.contains("MPI"), "{text}");
         }
-        assert!(!std::path::Path::new(out).exists());
+        assert!(!Path::new(out).exists());
     }
 }
 
@@ -42,7 +42,7 @@ fn the_only_process_of_a_launcher_trains() {
     let folder = tempfile::tempdir().expect("a folder");
     let variables = [("OMPI_COMM_WORLD_RANK", "0"), ("OMPI_COMM_WORLD_SIZE", "1")];
     let output = train(folder.path(), &["--dry-run", "--json"], &variables);
-    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(output.status.code(), Some(0), "{}", err(&output));
     let said: serde_json::Value = serde_json::from_slice(&output.stdout).expect("one object");
     assert_eq!((said["processes"].as_u64(), said["steps"].as_u64()), (Some(1), Some(1)));
 }
