@@ -48,8 +48,8 @@ impl ReferencePass<'_> {
     /// What the file has, completed; whether `on_reference` let it end.
     ///
     /// # Errors
-    /// When the model that the stage began with is gone and the file is not complete; when the file is damaged or cannot
-    /// be written.
+    /// When the model that the stage began with is gone and the file is not complete; when the file is damaged or
+    /// cannot be written.
     pub(in crate::train) fn run(
         &self,
         on_reference: &mut OnReference<'_>,

@@ -28,7 +28,7 @@ pub struct ObjectiveOptions {
     /// Weight of the mean nats of a token of the chosen answer (RPO); 0 when left out.
     pub rpo_alpha: Option<f64>,
     /// Whether the reference's log-probabilities are computed before the stage and stored, instead of in each step.
-    /// When left out, only where the reference is no longer there in a step: it is where nothing but new adapters learns.
+    /// When left out, only where a step no longer has the reference: it has one where nothing but new adapters learns.
     pub precompute_ref_log_probs: Option<bool>,
 }
 
