@@ -1,5 +1,5 @@
 //! Pairs of preferences: one conversation with an answer that is preferred and with one that is not, in the forms of
-//! LLaMA-Factory, ms-swift, TRL, LLaVA, alpaca and OpenAI.
+//! LLaMA-Factory, ms-swift, TRL, alpaca and OpenAI, and with turns beside a conversation.
 
 use serde_json::{Map, Value};
 use zoetrope_models::contract::prompt::{Message, MessagePart, Role};

@@ -1,5 +1,6 @@
-//! Direct preference optimization (DPO, arXiv 2305.18290, equation 7) of one pair, in plain numbers: the sigmoid loss of
-//! TRL's DPOTrainer, its label smoothing (conservative DPO) and the nats of the chosen answer (RPO, arXiv 2404.19733).
+//! Direct preference optimization (DPO, arXiv 2305.18290, equation 7) of one pair, in plain numbers: the sigmoid loss
+//! of TRL's DPOTrainer, its label smoothing (conservative DPO) and the nats of the chosen answer (RPO, arXiv
+//! 2404.19733).
 
 /// What the loss depends on besides the answers.
 #[derive(Clone, Copy, Debug, PartialEq)]

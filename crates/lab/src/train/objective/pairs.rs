@@ -30,8 +30,8 @@ struct PairSequence {
     targets: Vec<usize>,
 }
 
-/// Adds the conversations of a pair, the chosen one first. Targets are what both do not have in common: the answers from
-/// the first one on that differs.
+/// Adds the conversations of a pair, the chosen one first. Targets are what both do not have in common: the answers
+/// from the first one on that differs.
 ///
 /// # Errors
 /// When a frame cannot be decoded, or messages and media do not fit together; the pack is as it was then.

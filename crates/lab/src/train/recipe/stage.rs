@@ -127,8 +127,8 @@ impl Stage {
         }
     }
 
-    /// Whether nothing but adapters learns, which are no longer those of the stage `before`: without them it is the model
-    /// that the stage begins with.
+    /// Whether nothing but adapters learns, which are no longer those of the stage `before`: without them it is the
+    /// model that the stage begins with.
     pub(in crate::train) fn has_new_adapters_only(&self, before: Option<&Stage>) -> bool {
         GROUPS.iter().all(|group| match self.learn(*group) {
             Learn::Frozen => true,

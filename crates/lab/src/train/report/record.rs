@@ -42,7 +42,8 @@ pub struct RunRecord {
     pub recipe: String,
 }
 
-/// One optimizer step. Losses are means in nats per target token, with DPO per pair. A value that is not finite is `null` in the file.
+/// One optimizer step. Losses are means in nats per target token, with DPO per pair. A value that is not finite is
+/// `null` in the file.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct StepMetrics {
     /// Finished steps, this one among them.

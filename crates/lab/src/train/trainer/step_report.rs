@@ -16,7 +16,8 @@ pub struct StepReport {
     pub stage: String,
     /// Where the run is after the step.
     pub progress: TrainProgress,
-    /// Mean loss of the step in nats per target token (or per sample; with DPO per pair); the running mean when no sample was of use.
+    /// Mean loss of the step in nats per target token (or per sample; with DPO per pair); the running mean when no
+    /// sample was of use.
     pub loss: f64,
     /// Global norm of the gradient before clipping.
     pub norm: f32,
