@@ -22,11 +22,11 @@ pub enum ObjectiveKind {
 pub struct ObjectiveOptions {
     /// Which one.
     pub kind: ObjectiveKind,
-    /// Weight of the contrast: media and captions that belong together are alike, all others of the step are not; 1 when
-    /// left out.
+    /// Weight of the contrast: media and captions that belong together are alike, all others of the step are not; 1
+    /// when left out.
     pub contrast: Option<f64>,
-    /// Weight of the matching: whether a caption is that of the media, with wrong ones that are hard to tell; 1 when left
-    /// out.
+    /// Weight of the matching: whether a caption is that of the media, with wrong ones that are hard to tell; 1 when
+    /// left out.
     pub matching: Option<f64>,
     /// Weight of the captioning: the words of the caption, one after the other; 1 when left out.
     pub captioning: Option<f64>,
