@@ -1,5 +1,6 @@
-//! Products with f32 matrices in plain row-major order, as training needs them, through the `gemm` crate: the linear
-//! layer with its gradients ([`linear`]), and the layer in mixed precision ([`linear_bf16`]). Products with packed weights are in [`crate::gemm`].
+//! Products with f32 matrices in plain row-major order, as training needs them: the linear layer with its gradients
+//! ([`linear`], through the `gemm` crate), and the layer in mixed precision ([`linear_bf16`]). Products with packed
+//! weights are in [`crate::gemm`].
 
 pub(crate) mod gemm_crate;
 mod linear;

@@ -15,7 +15,6 @@ mod probe_heads;
 pub mod processes;
 mod recipe;
 pub mod report;
-mod threads;
 mod trainer;
 
 pub use checkpoint::{Checkpoint, RunIdentity, TrainProgress};
@@ -25,9 +24,9 @@ pub use objective::{ReferenceProgress, Rewards};
 pub use optimizer::{GradientNorms, Moments, Optimizer, Trained};
 pub use pack::{Pack, count_tokens, losses};
 pub use probe_heads::ProbeHeads;
+pub use processes::limit_library_threads;
 pub use recipe::{
     EvalOptions, GroupOptions, GroupPrecision, LearnKind, LossPer, MixEntry, ObjectiveKind, ObjectiveOptions,
     OptimizerKind, OptimizerOptions, Recipe, Sampling, Schedule, ScheduleKind, Stage,
 };
-pub use threads::limit_library_threads;
 pub use trainer::{HeldOutLoss, StepReport, Trainer};

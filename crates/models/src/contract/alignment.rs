@@ -17,8 +17,8 @@ pub struct QueryFindings {
     pub keys_values: Vec<(Tensor, Tensor)>,
 }
 
-/// The bridge of a model with the heads of its first stage. One picture or clip and one caption at a time; everything is
-/// differentiable.
+/// The bridge of a model with the heads of its first stage. One picture or clip and one caption at a time; everything
+/// is differentiable.
 pub trait Aligner: Send + Sync {
     /// What the names of the encoder's tensors begin with.
     fn encoder(&self) -> &str;
@@ -35,8 +35,8 @@ pub trait Aligner: Send + Sync {
     /// Features `[N, E]` that queries look at, from the encoder's rows of `units`.
     ///
     /// # Errors
-    /// [`ModelError::Caller`](crate::error::ModelError::Caller) for a clip with more frames than there are embeddings of
-    /// frames.
+    /// [`ModelError::Caller`](crate::error::ModelError::Caller) for a clip with more frames than there are embeddings
+    /// of frames.
     fn features(&self, encoded: &Tensor, units: &[Unit]) -> ModelResult<Tensor>;
     /// What queries find in features without any words.
     ///

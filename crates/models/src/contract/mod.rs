@@ -113,9 +113,9 @@ pub trait VideoLanguageModel: Send + Sync {
         context: &mut KvContext<'_>,
         rows: &[usize],
     ) -> ModelResult<Tensor>;
-    /// The bridge with the heads of its first stage, in families that publish one. Heads that the weights lack begin with
-    /// values from `seed`; without a seed there is `None` where the weights have none. What is learned of it is a variable
-    /// of [`VideoLanguageModel::weights`] once this was called, which is done once for a model.
+    /// The bridge with the heads of its first stage, in families that publish one. Heads that the weights lack begin
+    /// with values from `seed`; without a seed there is `None` where the weights have none. What is learned of it is a
+    /// variable of [`VideoLanguageModel::weights`] once this was called, which is done once for a model.
     ///
     /// # Errors
     /// When a tensor is missing or damaged.

@@ -1,7 +1,7 @@
 //! Contrast, matching and captioning between media and their captions. The contrast, and the draw of wrong pairs, need
 //! all samples of a step at once; memory does not hold the graph of so many. So a step goes over its samples twice
-//! (GradCache, arXiv 2101.06983): first without a graph for what is compared, whose gradient is small, then pack by pack
-//! with it, so that the gradient is that of the whole step to rounding.
+//! (GradCache, arXiv 2101.06983): first without a graph for what is compared, whose gradient is small, then pack by
+//! pack with it, so that the gradient is that of the whole step to rounding.
 //!
 //! Legend: B samples of a step, P width in which media and captions are compared.
 
@@ -109,8 +109,8 @@ impl ContrastiveWork<'_> {
         Ok(sample)
     }
 
-    /// Losses of a step and, if `learn` is set, their gradients. Which wrong pairs are drawn depends on the order of the
-    /// samples.
+    /// Losses of a step and, if `learn` is set, their gradients. Which wrong pairs are drawn depends on the order of
+    /// the samples.
     ///
     /// # Errors
     /// When a tensor operation fails.

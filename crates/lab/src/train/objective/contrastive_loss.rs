@@ -1,5 +1,5 @@
-//! The arithmetic of contrast, matching and captioning (BLIP-2, arXiv 2301.12597, section 3.2; the mean over queries, soft
-//! targets, the draw of wrong pairs and the smoothed words as in the authors' code of MVBench, arXiv 2311.17005).
+//! The arithmetic of contrast, matching and captioning (BLIP-2, arXiv 2301.12597, section 3.2; the mean over queries,
+//! soft targets, the draw of wrong pairs and the smoothed words as in the authors' code of MVBench, arXiv 2311.17005).
 //!
 //! Legend: B samples of a step, P width in which media and captions are compared, L words, W vocabulary.
 
@@ -61,8 +61,8 @@ pub(super) fn wrong_partner(similarities: &[f32], own: &[bool], unit: f64) -> Op
     found.or_else(|| weights.iter().rposition(|weight| *weight > 0.0))
 }
 
-/// A number from 0 to 1 (below) for a sample, by its entry and row, in the step of a run of `seed` that begins with sample
-/// number `first`: `side` 0 draws its wrong media, 1 its wrong caption.
+/// A number from 0 to 1 (below) for a sample, by its entry and row, in the step of a run of `seed` that begins with
+/// sample number `first`: `side` 0 draws its wrong media, 1 its wrong caption.
 pub(super) fn unit(seed: u64, first: u64, (entry, row): (usize, u64), side: u64) -> f64 {
     let mixed = |state: u64| SplitMix64::seed_from_u64(state).next_u64();
     let bits = [first, entry as u64, row, side].into_iter().fold(mixed(seed), |bits, value| mixed(bits ^ value));
@@ -74,8 +74,8 @@ pub(super) fn matching(logits_12: &Tensor, belongs: bool) -> Result<Tensor> {
     log_softmax(logits_12)?.narrow(1, usize::from(belongs), 1)?.sum_all()?.neg()
 }
 
-/// The sum of the cross entropies of `words` `[L]` under logits `[L, W]` in nats, with `smoothing` of every target spread
-/// over all words evenly.
+/// The sum of the cross entropies of `words` `[L]` under logits `[L, W]` in nats, with `smoothing` of every target
+/// spread over all words evenly.
 pub(super) fn captioning(logits_lw: &Tensor, words: &[u32], smoothing: f64) -> Result<Tensor> {
     let logs_lw = log_softmax(logits_lw)?;
     let words = Tensor::from_slice(words, (words.len(), 1), &Device::Cpu)?.to_device(logs_lw.device())?;

@@ -50,8 +50,8 @@ impl ReferencePass<'_> {
     /// What the file has, completed; whether `on_reference` let it end.
     ///
     /// # Errors
-    /// When the file is not complete and the model that the stage began with is gone, or there are several processes; when
-    /// the file is damaged or cannot be written.
+    /// When the file is not complete and the model that the stage began with is gone, or there are several processes;
+    /// when the file is damaged or cannot be written.
     pub(in crate::train) fn run(
         &self,
         on_reference: &mut OnReference<'_>,
@@ -94,8 +94,8 @@ impl ReferencePass<'_> {
 
     fn several(&self, stage: &str, missing: usize) -> LabError {
         let what = format!(
-            "the reference log-probabilities of {missing} pairs of stage {stage:?} are not in it yet: begin the stage in \
-             one process, which computes them, and go on in several"
+            "the reference log-probabilities of {missing} pairs of stage {stage:?} are not in it yet: begin the stage \
+             in one process, which computes them, and go on in several"
         );
         LabError::File { file: self.file.clone(), what }
     }

@@ -20,6 +20,7 @@ mod shares;
 mod tally;
 #[cfg(test)]
 mod tests;
+mod threads;
 
 pub(super) use self::agreement::check_same;
 pub use self::collectives::{Alone, Collectives};
@@ -28,3 +29,4 @@ pub(super) use self::in_memory::InMemory;
 pub use self::launch::{Launch, launch};
 pub(super) use self::own_packs::check_packs;
 pub(super) use self::process_group::ProcessGroup;
+pub use self::threads::limit_library_threads;

@@ -19,8 +19,8 @@ pub(in crate::train) fn own_range(samples: usize, pack: usize, processes: &dyn C
     first(processes.rank())..first(processes.rank() + 1)
 }
 
-/// Refuses a stage whose steps have fewer packs than there are processes, as some would never do anything, and one whose
-/// loss is over all samples of a step at once.
+/// Refuses a stage whose steps have fewer packs than there are processes, as some would never do anything, and one
+/// whose loss is over all samples of a step at once.
 ///
 /// # Errors
 /// [`LabError::Caller`] with the stage and the numbers.
@@ -29,7 +29,8 @@ pub(in crate::train) fn check_packs(recipe: &Recipe, processes: &dyn Collectives
     let whole = recipe.stages.iter().find(|stage| size > 1 && stage.objective.contrastive().is_some());
     if let Some(stage) = whole {
         let what = format!(
-            "stage {:?}: objective.kind = \"contrastive\" compares all samples of a step: run it in one process, not {size}",
+            "stage {:?}: objective.kind = \"contrastive\" compares all samples of a step: run it in one process, not \
+             {size}",
             stage.name
         );
         return Err(LabError::Caller(what));

@@ -10,7 +10,7 @@ mod place;
 mod plan;
 mod progress;
 mod run;
-mod stage_model;
+mod stage;
 mod step_report;
 #[cfg(test)]
 mod tests;
@@ -18,5 +18,5 @@ mod tests;
 pub(super) use self::gradients::{Accumulated, PackWork, unusable};
 pub(super) use self::plan::{PlannedStage, RunPlan};
 pub use self::run::Trainer;
-pub(super) use self::stage_model::{Origin, StageModel};
+pub(super) use self::stage::{Origin, StageModel};
 pub use self::step_report::{HeldOutLoss, StepReport};

@@ -115,8 +115,8 @@ impl Aligner for QueryAligner {
         Ok(self.vision.encode(&patches, self.vision_dtype)?)
     }
 
-    /// Every frame's rows get that frame's embedding, and all are normalized. The rows of a picture get each embedding in
-    /// turn, so that it looks like a clip that stands still: what the authors' sum of shapes `[1, 1, R, E]` and
+    /// Every frame's rows get that frame's embedding, and all are normalized. The rows of a picture get each embedding
+    /// in turn, so that it looks like a clip that stands still: what the authors' sum of shapes `[1, 1, R, E]` and
     /// `[1, T, 1, E]` comes to. Several views are looked at together.
     fn features(&self, encoded: &Tensor, units: &[Unit]) -> ModelResult<Tensor> {
         let (_, known, _, e) = self.frames.dims4()?;

@@ -110,8 +110,8 @@ impl Attention {
         Ok((k_nd.reshape((n, self.heads, c))?, v_nd.reshape((n, self.heads, c))?))
     }
 
-    /// Rows `x` look at keys and values; those of a `causal` pass at the keys up to their own position, of which they are
-    /// the last ones.
+    /// Rows `x` look at keys and values; those of a `causal` pass at the keys up to their own position, of which they
+    /// are the last ones.
     pub(super) fn attend(
         &self,
         x_td: &Tensor,

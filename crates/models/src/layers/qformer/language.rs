@@ -1,5 +1,5 @@
-//! Words of a Q-Former beyond what queries hear: read without media, read beside queries, and said one by one after what
-//! queries have found (BLIP-2, arXiv 2301.12597, section 3.2). One picture or clip and one text at a time.
+//! Words of a Q-Former beyond what queries hear: read without media, read beside queries, and said one by one after
+//! what queries have found (BLIP-2, arXiv 2301.12597, section 3.2). One picture or clip and one text at a time.
 //!
 //! Legend: Q queries, L words, S = Q + L, N features, E their width, D width, W vocabulary.
 
@@ -74,8 +74,8 @@ impl QFormer {
         Ok(self.pass(language, self.embed(Some(queries_qd), words)?, queries, &[])?.0)
     }
 
-    /// Logits `[L, W]` of the word after each of `words`, which know what queries have `found` ([`QFormer::look`]) and the
-    /// words before.
+    /// Logits `[L, W]` of the word after each of `words`, which know what queries have `found` ([`QFormer::look`]) and
+    /// the words before.
     ///
     /// # Errors
     /// When there are no words or more than positions, and when the words are held in a file, from which nothing is
@@ -89,8 +89,8 @@ impl QFormer {
         ops::linear(&h_ld, words_wd, Some(&language.bias_w))
     }
 
-    /// All layers over rows `x`, and the rows' own keys and values in each. With keys and values `found` before, the pass
-    /// is causal.
+    /// All layers over rows `x`, and the rows' own keys and values in each. With keys and values `found` before, the
+    /// pass is causal.
     fn pass(
         &self,
         language: &QFormerLanguage,
