@@ -31,8 +31,9 @@ pub struct ObjectiveOptions {
     pub label_smoothing: Option<f64>,
     /// DPO: weight of the mean nats of a token of the chosen answer (RPO); 0 when left out.
     pub rpo_alpha: Option<f64>,
-    /// DPO: whether the reference's log-probabilities are computed before the stage and stored, instead of in each step.
-    /// When left out, only where the reference is no longer there in a step: it is where nothing but new adapters learns.
+    /// DPO: whether the reference's log-probabilities are computed before the stage and stored, instead of in each
+    /// step. When left out, only where the reference is no longer there in a step: it is where nothing but new adapters
+    /// learns.
     pub precompute_ref_log_probs: Option<bool>,
     /// Contrastive: weight of the contrast: media and captions that belong together are alike, all others of the step
     /// are not; 1 when left out.
