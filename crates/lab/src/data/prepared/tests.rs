@@ -58,8 +58,9 @@ impl MediaSource for Counted {
     }
 
     fn frames<'s>(&'s self, indices: &[usize]) -> FrameIter<'s> {
-        let count = |_: &_| drop(self.frames.fetch_add(1, Ordering::SeqCst));
-        Box::new(self.clip.frames(indices).inspect(count))
+        Box::new(self.clip.frames(indices).inspect(|_| {
+            self.frames.fetch_add(1, Ordering::SeqCst);
+        }))
     }
 }
 

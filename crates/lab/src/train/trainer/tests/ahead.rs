@@ -195,7 +195,7 @@ fn features_of_another_encoder_are_not_taken() {
 fn a_trainer_that_is_dropped_leaves_no_worker_behind() {
     let data: Arc<dyn Dataset> = Arc::new(TestData { samples: 50, bad: Some(2) });
     let opened = |_: &Path, _: &DataOptions| Ok(Arc::clone(&data));
-    let recipe = recipe("[[stage]]\nname = 'one'\nsteps = 40\ndata = [{ data = '50' }]");
+    let mut recipe = recipe("[[stage]]\nname = 'one'\nsteps = 40\ndata = [{ data = '50' }]");
     let folder = tempfile::tempdir().unwrap();
     let mut trainer = Trainer::open_with(&toy(TOY), folder.path(), recipe.clone(), false, &opened).unwrap();
     run(&mut trainer, 1);
@@ -203,9 +203,9 @@ fn a_trainer_that_is_dropped_leaves_no_worker_behind() {
     drop(trainer);
     assert_eq!(Arc::strong_count(&data), 1);
     // A run that ends with an error does so, too.
-    let limited = Recipe { max_bad: 0.0, ..recipe };
+    recipe.max_bad = 0.0;
     let folder = tempfile::tempdir().unwrap();
-    let mut trainer = Trainer::open_with(&toy(TOY), folder.path(), limited, false, &opened).unwrap();
+    let mut trainer = Trainer::open_with(&toy(TOY), folder.path(), recipe, false, &opened).unwrap();
     assert!(trainer.run(&mut |_| ControlFlow::Continue(())).is_err());
     drop(trainer);
     assert_eq!(Arc::strong_count(&data), 1);
