@@ -171,15 +171,14 @@ impl ObjectiveOptions {
         let weights = [("contrast", self.contrast), ("matching", self.matching), ("captioning", self.captioning)];
         let of_dpo = [("beta", self.beta), ("rpo_alpha", self.rpo_alpha)];
         let (dpo, contrastive) = (self.kind == ObjectiveKind::Dpo, self.kind == ObjectiveKind::Contrastive);
-        let precompute = ("precompute_ref_log_probs", self.precompute_ref_log_probs.is_some());
-        let is_given = |(field, value): (&'static str, Option<f64>)| (field, value.is_some());
-        let given = |fields: &mut dyn Iterator<Item = (&'static str, bool)>| {
-            fields.find_map(|(field, given)| given.then_some(field))
+        let given = |fields: &[(&'static str, Option<f64>)]| {
+            fields.iter().find_map(|(field, value)| value.is_some().then_some(*field))
         };
-        if let (false, Some(field)) = (dpo, given(&mut of_dpo.into_iter().map(is_given).chain([precompute]))) {
+        let precompute = self.precompute_ref_log_probs.map(|_| "precompute_ref_log_probs");
+        if let (false, Some(field)) = (dpo, given(&of_dpo).or(precompute)) {
             return Err(format!("{field}: only with kind = \"dpo\""));
         }
-        if let (false, Some(field)) = (contrastive, given(&mut weights.into_iter().map(is_given))) {
+        if let (false, Some(field)) = (contrastive, given(&weights)) {
             return Err(format!("{field}: only with kind = \"contrastive\""));
         }
         if self.label_smoothing.is_some() && !dpo && !contrastive {

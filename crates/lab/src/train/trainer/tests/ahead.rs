@@ -193,7 +193,7 @@ fn features_of_another_encoder_are_not_taken() {
 
 #[test]
 fn a_trainer_that_is_dropped_leaves_no_worker_behind() {
-    let data: Arc<dyn Dataset> = Arc::new(TestData { samples: 50, bad: Some(2) });
+    let data: Arc<dyn Dataset> = Arc::new(TestData { samples: 50, bad: Some(2), are_pairs: false });
     let opened = |_: &Path, _: &DataOptions| Ok(Arc::clone(&data));
     let mut recipe = recipe("[[stage]]\nname = 'one'\nsteps = 40\ndata = [{ data = '50' }]");
     let folder = tempfile::tempdir().unwrap();

@@ -210,7 +210,7 @@ fn a_process_that_fails_ends_all_with_its_error() {
     let recipe = recipe("[[stage]]\nname = 'one'\nsteps = 40\ndata = [{ data = '4' }]");
     let only_first = |rank: usize| -> Box<OpenData<'static>> {
         match rank {
-            1 => Box::new(|_, _| Ok(Arc::new(Broken(TestData { samples: 4, bad: None })))),
+            1 => Box::new(|_, _| Ok(Arc::new(Broken(TestData { samples: 4, bad: None, are_pairs: false })))),
             _ => Box::new(open_test_data),
         }
     };
@@ -218,7 +218,7 @@ fn a_process_that_fails_ends_all_with_its_error() {
     assert_eq!(told, [Err("process 1 has failed: it panicked".to_string()), Err("panic".to_string())]);
     let another = |rank: usize| -> Box<OpenData<'static>> {
         match rank {
-            1 => Box::new(|_, _| Ok(Arc::new(TestData { samples: 5, bad: None }))),
+            1 => Box::new(|_, _| Ok(Arc::new(TestData { samples: 5, bad: None, are_pairs: false }))),
             _ => Box::new(open_test_data),
         }
     };
