@@ -290,23 +290,27 @@ fn most(losses: &[f64], others: &[f64]) -> f64 {
     losses.iter().zip(others).map(|(a, b)| (a - b).abs() / b).fold(0.0, f64::max)
 }
 
-/// Products of rounded factors (2^-9 off at most, each) move the loss, and at these rates training amplifies it. How much
-/// is told by PyTorch's own autocast, whose roundings are others (it rounds results as well): ours may be twice as far.
+/// Products of rounded factors (2^-9 off at most, each) move the loss, and at these rates training amplifies it: single
+/// steps differ by luck. How much a run moves is told by PyTorch's own autocast, whose roundings are others (it rounds
+/// results as well): ours may be twice as far, as the root of the mean square over all steps.
 #[test]
 fn mixed_precision_is_as_near_to_f32_as_that_of_pytorch() {
     let golden = golden("videollama3");
-    let theirs = most(&golden.mixed, &golden.loss);
     let (losses, _) = run("videollama3", |stage| {
         for group in [&mut stage.vision, &mut stage.projector, &mut stage.language, &mut stage.embeddings] {
             group.precision = Some(GroupPrecision::Bf16);
         }
     });
-    let ours = most(&losses, &golden.loss);
-    println!("mixed precision: at most {ours:.1e} from f32, PyTorch's {theirs:.1e}");
+    let far = |losses: &[f64]| {
+        let squares = losses.iter().zip(&golden.loss).map(|(own, f32)| ((own - f32) / f32).powi(2));
+        (squares.sum::<f64>() / losses.len() as f64).sqrt()
+    };
+    let (ours, theirs) = (far(&losses), far(&golden.mixed));
+    println!("mixed precision: {ours:.1e} from f32, PyTorch's {theirs:.1e}");
     assert!(ours < 2.0 * theirs, "{ours} {theirs}");
     // Before anything is learned only the rounding of one pass counts, and it must be there.
-    let first = most(&losses[..1], &golden.loss[..1]);
-    let allowed = 2.0 * most(&golden.mixed[..1], &golden.loss[..1]);
+    let first = far(&losses[..1]);
+    let allowed = 2.0 * far(&golden.mixed[..1]);
     assert!(first > 1e-6 && first < allowed, "{first} {allowed}");
 }
 
