@@ -414,7 +414,7 @@ def main():
     root = sys.argv[1]
     torch.set_num_threads(1)
     folder = os.path.join(OUT, "toy-hd")
-    shutil.rmtree(OUT, ignore_errors=True)
+    shutil.rmtree(folder, ignore_errors=True)
     os.makedirs(folder)
     tokenizer, bert = make_tokenizer(folder)
     raw_video = np.stack([picture(50, 80, 5 + n) for n in range(5)])

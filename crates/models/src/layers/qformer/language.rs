@@ -3,7 +3,9 @@
 //!
 //! Legend: Q queries, L words, S = Q + L, N features, E their width, D width, W vocabulary.
 
-use candle_core::{Result, Tensor, bail};
+use std::sync::OnceLock;
+
+use candle_core::{Result, Tensor};
 
 use super::encoder::{FeedForward, KeysValues, QFormer, QFormerConfig};
 use crate::error::ModelResult;
@@ -20,6 +22,8 @@ pub struct QFormerLanguage {
     transform: Linear,
     norm: LayerNorm,
     bias_w: Tensor,
+    /// The word embedding `[W, D]`, where the encoder has it in a file: read when it is first wanted.
+    words_wd: OnceLock<Tensor>,
 }
 
 impl QFormerLanguage {
@@ -32,7 +36,21 @@ impl QFormerLanguage {
             transform: Linear::load(&head.sub("transform.dense"), c.hidden, c.hidden, Bias::Zero)?,
             norm: LayerNorm::load(&head.sub("transform.LayerNorm"), c.hidden, c.eps)?,
             bias_w: head.sub("decoder").get(&[c.vocabulary], "bias", ParameterRole::BIAS)?,
+            words_wd: OnceLock::new(),
         })
+    }
+
+    /// The word embedding `[W, D]`.
+    fn words(&self, embedding: &Embedding) -> Result<Tensor> {
+        match (embedding, self.words_wd.get()) {
+            (Embedding::Tensor(words_wd), _) => Ok(words_wd.clone()),
+            (_, Some(words_wd)) => Ok(words_wd.clone()),
+            (Embedding::Mapped(_), None) => {
+                let all: Vec<u32> = (0..self.bias_w.dim(0)? as u32).collect();
+                let words_wd = embedding.forward(&all)?;
+                Ok(self.words_wd.get_or_init(|| words_wd).clone())
+            }
+        }
     }
 }
 
@@ -78,15 +96,11 @@ impl QFormer {
     /// the words before.
     ///
     /// # Errors
-    /// When there are no words or more than positions, and when the words are held in a file, from which nothing is
-    /// learned.
+    /// When there are no words, or more than positions.
     pub fn say(&self, language: &QFormerLanguage, found: &[KeysValues], words: &[u32]) -> Result<Tensor> {
-        let Embedding::Tensor(words_wd) = &self.words else {
-            bail!("a Q-Former whose matrices are packed says no words; hold the projector as floats")
-        };
         let (x_ld, _) = self.pass(language, self.embed(None, words)?, Queries::None, found)?;
         let h_ld = language.norm.forward(&ops::gelu_erf(&language.transform.forward(&x_ld)?)?)?;
-        ops::linear(&h_ld, words_wd, Some(&language.bias_w))
+        ops::linear(&h_ld, &language.words(&self.words)?, Some(&language.bias_w))
     }
 
     /// All layers over rows `x`, and the rows' own keys and values in each. With keys and values `found` before, the
