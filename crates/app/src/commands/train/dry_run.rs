@@ -45,9 +45,13 @@ pub(super) fn run(
     }
     let among = match processes {
         1 => String::new(),
-        _ => format!(", in {processes} processes of {} threads", rayon::current_num_threads()),
+        _ => format!(", in {processes} processes with {} of their own", threads(rayon::current_num_threads())),
     };
     Ok(output::text(&format!("in all: {steps} steps, about {}{among}\n", duration(seconds)))?)
+}
+
+fn threads(threads: usize) -> String {
+    if threads == 1 { "a thread".to_string() } else { format!("{threads} threads") }
 }
 
 fn text(number: usize, stage: &StageEstimate, peak: Option<u64>) -> String {

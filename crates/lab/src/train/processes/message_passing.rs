@@ -78,10 +78,12 @@ impl Collectives for MpiProcesses {
     }
 
     fn gather(&self, own: &[u8]) -> Result<Vec<Vec<u8>>, LabError> {
+        // MPI takes the address of an empty vector, 1, for MPI_IN_PLACE: a byte goes before what is sent.
+        let sent = [&[0], own].concat();
         let world = self.world();
         let mut counts = vec![0i32; self.size()];
         // Too long for MPI's counts: -1, which every process sees.
-        world.all_gather_into(&i32::try_from(own.len()).unwrap_or(-1), &mut counts[..]);
+        world.all_gather_into(&i32::try_from(sent.len()).unwrap_or(-1), &mut counts[..]);
         let total = counts.iter().try_fold(0i32, |sum, count| if *count < 0 { None } else { sum.checked_add(*count) });
         let Some(total) = total else {
             return Err(LabError::Caller("more than 2 GiB at once are not sent to other processes".to_string()));
@@ -90,8 +92,8 @@ impl Collectives for MpiProcesses {
             counts.iter().scan(0, |next, count| Some(std::mem::replace(next, *next + count))).collect();
         let mut all = vec![0u8; total as usize];
         let mut parts = PartitionMut::new(&mut all[..], &counts[..], &starts[..]);
-        world.all_gather_varcount_into(own, &mut parts);
-        let part = |(start, count): (&i32, &i32)| all[*start as usize..(start + count) as usize].to_vec();
+        world.all_gather_varcount_into(&sent[..], &mut parts);
+        let part = |(start, count): (&i32, &i32)| all[*start as usize + 1..(start + count) as usize].to_vec();
         Ok(starts.iter().zip(&counts).map(part).collect())
     }
 
