@@ -24,6 +24,10 @@ RANK, ALPHA, LR, BATCH = 16, 32, 1e-4, 4
 ANSWER = "It is on the street, and the man is in the other image. " * 5
 RECIPE = """seed = 1
 save_every = 1000
+[loader]
+workers = 0
+keep_mb = 0
+keep_features = {keep}
 [[stage]]
 name = "speed"
 steps = {steps}
@@ -75,8 +79,12 @@ def make(out):
 
 def ours(args):
     recipe, run = os.path.join(args.out, f"{args.kind}.toml"), os.path.join(args.out, f"run-{os.getpid()}-{time.time_ns()}")
+    learn = LEARN[args.kind]
+    if args.ours == "bf16":
+        groups = ("vision", "projector", "language", "embeddings")
+        learn = learn or "".join(f'{group} = {{ learn = "full", precision = "bf16" }}\n' for group in groups)
     with open(recipe, "w") as file:
-        file.write(RECIPE.format(steps=args.steps, batch=BATCH, lr=LR, learn=LEARN[args.kind]))
+        file.write(RECIPE.format(steps=args.steps, batch=BATCH, lr=LR, learn=learn, keep=str(args.keep_features).lower()))
     command = [args.program, "train", recipe, "--model", os.path.join(args.out, "model"), "--out", run, "-q", "--threads", str(args.threads)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     # Of this child alone; `RUSAGE_CHILDREN` has the largest of all, PyTorch's too.
@@ -148,6 +156,8 @@ def main():
     parser.add_argument("--pairs", type=int, default=5)
     parser.add_argument("--steps", type=int, default=5)
     parser.add_argument("--dtype", default="float32", help="of PyTorch's products: float32, or bfloat16 by autocast")
+    parser.add_argument("--ours", choices=["f32", "bf16"], default="f32", help="our products in full training")
+    parser.add_argument("--keep-features", action="store_true", help="keep the features of our frozen encoder, which PyTorch computes again in each step")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--peer", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args()
