@@ -30,7 +30,8 @@ struct Tally {
 
 impl Tally {
     fn of(sum: &Accumulated, trained: &BTreeMap<String, Trained>) -> Self {
-        let Accumulated { gradients, loss, count, entries, tokens, bad, .. } = sum;
+        // Every field, so that a new one is summed as well.
+        let Accumulated { gradients, loss, count, entries, tokens, bad, too_long, rewards, chosen_only, waited } = sum;
         let entry = |(entry, (nats, targets)): (&usize, &(f64, usize))| (*entry, nats.to_bits(), *targets);
         let bad = bad.iter().map(|bad| (bad.file.to_string_lossy().into_owned(), bad.row, bad.reason.clone()));
         let has_gradient = |(_, name): &(usize, &String)| gradients.contains_key(*name);
@@ -40,10 +41,10 @@ impl Tally {
             entries: entries.iter().map(entry).collect(),
             tokens: *tokens,
             bad: bad.collect(),
-            too_long: sum.too_long,
-            rewards: sum.rewards.to_bits(),
-            chosen_only: sum.chosen_only,
-            waited: sum.waited.to_bits(),
+            too_long: *too_long,
+            rewards: rewards.to_bits(),
+            chosen_only: *chosen_only,
+            waited: waited.to_bits(),
             with_gradient: trained.keys().enumerate().filter(has_gradient).map(|(at, _)| at).collect(),
         }
     }
