@@ -11,7 +11,8 @@ const RECIPE: &str = "[[stage]]\nname = \"one\"\nsteps = 1\nbatch = 2\npack = 1\
 fn train(folder: &Path, more: &[&str], variables: &[(&str, &str)]) -> Output {
     let recipe = folder.join("recipe.toml");
     std::fs::write(&recipe, RECIPE).expect("written");
-    let args = [&["train", &recipe.display().to_string(), "--model", TOY][..], more].concat();
+    let recipe = recipe.display().to_string();
+    let args = [&["train", &recipe, "--model", TOY][..], more].concat();
     zoetrope(&args).envs(variables.iter().copied()).output().expect("the binary starts")
 }
 

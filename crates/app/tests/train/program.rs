@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
-pub const NANO: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../assets/models/zoetrope-nano");
-pub const TOY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../models/tests/golden/videollama3/toy-hf");
+pub(crate) const NANO: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../assets/models/zoetrope-nano");
+pub(crate) const TOY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../models/tests/golden/videollama3/toy-hf");
 
-pub fn zoetrope(args: &[&str]) -> Command {
+pub(crate) fn zoetrope(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_zoetrope"));
     command.args(args).stdin(Stdio::null()).env_remove("RUST_LOG").env("HF_HUB_OFFLINE", "1");
     // Nothing is kept in the cache of the user.
@@ -14,27 +14,27 @@ pub fn zoetrope(args: &[&str]) -> Command {
     command
 }
 
-pub fn run(args: &[&str]) -> Output {
+pub(crate) fn run(args: &[&str]) -> Output {
     zoetrope(args).output().expect("the binary starts")
 }
 
-pub fn out(output: &Output) -> String {
+pub(crate) fn out(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).expect("UTF-8")
 }
 
-pub fn err(output: &Output) -> String {
+pub(crate) fn err(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).expect("UTF-8")
 }
 
 /// Runs a command that ends well.
-pub fn ends(mut command: Command) -> Output {
+pub(crate) fn ends(mut command: Command) -> Output {
     let output = command.output().expect("the binary starts");
     assert_eq!(output.status.code(), Some(0), "{}", err(&output));
     output
 }
 
 /// Runs and expects exit code `code`, nothing on standard output, and `error: ` followed by all of `words` on one line.
-pub fn fails(args: &[&str], code: i32, words: &[&str]) -> String {
+pub(crate) fn fails(args: &[&str], code: i32, words: &[&str]) -> String {
     let output = run(args);
     let text = err(&output);
     assert_eq!((output.status.code(), &*out(&output)), (Some(code), ""), "{text}");
@@ -44,22 +44,22 @@ pub fn fails(args: &[&str], code: i32, words: &[&str]) -> String {
 }
 
 /// A folder with what the tests need.
-pub struct Desk(tempfile::TempDir);
+pub(crate) struct Desk(tempfile::TempDir);
 
 impl Desk {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Desk(tempfile::tempdir().expect("a folder"))
     }
 
-    pub fn place(&self, name: &str) -> PathBuf {
+    pub(crate) fn place(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
     }
 
-    pub fn path(&self, name: &str) -> String {
+    pub(crate) fn path(&self, name: &str) -> String {
         self.place(name).display().to_string()
     }
 
-    pub fn file(&self, name: &str, bytes: &[u8]) -> String {
+    pub(crate) fn file(&self, name: &str, bytes: &[u8]) -> String {
         std::fs::write(self.place(name), bytes).expect("written");
         self.path(name)
     }
