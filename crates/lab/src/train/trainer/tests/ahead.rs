@@ -96,8 +96,11 @@ fn open_files(desk: &Path, folder: &Path, loader: &LoaderOptions) -> Trainer {
     Trainer::open_with(&toy(TOY), folder, recipe_of(desk, loader), false, &data::open).unwrap()
 }
 
+/// Loss, bad samples, samples that were too long, tokens and held-out loss of a step.
+type Said = (u64, Vec<String>, u64, usize, Option<u64>);
+
 /// What a run says of its steps, to the bit.
-fn said(reports: &[StepReport]) -> Vec<(u64, Vec<String>, u64, usize, Option<u64>)> {
+fn said(reports: &[StepReport]) -> Vec<Said> {
     let one = |report: &StepReport| {
         let bad = report.bad.iter().map(ToString::to_string).collect();
         let held_out = report.held_out.map(|held_out| held_out.loss.to_bits());
