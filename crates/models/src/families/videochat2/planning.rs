@@ -121,9 +121,7 @@ fn one(c: &Config, media: &MediaMetadata, options: &PlanOptions, share: Option<u
     settings.set(TIMES, options.settings.flag(TIMES).unwrap_or(false));
     settings.set(REPEAT, options.settings.flag(REPEAT).unwrap_or(false));
     settings.set(NORM, options.settings.word(NORM).unwrap_or(default_norm(c)));
-    if options.settings.word(HEARS) == Some(NOTHING) {
-        settings.set(HEARS, NOTHING);
-    }
+    settings.set(HEARS, options.settings.word(HEARS).unwrap_or(SYSTEM));
     if let Some(tiles) = c.tiles {
         settings.set(TILES, options.settings.integer(TILES).unwrap_or(tiles.most));
     }
