@@ -6,6 +6,7 @@ mod contrastive;
 mod data;
 mod losses;
 mod metrics;
+mod mixed;
 mod preferences;
 mod processes;
 mod published;
