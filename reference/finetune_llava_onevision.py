@@ -117,15 +117,19 @@ def compare_with_peft(args):
     model = LlavaOnevisionForConditionalGeneration.from_pretrained(args.model, dtype=torch.float32)
     model = PeftModel.from_pretrained(model, args.adapter).eval()
     samples, answers = list(held_out(args.out)), []
+    # The folder's generation_config.json is the toy's.
+    end = processor.tokenizer.convert_tokens_to_ids("<|im_end|>")
     for picture, question, _ in samples:
         turns = [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": question}]}]
         prompt = processor.apply_chat_template(turns, add_generation_prompt=True)
         inputs = processor(images=Image.open(picture), text=prompt, return_tensors="pt")
         with torch.no_grad():
-            ids = model.generate(**inputs, max_new_tokens=8, do_sample=False)[0, inputs["input_ids"].shape[1] :]
+            ids = model.generate(**inputs, max_new_tokens=8, do_sample=False, eos_token_id=end, pad_token_id=end)[0, inputs["input_ids"].shape[1] :]
         answers.append(processor.decode(ids, skip_special_tokens=True))
     report(answers, samples)
     ours = json.load(open(args.answers, encoding="utf-8"))
+    for own, other in [(a, b) for a, b in zip(ours, answers) if a.strip() != b.strip()][:5]:
+        print(f"differs: {own!r}, with PEFT {other!r}")
     print(f"{sum(a.strip() == b.strip() for a, b in zip(ours, answers))} of {len(samples)} answers are those of zoetrope")
 
 

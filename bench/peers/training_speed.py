@@ -4,8 +4,8 @@
 
 The model (encoder of 12 layers of 384, decoder of 30 layers of 576, 49,152 tokens, random) and four samples (a picture of 224 x 168 with a
 question and an answer) are written to OUT once. Every run is a process of its own; the first step does not count. PyTorch runs the model
-of transformers with sdpa and fused AdamW, LoRA by peft; padding is not needed, as all samples have one length. The losses of both are
-printed, so that it is seen that they do the same work. Needs what `reference/requirements.txt` lists, and peft.
+of transformers with sdpa and fused AdamW, LoRA by peft; padding is not needed, as all samples have one length. Ours has a pack for each
+thread, PyTorch one batch. The losses of both are printed, so that it is seen that they do the same work. Needs what `reference/requirements.txt` lists, and peft.
 """
 
 import argparse
@@ -32,7 +32,7 @@ keep_features = {keep}
 name = "speed"
 steps = {steps}
 batch = {batch}
-pack = {batch}
+pack = {pack}
 optimizer = {{ lr = {lr} }}
 schedule = {{ kind = "constant" }}
 data = [{{ data = "samples.jsonl" }}]
@@ -84,7 +84,7 @@ def ours(args):
         groups = ("vision", "projector", "language", "embeddings")
         learn = learn or "".join(f'{group} = {{ learn = "full", precision = "bf16" }}\n' for group in groups)
     with open(recipe, "w") as file:
-        file.write(RECIPE.format(steps=args.steps, batch=BATCH, lr=LR, learn=learn, keep=str(args.keep_features).lower()))
+        file.write(RECIPE.format(steps=args.steps, batch=BATCH, lr=LR, learn=learn, keep=str(args.keep_features).lower(), pack=max(BATCH // args.threads, 1)))
     command = [args.program, "train", recipe, "--model", os.path.join(args.out, "model"), "--out", run, "-q", "--threads", str(args.threads)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     # Of this child alone; `RUSAGE_CHILDREN` has the largest of all, PyTorch's too.
