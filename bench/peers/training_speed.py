@@ -84,7 +84,7 @@ def ours(args):
         groups = ("vision", "projector", "language", "embeddings")
         learn = learn or "".join(f'{group} = {{ learn = "full", precision = "bf16" }}\n' for group in groups)
     with open(recipe, "w") as file:
-        file.write(RECIPE.format(steps=args.steps, batch=BATCH, lr=LR, learn=learn, keep=str(args.keep_features).lower(), pack=max(BATCH // args.threads, 1)))
+        file.write(RECIPE.format(steps=args.steps, batch=BATCH, lr=LR, learn=learn, keep=str(args.keep_features).lower(), pack=args.pack or max(BATCH // args.threads, 1)))
     command = [args.program, "train", recipe, "--model", os.path.join(args.out, "model"), "--out", run, "-q", "--threads", str(args.threads)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     # Of this child alone; `RUSAGE_CHILDREN` has the largest of all, PyTorch's too.
@@ -158,6 +158,7 @@ def main():
     parser.add_argument("--dtype", default="float32", help="of PyTorch's products: float32, or bfloat16 by autocast")
     parser.add_argument("--ours", choices=["f32", "bf16"], default="f32", help="our products in full training")
     parser.add_argument("--keep-features", action="store_true", help="keep the features of our frozen encoder, which PyTorch computes again in each step")
+    parser.add_argument("--pack", type=int, help="samples of our pack; as many packs as threads when left out")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--peer", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args()

@@ -135,6 +135,10 @@ fn an_index_that_was_killed_goes_on_to_the_same_bytes() {
     assert_eq!((&indexed["frames"], indexed["bytes"].as_u64()), (&60.into(), Some(wanted.len() as u64)));
     assert!(seen < 2 || indexed["resumed_from"].as_u64() > Some(0), "{indexed}");
     assert!(!journal.exists(), "the journal goes when the file is there");
+    // Killed between the file and the end of its journal.
+    std::fs::write(&journal, "left").expect("written");
+    assert_eq!(run(&["index", &film, "--out", &text(&place)]).status.code(), Some(0));
+    assert!(!journal.exists() && std::fs::read(&place).expect("features") == wanted);
 }
 
 #[test]

@@ -83,6 +83,7 @@ pub(crate) fn run(args: &IndexArgs, common: &Common) -> Result<(), Failure> {
     let frames = plan.frames.len();
     let encoded = |file, resumed_from| Encoded { model: &loaded.name, film: &film, file, frames, resumed_from };
     if is_there(&place, &key, &film, args.overwrite)? {
+        FeatureWriter::sweep(&place)?;
         drop(bars);
         return report(&encoded(&place, frames), begun, common);
     }

@@ -22,8 +22,8 @@ use crate::train::pack::{Pack, compute_loss};
 use crate::train::probe_heads::ProbeHeads;
 use crate::train::recipe::Stage;
 
-/// Most bytes of gradients of packs that are computed at once. Packs at once, each on a thread, are faster than one whose
-/// operations share the threads: 1.5 times with two cores and 150 million parameters.
+/// Most bytes of gradients of packs that are computed at once. Packs at once, each on a thread, are faster than one
+/// whose operations share the threads: 1.3 times with two cores and 150 million parameters.
 const AT_ONCE_BYTES: usize = 4 << 30;
 
 /// What packs of a stage are computed with.

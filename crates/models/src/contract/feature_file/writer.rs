@@ -48,20 +48,15 @@ impl FeatureWriter {
     /// [`ModelError::Output`] when the folder cannot be written to; [`ModelError::Caller`] when another process writes
     /// there.
     pub fn open(place: &Path, key: FeatureKey, store: Option<DType>) -> ModelResult<Self> {
-        let beside = |ending: &str| {
-            let mut name = place.file_name().map(OsString::from).unwrap_or_default();
-            name.push(ending);
-            place.with_file_name(name)
-        };
-        let lock_file = beside(".lock");
+        let lock_file = beside(place, ".lock");
         let lock = files::lock(&lock_file).map_err(|error| output(&lock_file, &error))?;
         let lock = lock.ok_or_else(|| {
             ModelError::Caller(format!("{}: another process writes features there now", place.display()))
         })?;
         let mut writer = FeatureWriter {
             place: place.to_path_buf(),
-            part: beside(".part"),
-            journal: beside(".journal"),
+            part: beside(place, ".part"),
+            journal: beside(place, ".journal"),
             lock: (lock, lock_file),
             key,
             store,
@@ -75,6 +70,23 @@ impl FeatureWriter {
         };
         writer.resume()?;
         Ok(writer)
+    }
+
+    /// Removes the journal beside a complete file at `place` that a process has left which was killed just after the
+    /// file had its name. What another process writes now stays.
+    ///
+    /// # Errors
+    /// When it cannot be removed.
+    pub fn sweep(place: &Path) -> ModelResult<()> {
+        let [journal, part, lock_file] = [".journal", ".part", ".lock"].map(|end| beside(place, end));
+        if !journal.exists() || part.exists() {
+            return Ok(());
+        }
+        let lock = files::lock(&lock_file).map_err(|error| output(&lock_file, &error))?;
+        if lock.is_none() {
+            return Ok(());
+        }
+        files::remove(&journal).and_then(|()| files::remove(&lock_file)).map_err(|error| output(&journal, &error))
     }
 
     /// This writer with another time between two checkpoints.
@@ -245,6 +257,13 @@ impl FeatureWriter {
             .and_then(|()| files::remove(&self.lock.1))
             .map_err(|error| output(&self.place, &error))
     }
+}
+
+/// The file beside `place` whose name has this ending.
+fn beside(place: &Path, ending: &str) -> PathBuf {
+    let mut name = place.file_name().map(OsString::from).unwrap_or_default();
+    name.push(ending);
+    place.with_file_name(name)
 }
 
 /// An error of writing `file`.
