@@ -17,7 +17,7 @@ use super::probe_heads::ProbeHeads;
 use super::processes::{Collectives, ProcessGroup, check_packs};
 use super::recipe::{GROUPS, Recipe, Stage};
 use super::trainer::{Origin, PackWork, PlannedStage, RunPlan, StageModel};
-use crate::data::{self, SampleLoader};
+use crate::data;
 use crate::error::LabError;
 
 /// Samples of a stage whose tokens are counted.
@@ -159,9 +159,7 @@ impl DryRun {
         let heads = ProbeHeads::new(active.model.processor().info().hidden, None, self.origin.seed)?;
         active.turn_to((number, stage), &heads);
         let draws = planned.draws(planned.first_sample, LOOKED_AT.min(stage.batch));
-        let loader = SampleLoader::new(active.model.processor(), active.options.clone())
-            .with_max_tokens(stage.max_tokens)
-            .of_pairs(stage.objective.dpo().is_some());
+        let loader = active.loader(stage);
         let work = PackWork {
             model: active.model.as_ref(),
             aligner: active.aligner.as_deref(),

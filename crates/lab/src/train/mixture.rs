@@ -50,11 +50,6 @@ pub(super) struct Draw {
 }
 
 impl Draw {
-    /// Number of the sample in the run.
-    pub(super) fn number(&self) -> u64 {
-        self.number
-    }
-
     /// The entry, and the row of its data file.
     pub(super) fn row(&self) -> (usize, u64) {
         (self.entry, self.index)

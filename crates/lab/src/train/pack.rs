@@ -97,19 +97,36 @@ impl Pack {
             self.sample_rows.push(0);
             return Ok(());
         }
-        let (prompt, visual) = write_prompt(model, &sample.messages, (&plans, &encoded), GenerationPrompt::None)?;
-        self.embedded.push(embed(model, &prompt.tokens, &visual)?);
+        let (mut prompt, visual) = write_prompt(model, &sample.messages, (&plans, &encoded), GenerationPrompt::None)?;
+        let (embedded, targets) = (embed(model, &prompt.tokens, &visual)?, std::mem::take(&mut prompt.targets));
+        self.join((embedded, visual), prompt, &targets);
+        Ok(())
+    }
+
+    /// Adds a sequence that is embedded, with its visual tokens, and learns the `targets` among the places of `prompt`.
+    pub(super) fn join(&mut self, (embedded, visual): (Tensor, Vec<Tensor>), prompt: Prompt, targets: &[usize]) {
+        self.embedded.push(embedded);
         self.visual.extend(visual);
         let rows_before = self.rows.len();
         // A target at position 0 has no row before it to learn from; labels are shifted by one.
-        for &at in prompt.targets.iter().filter(|at| **at > 0) {
+        for &at in targets.iter().filter(|at| **at > 0) {
             let PromptToken::Text(id) = prompt.tokens[at] else { continue };
             self.rows.push(self.positions.len() + at - 1);
             self.targets.push(id);
         }
         self.sample_rows.push(self.rows.len() - rows_before);
         self.positions.extend(prompt.positions);
-        Ok(())
+    }
+
+    /// The sum of the `nats` of each sequence's targets, and their number.
+    pub(super) fn nats_of_samples(&self, nats: &[f32]) -> Vec<(f64, usize)> {
+        let (mut rest, mut samples) = (nats, Vec::with_capacity(self.sample_rows.len()));
+        for &rows in &self.sample_rows {
+            let (own, others) = rest.split_at(rows);
+            samples.push((own.iter().map(|nats| f64::from(*nats)).sum(), rows));
+            rest = others;
+        }
+        samples
     }
 
     /// The features of one picture or video, and the labels of its visual tokens.
@@ -228,13 +245,7 @@ pub(super) fn compute_loss(
 fn answer_loss(model: &dyn VideoLanguageModel, pack: &Pack, per: LossPer) -> Result<LossSum, LabError> {
     let losses_r1 = losses(model, pack)?;
     let values = losses_r1.flatten_all()?.to_vec1::<f32>()?;
-    let mut rest = &values[..];
-    let mut samples = Vec::with_capacity(pack.sample_rows.len());
-    for &rows in &pack.sample_rows {
-        let (own, others) = rest.split_at(rows);
-        samples.push((own.iter().map(|nats| f64::from(*nats)).sum(), rows));
-        rest = others;
-    }
+    let samples = pack.nats_of_samples(&values);
     let (loss, count) = match per {
         LossPer::Token => (losses_r1.sum_all()?, values.len() as f64),
         LossPer::Sample => {

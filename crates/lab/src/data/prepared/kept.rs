@@ -25,9 +25,7 @@ impl KeptTensors {
     fn bytes(&self) -> u64 {
         match self {
             KeptTensors::Patches(runs) => bytes_of(runs),
-            KeptTensors::Features(features) => {
-                (features.rows.elem_count() * features.rows.dtype().size_in_bytes()) as u64
-            }
+            KeptTensors::Features(features) => bytes_of_features(features),
         }
     }
 }
@@ -41,6 +39,11 @@ pub(super) fn media_key(content: &ContentDigest, plan: &MediaPlan) -> Option<Key
 /// Bytes of the patches of `runs`.
 pub(super) fn bytes_of(runs: &[PreparedFrames]) -> u64 {
     runs.iter().map(|run| run.patches.pixels.elem_count() as u64 * size_of::<f32>() as u64).sum()
+}
+
+/// Bytes of the rows of `features`.
+pub(super) fn bytes_of_features(features: &Features) -> u64 {
+    (features.rows.elem_count() * features.rows.dtype().size_in_bytes()) as u64
 }
 
 /// Decoded media and features in memory. Shared by all threads of a run.

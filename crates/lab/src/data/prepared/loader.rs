@@ -9,7 +9,7 @@ use zoetrope_models::contract::prompt::Message;
 use zoetrope_models::contract::{Processor, VideoLanguageModel};
 
 use super::frozen::FrozenFeatures;
-use super::kept::{KeptMedia, KeptTensors, bytes_of, media_key};
+use super::kept::{KeptMedia, KeptTensors, bytes_of, bytes_of_features, media_key};
 use super::options::LoaderOptions;
 use crate::data::planned::PlannedSample;
 use crate::error::LabError;
@@ -211,9 +211,7 @@ impl LoadedMedia {
     fn bytes(&self) -> u64 {
         match &self.frames {
             LoadedFrames::Patches(runs, _) => bytes_of(runs),
-            LoadedFrames::Features(features) => {
-                (features.rows.elem_count() * features.rows.dtype().size_in_bytes()) as u64
-            }
+            LoadedFrames::Features(features) => bytes_of_features(features),
         }
     }
 

@@ -23,7 +23,7 @@ use super::contrastive_loss::{
 };
 use crate::error::LabError;
 use crate::sample::Sample;
-use crate::train::optimizer::{Gradients, Trained};
+use crate::train::optimizer::{Gradients, Trained, add_gradients, gradients_in};
 
 /// What a step is computed with.
 pub(in crate::train) struct ContrastiveWork<'a> {
@@ -118,15 +118,15 @@ impl ContrastiveWork<'_> {
         if learn {
             self.aligner.clamp_temperature()?;
         }
-        let compared = self.compare(samples, learn)?;
+        let mut compared = self.compare(samples, learn)?;
         let pairs = samples.len() + compared.wrong.iter().flatten().flatten().count();
         let words: usize = samples.iter().map(|sample| sample.words.len() - 1).sum();
-        let (mut gradients, mut matched, mut captions) = (compared.gradients.clone(), 0.0, Vec::new());
+        let (mut gradients, mut matched, mut captions) = (std::mem::take(&mut compared.gradients), 0.0, Vec::new());
         let numbers: Vec<usize> = (0..samples.len()).collect();
         for several in numbers.chunks(self.pack * self.at_once.max(1)) {
             let packs = several.par_chunks(self.pack).map(|own| self.pack(samples, own, &compared, (pairs, words)));
             for pack in packs.collect::<Result<Vec<PackSums>, LabError>>()? {
-                add(&mut gradients, pack.0);
+                add_gradients(&mut gradients, pack.0);
                 matched += pack.1;
                 captions.extend(pack.2);
             }
@@ -154,11 +154,7 @@ impl ContrastiveWork<'_> {
         let (mut gradients, mut slopes) = (Gradients::new(), None);
         if learn {
             let store = backward(&(&loss * self.weights.contrast)?)?;
-            for (name, trained) in self.trained {
-                if let Some(gradient) = store.get(&trained.variable) {
-                    gradients.insert(name.clone(), gradient.flatten_all()?.to_vec1::<f32>()?);
-                }
-            }
+            gradients = gradients_in(&store, self.trained)?;
             if let (Some(media), Some(captions)) = (store.get(&media_bp), store.get(&captions_bp)) {
                 slopes = Some([media.detach(), captions.detach()]);
             }
@@ -200,15 +196,10 @@ impl ContrastiveWork<'_> {
             captions.push(f64::from(said.to_scalar::<f32>()?));
             terms.push((said * (captioning / words.max(1) as f64))?);
         }
-        let mut gradients = Gradients::new();
-        if compared.slopes.is_some() {
-            let store = backward(&Tensor::stack(&terms, 0)?.sum_all()?)?;
-            for (name, trained) in self.trained {
-                if let Some(gradient) = store.get(&trained.variable) {
-                    gradients.insert(name.clone(), gradient.flatten_all()?.to_vec1::<f32>()?);
-                }
-            }
-        }
+        let gradients = match compared.slopes {
+            Some(_) => gradients_in(&backward(&Tensor::stack(&terms, 0)?.sum_all()?)?, self.trained)?,
+            None => Gradients::new(),
+        };
         Ok((gradients, matched, captions))
     }
 
@@ -280,13 +271,4 @@ fn caption(sample: &Sample) -> Result<String, LabError> {
 
 fn unlike(what: String) -> LabError {
     LabError::Model(ModelError::Caller(what))
-}
-
-fn add(sum: &mut Gradients, other: Gradients) {
-    for (name, values) in other {
-        match sum.get_mut(&name) {
-            Some(sum) => sum.iter_mut().zip(&values).for_each(|(sum, value)| *sum += value),
-            None => drop(sum.insert(name, values)),
-        }
-    }
 }

@@ -10,6 +10,7 @@ use zoetrope_engine::InMemory;
 use zoetrope_media::{Frame, Rgb, Time};
 use zoetrope_models::checkpoint::Checkpoint;
 use zoetrope_models::contract::VideoLanguageModel;
+use zoetrope_models::contract::alignment::Aligner;
 use zoetrope_models::contract::media_plan::{MediaKind, PlanOptions};
 use zoetrope_models::contract::settings::Settings;
 use zoetrope_models::loading;
@@ -93,6 +94,16 @@ fn step(golden: &Golden, pack: usize, weights: ContrastiveWeights, trains: fn(&s
     work.step(&samples, true).unwrap()
 }
 
+/// A step in packs of three that learns nothing.
+fn measuring<'a>(
+    model: &'a dyn VideoLanguageModel,
+    aligner: &'a dyn Aligner,
+    trained: &'a BTreeMap<String, Trained>,
+    options: &'a PlanOptions,
+) -> ContrastiveWork<'a> {
+    ContrastiveWork { model, aligner, trained, options, weights: ALL, seed: 5, pack: 3, at_once: 1 }
+}
+
 fn off(ours: &[f32], theirs: &Tensor) -> f64 {
     let theirs = theirs.flatten_all().unwrap().to_vec1::<f32>().unwrap();
     assert_eq!(ours.len(), theirs.len());
@@ -143,16 +154,7 @@ fn a_measured_step_has_the_loss_of_a_learned_one() {
     let model = loading::open(&Checkpoint::Folder(folder().join("toy")), LoadOptions::training()).unwrap();
     let aligner = model.aligner(None).unwrap().unwrap();
     let (trained, options) = (BTreeMap::new(), options());
-    let work = ContrastiveWork {
-        model: &*model,
-        aligner: &*aligner,
-        trained: &trained,
-        options: &options,
-        weights: ALL,
-        seed: 5,
-        pack: 3,
-        at_once: 1,
-    };
+    let work = measuring(&*model, &*aligner, &trained, &options);
     let prepare = |(n, sample): (usize, &Sample)| work.prepare(sample, golden.row(n), 64 + n as u64).unwrap();
     let samples: Vec<AlignedSample> = golden.samples().iter().enumerate().map(prepare).collect();
     let measured = work.step(&samples, false).unwrap();
@@ -169,16 +171,7 @@ fn samples_without_a_caption_or_with_other_media_say_so() {
     let model = loading::open(&Checkpoint::Folder(folder().join("toy")), LoadOptions::training()).unwrap();
     let aligner = model.aligner(None).unwrap().unwrap();
     let (trained, options) = (BTreeMap::new(), options());
-    let work = ContrastiveWork {
-        model: &*model,
-        aligner: &*aligner,
-        trained: &trained,
-        options: &options,
-        weights: ALL,
-        seed: 5,
-        pack: 3,
-        at_once: 1,
-    };
+    let work = measuring(&*model, &*aligner, &trained, &options);
     let error = |sample: &Sample| work.prepare(sample, (0, 0), 0).err().unwrap().to_string();
     let whole = golden.samples().remove(1);
     let two = Sample { media: [&whole.media[..], &whole.media[..]].concat(), ..whole.clone() };

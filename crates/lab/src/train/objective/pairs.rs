@@ -3,7 +3,7 @@
 use candle_core::Tensor;
 use zoetrope_models::contract::features::Features;
 use zoetrope_models::contract::media_plan::{MediaPlan, PlanOptions};
-use zoetrope_models::contract::prompt::{GenerationPrompt, Message, Prompt, PromptToken};
+use zoetrope_models::contract::prompt::{GenerationPrompt, Message, Prompt};
 use zoetrope_models::contract::{Processor, VideoLanguageModel, embed};
 use zoetrope_models::error::ModelError;
 
@@ -49,7 +49,9 @@ pub(super) fn add_pair(
     let shared = messages.iter().zip(rejected).take_while(|(a, b)| a == b).count();
     let chosen = sequence(model, (&messages, shared), (&plans, &encoded))?;
     let rejected = sequence(model, (rejected, shared), (&plans, &encoded))?;
-    [chosen, rejected].into_iter().for_each(|sequence| sequence.join(pack));
+    for PairSequence { embedded_td, visual, prompt, targets } in [chosen, rejected] {
+        pack.join((embedded_td, visual), prompt, &targets);
+    }
     Ok(())
 }
 
@@ -80,31 +82,10 @@ pub(super) fn last_answers(targets: &[usize], answers: usize) -> &[usize] {
     }
 }
 
-impl PairSequence {
-    fn join(self, pack: &mut Pack) {
-        let rows_before = pack.rows.len();
-        for &at in self.targets.iter().filter(|at| **at > 0) {
-            let PromptToken::Text(id) = self.prompt.tokens[at] else { continue };
-            pack.rows.push(pack.positions.len() + at - 1);
-            pack.targets.push(id);
-        }
-        pack.sample_rows.push(pack.rows.len() - rows_before);
-        pack.embedded.push(self.embedded_td);
-        pack.visual.extend(self.visual);
-        pack.positions.extend(self.prompt.positions);
-    }
-}
-
 /// The log-probabilities of the pairs of a pack, of the cross entropies `nats` of its targets.
 pub(super) fn log_probs(pack: &Pack, nats: &[f32]) -> Vec<PairLogProbs> {
-    let mut rest = nats;
-    let mut sum = |rows: usize| {
-        let (own, others) = rest.split_at(rows);
-        rest = others;
-        -own.iter().map(|nats| f64::from(*nats)).sum::<f64>()
-    };
-    let pair = |rows: &[usize]| PairLogProbs { chosen: sum(rows[0]), rejected: sum(rows[1]) };
-    pack.sample_rows.chunks_exact(2).map(pair).collect()
+    let pair = |sums: &[(f64, usize)]| PairLogProbs { chosen: -sums[0].0, rejected: -sums[1].0 };
+    pack.nats_of_samples(nats).chunks_exact(2).map(pair).collect()
 }
 
 /// Tokens of both conversations of a pair as the language model would see them, how many of them are visual, and those

@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 
 use candle_core::Tensor;
 use rayon::prelude::*;
+use zoetrope_models::ops::backward;
 
 use super::dpo::{Dpo, PairLogProbs};
 use super::pairs::{NO_PAIR, NO_REFERENCE, add_pair, log_probs};
 use crate::error::LabError;
 use crate::train::mixture::Draw;
+use crate::train::optimizer::gradients_in;
 use crate::train::pack::{Pack, losses};
 use crate::train::trainer::{Accumulated, PackWork, unusable};
 
@@ -51,7 +53,7 @@ impl PackWork<'_> {
             Some(table) => draws.iter().map(|draw| table.get(&draw.row()).copied().flatten()).collect(),
             None => self.model.weights().without_adapters(|| self.log_probs(draws, self.stage.pack))?,
         };
-        let numbered = draws.iter().zip(found).map(|(draw, found)| Some((draw.number(), found?)));
+        let numbered = draws.iter().zip(found).map(|(draw, found)| Some((draw.number, found?)));
         Ok(numbered.flatten().collect())
     }
 
@@ -80,8 +82,7 @@ impl PackWork<'_> {
 
     /// The loss of a pack of pairs and, when it `learns`, its gradients.
     fn pairs(&self, dpo: &Dpo, draws: &[Draw], references: &References, learns: bool) -> Result<Accumulated, LabError> {
-        let PairPack { pack, pairs, mut sum } =
-            self.pair_pack(draws, |draw| references.get(&draw.number()).copied())?;
+        let PairPack { pack, pairs, mut sum } = self.pair_pack(draws, |draw| references.get(&draw.number).copied())?;
         if pairs.is_empty() {
             return Ok(sum);
         }
@@ -100,7 +101,7 @@ impl PackWork<'_> {
         sum.count = pairs.len() as f64;
         if learns {
             let slopes_r1 = Tensor::from_vec(slopes, losses_r1.dims2()?, losses_r1.device())?;
-            sum.gradients = self.gradients_of(&(losses_r1 * slopes_r1)?.sum_all()?)?;
+            sum.gradients = gradients_in(&backward(&(losses_r1 * slopes_r1)?.sum_all()?)?, self.trained)?;
         }
         Ok(sum)
     }
@@ -113,22 +114,8 @@ impl PackWork<'_> {
     ) -> Result<PairPack, LabError> {
         let mut made = PairPack::default();
         for (place, draw) in draws.iter().enumerate() {
-            let sample = match self.load(draw, &mut made.sum.waited) {
-                Ok(Ok(Some(sample))) => sample,
-                Ok(Ok(None)) => {
-                    made.sum.too_long += 1;
-                    continue;
-                }
-                Ok(Err(error)) => {
-                    made.sum.bad.push(self.mixture.bad(draw, unusable(error)?));
-                    continue;
-                }
-                Err(bad) => {
-                    made.sum.bad.push(bad);
-                    continue;
-                }
-            };
-            let Some(rejected) = sample.rejected.clone() else {
+            let Some(mut sample) = self.usable(draw, &mut made.sum)? else { continue };
+            let Some(rejected) = sample.rejected.take() else {
                 made.sum.bad.push(self.mixture.bad(draw, NO_PAIR.to_string()));
                 continue;
             };

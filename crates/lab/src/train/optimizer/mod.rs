@@ -6,6 +6,7 @@ mod schedule;
 
 use std::collections::BTreeMap;
 
+use candle_core::backprop::GradStore;
 use candle_core::{Tensor, Var};
 use rayon::prelude::*;
 use zoetrope_models::weights::{ParameterGroup, ParameterRole, Weights};
@@ -70,6 +71,30 @@ pub(super) type Averages = BTreeMap<String, Vec<f32>>;
 
 /// Gradients by variable name, as plain values.
 pub(super) type Gradients = BTreeMap<String, Vec<f32>>;
+
+/// The gradients in `store` of what is trained.
+///
+/// # Errors
+/// When a tensor operation fails.
+pub(super) fn gradients_in(store: &GradStore, trained: &BTreeMap<String, Trained>) -> Result<Gradients, LabError> {
+    let mut gradients = Gradients::new();
+    for (name, trained) in trained {
+        if let Some(gradient) = store.get(&trained.variable) {
+            gradients.insert(name.clone(), gradient.flatten_all()?.to_vec1::<f32>()?);
+        }
+    }
+    Ok(gradients)
+}
+
+/// Adds `others` to `sum`.
+pub(super) fn add_gradients(sum: &mut Gradients, others: Gradients) {
+    for (name, values) in others {
+        match sum.get_mut(&name) {
+            Some(sum) => sum.iter_mut().zip(&values).for_each(|(sum, value)| *sum += value),
+            None => drop(sum.insert(name, values)),
+        }
+    }
+}
 
 /// Norms of a step's gradient before clipping.
 #[derive(Clone, Debug, Default, PartialEq)]

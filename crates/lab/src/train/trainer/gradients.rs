@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::time::Instant;
 
-use candle_core::Tensor;
 use rayon::prelude::*;
 use zoetrope_engine::EngineError;
 use zoetrope_models::contract::VideoLanguageModel;
@@ -17,7 +16,7 @@ use crate::data::{BadSample, Feed, LoadedSample, SampleLoader};
 use crate::error::LabError;
 use crate::train::mixture::{Draw, Loading, Mixture};
 use crate::train::objective::{AlignedSample, ContrastiveWork, ReferenceTable, RewardSum};
-use crate::train::optimizer::{Gradients, Trained};
+use crate::train::optimizer::{Gradients, Trained, add_gradients, gradients_in};
 use crate::train::pack::{Pack, compute_loss};
 use crate::train::probe_heads::ProbeHeads;
 use crate::train::recipe::Stage;
@@ -120,11 +119,9 @@ impl PackWork<'_> {
         work: impl Fn(&[Draw]) -> Result<Accumulated, LabError> + Sync,
     ) -> Result<Accumulated, LabError> {
         let packs = draws.chunks(self.stage.pack);
-        if at_once <= 1 {
-            return packs.map(work).try_fold(Accumulated::default(), |sum, pack| Ok(sum.with(pack?)));
-        }
         let waiting = at_once.min(packs.len()).max(1) as f64;
-        if at_once < rayon::current_num_threads() {
+        // So many at a time; where there is a thread for each, whichever is free takes the next.
+        if at_once < rayon::current_num_threads().max(2) {
             let (packs, mut sum) = (packs.collect::<Vec<_>>(), Accumulated::default());
             for group in packs.chunks(at_once) {
                 let found = group.par_iter().map(|draws| work(draws)).collect::<Result<Vec<_>, LabError>>()?;
@@ -156,7 +153,7 @@ impl PackWork<'_> {
         let prepare = |draw: &Draw| -> Result<Result<AlignedSample, BadSample>, LabError> {
             match self.mixture.sample(draw) {
                 Err(bad) => Ok(Err(bad)),
-                Ok(sample) => match work.prepare(&sample, draw.row(), draw.number()) {
+                Ok(sample) => match work.prepare(&sample, draw.row(), draw.number) {
                     Ok(sample) => Ok(Ok(sample)),
                     Err(error) => Ok(Err(self.mixture.bad(draw, unusable(error)?))),
                 },
@@ -189,42 +186,25 @@ impl PackWork<'_> {
             return Ok(sum);
         }
         let found = compute_loss(self.model, self.heads, &pack, self.stage.token_loss_weight, self.stage.loss)?;
-        sum.gradients = self.gradients_of(&found.loss)?;
+        sum.gradients = gradients_in(&backward(&found.loss)?, self.trained)?;
         sum.add_losses(&entries, &found.samples);
         sum.loss = f64::from(found.loss.to_scalar::<f32>()?);
         sum.count = found.count;
         Ok(sum)
     }
 
-    /// The gradients of a scalar.
-    ///
-    /// # Errors
-    /// When a tensor operation fails.
-    pub(in crate::train) fn gradients_of(&self, loss: &Tensor) -> Result<Gradients, LabError> {
-        let store = backward(loss)?;
-        let mut gradients = Gradients::new();
-        for (name, trained) in self.trained {
-            if let Some(gradient) = store.get(&trained.variable) {
-                gradients.insert(name.clone(), gradient.flatten_all()?.to_vec1::<f32>()?);
-            }
-        }
-        Ok(gradients)
-    }
-
     /// The samples that are of use as a pack, and the entry of each.
     fn pack(&self, draws: &[Draw]) -> Result<(Pack, Vec<usize>, Accumulated), LabError> {
         let (mut pack, mut entries, mut sum) = (Pack::default(), Vec::new(), Accumulated::default());
         for draw in draws {
-            match self.load(draw, &mut sum.waited) {
-                Err(bad) => sum.bad.push(bad),
-                Ok(loaded) => match loaded.and_then(|loaded| self.add(&mut pack, loaded)) {
-                    Ok(Some(pair)) => {
-                        entries.push(draw.entry);
-                        sum.chosen_only += u64::from(pair);
-                    }
-                    Ok(None) => sum.too_long += 1,
-                    Err(error) => sum.bad.push(self.mixture.bad(draw, unusable(error)?)),
-                },
+            let Some(sample) = self.usable(draw, &mut sum)? else { continue };
+            let is_pair = sample.rejected.is_some();
+            match pack.add_loaded(self.model, self.loader, sample) {
+                Ok(()) => {
+                    entries.push(draw.entry);
+                    sum.chosen_only += u64::from(is_pair);
+                }
+                Err(error) => sum.bad.push(self.mixture.bad(draw, unusable(error)?)),
             }
         }
         // Where nothing is asked, visual tokens are all that there is.
@@ -233,21 +213,26 @@ impl PackWork<'_> {
         Ok((pack, entries, sum))
     }
 
-    /// The sample of `draw`, from those that are loaded ahead where it is one of them. Adds the seconds that it took.
-    pub(in crate::train) fn load(&self, draw: &Draw, waited: &mut f64) -> Loading {
+    /// The sample of `draw`; one that is of no use is counted in `sum`, as are the seconds that loading took.
+    ///
+    /// # Errors
+    /// One that is not the sample's.
+    pub(in crate::train) fn usable(
+        &self,
+        draw: &Draw,
+        sum: &mut Accumulated,
+    ) -> Result<Option<LoadedSample>, LabError> {
         let begun = Instant::now();
         let ahead = self.feed.and_then(|feed| feed.take(draw.number));
         let loaded = ahead.unwrap_or_else(|| self.mixture.load(draw, self.loader));
-        *waited += begun.elapsed().as_secs_f64();
-        loaded
-    }
-
-    /// Adds a sample unless it is too long; whether it is a pair.
-    fn add(&self, pack: &mut Pack, sample: Option<LoadedSample>) -> Result<Option<bool>, LabError> {
-        let Some(sample) = sample else { return Ok(None) };
-        let pair = sample.rejected.is_some();
-        pack.add_loaded(self.model, self.loader, sample)?;
-        Ok(Some(pair))
+        sum.waited += begun.elapsed().as_secs_f64();
+        match loaded {
+            Ok(Ok(Some(sample))) => return Ok(Some(sample)),
+            Ok(Ok(None)) => sum.too_long += 1,
+            Ok(Err(error)) => sum.bad.push(self.mixture.bad(draw, unusable(error)?)),
+            Err(bad) => sum.bad.push(bad),
+        }
+        Ok(None)
     }
 }
 
@@ -296,12 +281,7 @@ impl Accumulated {
 
     /// The sum of both.
     pub(in crate::train) fn with(mut self, other: Accumulated) -> Self {
-        for (name, values) in other.gradients {
-            match self.gradients.get_mut(&name) {
-                Some(sum) => sum.iter_mut().zip(&values).for_each(|(sum, value)| *sum += value),
-                None => drop(self.gradients.insert(name, values)),
-            }
-        }
+        add_gradients(&mut self.gradients, other.gradients);
         for (entry, (nats, targets)) in other.entries {
             let sum = self.entries.entry(entry).or_default();
             *sum = (sum.0 + nats, sum.1 + targets);

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use super::model::StageModel;
-use crate::data::{FrozenFeatures, SampleLoader};
+use crate::data::FrozenFeatures;
 use crate::error::LabError;
 use crate::train::objective::{OnReference, ReferenceLogProbs, ReferencePass, ReferenceTable};
 use crate::train::trainer::averages;
@@ -49,10 +49,7 @@ impl Trainer {
         };
         let name = name_of(&self.origin.template);
         let frozen = frozen.map(|encoder| FrozenFeatures::new(encoder, &name, self.store.as_ref(), &*active.model));
-        let loader = SampleLoader::new(active.model.processor(), active.options.clone())
-            .with_max_tokens(stage.max_tokens)
-            .of_pairs(stage.objective.dpo().is_some());
-        self.loader = Arc::new(loader.keeping(options, &self.kept, frozen));
+        self.loader = Arc::new(active.loader(stage).keeping(options, &self.kept, frozen));
         self.feed = None;
         Ok(())
     }

@@ -14,6 +14,7 @@ use zoetrope_models::contract::media_plan::PlanOptions;
 use zoetrope_models::loading;
 use zoetrope_models::weights::{Archive, Learn, LoadOptions, ParameterGroup, RandomFor, Weights};
 
+use crate::data::SampleLoader;
 use crate::error::LabError;
 use crate::train::export::Adapters;
 use crate::train::optimizer::{Optimizer, Trained};
@@ -102,6 +103,13 @@ impl StageModel {
         opened.learn(stage, heads);
         opened.check_only(stage)?;
         Ok(opened)
+    }
+
+    /// What loads samples as `stage` shows them; nothing is kept.
+    pub(in crate::train) fn loader(&self, stage: &Stage) -> SampleLoader {
+        SampleLoader::new(self.model.processor(), self.options.clone())
+            .with_max_tokens(stage.max_tokens)
+            .of_pairs(stage.objective.dpo().is_some())
     }
 
     /// Refuses a part of a name that no tensor of the group has.
