@@ -54,8 +54,9 @@ const PREFILL: [Shape; 4] = [
 ];
 /// One generated token.
 const DECODE: [Shape; 2] = [Shape::new(1, 1536, 8960), Shape::new(1, 8960, 1536)];
-/// Sixteen sequences that generate a token each, together.
-const DECODE_16: [Shape; 2] = [Shape::new(16, 1536, 8960), Shape::new(16, 8960, 1536)];
+/// Several sequences that generate a token each, together.
+const DECODE_SEVERAL: [Shape; 4] =
+    [Shape::new(8, 1536, 8960), Shape::new(8, 8960, 1536), Shape::new(16, 1536, 8960), Shape::new(16, 8960, 1536)];
 /// Bytes of weights that are read in turn, so that they come from memory and not from a cache.
 const WEIGHT_BYTES: usize = 512 << 20;
 
@@ -177,26 +178,26 @@ mod decode {
     }
 }
 
-mod decode_16_rows {
+mod decode_several_rows {
     use super::decode::packed;
     use super::*;
 
-    #[divan::bench(args = DECODE_16, sample_size = 1)]
+    #[divan::bench(args = DECODE_SEVERAL, sample_size = 1)]
     fn f32(bencher: Bencher, shape: &Shape) {
         packed(bencher, WeightType::F32, shape);
     }
 
-    #[divan::bench(args = DECODE_16, sample_size = 1)]
+    #[divan::bench(args = DECODE_SEVERAL, sample_size = 1)]
     fn bf16(bencher: Bencher, shape: &Shape) {
         packed(bencher, WeightType::Bf16, shape);
     }
 
-    #[divan::bench(args = DECODE_16, sample_size = 1)]
+    #[divan::bench(args = DECODE_SEVERAL, sample_size = 1)]
     fn int8(bencher: Bencher, shape: &Shape) {
         packed(bencher, WeightType::Int8, shape);
     }
 
-    #[divan::bench(args = DECODE_16, sample_size = 1)]
+    #[divan::bench(args = DECODE_SEVERAL, sample_size = 1)]
     fn int4(bencher: Bencher, shape: &Shape) {
         packed(bencher, WeightType::Int4, shape);
     }

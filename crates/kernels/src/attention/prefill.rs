@@ -1,6 +1,7 @@
-//! Prefill attention: tiled FlashAttention (arXiv 2205.14135). 32 queries of a head are the lanes of a GEMM panel;
-//! keys, then values, are the rows that the micro-kernels multiply with it. Scores come out with keys below each other,
-//! so that the online softmax runs down the lanes, chunk of keys after chunk.
+//! Prefill attention: tiled FlashAttention (arXiv 2205.14135). 32 queries of the heads that share a KV head are the
+//! lanes of a GEMM panel; keys, then values, are the rows that the micro-kernels multiply with it. Scores come out with
+//! keys below each other, so that the online softmax runs down the lanes, chunk of keys after chunk. The heads of one
+//! query are neighbors: panels are full also where queries are few, and see no more keys than they must.
 
 use std::mem::MaybeUninit;
 
@@ -38,8 +39,9 @@ pub(super) fn prefill(inputs: &Inputs<'_>, sequences: &[PlacedSequence<'_>], out
         thread_pool::map(kv_jobs.len(), |n| pack_chunks(inputs, &sequences[kv_jobs[n].0].sequence, kv_jobs[n].1));
     let mut jobs = Vec::new();
     for (s, sequence) in sequences.iter().enumerate() {
-        for head in 0..p.heads {
-            jobs.extend((0..sequence.sequence.queries).step_by(NR).map(|first| (s, head, first)));
+        let rows = sequence.sequence.queries * (p.heads / p.kv_heads);
+        for kv in 0..p.kv_heads {
+            jobs.extend((0..rows).step_by(NR).map(|first| (s, kv, first)));
         }
     }
     assert_eq!(out.len(), inputs.q.len(), "result size");
@@ -48,9 +50,9 @@ pub(super) fn prefill(inputs: &Inputs<'_>, sequences: &[PlacedSequence<'_>], out
         jobs.len(),
         || Scratch::new(p.dim),
         |scratch, job| {
-            let (s, head, first) = jobs[job];
-            let chunks = &chunks[s * p.kv_heads + head / (p.heads / p.kv_heads)];
-            QueryPanel::new(inputs, &sequences[s], head, first).attend(chunks, scratch, out);
+            let (s, kv, first) = jobs[job];
+            let chunks = &chunks[s * p.kv_heads + kv];
+            QueryPanel::new(inputs, &sequences[s], kv, first).attend(chunks, scratch, out);
         },
     );
 }
@@ -95,11 +97,11 @@ impl Scratch {
     }
 }
 
-/// 32 queries of one head.
+/// 32 queries of the heads of one KV head.
 struct QueryPanel<'a> {
     inputs: &'a Inputs<'a>,
-    /// Position in the result of the first query's value 0 of this head.
-    at: usize,
+    /// Position in the result, and in `q`, of the first value of each query.
+    at: [usize; NR],
     queries: usize,
     /// Keys that each query sees.
     visible_keys: [usize; NR],
@@ -107,21 +109,25 @@ struct QueryPanel<'a> {
 }
 
 impl<'a> QueryPanel<'a> {
-    fn new(inputs: &'a Inputs<'a>, placed: &PlacedSequence<'_>, head: usize, first: usize) -> Self {
+    /// Queries from `first` on, counted over the sequence's queries with all heads of the KV head `kv`.
+    fn new(inputs: &'a Inputs<'a>, placed: &PlacedSequence<'_>, kv: usize, first: usize) -> Self {
         let (p, compute, s) = (inputs.p, inputs.compute, placed.sequence);
-        let queries = NR.min(s.queries - first);
-        let at = ((placed.first_query + first) * p.heads + head) * p.dim;
-        let row = |n: usize| at + n * p.heads * p.dim;
-        (0..queries).for_each(|n| prefetch_read(inputs.q[row(n)..].as_ptr(), p.dim));
+        let group = p.heads / p.kv_heads;
+        let queries = NR.min(s.queries * group - first);
+        let (mut at, mut visible_keys) = ([0; NR], [0; NR]);
+        for n in 0..queries {
+            let (query, head) = ((first + n) / group, kv * group + (first + n) % group);
+            at[n] = ((placed.first_query + query) * p.heads + head) * p.dim;
+            visible_keys[n] = s.visible_keys(p.causal, query);
+            prefetch_read(inputs.q[at[n]..].as_ptr(), p.dim);
+        }
         let mut values = vec![0.0; NR * p.dim];
-        for (n, values) in values.chunks_exact_mut(p.dim).take(queries).enumerate() {
-            let q = &inputs.q[row(n)..][..p.dim];
+        for (at, values) in at.iter().zip(values.chunks_exact_mut(p.dim)).take(queries) {
+            let q = &inputs.q[*at..][..p.dim];
             values.iter_mut().zip(q).for_each(|(value, q)| *value = q * p.scale);
         }
         let mut packed = vec![0; compute.panel_bytes(compute.k_steps(p.dim))];
         pack_panel(compute, &values, p.dim, &mut packed);
-        let mut visible_keys = [0; NR];
-        (0..queries).for_each(|n| visible_keys[n] = s.visible_keys(p.causal, first + n));
         QueryPanel { inputs, at, queries, visible_keys, packed }
     }
 
@@ -181,7 +187,7 @@ impl<'a> QueryPanel<'a> {
     /// Normalizes `sums` and writes them to the result, transposed.
     fn write(&self, sums: &[f32], total: &[f32; NR], out: DisjointOut) {
         let p = self.inputs.p;
-        let to = |n: usize| out.at(self.at + n * p.heads * p.dim);
+        let to = |n: usize| out.at(self.at[n]);
         (0..self.queries).for_each(|n| prefetch_write(to(n), p.dim));
         let mut row = vec![0.0; p.dim];
         for (n, total) in total.iter().enumerate().take(self.queries) {
@@ -189,7 +195,7 @@ impl<'a> QueryPanel<'a> {
             for (value, sums) in row.iter_mut().zip(sums.chunks_exact(NR)) {
                 *value = sums[n] * inverse;
             }
-            // SAFETY: query `n` of the panel is one of the result's, and this head's `dim` values of it belong to this
+            // SAFETY: query `n` of the panel is one of the result's, and its head's `dim` values of it belong to this
             // job alone.
             unsafe { std::ptr::copy_nonoverlapping(row.as_ptr(), to(n), p.dim) };
         }

@@ -4,7 +4,7 @@
 
 use std::ops::Range;
 
-use super::layout::{ACT_GROUP, I8_GROUP, MR};
+use super::layout::{ACT_GROUP, FULL_MR, I8_GROUP, MR};
 use super::quantize::{QUANT_BLOCK, QuantMeta, quantize_activations_at};
 use super::weight_type::WeightType;
 use crate::bf16::f32_to_bf16;
@@ -71,12 +71,17 @@ pub(crate) struct ActivationsLayout {
 
 impl ActivationsLayout {
     fn new(weight_type: WeightType, t: usize, cols: usize) -> Self {
-        let blocks = t.div_ceil(MR).max(1);
+        let blocks = Self::blocks_of(t).max(1);
         ActivationsLayout { weight_type, t, cols, low: t / blocks, taller: t % blocks }
     }
 
+    /// Products with few rows wait for the weights, so that every block less is worth more than free registers.
+    fn blocks_of(t: usize) -> usize {
+        t.div_ceil(if t <= 2 * MR { MR } else { FULL_MR })
+    }
+
     pub(crate) fn blocks(self) -> usize {
-        self.t.div_ceil(MR)
+        Self::blocks_of(self.t)
     }
 
     pub(crate) fn k_steps(self) -> usize {
@@ -229,7 +234,7 @@ impl PackedActivations {
                 let block = &mut packed.words[first * layout.k_steps() + step * mr..][..mr];
                 let words = &words[first..first + mr];
                 // A copy of a known number of words is two moves, any other a call.
-                match (block.as_mut_array::<MR>(), words.as_array()) {
+                match (block.as_mut_array::<FULL_MR>(), words.as_array()) {
                     (Some(block), Some(words)) => *block = *words,
                     _ => block.copy_from_slice(words),
                 }
@@ -359,8 +364,8 @@ impl BlockColumnsMut<'_> {
 
 /// Writes the words of row `r` of `mr` to their places in `block` `[k_steps, mr]`, as many as fit.
 fn interleave(words: &[u32], r: usize, mr: usize, block: &mut [u32]) {
-    if mr == MR {
-        let steps = block.as_chunks_mut::<MR>().0;
+    if mr == FULL_MR {
+        let steps = block.as_chunks_mut::<FULL_MR>().0;
         steps.iter_mut().zip(words).for_each(|(step, word)| step[r] = *word);
     } else {
         block[r..].iter_mut().step_by(mr).zip(words).for_each(|(to, word)| *to = *word);

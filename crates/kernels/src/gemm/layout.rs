@@ -15,9 +15,11 @@
 pub(crate) const NR: usize = 32;
 /// Bytes of one k-step of a panel.
 pub(crate) const STEP_BYTES: usize = 4 * NR;
-/// Most rows of `x` in a micro-tile. With two registers of lanes a row, the integer and the f32 accumulators of six
-/// rows fit the 32 registers of AVX-512.
-pub(crate) const MR: usize = 6;
+/// Most rows of `x` in a micro-tile.
+pub(crate) const MR: usize = if cfg!(target_arch = "x86_64") { 8 } else { FULL_MR };
+/// Rows of a micro-tile where there are many. With two registers of lanes a row, the integer and the f32 accumulators
+/// of six rows fit the 32 registers of AVX-512.
+pub(crate) const FULL_MR: usize = 6;
 /// Values of a row of `x` that share a scale when `W` is int8 or int4.
 pub(crate) const ACT_GROUP: usize = 128;
 /// Values of an int8 row of `W` that share a scale.

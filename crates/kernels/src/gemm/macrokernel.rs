@@ -71,7 +71,7 @@ pub(super) fn linear_to_f32(
     y: &mut [MaybeUninit<f32>],
 ) {
     // With few rows the panels are narrow, so that there is one for every thread.
-    let width = if t > MR { NC } else { NR };
+    let width = if t > 2 * MR { NC } else { NR };
     let (mut list, mut start) = (Vec::new(), 0);
     for linear in linears {
         list.extend(column_panels(linear, width).map(|panel| (panel, start)));

@@ -21,19 +21,26 @@ pub(crate) fn decode(inputs: &Inputs<'_>, sequences: &[PlacedSequence<'_>], out:
         jobs.extend(spans.flat_map(|first| (0..p.kv_heads).map(move |kv| (number, first, kv))));
         multiplications += sequence.keys * p.heads * p.dim * sequence.queries;
     }
-    let one = |job: usize| {
+    // Sequences with the same prefix read the same keys and values: one after the other, while they are in the cache.
+    let mut order: Vec<usize> = (0..jobs.len()).collect();
+    order.sort_by_key(|&job| {
         let (number, first, kv) = jobs[job];
-        attend_span(inputs, &sequences[number], kv, first)
+        sequences[number].sequence.row(p.kv_heads, kv, first)
+    });
+    let one = |at: usize| {
+        let (number, first, kv) = jobs[order[at]];
+        (order[at], attend_span(inputs, &sequences[number], kv, first))
     };
     let parallel = multiplications >= MIN_PARALLEL_MULTIPLICATIONS;
-    let partials: Vec<PartialSoftmax> =
+    let mut partials: Vec<(usize, PartialSoftmax)> =
         if parallel { thread_pool::map(jobs.len(), one) } else { (0..jobs.len()).map(one).collect() };
+    partials.sort_unstable_by_key(|(job, _)| *job);
     let mut rest = &partials[..];
     for PlacedSequence { sequence, first_query } in sequences {
         let (own, others) = rest.split_at(sequence.keys.div_ceil(SPAN) * p.kv_heads);
         for (i, head) in (0..sequence.queries).flat_map(|i| (0..p.heads).map(move |head| (i, head))) {
             let at = ((first_query + i) * p.heads + head) * p.dim;
-            let of_head = own.iter().skip(head / group).step_by(p.kv_heads);
+            let of_head = own.iter().skip(head / group).step_by(p.kv_heads).map(|(_, partial)| partial);
             merge_partials(inputs.isa, of_head, i * group + head % group, p.dim, &mut out[at..at + p.dim]);
         }
         rest = others;

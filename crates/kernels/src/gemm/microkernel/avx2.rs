@@ -49,6 +49,8 @@ pub(super) unsafe fn accumulate(weight_type: WeightType, tile: &MicroTile<'_>, a
                 4 => 4 x 2,
                 5 => 5 x 2,
                 6 => 6 x 2,
+                7 => 4 x 2 and 3 x 2,
+                8 => 4 x 2 and 4 x 2,
             }),
             WeightType::Bf16 => by_height!(bf16_rows(tile, acc), {
                 1 => 1 x 4,
@@ -57,6 +59,8 @@ pub(super) unsafe fn accumulate(weight_type: WeightType, tile: &MicroTile<'_>, a
                 4 => 4 x 2,
                 5 => 3 x 2 and 2 x 2,
                 6 => 3 x 2 and 3 x 2,
+                7 => 4 x 2 and 3 x 2,
+                8 => 4 x 2 and 4 x 2,
             }),
             WeightType::Int8 => by_height!(int8_rows(tile, acc), {
                 1 => 1 x 2,
@@ -65,6 +69,8 @@ pub(super) unsafe fn accumulate(weight_type: WeightType, tile: &MicroTile<'_>, a
                 4 => 4 x 2,
                 5 => 3 x 2 and 2 x 2,
                 6 => 3 x 2 and 3 x 2,
+                7 => 4 x 2 and 3 x 2,
+                8 => 4 x 2 and 4 x 2,
             }),
             WeightType::Int4 => by_height!(int4_rows(tile, acc), {
                 1 => 1 x 4,
@@ -73,6 +79,8 @@ pub(super) unsafe fn accumulate(weight_type: WeightType, tile: &MicroTile<'_>, a
                 4 => 4 x 2,
                 5 => 3 x 2 and 2 x 4,
                 6 => 3 x 2 and 3 x 2,
+                7 => 4 x 2 and 3 x 2,
+                8 => 4 x 2 and 4 x 2,
             }),
         }
     }

@@ -45,7 +45,7 @@ macro_rules! float_kernel {
         #[target_feature(enable = $features)]
         pub(super) unsafe fn $name(args: &MicroKernelArgs<'_>, acc: &mut [f32]) {
             // SAFETY: as the caller promises.
-            unsafe { by_height!(args.x.mr, $rows(args, acc.as_mut_ptr()), 1 2 3 4 5 6) }
+            unsafe { by_height!(args.x.mr, $rows(args, acc.as_mut_ptr()), 1 2 3 4 5 6 7 8) }
         }
 
         #[target_feature(enable = $features)]
@@ -85,7 +85,7 @@ float_kernel!(bf16, bf16_rows, "avx512f,avx512bf16", |sum, x, w| _mm512_dpbf16_p
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
 pub(super) unsafe fn int8(args: &MicroKernelArgs<'_>, acc: &mut [f32]) {
     // SAFETY: as the caller promises.
-    unsafe { by_height!(args.x.mr, int8_rows(args, acc.as_mut_ptr()), 1 2 3 4 5 6) }
+    unsafe { by_height!(args.x.mr, int8_rows(args, acc.as_mut_ptr()), 1 2 3 4 5 6 7 8) }
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
@@ -147,7 +147,7 @@ unsafe fn dot4_steps<const M: usize>(integers: &mut [[__m512i; 2]; M], x: *const
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
 pub(super) unsafe fn int4(args: &MicroKernelArgs<'_>, acc: &mut [f32]) {
     // SAFETY: as the caller promises.
-    unsafe { by_height!(args.x.mr, int4_rows(args, acc.as_mut_ptr()), 1 2 3 4 5 6) }
+    unsafe { by_height!(args.x.mr, int4_rows(args, acc.as_mut_ptr()), 1 2 3 4 5 6 7 8) }
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
