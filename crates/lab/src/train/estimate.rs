@@ -244,15 +244,18 @@ impl DryRun {
 fn count(estimate: &mut StageEstimate, work: &PackWork<'_>, draws: &[Draw], batch: usize) {
     let (mut used, mut tokens, mut visual) = (0usize, 0usize, 0usize);
     let (processor, is_dpo) = (&**work.model.processor(), work.stage.objective.dpo().is_some());
+    let contrastive = work.contrastive();
     for draw in draws {
         let Ok(sample) = work.mixture.sample(draw) else {
             estimate.bad += 1;
             continue;
         };
         estimate.pairs += usize::from(sample.rejected.is_some());
-        let counted = match is_dpo {
-            true => count_pair_tokens(processor, &sample, work.options),
-            false => count_tokens(processor, &sample, work.options).map(|(all, shown)| Some((all, shown, all))),
+        let counted = match &contrastive {
+            // Without the decoder: the words of the caption.
+            Some(work) => work.words(&sample).map(|words| Some((words.len(), 0, words.len()))),
+            None if is_dpo => count_pair_tokens(processor, &sample, work.options),
+            None => count_tokens(processor, &sample, work.options).map(|(all, shown)| Some((all, shown, all))),
         };
         match counted {
             Err(_) | Ok(None) => estimate.bad += 1,

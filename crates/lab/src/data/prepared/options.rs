@@ -28,7 +28,7 @@ pub struct LoaderOptions {
 
 impl Default for LoaderOptions {
     fn default() -> Self {
-        LoaderOptions { workers: 1, ahead_mb: 512, keep_mb: 512, keep_features: true, disk_mb: 0 }
+        LoaderOptions { workers: 2, ahead_mb: 512, keep_mb: 512, keep_features: true, disk_mb: 0 }
     }
 }
 

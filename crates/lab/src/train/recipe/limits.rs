@@ -75,8 +75,9 @@ impl Stage {
             return Err("turns and token_loss_weight: both are 0, so nothing is learned".to_string());
         }
         self.objective.check().map_err(|what| format!("objective.{what}"))?;
-        if self.objective.kind == ObjectiveKind::Contrastive && self.token_loss_weight > 0.0 {
-            return Err("token_loss_weight: not with objective.kind = \"contrastive\"".to_string());
+        if self.objective.kind == ObjectiveKind::Contrastive && self.max_tokens.is_some() {
+            let what = "max_tokens: counts tokens of the decoder, which objective.kind = \"contrastive\" does without";
+            return Err(format!("{what}; long captions are cut"));
         }
         self.media.check().map_err(|what| format!("media.{what}"))?;
         self.check_groups()?;
@@ -92,18 +93,20 @@ impl Stage {
     /// Whether its samples can be those of its objective, and its reference be had after the stage `before`.
     fn check_objective(&self, before: Option<&Stage>) -> Check {
         self.objective.check().map_err(|what| format!("objective.{what}"))?;
-        if self.objective.kind == ObjectiveKind::CrossEntropy {
-            return Ok(());
-        }
+        let (kind, what) = match self.objective.kind {
+            ObjectiveKind::CrossEntropy => return Ok(()),
+            ObjectiveKind::Dpo => ("dpo", "pairs of preferences"),
+            ObjectiveKind::Contrastive => ("contrastive", "media with captions"),
+        };
         let eval = self.eval.iter().flat_map(|eval| &eval.data);
         if self.data.iter().chain(eval).any(|entry| entry.drawn.is_some()) {
-            return Err("objective.kind: drawn scenes are no pairs of preferences; dpo needs data files".to_string());
+            return Err(format!("objective.kind: drawn scenes are no {what}; {kind} needs data files"));
         }
         if self.loss == LossPer::Sample {
-            return Err("loss: with objective.kind = \"dpo\" every pair counts alike".to_string());
+            return Err(format!("loss: with objective.kind = {kind:?} every sample counts alike"));
         }
         if self.token_loss_weight > 0.0 {
-            return Err("token_loss_weight: not with objective.kind = \"dpo\"".to_string());
+            return Err(format!("token_loss_weight: not with objective.kind = {kind:?}"));
         }
         if self.objective.precompute_ref_log_probs == Some(false) && !self.has_new_adapters_only(before) {
             let what = "objective.precompute_ref_log_probs: false only where nothing but new adapters learns: else \

@@ -166,7 +166,7 @@ fn what_does_not_go_with_preferences_is_refused_by_name() {
     assert!(parse(&format!("{pairs}{adapters}{before}")).is_ok());
     let again = format!("[[stage]]\ncontinues = true\nname = 'two'\nsteps = 1\nobjective.kind = 'dpo'\n{before}");
     for (lines, expected) in [
-        ("loss = 'sample'", "stage 1 (\"one\"): loss: with objective.kind = \"dpo\" every pair counts alike"),
+        ("loss = 'sample'", "stage 1 (\"one\"): loss: with objective.kind = \"dpo\" every sample counts alike"),
         ("token_loss_weight = 1", "stage 1 (\"one\"): token_loss_weight: not with"),
         ("eval.data = [{ drawn = 'clips' }]", "stage 1 (\"one\"): objective.kind: drawn scenes are no pairs"),
         (before, "stage 1 (\"one\"): objective.precompute_ref_log_probs: false only where nothing but new adapters"),
@@ -175,6 +175,22 @@ fn what_does_not_go_with_preferences_is_refused_by_name() {
     ] {
         let text = parse(&format!("{pairs}{lines}")).unwrap_err();
         assert!(text.starts_with(expected), "{lines}: {text}");
+    }
+}
+
+/// What a stage without the decoder rules out.
+#[test]
+fn what_does_not_go_with_contrast_is_refused_by_name() {
+    let captions = ONE.replace("{ drawn = \"clips\" }", "{ data = \"c.jsonl\" }") + "objective.kind = 'contrastive'\n";
+    assert_eq!(parse(&captions).map(|recipe| recipe.stages.len()), Ok(1));
+    for (lines, expected) in [
+        ("max_tokens = 9", "max_tokens: counts tokens of the decoder"),
+        ("loss = 'sample'", "loss: with objective.kind = \"contrastive\" every sample counts alike"),
+        ("token_loss_weight = 1", "token_loss_weight: not with objective.kind = \"contrastive\""),
+        ("eval.data = [{ drawn = 'clips' }]", "objective.kind: drawn scenes are no media with captions; contrastive"),
+    ] {
+        let text = parse(&format!("{captions}{lines}")).unwrap_err();
+        assert!(text.starts_with(&format!("stage 1 (\"one\"): {expected}")), "{lines}: {text}");
     }
 }
 

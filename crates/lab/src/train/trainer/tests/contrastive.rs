@@ -4,6 +4,8 @@ use zoetrope_models::loading;
 use zoetrope_models::weights::LoadOptions;
 
 use super::*;
+use crate::train::DryRun;
+use crate::train::processes::Alone;
 
 const TOY_WITH_HEADS: &str = "videochat2/toy";
 
@@ -104,6 +106,31 @@ fn held_out_captions_are_measured() {
         let found = report.held_out.unwrap();
         assert!(found.loss.is_finite() && found.loss > 0.0 && found.samples == 4, "{found:?}");
     }
+}
+
+/// Without the decoder a sample has the words of its caption, and no tokens of its picture.
+#[test]
+fn a_dry_run_counts_the_words_of_captions() {
+    let desk = tempfile::tempdir().unwrap();
+    image::RgbImage::from_pixel(40, 40, image::Rgb([200, 30, 30])).save(desk.path().join("a.png")).unwrap();
+    let row = |caption: &str, media: &str| {
+        format!(r#"{{"query": "{media}Say.", "response": "{caption}"{}}}"#, {
+            if media.is_empty() { "" } else { r#", "image": "a.png""# }
+        })
+    };
+    let rows = [row("a red circle", "<image>"), row("red", "<image>"), row("no picture", "")];
+    std::fs::write(desk.path().join("captions.jsonl"), rows.join("\n")).unwrap();
+    let mut recipe = stages();
+    recipe.stages[0].data[0].data = Some(desk.path().join("captions.jsonl"));
+    let template = toy(TOY_WITH_HEADS);
+    let dry_run = DryRun::open(Arc::new(Alone), &template, recipe, false).unwrap();
+    let estimate = dry_run.stage(0).unwrap();
+    let model = loading::open(&template, LoadOptions::training()).unwrap();
+    let aligner = model.aligner(None).unwrap().unwrap();
+    let [long, short] = ["a red circle", "red"].map(|caption| aligner.words(caption).unwrap().len());
+    assert_eq!((estimate.longest, estimate.visual_tokens, estimate.bad), (long, 0.0, 1));
+    assert_eq!(estimate.sample_tokens, (long + short) as f64 / 2.0);
+    assert!(estimate.step_seconds.is_some());
 }
 
 #[test]
