@@ -1,6 +1,6 @@
 """The language path of a family on real weights: a folder with the toy's encoder and the language model of a GGUF file, and transformers' greedy tokens.
 
-TOY is the toy checkpoint of a family whose decoder has the GGUF file's form (LLaVA-OneVision: Qwen2; LLaMA-VID: Llama). OUT gets its encoder, a random
+TOY is the toy checkpoint of a family whose decoder has the GGUF file's form (LLaVA-OneVision: Qwen2; LLaMA-VID and CogVLM2-Video: Llama). OUT gets its encoder, a random
 projector, the GGUF file's language weights in f32 and its vocabulary as vocab.json with merges.txt. With --program, `zoetrope dump` answers a question
 without media in f32, and transformers, which reads the GGUF file by its own code, continues the same ids: the tokens are compared.
 """
@@ -48,6 +48,20 @@ def language_weights(reader, facts, prefix, head):
         state[name] = torch.from_numpy(np.ascontiguousarray(values))
     state.setdefault(head, state[prefix + "embed_tokens.weight"])
     return state
+
+
+def as_experts(state, prefix):
+    """The state under the names of CogVLM2: queries, keys and values are one matrix, and every matrix is the language's expert."""
+    renamed, parts = {}, {}
+    for name, value in state.items():
+        layer, _, matrix = name.rpartition(".self_attn.")
+        if matrix in ("q_proj.weight", "k_proj.weight", "v_proj.weight"):
+            parts.setdefault(layer, {})[matrix[0]] = value
+        else:
+            renamed[name.replace("self_attn.o_proj", "self_attn.language_expert_dense").replace(".mlp.", ".mlp.language_mlp.")] = value
+    for layer, own in parts.items():
+        renamed[layer + ".self_attn.language_expert_query_key_value.weight"] = torch.cat([own[part] for part in "qkv"])
+    return renamed
 
 
 def sizes(facts):
@@ -98,7 +112,10 @@ def write_folder(reader, facts, toy, out):
     old, new = text["hidden_size"], facts[f"{facts['general.architecture']}.embedding_length"]
     for stale in ("rope_parameters", "layer_types", "head_dim"):
         text.pop(stale, None)
+    old_inner = text["intermediate_size"]
     text.update(sizes(facts))
+    if "num_multi_query_heads" in text:
+        text["num_multi_query_heads"] = text.pop("num_key_value_heads")
     text["eos_token_id"] = facts["tokenizer.ggml.eos_token_id"]
     if "<image>" in ids:
         config.update({key: ids["<image>"] for key in ("image_token_index", "image_token_id") if key in config})
@@ -114,13 +131,18 @@ def write_folder(reader, facts, toy, out):
     prefix = next(name for name in toy_state if name.endswith("embed_tokens.weight") and "bert" not in name).removesuffix("embed_tokens.weight")
     head = next((name for name in toy_state if name.endswith("lm_head.weight")), "lm_head.weight")
     state = language_weights(reader, facts, prefix, head)
+    if any("language_expert" in name for name in toy_state):
+        state = as_experts(state, prefix)
     generator = torch.Generator().manual_seed(0)
     first_only = ("linear_1.weight", "mm_projector.0.weight", "vlm_att_val_projector.weight")
     for name, value in toy_state.items():
         if name.startswith((prefix + "layers.", prefix + "embed", prefix + "norm", head)):
             continue
         shape = list(value.shape)
-        if any(part in name for part in ("multi_modal_projector", "mm_projector", "vlm_att_val_projector", "image_newline")):
+        if any(part in name for part in ("vision.linear_proj", "vision.boi", "vision.eoi")):
+            grown = {old: new, old_inner: text["intermediate_size"]}
+            value = torch.randn([grown.get(size, size) for size in shape], generator=generator) * 0.02
+        elif any(part in name for part in ("multi_modal_projector", "mm_projector", "vlm_att_val_projector", "image_newline")):
             shape = [new if size == old and (axis == 0 or not name.endswith(first_only)) else size for axis, size in enumerate(shape)]
             value = torch.randn(shape, generator=generator) * 0.02
         state[name] = value

@@ -34,15 +34,22 @@ pub fn linear_backward_input(dy: &[f32], w: &[f32], t: usize, input: usize, dx: 
     matmul(Parallelism::Pool, dx, 0, input, dy, w, false);
 }
 
-/// Gradient of [`linear`] with respect to `w`: writes `dy^T x` to `dw` `[output, input]`; `dy` is `[t, output]`.
+/// Gradient of [`linear`] with respect to `w`: writes `dy^T x` to `dw` `[output, input]`, or adds it to what is there
+/// when it is to `accumulate`; `dy` is `[t, output]`.
 ///
 /// # Panics
 /// When the slices do not have the sizes that `t` and `input` say.
-pub fn linear_backward_weight(dy: &[f32], x: &[f32], t: usize, input: usize, dw: &mut [f32]) {
+pub fn linear_backward_weight(dy: &[f32], x: &[f32], t: usize, input: usize, dw: &mut [f32], accumulate: bool) {
     let output = output_width(x, dw, t, input);
     assert_eq!(dy.len(), t * output, "gradient size");
+    if t == 0 {
+        if !accumulate {
+            dw.fill(0.0);
+        }
+        return;
+    }
     let (dy, x) = (StridedMatrix::row_major(dy, 0, t, output, output), StridedMatrix::row_major(x, 0, t, input, input));
-    matmul(Parallelism::Pool, dw, 0, input, dy.t(), x, false);
+    matmul(Parallelism::Pool, dw, 0, input, dy.t(), x, accumulate);
 }
 
 /// Gradient of [`linear`] with respect to `b`: writes the sum of the rows of `dy` `[t, output]` to `db` `[output]`.
@@ -102,11 +109,18 @@ mod tests {
             linear_backward_bias(&dy, &mut db);
             if t == 0 {
                 assert_eq!(db, vec![0.0; output]);
+                let mut dw = vec![f32::NAN; output * input];
+                linear_backward_weight(&dy, &x, t, input, &mut dw, false);
+                linear_backward_weight(&dy, &x, t, input, &mut dw, true);
+                assert_eq!(dw, vec![0.0; output * input]);
             } else {
                 close(&db, &definition(&vec![1.0; t], &transposed(&dy, t, output), &[], 1, t));
                 let mut dw = vec![f32::NAN; output * input];
-                linear_backward_weight(&dy, &x, t, input, &mut dw);
-                close(&dw, &definition(&transposed(&dy, t, output), &transposed(&x, t, input), &[], output, t));
+                linear_backward_weight(&dy, &x, t, input, &mut dw, false);
+                let once = definition(&transposed(&dy, t, output), &transposed(&x, t, input), &[], output, t);
+                close(&dw, &once);
+                linear_backward_weight(&dy, &x, t, input, &mut dw, true);
+                close(&dw, &once.iter().map(|value| 2.0 * value).collect::<Vec<_>>());
             }
         }
     }

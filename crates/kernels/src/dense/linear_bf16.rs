@@ -23,11 +23,17 @@ pub fn linear_bf16_backward_input(dy: &[f32], w: &[f32], t: usize, input: usize,
     packed_transpose(w, w.len() / input, input).matmul(dy, t, None, dx);
 }
 
-/// Gradient of [`linear_bf16`] with respect to `w`: writes `dy^T x` to `dw` `[output, input]`; `dy` is `[t, output]`.
+/// Gradient of [`linear_bf16`] with respect to `w`: writes `dy^T x` to `dw` `[output, input]`, or adds it to what is
+/// there when it is to `accumulate`; `dy` is `[t, output]`.
 ///
 /// # Panics
 /// When the slices do not have the sizes that `t` and `input` say.
-pub fn linear_bf16_backward_weight(dy: &[f32], x: &[f32], t: usize, input: usize, dw: &mut [f32]) {
+pub fn linear_bf16_backward_weight(dy: &[f32], x: &[f32], t: usize, input: usize, dw: &mut [f32], accumulate: bool) {
+    if accumulate {
+        let mut product = vec![0.0; dw.len()];
+        linear_bf16_backward_weight(dy, x, t, input, &mut product, false);
+        return dw.iter_mut().zip(product).for_each(|(sum, value)| *sum += value);
+    }
     if t == 0 {
         return dw.fill(0.0);
     }
@@ -101,11 +107,15 @@ mod tests {
             linear_bf16_backward_input(&dy, &w, t, input, &mut dx);
             close(&dx, &definition((t, input, output), |r, k| dy[r * output + k], |c, k| w[k * input + c]));
             let mut dw = vec![f32::NAN; output * input];
-            linear_bf16_backward_weight(&dy, &x, t, input, &mut dw);
-            close(&dw, &definition((output, input, t), |r, k| dy[k * output + r], |c, k| x[k * input + c]));
+            linear_bf16_backward_weight(&dy, &x, t, input, &mut dw, false);
+            let mut want = definition((output, input, t), |r, k| dy[k * output + r], |c, k| x[k * input + c]);
+            close(&dw, &want);
+            linear_bf16_backward_weight(&dy, &x, t, input, &mut dw, true);
+            want.iter_mut().for_each(|value| *value *= 2.0);
+            close(&dw, &want);
         }
         let mut dw = vec![f32::NAN; 6];
-        linear_bf16_backward_weight(&[], &[], 0, 3, &mut dw);
+        linear_bf16_backward_weight(&[], &[], 0, 3, &mut dw, false);
         assert_eq!(dw, [0.0; 6]);
     }
 }

@@ -7,8 +7,9 @@ use zoetrope_models::contract::position::Position;
 use zoetrope_models::contract::prompt::{GenerationPrompt, Message, Prompt, PromptToken, VisualSpan};
 use zoetrope_models::contract::{Processor, VideoLanguageModel, embed};
 use zoetrope_models::kv::KvContext;
+use zoetrope_models::ops::cross_entropy;
 
-use super::probe_heads::{ProbeHeads, ProbeLabels, cross_entropies};
+use super::probe_heads::{ProbeHeads, ProbeLabels};
 use super::recipe::LossPer;
 use crate::data::{LoadedMedia, LoadedSample, PlannedSample, SampleLoader};
 use crate::error::LabError;
@@ -197,7 +198,7 @@ pub fn losses(model: &dyn VideoLanguageModel, pack: &Pack) -> Result<Tensor, Lab
     let lens = pack.embedded.iter().map(|rows| rows.dim(0)).collect::<Result<Vec<_>, _>>()?;
     let embedded_td = Tensor::cat(&pack.embedded, 0)?;
     let logits_rw = model.forward(&embedded_td, &pack.positions, &mut KvContext::Varlen(&lens), &pack.rows)?;
-    cross_entropies(&logits_rw, &pack.targets)
+    Ok(cross_entropy(&logits_rw, &pack.targets)?)
 }
 
 /// A sum of losses.

@@ -5,10 +5,11 @@
 
 use std::collections::HashMap;
 
-use candle_core::{D, Tensor};
+use candle_core::Tensor;
 use zoetrope_models::contract::features::Unit;
 use zoetrope_models::contract::media_plan::PlannedFrame;
 use zoetrope_models::contract::prompt::VisualSpan;
+use zoetrope_models::ops::cross_entropy;
 use zoetrope_models::weights::{Archive, LoadOptions, ParameterGroup, ParameterRole, RandomFor, Weights};
 
 use crate::error::LabError;
@@ -57,19 +58,10 @@ impl ProbeHeads {
         let x = tokens_vd.index_select(&rows, 0)?;
         let mut sum = Tensor::new(0.0f32, tokens_vd.device())?;
         for (head_cd, classes) in self.heads_cd.iter().zip(&labels.classes) {
-            sum = (sum + cross_entropies(&x.matmul(&head_cd.t()?)?, classes)?.sum_all()?)?;
+            sum = (sum + cross_entropy(&x.matmul(&head_cd.t()?)?, classes)?.sum_all()?)?;
         }
         Ok(sum)
     }
-}
-
-/// Cross entropies `[R, 1]` of the rows of `logits_rc` `[R, C]` with the classes `targets`, in nats.
-pub(super) fn cross_entropies(logits_rc: &Tensor, targets: &[u32]) -> Result<Tensor, LabError> {
-    let max = logits_rc.max_keepdim(D::Minus1)?.detach();
-    let shifted = logits_rc.broadcast_sub(&max)?;
-    let norm = shifted.exp()?.sum_keepdim(D::Minus1)?.log()?;
-    let targets = Tensor::from_slice(targets, (targets.len(), 1), logits_rc.device())?;
-    Ok((norm - shifted.gather(&targets, 1)?)?)
 }
 
 /// Labels of visual tokens.

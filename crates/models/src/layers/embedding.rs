@@ -3,6 +3,7 @@
 use candle_core::{Error, Result, Tensor};
 
 use crate::error::ModelResult;
+use crate::ops;
 use crate::weights::{MappedRows, ParameterRole, Weights};
 
 /// Rows of a table `[W, D]` by number.
@@ -25,7 +26,7 @@ impl Embedding {
     /// Rows `[ids.len(), D]`.
     pub fn forward(&self, ids: &[u32]) -> Result<Tensor> {
         match self {
-            Embedding::Tensor(all) => all.index_select(&Tensor::from_slice(ids, ids.len(), all.device())?, 0),
+            Embedding::Tensor(all) => ops::embedding(all, ids),
             Embedding::Mapped(rows) => rows.read(ids).map_err(Error::wrap),
         }
     }

@@ -3,6 +3,7 @@
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, DType, Layout, Result, Shape, Tensor, bail};
 use zoetrope_kernels::dense as kernel;
 
+use super::gradients::variable_gradient;
 use super::tensors::{contiguous_f32, f32_slice, tensor_like, use_kernels, with_values};
 
 /// `x W^T + b` of rows `x` `[T, I]` with `w` `[O, I]` and `b` `[O]`; differentiable in all three. On the CPU f32 goes
@@ -99,15 +100,14 @@ impl Linear {
     /// Gradients to `x` and `w`, each only when something upstream of it is a variable.
     fn backward(&self, x: &Tensor, w: &Tensor, dy: &Tensor) -> Result<Gradients2> {
         let (t, input) = x.dims2()?;
-        let dw = w.track_op().then(|| {
-            let mut dw = vec![0.0; w.elem_count()];
+        let by_weight = |dw: &mut [f32], accumulate: bool| {
             let product = match self.factors {
                 Factors::F32 => kernel::linear_backward_weight,
                 Factors::Bf16 => kernel::linear_bf16_backward_weight,
             };
-            with_values(&[x, dy], |s| product(s[1], s[0], t, input, &mut dw))?;
-            tensor_like(dw, w)
-        });
+            with_values(&[x, dy], |s| product(s[1], s[0], t, input, dw, accumulate))
+        };
+        let dw = if w.track_op() { variable_gradient(w, by_weight)? } else { None };
         let dx = x.track_op().then(|| {
             let mut dx = vec![0.0; x.elem_count()];
             let product = match self.factors {
@@ -117,7 +117,7 @@ impl Linear {
             with_values(&[w, dy], |s| product(s[1], s[0], t, input, &mut dx))?;
             tensor_like(dx, x)
         });
-        Ok((dx.transpose()?, dw.transpose()?))
+        Ok((dx.transpose()?, dw))
     }
 }
 

@@ -6,8 +6,9 @@
 
 mod activation;
 mod attention;
-mod attention_options;
-mod candle_attention;
+mod cross_entropy;
+mod embedding;
+mod gradients;
 mod kv_tensors;
 mod linear;
 mod norm;
@@ -19,15 +20,16 @@ mod tensors;
 mod tests;
 
 pub use activation::{add, gelu_erf, gelu_tanh, swiglu};
-pub use attention::{attention, paged_attention};
-pub use attention_options::{AttentionOptions, PagedSequence};
 #[cfg(test)]
-pub(crate) use candle_attention::dequantized_for_test;
+pub(crate) use attention::dequantized_for_test;
+pub use attention::{AttentionOptions, PagedSequence, attention, paged_attention};
+pub use cross_entropy::cross_entropy;
+pub use embedding::embedding;
+pub use gradients::{Gradients, backward};
 pub use kv_tensors::KvTensors;
 pub use linear::{linear, linear_bf16};
 pub use norm::{layer_norm, rms_norm};
 pub(crate) use packed_linear::{FusedInput, FusedNorm, PackedWeights, fused_linear, fused_mlp, packed_linear};
-pub use recompute::backward;
 pub(crate) use recompute::recomputed;
 pub use rope::{RopeTables, rope};
 pub(crate) use tensors::{kernels_serve, with_values};

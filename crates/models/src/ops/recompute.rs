@@ -2,18 +2,11 @@
 //! pass, but computed again in it. Training then holds one row of values a layer instead of a dozen.
 //!
 //! The tensor library knows no such operation. Ours gives the gradient of its input, and adds the gradients of the
-//! variables inside the layer to those that [`backward`] collects.
+//! variables inside the layer to those that [`backward`](super::backward) collects.
 
-use std::cell::RefCell;
-
-use candle_core::backprop::GradStore;
 use candle_core::{CpuStorage, CustomOp1, Error, Layout, Result, Shape, Storage, Tensor, Var};
 
-thread_local! {
-    /// Gradients of variables inside recomputed layers, for each backward pass at work on this thread: a thread that
-    /// waits for others may take up a second one meanwhile.
-    static FOUND: RefCell<Vec<GradStore>> = const { RefCell::new(Vec::new()) };
-}
+use super::gradients::collect;
 
 /// `block(x)` without keeping what lies between. Where neither `x` leads to a variable nor the block has any
 /// (`learned`), nothing would be kept anyway.
@@ -29,19 +22,6 @@ pub(crate) fn recomputed(
     let input = if x.track_op() { x.clone() } else { Var::from_tensor(x)?.into_inner() };
     let result = block(&x.detach())?.detach().contiguous()?;
     input.apply_op1(Recomputed { block, result })
-}
-
-/// Gradients of the scalar `loss`, those of variables inside recomputed layers included.
-///
-/// # Errors
-/// When an operation fails.
-pub fn backward(loss: &Tensor) -> Result<GradStore> {
-    FOUND.with_borrow_mut(|found| found.push(GradStore::default()));
-    let store = loss.backward();
-    let found = FOUND.with_borrow_mut(Vec::pop);
-    let mut store = store?;
-    store.extend(found.unwrap_or_default())?;
-    Ok(store)
 }
 
 struct Recomputed<F> {
@@ -67,10 +47,7 @@ impl<F: Fn(&Tensor) -> Result<Tensor> + Send + Sync> CustomOp1 for Recomputed<F>
         let y = (self.block)(x.as_tensor())?;
         let mut store = (y * dy)?.sum_all()?.backward()?;
         let dx = store.remove(x.as_tensor());
-        FOUND.with_borrow_mut(|found| match found.last_mut() {
-            Some(found) => found.extend(store),
-            None => Err(Error::Msg("gradients of recomputed layers are collected by `ops::backward`".to_string())),
-        })?;
+        collect(store)?;
         Ok(dx)
     }
 }
@@ -79,6 +56,7 @@ impl<F: Fn(&Tensor) -> Result<Tensor> + Send + Sync> CustomOp1 for Recomputed<F>
 mod tests {
     use candle_core::Device;
 
+    use super::super::backward;
     use super::*;
 
     fn var(values: &[f32]) -> Var {
@@ -96,8 +74,8 @@ mod tests {
             let layer = layer.clone();
             y = if recompute { recomputed(&y, true, layer).unwrap() } else { layer(&y).unwrap() };
         }
-        let store = backward(&y.sum_all().unwrap()).unwrap();
-        [x, a, b].map(|of| store.get(of).map(|gradient| gradient.to_vec1().unwrap())).to_vec()
+        let mut gradients = backward(&y.sum_all().unwrap()).unwrap();
+        [x, a, b].map(|of| gradients.take(of).unwrap()).to_vec()
     }
 
     #[test]

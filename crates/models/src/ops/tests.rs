@@ -4,12 +4,12 @@ use candle_core::{DType, Device, Tensor, Var};
 use zoetrope_kernels::gemm::WeightType;
 
 use super::activation::{add, gelu_tanh, swiglu};
-use super::attention::attention;
-use super::attention_options::AttentionOptions;
-use super::candle_attention::candle_attention;
+use super::attention::{AttentionOptions, attention, candle_attention};
+use super::cross_entropy::{candle_cross_entropy, cross_entropy};
 use super::linear::{candle_linear, linear};
 use super::norm::{candle_layer_norm, candle_rms_norm, layer_norm, rms_norm};
 use super::rope::{RopeTables, candle_rope, rope};
+use super::{backward, embedding};
 
 fn var(shape: &[usize], phase: f32) -> Var {
     let n: usize = shape.iter().product();
@@ -48,6 +48,13 @@ fn kernels_agree_with_candle_on_values_and_gradients() {
     same(&[&x], &|| gelu_tanh(&x).unwrap(), &|| x.gelu().unwrap());
     let up = var(&[5, 12], 3.0);
     same(&[&x, &up], &|| swiglu(&x, &up).unwrap(), &|| (x.silu().unwrap() * up.as_tensor()).unwrap());
+    let (targets, ids) = ([3, 0, 11, 3, 7], [4, 0, 4]);
+    same(&[&x], &|| cross_entropy(&x, &targets).unwrap(), &|| candle_cross_entropy(&x, &targets).unwrap());
+    // Of so many values that they are spread over threads.
+    let (wide, many) = (var(&[40, 3000], 0.0), (0..40).map(|row| row * 70).collect::<Vec<u32>>());
+    same(&[&wide], &|| cross_entropy(&wide, &many).unwrap(), &|| candle_cross_entropy(&wide, &many).unwrap());
+    let rows = Tensor::new(&ids, &Device::Cpu).unwrap();
+    same(&[&x], &|| embedding(&x, &ids).unwrap(), &|| x.index_select(&rows, 0).unwrap());
     let (q, k, v) = (var(&[9, 4, 6], 0.0), var(&[9, 2, 6], 1.0), var(&[9, 2, 6], 2.0));
     let angles: Vec<f32> = (0..27).map(|i| i as f32 * 0.2).collect();
     let tables = RopeTables::new(&angles, 3);
@@ -94,6 +101,28 @@ fn gradients_go_to_variables_only() {
     assert!(grads.get(&m).is_some() && grads.get(&c).is_some());
 }
 
+/// A table that is also a matrix of a layer, used twice: one sum of all its uses.
+#[test]
+fn gradients_of_a_variable_are_summed_over_its_uses() {
+    let (x, table, bias) = (var(&[5, 12], 0.0), var(&[7, 12], 1.5), var(&[7], 2.5));
+    let ids = [2, 6, 2];
+    let loss = |embedded: &Tensor, layer: &dyn Fn(&Tensor) -> Tensor| {
+        let terms = [layer(&x), layer(embedded)].map(|y| y.sqr().unwrap().sum_all().unwrap());
+        (&terms[0] + &terms[1]).unwrap()
+    };
+    let ours = loss(&embedding(&table, &ids).unwrap(), &|x| linear(x, &table, Some(&bias)).unwrap());
+    let rows = table.index_select(&Tensor::new(&ids, &Device::Cpu).unwrap(), 0).unwrap();
+    let theirs = loss(&rows, &|x| candle_linear(x, &table, Some(&bias)).unwrap()).backward().unwrap();
+    let mut gradients = backward(&ours).unwrap();
+    for v in [&x, &table, &bias] {
+        let want = theirs.get(v).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        let got = gradients.take(v).unwrap().unwrap();
+        // Sums of some ten products of values of up to 60: as many roundings of 2^-24 of them.
+        assert!(got.iter().zip(&want).all(|(got, want)| (got - want).abs() < 4e-4), "{got:?} {want:?}");
+        assert!(gradients.take(v).unwrap().is_none());
+    }
+}
+
 #[test]
 fn other_types_go_through_f32_and_back() {
     let x = var(&[3, 8], 0.0).to_dtype(DType::BF16).unwrap();
@@ -108,4 +137,9 @@ fn sizes_that_do_not_fit_are_errors() {
     let k = var(&[2, 2, 6], 1.0);
     assert!(attention(options(true), &q, &k, &k, &[(3, 2)]).is_err());
     assert!(rope(&q, &RopeTables::new(&[0.0; 3], 3)).is_err());
+    let table = var(&[3, 4], 0.0);
+    assert!(embedding(&table, &[3]).is_err() && embedding(&table.as_detached_tensor(), &[3]).is_err());
+    for targets in [&[0, 1][..], &[0, 1, 4]] {
+        assert!(cross_entropy(&table, targets).is_err());
+    }
 }

@@ -23,7 +23,7 @@ use super::contrastive_loss::{
 };
 use crate::error::LabError;
 use crate::sample::Sample;
-use crate::train::optimizer::{Gradients, Trained, add_gradients, gradients_in};
+use crate::train::optimizer::{Gradients, Trained, add_gradients, gradients_of, take_gradients};
 
 /// What a step is computed with.
 pub(in crate::train) struct ContrastiveWork<'a> {
@@ -91,13 +91,10 @@ impl ContrastiveWork<'_> {
         row: (usize, u64),
         number: u64,
     ) -> Result<AlignedSample, LabError> {
-        let [media] = &sample.media[..] else {
-            return Err(unlike(format!("{} pictures or clips; a caption is of one", sample.media.len())));
-        };
-        let words = self.aligner.words(&caption(sample)?)?;
+        let words = self.words(sample)?;
         let plans = sample.plan(&**self.model.processor(), self.options)?;
         let mut all = Vec::new();
-        for prepared in PatchStream::new(self.model.processor(), "sample", &media.source, &plans[0]) {
+        for prepared in PatchStream::new(self.model.processor(), "sample", &sample.media[0].source, &plans[0]) {
             all.push(prepared?.patches);
         }
         let units = all.iter().flat_map(|patches| patches.units.iter().cloned()).collect();
@@ -107,6 +104,17 @@ impl ContrastiveWork<'_> {
             sample.media = EncodedMedia::Rows(self.encoded(&sample)?.detach());
         }
         Ok(sample)
+    }
+
+    /// Ids of the caption of a sample with one picture or clip.
+    ///
+    /// # Errors
+    /// [`ModelError::Caller`] when it is none.
+    pub(in crate::train) fn words(&self, sample: &Sample) -> Result<Vec<u32>, LabError> {
+        match sample.media.len() {
+            1 => Ok(self.aligner.words(&caption(sample)?)?),
+            media => Err(unlike(format!("{media} pictures or clips; a caption is of one"))),
+        }
     }
 
     /// Losses of a step and, if `learn` is set, their gradients. Which wrong pairs are drawn depends on the order of
@@ -153,10 +161,11 @@ impl ContrastiveWork<'_> {
         let loss = contrast(&similarities_bb, &same)?;
         let (mut gradients, mut slopes) = (Gradients::new(), None);
         if learn {
-            let store = backward(&(&loss * self.weights.contrast)?)?;
-            gradients = gradients_in(&store, self.trained)?;
-            if let (Some(media), Some(captions)) = (store.get(&media_bp), store.get(&captions_bp)) {
-                slopes = Some([media.detach(), captions.detach()]);
+            let mut found = backward(&(&loss * self.weights.contrast)?)?;
+            gradients = take_gradients(&mut found, self.trained)?;
+            if let (Some(media), Some(captions)) = (found.take(&media_bp)?, found.take(&captions_bp)?) {
+                let like = |values, of: &Var| Tensor::from_vec(values, of.shape(), of.device());
+                slopes = Some([like(media, &media_bp)?, like(captions, &captions_bp)?]);
             }
         }
         let rows = similarities_bb.to_vec2::<f32>()?;
@@ -196,8 +205,10 @@ impl ContrastiveWork<'_> {
             captions.push(f64::from(said.to_scalar::<f32>()?));
             terms.push((said * (captioning / words.max(1) as f64))?);
         }
+        let loss = Tensor::stack(&terms, 0)?.sum_all()?;
+        drop(terms);
         let gradients = match compared.slopes {
-            Some(_) => gradients_in(&backward(&Tensor::stack(&terms, 0)?.sum_all()?)?, self.trained)?,
+            Some(_) => gradients_of(loss, self.trained)?,
             None => Gradients::new(),
         };
         Ok((gradients, matched, captions))

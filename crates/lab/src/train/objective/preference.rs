@@ -4,13 +4,12 @@ use std::collections::BTreeMap;
 
 use candle_core::Tensor;
 use rayon::prelude::*;
-use zoetrope_models::ops::backward;
 
 use super::dpo::{Dpo, PairLogProbs};
 use super::pairs::{NO_PAIR, NO_REFERENCE, add_pair, log_probs};
 use crate::error::LabError;
 use crate::train::mixture::Draw;
-use crate::train::optimizer::gradients_in;
+use crate::train::optimizer::gradients_of;
 use crate::train::pack::{Pack, losses};
 use crate::train::trainer::{Accumulated, PackWork, unusable};
 
@@ -101,7 +100,8 @@ impl PackWork<'_> {
         sum.count = pairs.len() as f64;
         if learns {
             let slopes_r1 = Tensor::from_vec(slopes, losses_r1.dims2()?, losses_r1.device())?;
-            sum.gradients = gradients_in(&backward(&(losses_r1 * slopes_r1)?.sum_all()?)?, self.trained)?;
+            drop(pack);
+            sum.gradients = gradients_of((losses_r1 * slopes_r1)?.sum_all()?, self.trained)?;
         }
         Ok(sum)
     }

@@ -1,16 +1,18 @@
 //! AdamW (Loshchilov & Hutter, arXiv 1711.05101) with gradient clipping by global norm, and optionally Muon for the
 //! hidden matrices.
 
+mod in_place;
 mod muon;
 mod schedule;
 
 use std::collections::BTreeMap;
 
-use candle_core::backprop::GradStore;
 use candle_core::{Tensor, Var};
 use rayon::prelude::*;
+use zoetrope_models::ops::{self, backward};
 use zoetrope_models::weights::{ParameterGroup, ParameterRole, Weights};
 
+use self::in_place::change_values;
 pub(super) use self::schedule::LrSchedule;
 use crate::error::LabError;
 
@@ -72,15 +74,29 @@ pub(super) type Averages = BTreeMap<String, Vec<f32>>;
 /// Gradients by variable name, as plain values.
 pub(super) type Gradients = BTreeMap<String, Vec<f32>>;
 
-/// The gradients in `store` of what is trained.
+/// The gradients of the scalar `loss` by what is trained. What the loss was computed from goes before they are handed
+/// out: nothing else should hold on to it.
 ///
 /// # Errors
 /// When a tensor operation fails.
-pub(super) fn gradients_in(store: &GradStore, trained: &BTreeMap<String, Trained>) -> Result<Gradients, LabError> {
+pub(super) fn gradients_of(loss: Tensor, trained: &BTreeMap<String, Trained>) -> Result<Gradients, LabError> {
+    let mut found = backward(&loss)?;
+    drop(loss);
+    take_gradients(&mut found, trained)
+}
+
+/// Takes the gradients by what is trained out of `found`.
+///
+/// # Errors
+/// When a tensor operation fails.
+pub(super) fn take_gradients(
+    found: &mut ops::Gradients,
+    trained: &BTreeMap<String, Trained>,
+) -> Result<Gradients, LabError> {
     let mut gradients = Gradients::new();
     for (name, trained) in trained {
-        if let Some(gradient) = store.get(&trained.variable) {
-            gradients.insert(name.clone(), gradient.flatten_all()?.to_vec1::<f32>()?);
+        if let Some(gradient) = found.take(&trained.variable)? {
+            gradients.insert(name.clone(), gradient);
         }
     }
     Ok(gradients)
@@ -108,8 +124,7 @@ pub struct GradientNorms {
 impl GradientNorms {
     /// The sum of squares of each of `gradients`.
     pub(super) fn squares(gradients: &Gradients) -> BTreeMap<String, f64> {
-        let square = |g: &Vec<f32>| g.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>();
-        gradients.iter().map(|(name, gradient)| (name.clone(), square(gradient))).collect()
+        gradients.par_iter().map(|(name, gradient)| (name.clone(), sum_of_squares(gradient))).collect()
     }
 
     /// The norms of gradients that have these `squares`, divided by `divisor`.
@@ -124,6 +139,17 @@ impl GradientNorms {
         let global = norm(squares.values().sum());
         GradientNorms { global, groups: groups.into_iter().map(|(group, sum)| (group, norm(sum))).collect() }
     }
+}
+
+/// In eight lanes, so that it vectorizes.
+fn sum_of_squares(values: &[f32]) -> f64 {
+    let mut lanes = [0.0f64; 8];
+    let chunks = values.chunks_exact(lanes.len());
+    let rest: f64 = chunks.remainder().iter().map(|value| f64::from(*value).powi(2)).sum();
+    for chunk in chunks {
+        lanes.iter_mut().zip(chunk).for_each(|(lane, value)| *lane += f64::from(*value).powi(2));
+    }
+    lanes.iter().sum::<f64>() + rest
 }
 
 impl Optimizer {
@@ -171,19 +197,22 @@ impl Optimizer {
         jobs.into_par_iter().try_for_each(|(name, moments)| {
             let (Trained { variable, role, lr_share, .. }, gradient) = (&trained[name], &gradients[name]);
             let lr = lr * lr_share;
-            let mut values = variable.as_tensor().flatten_all()?.to_vec1::<f32>()?;
-            moments.first.resize(values.len(), 0.0);
             let decay = if role.decays() { 1.0 - lr * self.weight_decay } else { 1.0 };
-            values.iter_mut().for_each(|value| *value *= decay);
-            match self.muon.filter(|_| *role == ParameterRole::HiddenMatrix && variable.rank() == 2) {
-                Some(share) => {
-                    let sizes = variable.dims2()?;
-                    muon::update(&mut values, gradient, scale, &mut moments.first, sizes, lr * share)?;
+            let muon = self.muon.filter(|_| *role == ParameterRole::HiddenMatrix && variable.rank() == 2);
+            change_values(variable, |values| {
+                moments.first.resize(values.len(), 0.0);
+                values.iter_mut().for_each(|value| *value *= decay);
+                match muon {
+                    Some(share) => {
+                        let sizes = variable.dims2()?;
+                        Ok(muon::update(values, gradient, scale, &mut moments.first, sizes, lr * share)?)
+                    }
+                    None => {
+                        self.adamw(values, gradient, scale, moments, lr, step);
+                        Ok(())
+                    }
                 }
-                None => self.adamw(&mut values, gradient, scale, moments, lr, step),
-            }
-            variable.set(&Tensor::from_vec(values, variable.shape(), variable.device())?)?;
-            Ok(())
+            })
         })
     }
 

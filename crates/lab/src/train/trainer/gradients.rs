@@ -10,13 +10,12 @@ use zoetrope_models::contract::VideoLanguageModel;
 use zoetrope_models::contract::alignment::Aligner;
 use zoetrope_models::contract::media_plan::PlanOptions;
 use zoetrope_models::error::ModelError;
-use zoetrope_models::ops::backward;
 
 use crate::data::{BadSample, Feed, LoadedSample, SampleLoader};
 use crate::error::LabError;
 use crate::train::mixture::{Draw, Loading, Mixture};
 use crate::train::objective::{AlignedSample, ContrastiveWork, ReferenceTable, RewardSum};
-use crate::train::optimizer::{Gradients, Trained, add_gradients, gradients_in};
+use crate::train::optimizer::{Gradients, Trained, add_gradients, gradients_of};
 use crate::train::pack::{Pack, compute_loss};
 use crate::train::probe_heads::ProbeHeads;
 use crate::train::recipe::Stage;
@@ -141,7 +140,7 @@ impl PackWork<'_> {
     }
 
     /// What computes the losses between media and captions, where they are what is learned.
-    fn contrastive(&self) -> Option<ContrastiveWork<'_>> {
+    pub(in crate::train) fn contrastive(&self) -> Option<ContrastiveWork<'_>> {
         let (aligner, weights) = (self.aligner?, self.stage.objective.contrastive()?);
         let PackWork { model, trained, options, seed, .. } = *self;
         let (pack, at_once) = (self.stage.pack, self.at_once());
@@ -186,10 +185,11 @@ impl PackWork<'_> {
             return Ok(sum);
         }
         let found = compute_loss(self.model, self.heads, &pack, self.stage.token_loss_weight, self.stage.loss)?;
-        sum.gradients = gradients_in(&backward(&found.loss)?, self.trained)?;
         sum.add_losses(&entries, &found.samples);
         sum.loss = f64::from(found.loss.to_scalar::<f32>()?);
         sum.count = found.count;
+        drop(pack);
+        sum.gradients = gradients_of(found.loss, self.trained)?;
         Ok(sum)
     }
 

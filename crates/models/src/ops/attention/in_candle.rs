@@ -5,16 +5,16 @@
 
 use candle_core::{D, DType, Result, Tensor};
 
-use super::attention_options::{AttentionOptions, PagedSequence};
-use super::kv_tensors::{KvTensors, dequantize};
-use super::tensors::is_tracked;
+use super::super::kv_tensors::{KvTensors, dequantize};
+use super::super::tensors::is_tracked;
+use super::options::{AttentionOptions, PagedSequence};
 
 /// Bytes that the f32 scores of one chunk of queries may take. A few tensors of that size live at once.
 const SCORE_BYTES: usize = 256 << 20;
 
 /// Attention of `q` `[T, H, C]` over `k` and `v` `[S, K, C]` of sequences laid end to end; `lens` are the (queries,
 /// keys) of each. Differentiable.
-pub(super) fn candle_attention(
+pub(in crate::ops) fn candle_attention(
     options: AttentionOptions,
     q_thc: &Tensor,
     k_skc: &Tensor,
@@ -35,7 +35,7 @@ pub(super) fn candle_attention(
 }
 
 /// Attention of `q` `[T, H, C]` over blocks `[B, K, L, C]` of a cache.
-pub(super) fn candle_paged_attention(
+pub(in crate::ops) fn candle_paged_attention(
     options: AttentionOptions,
     q_thc: &Tensor,
     k: &KvTensors,
@@ -61,7 +61,7 @@ fn concat(parts: &[Tensor], q_thc: &Tensor) -> Result<Tensor> {
 }
 
 /// The keys or values `[K, S, C]` of a sequence, as floats. They are not copied where they lie in one block.
-pub(super) fn gather(kv: &KvTensors, sequence: &PagedSequence<'_>) -> Result<Tensor> {
+pub(in crate::ops) fn gather(kv: &KvTensors, sequence: &PagedSequence<'_>) -> Result<Tensor> {
     let (_, heads, block_len, width) = kv.values.dims4()?;
     let used = &sequence.blocks[..sequence.keys.div_ceil(block_len)];
     let first = used.first().copied().unwrap_or_default();

@@ -2,6 +2,9 @@
 //!
 //! Legend: T queries, S keys, H query heads, K key heads, C width of a head, B blocks, L positions of a block.
 
+mod in_candle;
+mod options;
+
 use candle_core::{CpuStorage, CustomOp3, DType, Layout, Result, Shape, Storage, Tensor, bail};
 use half::slice::HalfFloatSliceExt;
 use zoetrope_kernels::attention::{
@@ -9,8 +12,11 @@ use zoetrope_kernels::attention::{
 };
 use zoetrope_kernels::gemm::WeightType;
 
-use super::attention_options::{AttentionOptions, PagedSequence};
-use super::candle_attention::{candle_attention, candle_paged_attention};
+pub(super) use self::in_candle::candle_attention;
+use self::in_candle::candle_paged_attention;
+#[cfg(test)]
+pub(crate) use self::in_candle::dequantized_for_test;
+pub use self::options::{AttentionOptions, PagedSequence};
 use super::kv_tensors::KvTensors;
 use super::tensors::{contiguous_f32, f32_slice, in_f32, tensor_like, use_kernels, with_values};
 
