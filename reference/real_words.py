@@ -171,9 +171,11 @@ def main():
     from transformers import AutoModelForCausalLM
 
     model = AutoModelForCausalLM.from_pretrained(os.path.dirname(args.gguf), gguf_file=os.path.basename(args.gguf), dtype=torch.float32)
+    # Ours goes on beyond the end, and so does theirs.
+    model.generation_config.eos_token_id = None
     with torch.no_grad():
         theirs = model.generate(prompt[None], attention_mask=torch.ones_like(prompt[None]), do_sample=False, max_new_tokens=len(greedy),
-                                min_new_tokens=len(greedy), repetition_penalty=1.0)[0, len(prompt):]  # fmt: skip
+                                repetition_penalty=1.0)[0, len(prompt):]  # fmt: skip
     same = int((theirs[: len(greedy)] == greedy).long().cumprod(0).sum())
     print(f"{same} of {len(greedy)} greedy tokens are those of transformers, from the first on")
 

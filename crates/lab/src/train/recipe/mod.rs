@@ -8,6 +8,7 @@ mod run;
 mod stage;
 #[cfg(test)]
 mod tests;
+mod version_0_1;
 
 pub use self::objective::{ObjectiveKind, ObjectiveOptions};
 pub use self::options::{

@@ -1,10 +1,12 @@
-//! A recipe file to a checked recipe: names and types with their lines, then what stages take over, then the values.
+//! A recipe file (TOML, or JSON of version 0.1) to a checked recipe: names and types with their lines, then what stages
+//! take over, then the values.
 
 use std::path::Path;
 
 use toml::{Table, Value};
 
 use super::run::Recipe;
+use super::version_0_1::to_toml;
 use crate::error::LabError;
 
 /// Most bytes of a recipe.
@@ -41,10 +43,8 @@ fn read(file: &Path) -> Result<Recipe, LabError> {
         return Err(wrong(format!("{bytes} bytes are more than the limit of {MAX_BYTES} for a recipe")));
     }
     let text = std::fs::read_to_string(file).map_err(|error| wrong(error.to_string()))?;
-    if text.trim_start().starts_with('{') {
-        let what = "recipes are TOML; this is JSON, as versions before 0.2 took it (docs/training.md has the fields)";
-        return Err(wrong(what.to_string()));
-    }
+    let is_json = text.trim_start().starts_with('{');
+    let text = if is_json { to_toml(&text).map_err(wrong)? } else { text };
     let mut recipe = parse(&text).map_err(wrong)?;
     recipe.folder = file.parent().map(Path::to_path_buf).unwrap_or_default();
     Ok(recipe)
