@@ -51,7 +51,7 @@ struct OldEntry {
 /// What is wrong with the JSON, with its line.
 pub(super) fn to_toml(json: &str) -> Result<String, String> {
     let old: OldRecipe =
-        serde_json::from_str(json).map_err(|error| format!("as a recipe of version 0.1, which is JSON: {error}"))?;
+        serde_json::from_str(json).map_err(|error| format!("recipes are TOML; as JSON of version 0.1: {error}"))?;
     let mut recipe = Table::new();
     recipe.insert("seed".into(), whole(old.seed)?);
     recipe.insert("save_every".into(), whole(old.save_every as u64)?);
