@@ -75,10 +75,6 @@ impl Stage {
             return Err("turns and token_loss_weight: both are 0, so nothing is learned".to_string());
         }
         self.objective.check().map_err(|what| format!("objective.{what}"))?;
-        if self.objective.kind == ObjectiveKind::Contrastive && self.max_tokens.is_some() {
-            let what = "max_tokens: counts tokens of the decoder, which objective.kind = \"contrastive\" does without";
-            return Err(format!("{what}; long captions are cut"));
-        }
         self.media.check().map_err(|what| format!("media.{what}"))?;
         self.check_groups()?;
         self.optimizer.check().map_err(|what| format!("optimizer.{what}"))?;
@@ -92,7 +88,6 @@ impl Stage {
 
     /// Whether its samples can be those of its objective, and its reference be had after the stage `before`.
     fn check_objective(&self, before: Option<&Stage>) -> Check {
-        self.objective.check().map_err(|what| format!("objective.{what}"))?;
         let (kind, what) = match self.objective.kind {
             ObjectiveKind::CrossEntropy => return Ok(()),
             ObjectiveKind::Dpo => ("dpo", "pairs of preferences"),
@@ -107,6 +102,10 @@ impl Stage {
         }
         if self.token_loss_weight > 0.0 {
             return Err(format!("token_loss_weight: not with objective.kind = {kind:?}"));
+        }
+        if self.objective.kind == ObjectiveKind::Contrastive && self.max_tokens.is_some() {
+            let what = "max_tokens: counts tokens of the decoder, which objective.kind = \"contrastive\" does without";
+            return Err(format!("{what}; long captions are cut"));
         }
         if self.objective.precompute_ref_log_probs == Some(false) && !self.has_new_adapters_only(before) {
             let what = "objective.precompute_ref_log_probs: false only where nothing but new adapters learns: else \

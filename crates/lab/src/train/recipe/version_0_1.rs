@@ -1,7 +1,7 @@
 //! Recipes of version 0.1: JSON, with one rate and one schedule for all stages, of drawn scenes alone.
 
 use serde::Deserialize;
-use toml::{Table, Value};
+use serde_json::{Map, Value, json};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -32,7 +32,7 @@ struct OldStage {
     #[serde(default, alias = "tokens")]
     token_loss_weight: f64,
     #[serde(default)]
-    set: Table,
+    set: Map<String, Value>,
     prune: Option<bool>,
 }
 
@@ -52,69 +52,55 @@ struct OldEntry {
 pub(super) fn to_toml(json: &str) -> Result<String, String> {
     let old: OldRecipe =
         serde_json::from_str(json).map_err(|error| format!("recipes are TOML; as JSON of version 0.1: {error}"))?;
-    let mut recipe = Table::new();
-    recipe.insert("seed".into(), whole(old.seed)?);
-    recipe.insert("save_every".into(), whole(old.save_every as u64)?);
-    let stages = old.stages.iter().enumerate().map(|(number, stage)| old.stage(number, stage));
-    recipe.insert("stage".into(), Value::Array(stages.collect::<Result<_, String>>()?));
+    let stages: Vec<Value> = old.stages.iter().enumerate().map(|(number, stage)| old.stage(number, stage)).collect();
+    let recipe = json!({ "seed": old.seed, "save_every": old.save_every, "stage": stages });
     toml::to_string(&recipe).map_err(|error| error.to_string())
 }
 
 impl OldRecipe {
-    fn stage(&self, number: usize, old: &OldStage) -> Result<Value, String> {
-        let mut stage = Table::new();
-        stage.insert("name".into(), old.name.clone().into());
-        stage.insert("steps".into(), whole(old.steps as u64)?);
-        stage.insert("turns".into(), whole(old.turns as u64)?);
-        stage.insert("token_loss_weight".into(), old.token_loss_weight.into());
+    fn stage(&self, number: usize, old: &OldStage) -> Value {
         let mut set = old.set.clone();
-        if let Some(prune) = old.prune {
-            set.insert("prune".into(), prune.into());
-        }
-        stage.insert("set".into(), set.into());
-        stage.insert("data".into(), Value::Array(old.mix.iter().map(entry).collect()));
+        set.extend(old.prune.map(|prune| ("prune".to_string(), prune.into())));
+        let mut stage = json!({
+            "name": old.name,
+            "steps": old.steps,
+            "turns": old.turns,
+            "token_loss_weight": old.token_loss_weight,
+            "set": set,
+            "data": old.mix.iter().map(OldEntry::entry).collect::<Vec<_>>(),
+        });
         // One schedule over all stages: the others go on with that of the first one.
         if number > 0 {
-            stage.insert("continues".into(), true.into());
-            return Ok(stage.into());
+            stage["continues"] = true.into();
+            return stage;
         }
-        stage.insert("batch".into(), whole(self.batch as u64)?);
-        stage.insert("pack".into(), whole(self.pack as u64)?);
-        stage.insert("optimizer".into(), self.optimizer().into());
-        let mut schedule = Table::new();
-        schedule.insert("kind".into(), "cosine".into());
-        schedule.insert("warmup".into(), whole(self.warmup as u64)?);
-        schedule.insert("min_ratio".into(), self.min_lr_ratio.into());
-        stage.insert("schedule".into(), schedule.into());
-        Ok(stage.into())
+        stage["batch"] = self.batch.into();
+        stage["pack"] = self.pack.into();
+        stage["schedule"] = json!({ "kind": "cosine", "warmup": self.warmup, "min_ratio": self.min_lr_ratio });
+        stage["optimizer"] = self.optimizer();
+        stage
     }
 
-    fn optimizer(&self) -> Table {
-        let mut optimizer = Table::new();
-        optimizer.insert("kind".into(), if self.muon.is_some() { "muon" } else { "adamw" }.into());
-        optimizer.insert("lr".into(), self.lr.into());
+    fn optimizer(&self) -> Value {
+        let OldRecipe { lr, weight_decay, beta2, clip, .. } = self;
+        let mut optimizer =
+            json!({ "kind": "adamw", "lr": lr, "weight_decay": weight_decay, "beta2": beta2, "clip": clip });
         if let Some(muon) = self.muon {
-            optimizer.insert("muon_lr".into(), muon.into());
-        }
-        for (name, value) in [("weight_decay", self.weight_decay), ("beta2", self.beta2), ("clip", self.clip)] {
-            optimizer.insert(name.into(), value.into());
+            optimizer["kind"] = "muon".into();
+            optimizer["muon_lr"] = muon.into();
         }
         optimizer
     }
 }
 
-fn entry(old: &OldEntry) -> Value {
-    let mut entry = Table::new();
-    entry.insert("drawn".into(), old.drawn.clone().into());
-    entry.insert("weight".into(), old.share.into());
-    if !old.kinds.is_empty() {
-        entry.insert("kinds".into(), old.kinds.clone().into());
+impl OldEntry {
+    fn entry(&self) -> Value {
+        let mut entry = json!({ "drawn": self.drawn, "weight": self.share });
+        if !self.kinds.is_empty() {
+            entry["kinds"] = json!(self.kinds);
+        }
+        entry
     }
-    entry.into()
-}
-
-fn whole(value: u64) -> Result<Value, String> {
-    i64::try_from(value).map(Value::from).map_err(|_| format!("{value} is beyond what a recipe can hold"))
 }
 
 #[cfg(test)]
