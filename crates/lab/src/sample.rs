@@ -11,7 +11,7 @@ use zoetrope_models::contract::prompt::{Message, MessagePart, Role};
 use zoetrope_models::error::ModelResult;
 
 use crate::synth::{
-    CellLabel, Difficulty, OutOfDomain, Question, Scene, Split, SynthRng, UNKNOWN, off_topic, small_talk,
+    CellLabel, Difficulty, OutOfDomain, Question, QuestionKind, Scene, Split, SynthRng, UNKNOWN, off_topic, small_talk,
 };
 
 /// One picture or video of a sample. Only the planned frames are ever decoded or rendered.
@@ -110,6 +110,8 @@ pub struct Sample {
     pub rejected: Option<Vec<Message>>,
 }
 
+/// Share of questions about synthetic media in training that are asked in casual words, where there are some.
+const CASUAL_SHARE: f32 = 0.3;
 /// Share of synthetic training samples that are small talk without media.
 const SMALL_TALK_SHARE: f32 = 0.03;
 /// Share of synthetic training conversations with a question that no scene answers.
@@ -164,8 +166,8 @@ impl Sample {
             return Sample::out_of_domain(split, seed, difficulty, turns);
         }
         let scene = Scene::generate(split, seed, difficulty);
-        let asked = scene.conversation(&mut rng, &difficulty.kinds, turns);
-        let mut pairs: Vec<(String, String)> = asked.into_iter().map(|asked| (asked.text, asked.answer)).collect();
+        let asked = training_questions(&scene, &mut rng, &difficulty.kinds, turns);
+        let mut pairs: Vec<(String, String)> = asked.map(|asked| (asked.text, asked.answer)).collect();
         if pairs.is_empty() || rng.random_bool(OFF_TOPIC_SHARE) {
             let at = rng.below(pairs.len() + 1);
             pairs.insert(at, off_topic(&mut rng));
@@ -181,8 +183,8 @@ impl Sample {
         // Questions that fit a picture or a clip.
         let clip_share = if media.is_clip() { 1.0 } else { 0.0 };
         let scene = Scene::generate(split, seed, &Difficulty { clip_share, ..difficulty.clone() });
-        let asked = scene.conversation(&mut rng, &difficulty.kinds, turns.max(1));
-        let mut pairs: Vec<(String, String)> = asked.into_iter().map(|asked| (asked.text, UNKNOWN.into())).collect();
+        let asked = training_questions(&scene, &mut rng, &difficulty.kinds, turns.max(1));
+        let mut pairs: Vec<(String, String)> = asked.map(|asked| (asked.text, UNKNOWN.into())).collect();
         if pairs.is_empty() || rng.random_bool(OUT_OF_DOMAIN_OFF_TOPIC) {
             let at = rng.below(pairs.len() + 1);
             pairs.insert(at, off_topic(&mut rng));
@@ -198,4 +200,17 @@ impl Sample {
         let media = vec![SampleMedia::from_scene(scene.clone())];
         Sample { media, messages: vec![Message { role: Role::User, parts }], rejected: None }
     }
+}
+
+/// A conversation about a scene, some of whose questions are in casual words.
+fn training_questions(
+    scene: &Scene,
+    rng: &mut SynthRng,
+    kinds: &[QuestionKind],
+    turns: usize,
+) -> impl Iterator<Item = Question> {
+    let asked = scene.conversation(rng, kinds, turns);
+    asked
+        .into_iter()
+        .map(|asked| if rng.random_bool(CASUAL_SHARE) { asked.in_casual_words(rng, scene.is_clip()) } else { asked })
 }

@@ -54,6 +54,11 @@ impl Scene {
         self.seconds > 0
     }
 
+    /// Whether there is one object, which "it" can only mean.
+    pub(super) fn is_of_one(&self) -> bool {
+        self.objects.len() == 1
+    }
+
     /// Number of frames; 1 for a picture.
     pub fn frames(&self) -> usize {
         (self.seconds * FRAMES_PER_SECOND).max(1) as usize

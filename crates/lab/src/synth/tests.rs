@@ -338,3 +338,28 @@ fn grain_changes_from_frame_to_frame_and_clean_scenes_do_not() {
         assert_eq!(scene.frame(3).image, scene.frame(4).image);
     }
 }
+
+/// Training asks some questions without a name of the object, which must be clear all the same.
+#[test]
+fn casual_words_name_no_object_and_are_asked_where_one_thing_can_be_meant() {
+    let mut asked = BTreeMap::<QuestionKind, usize>::new();
+    for scene in scenes(Split::Train, 3000) {
+        let mut rng = SynthRng::new("t", scene.seed);
+        for question in scene.conversation(&mut rng, &QuestionKind::ALL, 6) {
+            let casual = question.clone().in_casual_words(&mut rng, scene.is_clip());
+            assert_eq!((casual.kind, &casual.answer), (question.kind, &question.answer));
+            if casual.text == question.text {
+                continue;
+            }
+            *asked.entry(question.kind).or_default() += 1;
+            let words = casual.text.to_lowercase();
+            let told = matches!(question.kind, QuestionKind::Describe | QuestionKind::Count);
+            assert!(told || scene.objects.len() == 1, "{words}: {} objects", scene.objects.len());
+            let named = Shape::ALL.map(Shape::name).iter().any(|name| words.contains(name));
+            assert!(!named || question.kind == QuestionKind::Exists, "{words}");
+            assert!(!words.contains(['{', '}']), "{words}");
+        }
+    }
+    let never: Vec<QuestionKind> = QuestionKind::ALL.into_iter().filter(|kind| !asked.contains_key(kind)).collect();
+    assert_eq!(never, [QuestionKind::Order, QuestionKind::Absent]);
+}

@@ -24,14 +24,16 @@ impl Scene {
         let reference = referring_expression(rng, self, index, Hide::Color)?;
         let text = fill_template(rng, templates::COLOR, self.is_clip(), &[("{x}", &reference.words)]);
         let (answer, asks) = (object.color.name(), vec![Fact::ColorOf(index)]);
-        Some(Draft::new(QuestionKind::Color, text, answer, choices::color_names(), asks, reference.reveals))
+        let draft = Draft::new(QuestionKind::Color, text, answer, choices::color_names(), asks, reference.reveals);
+        Some(draft.casually(self.is_of_one(), templates::CASUAL_COLOR))
     }
 
     pub(super) fn shape_question(&self, rng: &mut SynthRng, index: usize) -> Option<Draft> {
         let reference = referring_expression(rng, self, index, Hide::Shape)?;
         let text = fill_template(rng, templates::SHAPE, self.is_clip(), &[("{x}", &reference.words)]);
         let (answer, asks) = (self.objects[index].shape.name(), vec![Fact::ShapeOf(index)]);
-        Some(Draft::new(QuestionKind::Shape, text, answer, choices::shape_names(), asks, reference.reveals))
+        let draft = Draft::new(QuestionKind::Shape, text, answer, choices::shape_names(), asks, reference.reveals);
+        Some(draft.casually(self.is_of_one(), templates::CASUAL_SHAPE))
     }
 
     pub(super) fn place_question(&self, rng: &mut SynthRng, index: usize) -> Option<Draft> {
@@ -43,7 +45,8 @@ impl Scene {
         let reference = referring_expression(rng, self, index, Hide::Nothing)?;
         let text = fill_template(rng, templates::PLACE, self.is_clip(), &[("{x}", &reference.words)]);
         let asks = vec![Fact::PlaceOf(index)];
-        Some(Draft::new(QuestionKind::Place, text, answer, choices::place_names(), asks, reference.reveals))
+        let draft = Draft::new(QuestionKind::Place, text, answer, choices::place_names(), asks, reference.reveals);
+        Some(draft.casually(self.is_of_one(), templates::CASUAL_PLACE))
     }
 
     /// `None` when the order from left to right is not clear, and for a clip of more than two objects.
@@ -56,7 +59,11 @@ impl Scene {
             return None;
         }
         let phrases: Vec<String> = order.iter().map(|index| self.describe_object(*index)).collect();
-        let wordings = if self.is_clip() { templates::DESCRIBE_CLIP } else { templates::DESCRIBE_PICTURE };
+        let (wordings, casual) = if self.is_clip() {
+            (templates::DESCRIBE_CLIP, templates::CASUAL_DESCRIBE_CLIP)
+        } else {
+            (templates::DESCRIBE_PICTURE, templates::CASUAL_DESCRIBE_PICTURE)
+        };
         let text = fill_template(rng, wordings, self.is_clip(), &[]);
         let mut asks = vec![Fact::Mention, Fact::TotalCount];
         let mut reveals = vec![Fact::Mention, Fact::ThemeCount];
@@ -67,7 +74,7 @@ impl Scene {
         let mut draft = Draft::new(QuestionKind::Describe, text, &phrases.join(", "), Vec::new(), asks, reveals);
         let names = (Color::ALL.len() * Shape::ALL.len()) as f64;
         draft.question.chance = names.powi(-(self.objects.len() as i32));
-        Some(draft)
+        Some(draft.casually(true, casual))
     }
 
     fn describe_object(&self, index: usize) -> String {

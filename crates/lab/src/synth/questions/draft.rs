@@ -2,6 +2,8 @@
 
 use super::facts::Fact;
 use super::kind::QuestionKind;
+use super::templates::fill_template;
+use crate::synth::rng::SynthRng;
 
 /// A question with its one right answer.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
@@ -16,6 +18,22 @@ pub struct Question {
     pub choices: Vec<String>,
     /// Expected accuracy of a random guess, 0 to 1.
     pub chance: f64,
+    /// Templates of the same question as people also type it, without a name of the object; empty where it needs one.
+    #[serde(skip)]
+    pub(super) casual: Vec<String>,
+}
+
+impl Question {
+    /// The question in a random casual wording, about a clip or a picture; as it was where there is none.
+    #[must_use]
+    pub fn in_casual_words(self, rng: &mut SynthRng, clip: bool) -> Question {
+        if self.casual.is_empty() {
+            return self;
+        }
+        let templates: Vec<&str> = self.casual.iter().map(String::as_str).collect();
+        let text = fill_template(rng, &templates, clip, &[]);
+        Question { text, ..self }
+    }
 }
 
 /// A question that may be asked next.
@@ -41,6 +59,15 @@ impl Draft {
         let chance = 1.0 / choices.len().max(1) as f64;
         let mut reveals = reveals;
         reveals.extend(asks.iter().filter(|fact| **fact != Fact::Mention));
-        Draft { question: Question { kind, text, answer: answer.to_string(), choices, chance }, asks, reveals }
+        let question = Question { kind, text, answer: answer.to_string(), choices, chance, casual: Vec::new() };
+        Draft { question, asks, reveals }
+    }
+
+    /// With casual wordings for a scene in which nothing else can be meant.
+    pub(super) fn casually(mut self, fits: bool, templates: &[&str]) -> Draft {
+        if fits {
+            self.question.casual = templates.iter().map(|template| template.to_string()).collect();
+        }
+        self
     }
 }

@@ -14,17 +14,18 @@ impl Scene {
     pub(super) fn when_question(&self, rng: &mut SynthRng, index: usize) -> Option<Draft> {
         let motion = &self.objects[index].motion;
         let second = motion.event_second()?;
-        let wordings = match motion {
-            Motion::Appears(_) => templates::WHEN_APPEARS,
-            Motion::Disappears(_) => templates::WHEN_DISAPPEARS,
-            _ => templates::WHEN_CHANGES,
+        let (wordings, casual) = match motion {
+            Motion::Appears(_) => (templates::WHEN_APPEARS, templates::CASUAL_WHEN_APPEARS),
+            Motion::Disappears(_) => (templates::WHEN_DISAPPEARS, templates::CASUAL_WHEN_DISAPPEARS),
+            _ => (templates::WHEN_CHANGES, templates::CASUAL_WHEN_CHANGES),
         };
         let mut reference = referring_expression(rng, self, index, Hide::Nothing)?;
         reference.reveals.push(Fact::MotionOf(index));
         let text = fill_template(rng, wordings, true, &[("{x}", &reference.words)]);
         let choices = (1..self.seconds).map(|second| second.to_string()).collect();
         let asks = vec![Fact::EventSecondOf(index)];
-        Some(Draft::new(QuestionKind::When, text, &second.to_string(), choices, asks, reference.reveals))
+        let draft = Draft::new(QuestionKind::When, text, &second.to_string(), choices, asks, reference.reveals);
+        Some(draft.casually(self.is_of_one(), casual))
     }
 
     pub(super) fn becomes_question(&self, rng: &mut SynthRng, index: usize) -> Option<Draft> {
@@ -33,7 +34,8 @@ impl Scene {
         reference.reveals.push(Fact::MotionOf(index));
         let text = fill_template(rng, templates::BECOMES, true, &[("{x}", &reference.words)]);
         let (choices, asks) = (choices::color_names(), vec![Fact::FinalColorOf(index)]);
-        Some(Draft::new(QuestionKind::Becomes, text, to.name(), choices, asks, reference.reveals))
+        let draft = Draft::new(QuestionKind::Becomes, text, to.name(), choices, asks, reference.reveals);
+        Some(draft.casually(self.is_of_one(), templates::CASUAL_BECOMES))
     }
 
     /// Asks about the moving object in nine of ten scenes that have one. The other scenes, and one in 24 without a
@@ -55,7 +57,8 @@ impl Scene {
         let text = fill_template(rng, templates::DIRECTION, true, &[("{x}", &reference.words)]);
         let choices = choices::closed_answers(QuestionKind::Direction);
         let asks = vec![Fact::MoveDirection, Fact::MotionOf(index)];
-        Some(Draft::new(QuestionKind::Direction, text, answer, choices, asks, reference.reveals))
+        let draft = Draft::new(QuestionKind::Direction, text, answer, choices, asks, reference.reveals);
+        Some(draft.casually(self.is_of_one(), templates::CASUAL_DIRECTION))
     }
 
     /// Asks about an object that does something, or in one of four scenes about one that stays still. Half of the clips
@@ -74,7 +77,8 @@ impl Scene {
         let answer = self.objects[index].motion.verb();
         let mut asks = vec![Fact::MotionOf(index)];
         asks.extend(ask_still.then_some(Fact::Stillness));
-        Some(Draft::new(QuestionKind::Event, text, answer, choices::verbs(), asks, reference.reveals))
+        let draft = Draft::new(QuestionKind::Event, text, answer, choices::verbs(), asks, reference.reveals);
+        Some(draft.casually(self.is_of_one(), templates::CASUAL_EVENT))
     }
 
     /// Which of two objects appears first, or disappears first when no object appears.

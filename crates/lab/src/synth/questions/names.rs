@@ -108,3 +108,11 @@ pub(super) fn indefinite_name(name: PartialName) -> String {
     let words = name_words(name);
     format!("{} {words}", article(&words))
 }
+
+/// What "it is" says of an object of this name: "red", "a circle" or "a red circle".
+pub(super) fn predicate(name: PartialName) -> String {
+    match name {
+        (Some(color), None) => color.name().to_string(),
+        name => indefinite_name(name),
+    }
+}

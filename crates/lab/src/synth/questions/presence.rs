@@ -4,7 +4,7 @@ use super::choices;
 use super::draft::Draft;
 use super::facts::Fact;
 use super::kind::QuestionKind;
-use super::names::{indefinite_name, matches_any, name_words, sample_absent_name};
+use super::names::{indefinite_name, matches_any, name_words, predicate, sample_absent_name};
 use super::templates::{self, fill_template};
 use crate::synth::objects::motion::Motion;
 use crate::synth::objects::object::Object;
@@ -32,7 +32,8 @@ impl Scene {
         let text = fill_template(rng, wordings, self.is_clip(), &[("{x}", &what)]);
         let choices = choices::counts(usize::from(self.theme.is_none()));
         let asks = vec![Fact::Mention, asked];
-        Some(Draft::new(QuestionKind::Count, text, &number.to_string(), choices, asks, vec![]))
+        let draft = Draft::new(QuestionKind::Count, text, &number.to_string(), choices, asks, vec![]);
+        Some(draft.casually(self.theme.is_none(), templates::CASUAL_COUNT))
     }
 
     /// Half of the answers are "yes".
@@ -53,7 +54,8 @@ impl Scene {
         };
         let text = fill_template(rng, templates::EXISTS, self.is_clip(), &[("{a}", &indefinite_name(name))]);
         let asks = vec![Fact::Mention, Fact::Named(name.0, name.1)];
-        let mut draft = Draft::new(QuestionKind::Exists, text, answer, choices::yes_no(), asks, vec![]);
+        let draft = Draft::new(QuestionKind::Exists, text, answer, choices::yes_no(), asks, vec![]);
+        let mut draft = draft.casually(self.is_of_one(), &[&format!("is it {}?", predicate(name))]);
         if answer == "yes" {
             draft.reveals.push(Fact::Mention);
             let fits = |object: &Object| {

@@ -91,6 +91,106 @@ pub(super) const DESCRIBE_PICTURE: &[&str] =
 pub(super) const DESCRIBE_CLIP: &[&str] =
     &["describe the {m}.", "what happens in the {m}?", "what happens?", "tell me what happens.", "what do you see?"];
 
+// As people also type it where only one thing can be meant. Only training asks so: the held-out set keeps its wording.
+
+pub(super) const CASUAL_COLOR: &[&str] = &[
+    "what colour?",
+    "which colour?",
+    "colour?",
+    "what colour is it?",
+    "which colour is it?",
+    "what is its colour?",
+    "what colour is this?",
+    "tell me its colour.",
+];
+pub(super) const CASUAL_SHAPE: &[&str] = &[
+    "what shape?",
+    "which shape?",
+    "shape?",
+    "what shape is it?",
+    "which shape is it?",
+    "what is its shape?",
+    "what shape is this?",
+    "tell me its shape.",
+];
+pub(super) const CASUAL_PLACE: &[&str] = &[
+    "where?",
+    "where is it?",
+    "where in the {m} is it?",
+    "what is its position?",
+    "position?",
+    "where do you see it?",
+];
+pub(super) const CASUAL_COUNT: &[&str] = &[
+    "how many?",
+    "how many are there?",
+    "how many do you see?",
+    "count them.",
+    "how many things?",
+    "how many objects?",
+];
+pub(super) const CASUAL_DIRECTION: &[&str] = &[
+    "which way?",
+    "which direction?",
+    "direction?",
+    "which way does it move?",
+    "which way does it go?",
+    "in which direction does it move?",
+    "where does it go?",
+    "where does it move?",
+];
+pub(super) const CASUAL_EVENT: &[&str] =
+    &["what does it do?", "what happens to it?", "what is it doing?", "what happens with it?"];
+pub(super) const CASUAL_BECOMES: &[&str] = &[
+    "what colour does it become?",
+    "what colour does it turn?",
+    "which colour does it change to?",
+    "what colour is it at the end?",
+];
+pub(super) const CASUAL_WHEN_APPEARS: &[&str] =
+    &["when does it appear?", "at what second does it appear?", "when does it show up?"];
+pub(super) const CASUAL_WHEN_DISAPPEARS: &[&str] =
+    &["when does it disappear?", "at what second does it disappear?", "when does it go away?"];
+pub(super) const CASUAL_WHEN_CHANGES: &[&str] =
+    &["when does it change colour?", "at what second does it change?", "when does its colour change?"];
+pub(super) const CASUAL_DESCRIBE_PICTURE: &[&str] = &[
+    "what is this?",
+    "what's this?",
+    "what is it?",
+    "what is shown?",
+    "what is shown here?",
+    "what's in the {m}?",
+    "what is in this {m}?",
+    "what do you see here?",
+    "what can you see?",
+    "describe this {m}.",
+    "describe the {m} in detail.",
+    "describe this {m} in detail.",
+    "please describe the {m}.",
+    "describe it.",
+    "caption this {m}.",
+];
+pub(super) const CASUAL_DESCRIBE_CLIP: &[&str] = &[
+    "what is going on?",
+    "what's going on?",
+    "what is happening?",
+    "what's happening?",
+    "what happens here?",
+    "what happens in this {m}?",
+    "what's in the {m}?",
+    "what is in this {m}?",
+    "what is shown?",
+    "what can you see?",
+    "describe this {m}.",
+    "describe the {m} in detail.",
+    "describe this {m} in detail.",
+    "please describe the {m}.",
+    "describe it.",
+    "summarize the {m}.",
+    "summarize this {m}.",
+    "what is this {m} about?",
+];
+
 /// A random template with each placeholder of `fills` replaced. Spelling, final mark and capital vary as when people
 /// type.
 pub(super) fn fill_template(rng: &mut SynthRng, templates: &[&str], clip: bool, fills: &[(&str, &str)]) -> String {
