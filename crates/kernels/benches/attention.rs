@@ -139,12 +139,13 @@ mod decode_16_sequences {
     }
 
     impl Inputs {
-        /// The blocks of a sequence lie apart from each other.
-        fn new() -> Inputs {
+        /// The blocks of a sequence lie apart from each other; with a `same_prefix`, all sequences have those of the
+        /// first.
+        fn new(same_prefix: bool) -> Inputs {
             let (per_sequence, row) = (KEYS / BLOCK, CASE.heads * CASE.dim);
             let kv = SEQUENCES * KEYS * CASE.kv_heads * CASE.dim;
             let table = |s: usize| (0..per_sequence).map(|n| (n * SEQUENCES + s) as u32).collect();
-            let tables = (0..SEQUENCES).map(table).collect();
+            let tables = (0..SEQUENCES).map(|s| table(if same_prefix { 0 } else { s })).collect();
             Inputs { q: noise(SEQUENCES * row, 1), tables, k: noise(kv, 2), v: noise(kv, 3) }
         }
 
@@ -171,8 +172,8 @@ mod decode_16_sequences {
     }
 
     /// Times calls of `attention` over groups of `together` sequences.
-    fn bench(bencher: Bencher, format: &str, together: usize) {
-        let (inputs, params, row) = (Inputs::new(), CASE.params(), CASE.heads * CASE.dim);
+    fn bench(bencher: Bencher, format: &str, together: usize, same_prefix: bool) {
+        let (inputs, params, row) = (Inputs::new(same_prefix), CASE.params(), CASE.heads * CASE.dim);
         let to_bf16 = |x: &[f32]| -> Vec<u16> { x.iter().map(|x| (x.to_bits() >> 16) as u16).collect() };
         let to_int8 = |x: &[f32]| {
             let (mut values, mut scales) = (vec![0; x.len()], vec![0.0; x.len() / CASE.dim]);
@@ -202,11 +203,17 @@ mod decode_16_sequences {
 
     #[divan::bench(args = ["f32", "bf16", "int8"])]
     fn in_one_call(bencher: Bencher, format: &str) {
-        bench(bencher, format, SEQUENCES);
+        bench(bencher, format, SEQUENCES, false);
     }
 
     #[divan::bench(args = ["f32", "bf16", "int8"])]
     fn one_by_one(bencher: Bencher, format: &str) {
-        bench(bencher, format, 1);
+        bench(bencher, format, 1, false);
+    }
+
+    /// All sequences see the same keys, as questions about one film do.
+    #[divan::bench(args = ["f32", "bf16", "int8"])]
+    fn same_prefix(bencher: Bencher, format: &str) {
+        bench(bencher, format, SEQUENCES, true);
     }
 }

@@ -16,9 +16,12 @@ pub enum Isa {
     /// AVX-512 F, VL, BW and DQ.
     #[cfg(target_arch = "x86_64")]
     Avx512,
-    /// AVX-512 with VNNI (8-bit dot products) and BF16 (bf16 dot products).
+    /// AVX-512 with VNNI (8-bit dot products).
     #[cfg(target_arch = "x86_64")]
     Avx512Vnni,
+    /// AVX-512 with VNNI and BF16 (bf16 dot products).
+    #[cfg(target_arch = "x86_64")]
+    Avx512Bf16,
     /// NEON intrinsics in the GEMM micro-kernels. Plain loops equal those of `Portable`: the target guarantees NEON.
     #[cfg(target_arch = "aarch64")]
     Neon,
@@ -40,6 +43,8 @@ impl Isa {
         ("avx512", Isa::Avx512),
         #[cfg(target_arch = "x86_64")]
         ("avx512vnni", Isa::Avx512Vnni),
+        #[cfg(target_arch = "x86_64")]
+        ("avx512bf16", Isa::Avx512Bf16),
         #[cfg(target_arch = "aarch64")]
         ("neon", Isa::Neon),
         #[cfg(target_arch = "aarch64")]
@@ -55,11 +60,12 @@ impl Isa {
             && is_x86_feature_detected!("avx512vl")
             && is_x86_feature_detected!("avx512bw")
             && is_x86_feature_detected!("avx512dq");
-        let vnni_bf16 = is_x86_feature_detected!("avx512vnni") && is_x86_feature_detected!("avx512bf16");
-        match (avx2, avx512, vnni_bf16) {
-            (true, true, true) => Isa::Avx512Vnni,
-            (true, true, false) => Isa::Avx512,
-            (true, false, _) => Isa::Avx2,
+        let (vnni, bf16) = (is_x86_feature_detected!("avx512vnni"), is_x86_feature_detected!("avx512bf16"));
+        match (avx2, avx512, vnni, bf16) {
+            (true, true, true, true) => Isa::Avx512Bf16,
+            (true, true, true, false) => Isa::Avx512Vnni,
+            (true, true, false, _) => Isa::Avx512,
+            (true, false, ..) => Isa::Avx2,
             (false, ..) => Isa::Portable,
         }
     }
@@ -91,7 +97,7 @@ impl Isa {
     pub(crate) fn has_bf16(self) -> bool {
         match self {
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx512Vnni => true,
+            Isa::Avx512Bf16 => true,
             #[cfg(target_arch = "aarch64")]
             Isa::NeonI8mm => true,
             _ => false,
@@ -110,11 +116,30 @@ pub fn detected_isa() -> Isa {
     *BEST.get_or_init(Isa::detect)
 }
 
-/// The instruction set in use: the best this CPU has, or a lower one named by the environment variable `ZOETROPE_ISA`
-/// (`portable`; on x86-64 `avx2`, `avx512`, `avx512vnni`; on AArch64 `neon`, `neondot`, `neoni8mm`). Read once.
+/// The instruction set in use: the fastest this CPU has, or the one named by the environment variable `ZOETROPE_ISA`, as
+/// far as the CPU has it (`portable`; on x86-64 `avx2`, `avx512`, `avx512vnni`, `avx512bf16`; on AArch64 `neon`,
+/// `neondot`, `neoni8mm`). Read once.
 pub fn isa() -> Isa {
     static CHOSEN: OnceLock<Isa> = OnceLock::new();
-    *CHOSEN.get_or_init(|| detected_isa().lowered(&std::env::var("ZOETROPE_ISA").unwrap_or_default()))
+    *CHOSEN.get_or_init(|| match std::env::var("ZOETROPE_ISA") {
+        Ok(name) if Isa::ALL.iter().any(|(known, _)| *known == name) => detected_isa().lowered(&name),
+        _ => fastest_isa(),
+    })
+}
+
+/// The best instruction set, but for bf16 dot products where they are slower than f32 products. That is so on Intel's
+/// processors: one such instruction starts every second cycle, and two f32 products start in each.
+#[cfg(target_arch = "x86_64")]
+fn fastest_isa() -> Isa {
+    let words = std::arch::x86_64::__cpuid(0);
+    let intel = [words.ebx, words.edx, words.ecx].map(u32::to_le_bytes).concat() == b"GenuineIntel";
+    if intel { detected_isa().min(Isa::Avx512Vnni) } else { detected_isa() }
+}
+
+/// The best instruction set.
+#[cfg(not(target_arch = "x86_64"))]
+fn fastest_isa() -> Isa {
+    detected_isa()
 }
 
 /// Multiply-add `a b + c`: rounded once (FMA instruction) when `FMA`, else twice.
@@ -155,7 +180,7 @@ macro_rules! per_isa {
                     body::<true>($($arg),*)
                 }
                 match isa.min($crate::isa::detected_isa()) {
-                    $crate::isa::Isa::Avx512 | $crate::isa::Isa::Avx512Vnni => {
+                    $crate::isa::Isa::Avx512 | $crate::isa::Isa::Avx512Vnni | $crate::isa::Isa::Avx512Bf16 => {
                         // SAFETY: `detected_isa()` only returns instruction sets that were detected on this CPU.
                         return unsafe { avx512($($arg),*) };
                     }

@@ -6,12 +6,13 @@
 use std::arch::x86_64::*;
 
 use super::super::kv::{Int8Kv, KvRows};
+use super::horizontal_sums::horizontal_sum;
 use super::span::{KeySpan, PREFETCH_ROWS, SPAN};
 
-/// Heads whose sums stay in registers together.
-const HEADS: usize = 8;
+/// Heads whose sums stay in registers together. More go to [`avx512_wide`](super::avx512_wide).
+pub(super) const HEADS: usize = 8;
 /// f32 values of a register.
-const LANES: usize = 16;
+pub(super) const LANES: usize = 16;
 
 /// Rows that can be loaded 16 numbers at a time.
 pub(super) trait LoadRows: KvRows {
@@ -80,6 +81,7 @@ macro_rules! by_heads {
         }
     };
 }
+pub(super) use by_heads;
 
 /// `scores[g, j] = q[g] . k[j]`, as `dispatch::qk` defines it.
 ///
@@ -117,9 +119,9 @@ fn qk_heads<const N: usize>(q: *const f32, k: impl LoadRows, span: KeySpan, scor
             }
         }
         for g in 0..N {
-            scores[g * SPAN + j] = _mm512_reduce_add_ps(sums[g][0]) * k.scale(one);
+            scores[g * SPAN + j] = horizontal_sum(sums[g][0]) * k.scale(one);
             if j + 1 < keys {
-                scores[g * SPAN + j + 1] = _mm512_reduce_add_ps(sums[g][1]) * k.scale(two);
+                scores[g * SPAN + j + 1] = horizontal_sum(sums[g][1]) * k.scale(two);
             }
         }
     }

@@ -7,6 +7,7 @@ use std::arch::x86_64::*;
 
 use super::super::kv::KvRows;
 use super::avx512::row_mask;
+use super::horizontal_sums::horizontal_sums;
 use super::span::{KeySpan, PREFETCH_ROWS, SPAN};
 
 /// Keys whose scores for two heads fill one register.
@@ -104,30 +105,6 @@ unsafe fn qk_two_heads(one: *const u16, two: *const u16, keys: &[*const u16; ROW
         }
     }
     horizontal_sums(sums)
-}
-
-/// Sums over the lanes of 16 registers: lane `l` of the result is the sum of register `l`. Pairs of registers are
-/// merged in four steps, which is faster than 16 horizontal sums.
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16")]
-fn horizontal_sums(v: [__m512; 16]) -> __m512 {
-    let twos: [__m512; 8] = std::array::from_fn(|i| {
-        let (a, b) = (v[2 * i], v[2 * i + 1]);
-        _mm512_add_ps(_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b))
-    });
-    let fours: [__m512; 4] = std::array::from_fn(|i| {
-        let (a, b) = (_mm512_castps_pd(twos[2 * i]), _mm512_castps_pd(twos[2 * i + 1]));
-        _mm512_add_ps(_mm512_castpd_ps(_mm512_unpacklo_pd(a, b)), _mm512_castpd_ps(_mm512_unpackhi_pd(a, b)))
-    });
-    let eights = [add_quarters(fours[0], fours[1]), add_quarters(fours[2], fours[3])];
-    add_quarters(eights[0], eights[1])
-}
-
-/// Adds pairs of the 128-bit quarters of `a`, then of `b`.
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16")]
-fn add_quarters(a: __m512, b: __m512) -> __m512 {
-    _mm512_add_ps(_mm512_shuffle_f32x4::<0x88>(a, b), _mm512_shuffle_f32x4::<0xdd>(a, b))
 }
 
 /// `out[g] += sum of weights[g, j] * v[j]`, as `dispatch::weighted_sum` defines it, with weights rounded to bf16.

@@ -10,79 +10,105 @@ use crate::threads::thread_pool;
 
 /// Multiplications of all sequences from which the jobs run on all threads.
 const MIN_PARALLEL_MULTIPLICATIONS: usize = 1 << 18;
+/// Most rows of a job: queries, scores and sums stay in the L2 cache beside the keys.
+const MAX_ROWS: usize = 64;
+
+/// The heads of one KV head, for one query, over one span of keys.
+struct Part {
+    sequence: usize,
+    query: usize,
+    kv: usize,
+    span: KeySpan,
+}
 
 /// Attention of `sequences` with a few queries each; writes the values of their queries to `out`, the result of all
 /// queries.
 pub(crate) fn decode(inputs: &Inputs<'_>, sequences: &[PlacedSequence<'_>], out: &mut [f32]) {
     let (p, group) = (inputs.p, inputs.p.heads / inputs.p.kv_heads);
-    let (mut jobs, mut multiplications) = (Vec::new(), 0);
-    for (number, PlacedSequence { sequence, .. }) in sequences.iter().enumerate() {
-        let spans = (0..sequence.keys).step_by(SPAN);
-        jobs.extend(spans.flat_map(|first| (0..p.kv_heads).map(move |kv| (number, first, kv))));
-        multiplications += sequence.keys * p.heads * p.dim * sequence.queries;
-    }
-    // Sequences with the same prefix read the same keys and values: one after the other, while they are in the cache.
-    let mut order: Vec<usize> = (0..jobs.len()).collect();
-    order.sort_by_key(|&job| {
-        let (number, first, kv) = jobs[job];
-        sequences[number].sequence.row(p.kv_heads, kv, first)
-    });
-    let one = |at: usize| {
-        let (number, first, kv) = jobs[order[at]];
-        (order[at], attend_span(inputs, &sequences[number], kv, first))
+    let parts = parts(inputs, sequences);
+    let jobs = jobs(&parts, group);
+    let first_value =
+        |part: &Part| ((sequences[part.sequence].first_query + part.query) * p.heads + part.kv * group) * p.dim;
+    let one = |job: usize| {
+        let queries = jobs[job].iter().map(|&part| &inputs.q[first_value(&parts[part])..][..group * p.dim]);
+        attend_span(inputs, &queries.collect::<Vec<_>>().concat(), parts[jobs[job][0]].span)
     };
+    let multiplications: usize = parts.iter().map(|part| part.span.keys * group * p.dim).sum();
     let parallel = multiplications >= MIN_PARALLEL_MULTIPLICATIONS;
-    let mut partials: Vec<(usize, PartialSoftmax)> =
+    let results: Vec<PartialSoftmax> =
         if parallel { thread_pool::map(jobs.len(), one) } else { (0..jobs.len()).map(one).collect() };
-    partials.sort_unstable_by_key(|(job, _)| *job);
-    let mut rest = &partials[..];
-    for PlacedSequence { sequence, first_query } in sequences {
-        let (own, others) = rest.split_at(sequence.keys.div_ceil(SPAN) * p.kv_heads);
-        for (i, head) in (0..sequence.queries).flat_map(|i| (0..p.heads).map(move |head| (i, head))) {
-            let at = ((first_query + i) * p.heads + head) * p.dim;
-            let of_head = own.iter().skip(head / group).step_by(p.kv_heads).map(|(_, partial)| partial);
-            merge_partials(inputs.isa, of_head, i * group + head % group, p.dim, &mut out[at..at + p.dim]);
+    // The result of each part, and the first of its rows there.
+    let mut places = vec![(0, 0); parts.len()];
+    for (job, parts) in jobs.iter().enumerate() {
+        parts.iter().enumerate().for_each(|(n, &part)| places[part] = (job, n * group));
+    }
+    let mut places = &places[..];
+    for parts in parts.chunk_by(|a, b| (a.sequence, a.query, a.kv) == (b.sequence, b.query, b.kv)) {
+        let (own, others) = places.split_at(parts.len());
+        let out = &mut out[first_value(&parts[0])..][..group * p.dim];
+        for (head, out) in out.chunks_exact_mut(p.dim).enumerate() {
+            let partials = own.iter().map(|&(job, row)| (&results[job], row + head));
+            merge_partials(inputs.isa, partials, p.dim, out);
         }
-        rest = others;
+        places = others;
     }
 }
 
-/// Softmax of the queries of one KV head over one span of keys, not normalized.
+/// All parts, in the order of sequences, queries, KV heads and keys.
+fn parts(inputs: &Inputs<'_>, sequences: &[PlacedSequence<'_>]) -> Vec<Part> {
+    let p = inputs.p;
+    let mut parts = Vec::new();
+    for (number, PlacedSequence { sequence, .. }) in sequences.iter().enumerate() {
+        let step = sequence.row_step(p.kv_heads);
+        for (query, kv) in (0..sequence.queries).flat_map(|query| (0..p.kv_heads).map(move |kv| (query, kv))) {
+            let keys = sequence.visible_keys(p.causal, query);
+            parts.extend((0..keys).step_by(SPAN).map(|first| {
+                let span = KeySpan {
+                    start: sequence.row(p.kv_heads, kv, first),
+                    step,
+                    keys: SPAN.min(keys - first),
+                    dim: p.dim,
+                };
+                Part { sequence: number, query, kv, span }
+            }));
+        }
+    }
+    parts
+}
+
+/// Parts over the same keys are one job, of at most [`MAX_ROWS`] rows: sequences with the same prefix read it once.
+/// The jobs are in the order of their keys in memory.
+fn jobs(parts: &[Part], group: usize) -> Vec<Vec<usize>> {
+    let place = |part: usize| (parts[part].span.start, parts[part].span.keys, parts[part].span.step);
+    let mut order: Vec<usize> = (0..parts.len()).collect();
+    order.sort_by_key(|&part| place(part));
+    let same = order.chunk_by(|&a, &b| place(a) == place(b));
+    same.flat_map(|parts| parts.chunks((MAX_ROWS / group).max(1))).map(<[usize]>::to_vec).collect()
+}
+
+/// Softmax of some rows over one span of keys, not normalized. A row is a query of one head.
 struct PartialSoftmax {
-    /// Largest score of each query and head.
+    /// Largest score of each row.
     max: Vec<f32>,
     /// Sum of `exp(score - max)`.
     sum: Vec<f32>,
-    /// Sum of `exp(score - max) * value`, `[queries * group, dim]`.
+    /// Sum of `exp(score - max) * value`, `[rows, dim]`.
     out: Vec<f32>,
 }
 
-/// Attention of one KV head over at most [`SPAN`] keys from `first` on.
-fn attend_span(inputs: &Inputs<'_>, placed: &PlacedSequence<'_>, kv: usize, first: usize) -> PartialSoftmax {
-    let (isa, q, p, s) = (inputs.isa, inputs.q, inputs.p, placed.sequence);
-    let group = p.heads / p.kv_heads;
-    let rows = s.queries * group;
+/// Attention of the rows `q` `[rows, dim]` over the keys of `span`.
+fn attend_span(inputs: &Inputs<'_>, q: &[f32], span: KeySpan) -> PartialSoftmax {
+    let rows = q.len() / span.dim;
     let mut partial =
-        PartialSoftmax { max: vec![f32::NEG_INFINITY; rows], sum: vec![0.0; rows], out: vec![0.0; rows * p.dim] };
-    let mut scores = vec![0.0; group * SPAN];
-    for i in 0..s.queries {
-        let keys = SPAN.min(s.visible_keys(p.causal, i).saturating_sub(first));
-        if keys == 0 {
-            continue;
-        }
-        let (start, step) = (s.row(p.kv_heads, kv, first), s.row_step(p.kv_heads));
-        let span = KeySpan { start, step, keys, dim: p.dim };
-        let at = ((placed.first_query + i) * p.heads + kv * group) * p.dim;
-        let (q, own) = (&q[at..at + group * p.dim], i * group..(i + 1) * group);
-        qk(inputs, q, span, &mut scores);
-        for (row, scores) in own.clone().zip(scores.chunks_exact_mut(SPAN)) {
-            let scores = &mut scores[..keys.next_multiple_of(V_ROWS)];
-            span_softmax_at(isa, &mut scores[..keys], p.scale, &mut partial.max[row], &mut partial.sum[row]);
-            scores[keys..].fill(0.0);
-        }
-        let out = &mut partial.out[own.start * p.dim..own.end * p.dim];
-        weighted_sum(inputs, &scores, span, out);
+        PartialSoftmax { max: vec![f32::NEG_INFINITY; rows], sum: vec![0.0; rows], out: vec![0.0; q.len()] };
+    let mut scores = vec![0.0; rows * SPAN];
+    qk(inputs, q, span, &mut scores);
+    for (row, scores) in scores.chunks_exact_mut(SPAN).enumerate() {
+        let (scores, behind) = scores[..span.keys.next_multiple_of(V_ROWS)].split_at_mut(span.keys);
+        span_softmax_at(inputs.isa, scores, inputs.p.scale, &mut partial.max[row], &mut partial.sum[row]);
+        behind.fill(0.0);
     }
+    weighted_sum(inputs, &scores, span, &mut partial.out);
     partial
 }
 
@@ -108,18 +134,17 @@ per_isa! {
     }
 }
 
-/// Writes the softmax over all spans to `out`, from row `row` of the partial results.
+/// Writes the softmax over all spans to `out`, from partial results and the row of each.
 fn merge_partials<'p>(
     isa: Isa,
-    partials: impl Iterator<Item = &'p PartialSoftmax> + Clone,
-    row: usize,
+    partials: impl Iterator<Item = (&'p PartialSoftmax, usize)> + Clone,
     dim: usize,
     out: &mut [f32],
 ) {
-    let max = partials.clone().fold(f32::NEG_INFINITY, |max, partial| max.max(partial.max[row]));
+    let max = partials.clone().fold(f32::NEG_INFINITY, |max, (partial, row)| max.max(partial.max[row]));
     let mut sum = 0.0;
     out.fill(0.0);
-    for partial in partials.filter(|partial| partial.sum[row] != 0.0) {
+    for (partial, row) in partials.filter(|(partial, row)| partial.sum[*row] != 0.0) {
         let factor = (partial.max[row] - max).exp();
         sum += partial.sum[row] * factor;
         add_scaled_at(isa, out, &partial.out[row * dim..(row + 1) * dim], factor);

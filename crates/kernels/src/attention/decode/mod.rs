@@ -5,8 +5,12 @@
 mod avx512;
 #[cfg(target_arch = "x86_64")]
 mod avx512_bf16;
+#[cfg(target_arch = "x86_64")]
+mod avx512_wide;
 mod dispatch;
 mod flash_decoding;
+#[cfg(target_arch = "x86_64")]
+mod horizontal_sums;
 mod plain;
 mod span;
 

@@ -38,7 +38,7 @@ pub(super) fn online_softmax_panel<'a>(
     }
     let pairs = &mut pairs[..keys.div_ceil(2) * NR];
     #[cfg(target_arch = "x86_64")]
-    if isa.min(detected_isa()) == Isa::Avx512Vnni {
+    if isa.min(detected_isa()) == Isa::Avx512Bf16 {
         // SAFETY: the instruction set was detected on this CPU.
         unsafe { avx512::exp_bf16_pairs(scores.as_chunks().0, visible, state, pairs.as_chunks_mut().0) };
         return as_bytes(pairs);

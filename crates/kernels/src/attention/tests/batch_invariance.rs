@@ -68,6 +68,26 @@ fn a_sequence_alone_gives_what_it_gives_among_others() {
     }
 }
 
+/// Decode computes the queries of sequences over the same keys together: more rows than a job has, and less than a job.
+#[test]
+fn sequences_over_the_same_keys_give_what_each_gives_alone() {
+    const KEYS: [usize; 16] = [521, 521, 521, 300, 521, 521, 600, 521, 521, 521, 521, 521, 521, 521, 521, 300];
+    let one = |&keys: &usize| Sequence { queries: 1, keys, rows: KeyRows::Contiguous { first: 0 } };
+    let sequences: Vec<Sequence<'_>> = KEYS.iter().map(one).collect();
+    for (isa, compute, format, p) in all_cases() {
+        let (q, row) = (wave(KEYS.len() * p.heads * p.dim, 0.1), p.heads * p.dim);
+        let [k, v] = [0.5, 1.1].map(|phase| KvData::new(format, 600 * p.kv_heads, p.dim, phase));
+        let run = |q: &[f32], some: &[Sequence<'_>]| attention_at(isa, compute, q, k.slice(), v.slice(), some, &p);
+        for together in [3, KEYS.len()] {
+            let all = run(&q[..together * row], &sequences[..together]);
+            for (n, all) in all.chunks_exact(row).enumerate() {
+                let alone = run(&q[n * row..][..row], &sequences[n..=n]);
+                assert!(bits(&alone) == bits(all), "{isa:?} {compute:?} {format:?} {p:?}: {n} of {together}");
+            }
+        }
+    }
+}
+
 /// The last queries of a sequence alone give what they give behind earlier ones, in decode and in prefill. A causal
 /// query sees the same keys in both calls; without causality all queries see all keys.
 #[test]

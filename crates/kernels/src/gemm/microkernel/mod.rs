@@ -6,6 +6,8 @@ mod args;
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+#[cfg(target_arch = "x86_64")]
+mod avx512_bf16_as_f32;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 mod portable;
@@ -27,10 +29,11 @@ pub(crate) fn accumulate(isa: Isa, weight_type: WeightType, args: &MicroKernelAr
     // SAFETY: the sizes were checked above, and the instruction set was detected on this CPU.
     unsafe {
         match (isa, weight_type) {
-            (Isa::Avx512Vnni, WeightType::Bf16) => return avx512::bf16(args, acc),
-            (Isa::Avx512Vnni, WeightType::Int8) => return avx512::int8(args, acc),
-            (Isa::Avx512Vnni, WeightType::Int4) => return avx512::int4(args, acc),
-            (Isa::Avx512Vnni | Isa::Avx512, WeightType::F32) => return avx512::f32(args, acc),
+            (Isa::Avx512Bf16, WeightType::Bf16) => return avx512::bf16(args, acc),
+            (Isa::Avx512Vnni | Isa::Avx512, WeightType::Bf16) => return avx512_bf16_as_f32::bf16(args, acc),
+            (Isa::Avx512Bf16 | Isa::Avx512Vnni, WeightType::Int8) => return avx512::int8(args, acc),
+            (Isa::Avx512Bf16 | Isa::Avx512Vnni, WeightType::Int4) => return avx512::int4(args, acc),
+            (Isa::Avx512Bf16 | Isa::Avx512Vnni | Isa::Avx512, WeightType::F32) => return avx512::f32(args, acc),
             _ => {}
         }
     }
