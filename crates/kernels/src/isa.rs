@@ -116,8 +116,8 @@ pub fn detected_isa() -> Isa {
     *BEST.get_or_init(Isa::detect)
 }
 
-/// The instruction set in use: the fastest this CPU has, or the one named by the environment variable `ZOETROPE_ISA`, as
-/// far as the CPU has it (`portable`; on x86-64 `avx2`, `avx512`, `avx512vnni`, `avx512bf16`; on AArch64 `neon`,
+/// The instruction set in use: the fastest this CPU has, or the one that the environment variable `ZOETROPE_ISA` names,
+/// as far as the CPU has it (`portable`; on x86-64 `avx2`, `avx512`, `avx512vnni`, `avx512bf16`; on AArch64 `neon`,
 /// `neondot`, `neoni8mm`). Read once.
 pub fn isa() -> Isa {
     static CHOSEN: OnceLock<Isa> = OnceLock::new();

@@ -65,9 +65,13 @@ fn output_of<'a>(
 fn table(info: &InfoOutput<'_>) -> String {
     let parameters = &info.weights.parameters;
     let total: usize = parameters.iter().map(|(_, n)| n).sum();
+    let layouts = match &info.weights.layouts[..] {
+        [] => "no weights here".to_string(),
+        layouts => format!("{} layout", layouts.join(", ")),
+    };
     let mut rows = vec![
         ("model".to_string(), info.model.to_string()),
-        ("family".to_string(), format!("{} ({} layout)", info.family, info.weights.layouts.join(", "))),
+        ("family".to_string(), format!("{} ({layouts})", info.family)),
         ("parameters".to_string(), millions(total)),
     ];
     rows.extend(parameters.iter().map(|(group, n)| (format!("  {}", group.name()), millions(*n))));

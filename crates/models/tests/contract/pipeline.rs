@@ -25,7 +25,9 @@ pub(crate) struct Embedded {
 /// Plans of media that came in one turn.
 pub(crate) fn plan(processor: &dyn Processor, media: &[TestMedia], options: &PlanOptions) -> Vec<MediaPlan> {
     let metadata: Vec<MediaMetadata> = media.iter().map(|media| media.metadata.clone()).collect();
-    processor.plan(&[], &metadata, options).unwrap()
+    processor
+        .plan(&[], &metadata, options)
+        .unwrap_or_else(|error| panic!("{} with {:?}: {error}", processor.info().family, options.settings))
 }
 
 /// Options with only `settings`.

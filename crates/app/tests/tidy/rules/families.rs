@@ -1,4 +1,5 @@
-//! A model family is one folder and one line of `families/mod.rs`; nothing else names it.
+//! A model family is one folder, and a `mod` line and a row of the table in `families/mod.rs`; no other code that ships
+//! names it.
 
 use std::collections::BTreeSet;
 
@@ -22,25 +23,27 @@ const FAMILY_FILES: [&str; 10] = [
 ];
 /// Most lines of `families/mod.rs` that name one family: its `mod` line and its row of the table.
 const LINES: usize = 2;
-/// Families and their parts, in lower case without `_` and `-`.
+/// Families and their parts, in lower case without `_` and `-`; the names of the folders come to these.
 const NAMES: [&str; 7] = ["videollama", "llava", "onevision", "llamavid", "cogvlm", "videochat2", "siglip"];
 /// Who may name them, besides tests and documents: the families, and programs that run other projects' models.
 const MAY_NAME: [&str; 3] = [FAMILIES, "bench/peers/", "reference/"];
 
 pub(crate) fn check(workspace: &Workspace) -> Vec<Finding> {
     let mut findings = Vec::new();
-    folders(workspace, &mut findings);
+    let inside: Vec<&str> = workspace.files.iter().filter_map(|file| file.path.strip_prefix(FAMILIES)).collect();
+    let families: BTreeSet<&str> = inside.iter().filter_map(|path| path.split_once('/')).map(|pair| pair.0).collect();
+    folders(workspace, &inside, &families, &mut findings);
+    let mut names: BTreeSet<String> = families.into_iter().map(plain).collect();
+    names.extend(NAMES.map(str::to_string));
     for (file, source) in workspace.shipped() {
         if !MAY_NAME.iter().any(|own| file.path.starts_with(own)) {
-            findings.extend(Finding::places("family-name", &file.path, &named(source)));
+            findings.extend(Finding::places("family-name", &file.path, &named(source, &names)));
         }
     }
     findings
 }
 
-fn folders(workspace: &Workspace, findings: &mut Vec<Finding>) {
-    let inside: Vec<&str> = workspace.files.iter().filter_map(|file| file.path.strip_prefix(FAMILIES)).collect();
-    let families: BTreeSet<&str> = inside.iter().filter_map(|path| path.split_once('/')).map(|pair| pair.0).collect();
+fn folders(workspace: &Workspace, inside: &[&str], families: &BTreeSet<&str>, findings: &mut Vec<Finding>) {
     let door = workspace.file(&format!("{FAMILIES}mod.rs"));
     for family in families {
         for wanted in FAMILY_FILES {
@@ -62,16 +65,16 @@ fn lines(door: &File, family: &str) -> Option<Finding> {
 }
 
 /// Code, literals and comments, but not tests. A checkpoint's name on the hub (`org/name`) may stand in a hint.
-fn named(source: &Source) -> Vec<String> {
+fn named(source: &Source, names: &BTreeSet<String>) -> Vec<String> {
     let mut found = Vec::new();
     let all = plain(&source.all);
-    if !NAMES.iter().any(|family| all.contains(family)) {
+    if !names.iter().any(|family| all.contains(family)) {
         return found;
     }
     for (number, line) in source.lines_without_tests() {
         let line = plain(line);
-        let named = |family: &&&str| line.match_indices(**family).any(|(at, _)| !line[..at].ends_with('/'));
-        if let Some(family) = NAMES.iter().find(named) {
+        let named = |family: &&String| line.match_indices(*family).any(|(at, _)| !line[..at].ends_with('/'));
+        if let Some(family) = names.iter().find(named) {
             found.push(format!("line {number}: {family}"));
         }
     }
@@ -98,6 +101,10 @@ fn names_of_families_are_found_outside_their_folder() {
         assert_eq!(rules("crates/text/src/a.rs", text), ["family-name"], "{text}");
         assert!(rules("crates/text/tests/a.rs", text).is_empty());
     }
+    let (new, naming) = (format!("{FAMILIES}new_family/mod.rs"), "const NAME: &str = \"new-family\";");
+    let files = [(new.as_str(), ""), ("crates/text/src/a.rs", naming)];
+    let findings = check(&Workspace::of(&files));
+    assert!(findings.iter().any(|finding| finding.rule == "family-name"), "the folders are names, too: {findings:?}");
     let hint = "const HINT: &str = \"such as DAMO-NLP-SG/VideoLLaMA3-2B\";";
     assert!(rules("crates/app/src/a.rs", hint).is_empty());
 }

@@ -142,8 +142,8 @@ fn weighted_sum_heads<const N: usize>(
     assert!(out.len() >= N * dim && weights.len() >= N * WIDE_ROWS && rows <= WIDE_ROWS, "sums of heads");
     assert!(column + LANES <= values.width && values.values.len() >= rows * values.width, "columns of values");
     let [near_mask, far_mask] = [column, column + LANES].map(|column| row_mask(dim, column, LANES) as u16);
-    // SAFETY: the lengths were checked above: rows of `values` have 16 values from `column` and `far` on; the masks keep
-    // inside rows of `out`, of which there are N, and an address outside of a mask is only computed.
+    // SAFETY: the lengths were checked above: rows of `values` have 16 values from `column` and `far` on; the masks
+    // keep inside rows of `out`, of which there are N; an address outside of a mask is only computed.
     unsafe {
         let at = |g: usize| out.as_ptr().add(g * dim);
         let mut sums = [[_mm512_setzero_ps(); 2]; N];

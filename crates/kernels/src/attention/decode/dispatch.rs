@@ -12,7 +12,8 @@ use crate::gemm::WeightType;
 #[cfg(target_arch = "x86_64")]
 use crate::isa::{Isa, detected_isa};
 
-/// Calls the fastest kernel `$name` for the instruction set, the number format of `$kv` and so many `$rows`. The sizes were checked.
+/// Calls the fastest kernel `$name` for the instruction set, the number format of `$kv` and so many `$rows`. The sizes
+/// were checked.
 macro_rules! dispatch {
     ($name:ident / $name_at:ident, $rows:expr, $inputs:expr, $kv:expr, $from:expr, $span:expr, $to:expr) => {{
         #[cfg(target_arch = "x86_64")]

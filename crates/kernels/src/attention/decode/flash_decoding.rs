@@ -14,7 +14,7 @@ const MIN_PARALLEL_MULTIPLICATIONS: usize = 1 << 18;
 const MAX_ROWS: usize = 64;
 
 /// The heads of one KV head, for one query, over one span of keys.
-struct Part {
+struct SpanQuery {
     sequence: usize,
     query: usize,
     kv: usize,
@@ -28,7 +28,7 @@ pub(crate) fn decode(inputs: &Inputs<'_>, sequences: &[PlacedSequence<'_>], out:
     let parts = parts(inputs, sequences);
     let jobs = jobs(&parts, group);
     let first_value =
-        |part: &Part| ((sequences[part.sequence].first_query + part.query) * p.heads + part.kv * group) * p.dim;
+        |part: &SpanQuery| ((sequences[part.sequence].first_query + part.query) * p.heads + part.kv * group) * p.dim;
     let one = |job: usize| {
         let queries = jobs[job].iter().map(|&part| &inputs.q[first_value(&parts[part])..][..group * p.dim]);
         attend_span(inputs, &queries.collect::<Vec<_>>().concat(), parts[jobs[job][0]].span)
@@ -55,7 +55,7 @@ pub(crate) fn decode(inputs: &Inputs<'_>, sequences: &[PlacedSequence<'_>], out:
 }
 
 /// All parts, in the order of sequences, queries, KV heads and keys.
-fn parts(inputs: &Inputs<'_>, sequences: &[PlacedSequence<'_>]) -> Vec<Part> {
+fn parts(inputs: &Inputs<'_>, sequences: &[PlacedSequence<'_>]) -> Vec<SpanQuery> {
     let p = inputs.p;
     let mut parts = Vec::new();
     for (number, PlacedSequence { sequence, .. }) in sequences.iter().enumerate() {
@@ -69,7 +69,7 @@ fn parts(inputs: &Inputs<'_>, sequences: &[PlacedSequence<'_>]) -> Vec<Part> {
                     keys: SPAN.min(keys - first),
                     dim: p.dim,
                 };
-                Part { sequence: number, query, kv, span }
+                SpanQuery { sequence: number, query, kv, span }
             }));
         }
     }
@@ -78,7 +78,7 @@ fn parts(inputs: &Inputs<'_>, sequences: &[PlacedSequence<'_>]) -> Vec<Part> {
 
 /// Parts over the same keys are one job, of at most [`MAX_ROWS`] rows: sequences with the same prefix read it once.
 /// The jobs are in the order of their keys in memory.
-fn jobs(parts: &[Part], group: usize) -> Vec<Vec<usize>> {
+fn jobs(parts: &[SpanQuery], group: usize) -> Vec<Vec<usize>> {
     let place = |part: usize| (parts[part].span.start, parts[part].span.keys, parts[part].span.step);
     let mut order: Vec<usize> = (0..parts.len()).collect();
     order.sort_by_key(|&part| place(part));

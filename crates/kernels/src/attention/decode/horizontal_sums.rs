@@ -27,8 +27,8 @@ fn add_quarters(a: __m512, b: __m512) -> __m512 {
     _mm512_add_ps(_mm512_shuffle_f32x4::<0x88>(a, b), _mm512_shuffle_f32x4::<0xdd>(a, b))
 }
 
-/// Sum over the lanes of one register, added in the order of [`horizontal_sums`], so that a score does not depend on how
-/// many are computed together.
+/// Sum over the lanes of one register, added in the order of [`horizontal_sums`]: a score does not depend on how many
+/// are computed together.
 #[inline]
 #[target_feature(enable = "avx512f")]
 pub(super) fn horizontal_sum(v: __m512) -> f32 {

@@ -24,8 +24,8 @@ fn a_later_turn_is_planned_after_the_earlier_ones() {
         for settings in settings_of(processor) {
             let what = format!("{} with {settings:?}", family.name());
             let options = with_settings(settings);
-            let first = processor.plan(&[], &media()[..2], &options).unwrap();
-            let second = processor.plan(&first, &media()[2..], &options).unwrap();
+            let first = processor.plan(&[], &media()[..2], &options).expect(&what);
+            let second = processor.plan(&first, &media()[2..], &options).expect(&what);
             assert_eq!((first.len(), second.len()), (2, 1), "{what}: plans of each turn");
             let spans =
                 |plans: &[MediaPlan]| plans.iter().map(|plan| processor.visual_spans(plan, None)).collect::<Vec<_>>();
@@ -54,7 +54,8 @@ fn a_budget_of_visual_tokens_is_for_the_whole_conversation() {
                 let options = PlanOptions { max_visual_tokens: budget, ..with_settings(settings.clone()) };
                 processor.plan(earlier, new, &options)
             };
-            let all = tokens(family, &plan(&[], &media(), None).unwrap());
+            let whole = plan(&[], &media(), None);
+            let all = tokens(family, &whole.expect(&format!("{} with {settings:?}", family.name())));
             for budget in [1, 5, all / 4, all / 2, all - 1, all, 10 * all] {
                 let what = format!("{} with {settings:?}, {budget} of {all} tokens", family.name());
                 let turns = plan(&[], &media()[..2], Some(budget))

@@ -1,4 +1,4 @@
-//! A family is one folder and one line.
+//! A family is one folder, a row of the table and a toy.
 
 use std::collections::BTreeSet;
 
