@@ -4,7 +4,7 @@ use zoetrope_models::contract::VideoLanguageModel;
 
 use crate::error::EngineError;
 use crate::generate::VisualTokens;
-use crate::media_input::{EncodedMedia, MediaIdentity, project};
+use crate::media_input::{EncodedMedia, MediaIdentity, ProjectWatch, project};
 
 /// The visual tokens of one picture or video, for each instruction so far.
 #[derive(Default)]
@@ -19,12 +19,13 @@ impl Projections {
         identity: &MediaIdentity,
         media: &EncodedMedia,
         instruction: Option<&str>,
+        watch: &mut ProjectWatch<'_>,
     ) -> Result<(VisualTokens, bool), EngineError> {
         if let Some((_, tokens)) = self.0.iter().find(|(own, _)| own.as_deref() == instruction) {
             return Ok((tokens.clone(), false));
         }
         let (key, is_lasting) = (identity.token_key(instruction), identity.is_lasting);
-        let tokens = VisualTokens { key, is_lasting, rows: project(model, media, instruction)? };
+        let tokens = VisualTokens { key, is_lasting, rows: project(model, media, instruction, watch)? };
         self.0.push((instruction.map(String::from), tokens.clone()));
         Ok((tokens, true))
     }

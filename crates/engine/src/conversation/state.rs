@@ -14,7 +14,8 @@ use crate::error::EngineError;
 use crate::generate::VisualTokens;
 use crate::limits::{Limits, check_limit};
 use crate::media_input::{
-    ContentDigest, EncodedMedia, FeatureIndex, MediaIdentity, MediaInput, MediaSource, OpenedMedia, keep, stored_media,
+    ContentDigest, EncodedMedia, FeatureIndex, MediaIdentity, MediaInput, MediaSource, OpenedMedia, ProjectWatch, keep,
+    stored_media,
 };
 use crate::store::{FileState, ModelStore};
 
@@ -216,6 +217,7 @@ impl Conversation {
         &mut self,
         model: &dyn VideoLanguageModel,
         placement: &Placement,
+        watch: &mut ProjectWatch<'_>,
     ) -> Result<(VisualTokens, bool), EngineError> {
         let Some(MediaState::Encoded(_, media, projections)) = self.media.get_mut(placement.media) else {
             return Err(EngineError::Bug(format!("media {} is shown before it is encoded", placement.media)));
@@ -223,7 +225,7 @@ impl Conversation {
         let Some(identity) = self.identities.get(placement.media) else {
             return Err(EngineError::Bug(format!("media {} is shown before it is planned", placement.media)));
         };
-        projections.tokens(model, identity, media, placement.instruction.as_deref())
+        projections.tokens(model, identity, media, placement.instruction.as_deref(), watch)
     }
 
     /// The whole conversation with the header of the next reply. `new` are plans and spans of media that are not

@@ -209,19 +209,26 @@ impl EncodeJob {
 /// Frames whose features are projected at once.
 pub(crate) const PROJECTED_FRAMES: usize = 64;
 
+/// Is told how many frames of how many are projected, between two runs of them; its error ends the work.
+pub(crate) type ProjectWatch<'a> = dyn FnMut(usize, usize) -> Result<(), EngineError> + 'a;
+
 /// The visual tokens `[V, D]` of encoded media, for `instruction` where the family's projector hears one.
 ///
 /// # Errors
-/// [`EngineError::Bug`] with both numbers when they are not as many as the spans count.
-pub fn project(
+/// [`EngineError::Bug`] with both numbers when they are not as many as the spans count; what `watch` gives.
+pub(crate) fn project(
     model: &dyn VideoLanguageModel,
     media: &EncodedMedia,
     instruction: Option<&str>,
+    watch: &mut ProjectWatch<'_>,
 ) -> Result<Tensor, EngineError> {
     let (plan, units) = (&media.plan, media.plan.units());
     let run = if plan.joint { units } else { PROJECTED_FRAMES * plan.views.len() };
     let mut parts = Vec::new();
     for first in (0..units).step_by(run.max(1)) {
+        if run < units {
+            watch(first / plan.views.len(), plan.frames.len())?;
+        }
         let features = media.features.units(first..units.min(first + run), model.weights().device())?;
         parts.push(model.project(plan, &features, first, instruction)?.detach());
     }

@@ -15,8 +15,8 @@ mod source;
 mod stored;
 mod subtitles;
 
-pub(crate) use encode::PROJECTED_FRAMES;
-pub use encode::{EncodeJob, EncodeProgress, EncodeTimings, EncodedMedia, MediaFeatures, project};
+pub use encode::{EncodeJob, EncodeProgress, EncodeTimings, EncodedMedia, MediaFeatures};
+pub(crate) use encode::{PROJECTED_FRAMES, ProjectWatch, project};
 pub use faults::FrameFaults;
 pub use file::{open_bytes, open_file, open_part};
 pub(crate) use frame_list::plan_chosen;

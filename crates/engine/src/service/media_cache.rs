@@ -9,7 +9,7 @@ use zoetrope_models::contract::VideoLanguageModel;
 use crate::conversation::Projections;
 use crate::error::EngineError;
 use crate::generate::VisualTokens;
-use crate::media_input::{EncodedMedia, MediaFeatures, MediaIdentity, MediaKey};
+use crate::media_input::{EncodedMedia, MediaFeatures, MediaIdentity, MediaKey, ProjectWatch};
 
 struct CachedMedia {
     media: Arc<EncodedMedia>,
@@ -65,11 +65,12 @@ impl MediaCache {
         identity: &MediaIdentity,
         media: &EncodedMedia,
         instruction: Option<&str>,
+        watch: &mut ProjectWatch<'_>,
     ) -> Result<VisualTokens, EngineError> {
         let Some(entry) = self.entries.get_mut(&identity.key) else {
-            return Ok(Projections::default().tokens(model, identity, media, instruction)?.0);
+            return Ok(Projections::default().tokens(model, identity, media, instruction, watch)?.0);
         };
-        let (tokens, is_new) = entry.projections.tokens(model, identity, media, instruction)?;
+        let (tokens, is_new) = entry.projections.tokens(model, identity, media, instruction, watch)?;
         if is_new {
             let bytes = bytes_of(&tokens.rows);
             entry.bytes += bytes;
