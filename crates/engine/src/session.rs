@@ -136,10 +136,10 @@ impl Session {
         request: &mut RequestContext<'_, '_>,
     ) -> Result<(Generated, TokenCounts), EngineError> {
         self.encode_new_media(request)?;
-        let visual = self.project_placements(request)?;
         let prompt = Arc::new(self.conversation.prompt(&[])?);
         let per_token = self.engine.bytes_per_token();
         let budget = self.conversation.answer_budget(&prompt, request.options.max_new_tokens, per_token)?;
+        let visual = self.project_placements(request)?;
         request.emit(&Event::Prompt(Arc::clone(&prompt)))?;
         let counts = self.conversation.count(&prompt);
         let generated = self.generate(request, prompt, visual, budget)?;
@@ -157,6 +157,7 @@ impl Session {
             return Ok(());
         }
         request.timings.open = begun.elapsed().as_secs_f64();
+        self.conversation.check_room(&new, request.options.max_new_tokens, self.engine.bytes_per_token())?;
         for (name, cues) in new.iter().filter_map(|media| media.captions.clone()) {
             request.emit(&Event::Subtitles { name, cues })?;
         }

@@ -250,6 +250,16 @@ fn the_models_positions_bound_prompt_and_answer() {
     assert_eq!(error, "prompt tokens: 11 is more than the limit of 10");
 }
 
+/// Pruning may leave nothing of the frames, but the words stay.
+#[test]
+fn a_question_without_room_for_its_words_decodes_nothing() {
+    let model = Arc::new(FakeModel::with_positions(10));
+    let film = vec![media("v", video(&[1, 2, 3])), text("abcdefgh")];
+    let error = refused(&model, Limits::default(), film, &short(99));
+    assert_eq!(error, "prompt tokens: 11 is more than the limit of 10");
+    assert_eq!(model.frames_seen.load(Ordering::SeqCst), 0);
+}
+
 #[test]
 fn the_wall_time_ends_an_answer_with_what_there_is() {
     let model = saying("one two three");

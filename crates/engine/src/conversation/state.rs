@@ -306,4 +306,17 @@ impl Conversation {
         check_limit("bytes of keys and values", bytes, self.limits.cache_bytes)?;
         Ok(budget)
     }
+
+    /// Fails as [`answer_budget`](Self::answer_budget) where the prompt has no room whatever pruning will leave of `new`:
+    /// before any of it is decoded, which may take hours.
+    pub(crate) fn check_room(
+        &self,
+        new: &[NewMedia],
+        wanted: usize,
+        bytes_per_token: usize,
+    ) -> Result<(), EngineError> {
+        let least = |plan: &MediaPlan| self.processor.visual_spans(plan, Some(&vec![0; plan.units()]));
+        let new: Vec<_> = new.iter().map(|media| (media.plan.clone(), least(&media.plan))).collect();
+        self.answer_budget(&self.prompt(&new)?, wanted, bytes_per_token).map(|_| ())
+    }
 }

@@ -26,13 +26,13 @@ impl Service {
     }
 
     fn generate(&mut self, turn: &mut Turn) -> Result<Vec<JobId>, EngineError> {
-        let visual = self.visual_tokens(turn)?;
         let prompt = match turn.prompt.take() {
             Some(prompt) => Arc::new(prompt),
             None => Arc::new(turn.conversation.prompt(&[])?),
         };
         let per_token = self.engine.bytes_per_token();
         let budget = turn.conversation.answer_budget(&prompt, turn.request.max_new_tokens, per_token)?;
+        let visual = self.visual_tokens(turn)?;
         turn.tell_prompt(turn.conversation.count(&prompt));
         let mut jobs = Vec::with_capacity(turn.request.replies);
         for reply in 0..turn.request.replies.max(1) as u64 {

@@ -228,6 +228,17 @@ fn a_film_that_cannot_fit_is_refused_before_the_rest_of_it_is_encoded() {
 }
 
 #[test]
+fn a_film_whose_question_alone_does_not_fit_is_not_decoded() {
+    let model = Arc::new(FakeModel::with_positions(10));
+    let mut service = service(&model, options());
+    let client = submit(&mut service, &model, vec![film(&values(3)), text("abcdefgh")], 5);
+    run_all(&mut service);
+    let told = client.told();
+    assert_eq!(told.failed.as_deref(), Some("prompt tokens: 11 is more than the limit of 10"));
+    assert_eq!(model.frames_seen.load(Ordering::SeqCst), 0);
+}
+
+#[test]
 fn several_replies_are_those_of_their_seeds() {
     let model = Arc::new(FakeModel::new());
     let sampling = |seed| Sampling { temperature: 3.0, seed, ..Sampling::default() };
