@@ -114,7 +114,7 @@ fn track_list(movie: &Movie, options: &OpenOptions) -> Vec<TrackInfo> {
 /// The bytes of `path`, for the readers here and for FFmpeg.
 fn input_of(path: &Path, options: &OpenOptions) -> Result<(ByteSource, FfmpegInput), MediaError> {
     match spool::spool(path, options.limits.file_bytes, options.pipe_time)? {
-        Some(copy) => Ok((ByteSource::from_file(copy.reopen()?)?, FfmpegInput::Temporary(Arc::new(copy)))),
+        Some(copy) => Ok((ByteSource::from_file(copy.file().try_clone()?)?, FfmpegInput::Temporary(Arc::new(copy)))),
         None => Ok((ByteSource::open(path)?, FfmpegInput::File(path.to_path_buf()))),
     }
 }

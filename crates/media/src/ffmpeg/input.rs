@@ -14,6 +14,7 @@ use std::sync::Arc;
 use super::process::Features;
 use crate::container::byte_source::ByteSource;
 use crate::error::MediaError;
+use crate::temporary::{TemporaryFile, opened_again};
 
 /// Bytes that are copied at once.
 const COPIED: usize = 1 << 20;
@@ -27,18 +28,7 @@ pub(crate) enum FfmpegInput {
     /// Bytes without a file of their own. They go through a temporary file, because most formats need seeking.
     Bytes(ByteSource),
     /// A temporary file that holds them already.
-    Temporary(Arc<tempfile::NamedTempFile>),
-}
-
-/// The name under which an open file can be opened anew, with a position of its own.
-fn opened_again(file: &File) -> PathBuf {
-    #[cfg(unix)]
-    return PathBuf::from(format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(file)));
-    #[cfg(not(unix))]
-    {
-        let _ = file;
-        PathBuf::new()
-    }
+    Temporary(Arc<TemporaryFile>),
 }
 
 /// Writes all bytes of a source, some at a time.
@@ -60,10 +50,17 @@ fn copy(bytes: &ByteSource, file: &mut impl Write) -> Result<(), MediaError> {
 pub(super) struct InputFile {
     path: PathBuf,
     by_descriptor: bool,
-    /// The file itself, where its name may not be reachable.
-    open: Option<Arc<File>>,
-    /// Removed with the clip.
-    _temporary: Option<Arc<tempfile::NamedTempFile>>,
+    /// Whether only this process can open it.
+    nameless: bool,
+    /// The file itself, which goes with the clip.
+    _held: Held,
+}
+
+/// What keeps a file there.
+enum Held {
+    Nothing,
+    Open { _file: Arc<File> },
+    Temporary { _file: Arc<TemporaryFile> },
 }
 
 impl InputFile {
@@ -73,20 +70,24 @@ impl InputFile {
     /// `Io` when the temporary file cannot be written.
     pub(super) fn new(input: FfmpegInput, features: Features) -> Result<Self, MediaError> {
         let by_descriptor = features.descriptor_input;
-        let (path, temporary) = match input {
-            FfmpegInput::File(path) => (std::path::absolute(path)?, None),
+        let temporary = match input {
+            FfmpegInput::File(path) => {
+                let path = std::path::absolute(path)?;
+                return Ok(InputFile { path, by_descriptor, nameless: false, _held: Held::Nothing });
+            }
             FfmpegInput::Descriptor(file) => {
                 let path = opened_again(&file);
-                return Ok(InputFile { path, by_descriptor, open: Some(file), _temporary: None });
+                return Ok(InputFile { path, by_descriptor, nameless: true, _held: Held::Open { _file: file } });
             }
             FfmpegInput::Bytes(bytes) => {
-                let mut file = tempfile::NamedTempFile::new()?;
+                let mut file = TemporaryFile::new()?;
                 copy(&bytes, &mut file)?;
-                (file.path().to_path_buf(), Some(Arc::new(file)))
+                Arc::new(file)
             }
-            FfmpegInput::Temporary(file) => (file.path().to_path_buf(), Some(file)),
+            FfmpegInput::Temporary(file) => file,
         };
-        Ok(InputFile { path, by_descriptor, open: None, _temporary: temporary })
+        let (path, nameless) = (temporary.path(), temporary.is_nameless());
+        Ok(InputFile { path, by_descriptor, nameless, _held: Held::Temporary { _file: temporary } })
     }
 
     /// Standard input for one run. Every run opens the file anew, because a descriptor's copies share one position.
@@ -94,7 +95,7 @@ impl InputFile {
     /// # Errors
     /// `Io` when the file cannot be opened any more.
     pub(super) fn standard_input(&self) -> Result<Stdio, MediaError> {
-        Ok(if self.by_descriptor || self.open.is_some() { File::open(&self.path)?.into() } else { Stdio::null() })
+        Ok(if self.by_descriptor || self.nameless { File::open(&self.path)?.into() } else { Stdio::null() })
     }
 
     /// The protocol that FFmpeg may use.
@@ -107,7 +108,7 @@ impl InputFile {
         if self.by_descriptor {
             return "fd:".into();
         }
-        if self.open.is_some() {
+        if self.nameless {
             // An older program opens its standard input anew.
             return "file:/proc/self/fd/0".into();
         }

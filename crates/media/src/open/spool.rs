@@ -8,17 +8,22 @@ use std::time::Duration;
 
 use crate::error::MediaError;
 use crate::options::limits::check_limit;
+use crate::temporary::TemporaryFile;
 
 /// Bytes read at a time.
 const BLOCK: usize = 1 << 18;
+/// Blocks between two looks at the room that the disk has left.
+const BLOCKS_A_LOOK: u64 = 64;
+/// Bytes that a copy leaves free on the disk, where that is less than a twentieth of it.
+const LEFT_FREE: u64 = 1 << 30;
 
-/// Copies `path` to a temporary file where it is a pipe, a device or standard input (`-`), at most `limit` bytes.
-/// `None` for a regular file, which needs no copy.
+/// Copies `path` to a temporary file where it is a pipe or standard input (`-`), at most `limit` bytes and never to the
+/// last of the disk. `None` for a regular file, which needs no copy.
 ///
 /// # Errors
-/// `Limit` for more bytes; `Io` as the system reports it; `Caller` for folders, URLs, and pipes that give nothing for
-/// `silence`.
-pub(crate) fn spool(path: &Path, limit: u64, silence: Duration) -> Result<Option<tempfile::NamedTempFile>, MediaError> {
+/// `Limit` for more bytes; `Io` as the system reports it; `Caller` for folders, devices, URLs, pipes that give nothing
+/// for `silence` and those that do not fit on the disk.
+pub(crate) fn spool(path: &Path, limit: u64, silence: Duration) -> Result<Option<TemporaryFile>, MediaError> {
     if path == Path::new("-") {
         if std::io::stdin().is_terminal() {
             return Err(MediaError::Caller("standard input is a terminal: send a file into it (`< clip.mp4`)".into()));
@@ -35,6 +40,9 @@ pub(crate) fn spool(path: &Path, limit: u64, silence: Duration) -> Result<Option
     if meta.is_dir() {
         return Err(MediaError::Caller("this is a folder, not a file".into()));
     }
+    if is_device(&meta) {
+        return Err(MediaError::Caller("this is a device, not a file or a pipe".into()));
+    }
     if meta.is_file() && (meta.len() > 0 || !has_hidden_bytes(path)) {
         return Ok(None);
     }
@@ -46,6 +54,37 @@ pub(crate) fn spool(path: &Path, limit: u64, silence: Duration) -> Result<Option
 /// Whether a file of no length has bytes nevertheless, as those that the system makes up do (`/proc`).
 fn has_hidden_bytes(path: &Path) -> bool {
     File::open(path).and_then(|mut file| file.read(&mut [0])).is_ok_and(|n| n > 0)
+}
+
+/// Whether it is a device, which may have no end (`/dev/zero`).
+fn is_device(meta: &std::fs::Metadata) -> bool {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::FileTypeExt;
+        meta.file_type().is_char_device() || meta.file_type().is_block_device()
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = meta;
+        false
+    }
+}
+
+/// Fails when `bytes` of `name` leave too little of the disk that temporary files are on.
+fn check_disk(name: &str, bytes: u64) -> Result<(), MediaError> {
+    let folder = std::env::temp_dir();
+    match zoetrope_system::files::disk_space(&folder) {
+        Ok(Some(disk)) if disk.available < LEFT_FREE.min(disk.total / 20) => {
+            let text = format!(
+                "{name} has not ended after {bytes} bytes, and {} is nearly full: {} bytes are left (TMPDIR names \
+                 another folder)",
+                folder.display(),
+                disk.available
+            );
+            Err(MediaError::Caller(text))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn is_url(path: &Path) -> bool {
@@ -61,7 +100,7 @@ fn copy<R: Read>(
     name: &'static str,
     limit: u64,
     silence: Duration,
-) -> Result<tempfile::NamedTempFile, MediaError> {
+) -> Result<TemporaryFile, MediaError> {
     let (blocks, received) = sync_channel::<std::io::Result<Vec<u8>>>(4);
     std::thread::Builder::new().name("media pipe".into()).spawn(move || {
         let mut input = match open() {
@@ -82,14 +121,18 @@ fn copy<R: Read>(
             }
         }
     })?;
-    let mut file = tempfile::NamedTempFile::new()?;
-    let mut bytes = 0u64;
+    let mut file = TemporaryFile::new()?;
+    let (mut bytes, mut written) = (0u64, 0u64);
     loop {
         match received.recv_timeout(silence) {
             Ok(block) => {
                 let block = block?;
                 bytes += block.len() as u64;
                 check_limit("bytes of the file", bytes, limit)?;
+                if written.is_multiple_of(BLOCKS_A_LOOK) {
+                    check_disk(name, bytes)?;
+                }
+                written += 1;
                 file.write_all(&block)?;
             }
             Err(RecvTimeoutError::Disconnected) => break,
@@ -129,6 +172,25 @@ mod tests {
         let error = spool(Path::new("https://example.org/a.mp4"), 10, SECOND).unwrap_err();
         assert_eq!(error.to_string(), "URLs are not fetched: download the file first");
         assert!(matches!(spool(Path::new("/nonexistent/a:b.mp4"), 10, SECOND), Err(MediaError::Io(_))));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_device_is_refused_before_it_is_read() {
+        for device in ["/dev/zero", "/dev/null"] {
+            let error = spool(Path::new(device), u64::MAX, SECOND).err().unwrap();
+            assert_eq!(error.to_string(), "this is a device, not a file or a pipe", "{device}");
+        }
+    }
+
+    /// A process that is killed leaves no copy behind.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_copy_has_no_name() {
+        let file = copy(|| Ok(&b"frames"[..]), "it", 100, SECOND).unwrap();
+        let name = std::fs::read_link(file.path()).unwrap();
+        assert!(!name.exists(), "{name:?}");
+        assert_eq!(std::fs::read(file.path()).unwrap(), b"frames");
     }
 
     #[cfg(unix)]

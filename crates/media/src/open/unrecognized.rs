@@ -73,7 +73,7 @@ pub(crate) fn may_be_media(head: &[u8]) -> bool {
 fn is_text(head: &[u8]) -> bool {
     let head = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head);
     head.iter().all(|&b| b.is_ascii_graphic() || b.is_ascii_whitespace() || b >= 0x80)
-        && String::from_utf8_lossy(head).chars().filter(|&c| c == '\u{fffd}').count() <= 1
+        && String::from_utf8_lossy(head).chars().filter(|&c| c == '\u{fffd}').count() <= usize::from(head.len() >= 8)
 }
 
 fn pointer(head: &[u8]) -> Option<&'static (&'static str, &'static str, &'static str)> {
@@ -105,6 +105,8 @@ mod tests {
             (b"https://example.org/clip.mp4\n", "not fetched"),
             (b"<svg xmlns=\"http://www.w3.org/2000/svg\">", "SVG"),
             ("Liebes Tagebuch, übermorgen".as_bytes(), "it is text"),
+            (b"Sch\xf6ne Gr", "it is text"),
+            (b"\x89PNG", UNKNOWN),
             (b"\x80\x81\x82\x83\x84\x85\x86\x87", UNKNOWN),
         ] {
             assert!(explain(head).to_string().contains(words), "{}", explain(head));
