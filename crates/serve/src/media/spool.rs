@@ -1,5 +1,7 @@
-//! Bytes of media on disk while a request or an upload needs them: a folder that goes with the server.
+//! Bytes of media on disk while a request or an upload needs them: a folder that goes with the server. What a killed
+//! server has left goes when the next one starts.
 
+use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,9 +12,15 @@ use tempfile::{NamedTempFile, TempDir, TempPath};
 
 use crate::error::ApiError;
 
+/// How the folders of all servers are called.
+const PREFIX: &str = "zoetrope-spool-";
+/// The file in a folder whose lock its server holds while it lives.
+const LOCK: &str = "lock";
+
 /// The folder, and how much lies in it.
 pub(crate) struct Spool {
     folder: TempDir,
+    _lock: File,
     bytes: Arc<AtomicU64>,
     most: u64,
 }
@@ -54,13 +62,11 @@ impl Spool {
     /// # Errors
     /// When the folder cannot be made.
     pub(crate) fn new(parent: Option<&Path>, most: u64) -> std::io::Result<Self> {
-        let mut builder = tempfile::Builder::new();
-        builder.prefix("zoetrope-");
-        let folder = match parent {
-            Some(parent) => builder.tempdir_in(parent)?,
-            None => builder.tempdir()?,
-        };
-        Ok(Spool { folder, bytes: Arc::default(), most })
+        let parent = parent.map_or_else(std::env::temp_dir, Path::to_path_buf);
+        remove_leftovers(&parent);
+        let folder = tempfile::Builder::new().prefix(PREFIX).tempdir_in(parent)?;
+        let lock = lock(folder.path())?;
+        Ok(Spool { folder, _lock: lock, bytes: Arc::default(), most })
     }
 
     /// Bytes that lie in it.
@@ -81,6 +87,32 @@ impl Spool {
         let mut writer = self.writer(u64::MAX)?;
         writer.write(bytes)?;
         writer.finish()
+    }
+}
+
+/// Takes the lock of a new folder. The file gets its name when it is locked: no one else ever finds it unlocked.
+fn lock(folder: &Path) -> std::io::Result<File> {
+    let unnamed = folder.join("lock.new");
+    let file = File::create_new(&unnamed)?;
+    // Without locks on this disk, no one takes this folder for a leftover.
+    if file.try_lock().is_ok() {
+        fs::rename(&unnamed, folder.join(LOCK))?;
+    }
+    Ok(file)
+}
+
+/// Removes the folders in `parent` whose servers live no more.
+fn remove_leftovers(parent: &Path) {
+    for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
+        let is_ours = entry.file_name().to_string_lossy().starts_with(PREFIX);
+        let free =
+            || File::options().write(true).open(entry.path().join(LOCK)).is_ok_and(|lock| lock.try_lock().is_ok());
+        if is_ours
+            && free()
+            && let Err(error) = fs::remove_dir_all(entry.path())
+        {
+            tracing::debug!("{}: {error}", entry.path().display());
+        }
     }
 }
 
@@ -157,6 +189,27 @@ fn disk(error: &std::io::Error) -> ApiError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_killed_server_left_goes_with_the_next_and_the_living_keep_theirs() {
+        let parent = tempfile::tempdir().expect("a folder");
+        let living = Spool::new(Some(parent.path()), 10).expect("a spool");
+        let kept = living.keep(b"12345").expect("a file");
+        let dead = parent.path().join(format!("{PREFIX}dead"));
+        let (begun, other) = (parent.path().join(format!("{PREFIX}begun")), parent.path().join("other"));
+        for folder in [&dead, &begun, &other] {
+            fs::create_dir(folder).expect("a folder");
+            fs::write(folder.join("film"), b"12345").expect("a file");
+        }
+        for folder in [&dead, &other] {
+            fs::write(folder.join(LOCK), b"").expect("a lock");
+        }
+        let next = Spool::new(Some(parent.path()), 10).expect("a spool");
+        assert!(!dead.exists(), "its lock is free");
+        assert!(begun.exists() && other.exists(), "no lock yet, and not of a server");
+        assert_eq!(fs::read(kept.path()).expect("bytes"), b"12345");
+        assert!(living.folder.path().exists() && next.folder.path().exists());
+    }
 
     #[test]
     fn a_file_is_bounded_counted_and_gone_with_its_last_user() {
