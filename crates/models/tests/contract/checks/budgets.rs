@@ -55,7 +55,7 @@ fn a_budget_of_visual_tokens_is_for_the_whole_conversation() {
                 processor.plan(earlier, new, &options)
             };
             let whole = plan(&[], &media(), None);
-            let all = tokens(family, &whole.expect(&format!("{} with {settings:?}", family.name())));
+            let all = tokens(family, &whole.unwrap_or_else(|e| panic!("{} with {settings:?}: {e}", family.name())));
             for budget in [1, 5, all / 4, all / 2, all - 1, all, 10 * all] {
                 let what = format!("{} with {settings:?}, {budget} of {all} tokens", family.name());
                 let turns = plan(&[], &media()[..2], Some(budget))
