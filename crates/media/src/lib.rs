@@ -34,7 +34,6 @@ mod options;
 #[cfg(unix)]
 pub mod sandbox;
 pub mod subtitle;
-mod temporary;
 
 pub use clip::{Clip, Frames};
 pub use color::description::Color;

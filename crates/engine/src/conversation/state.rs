@@ -307,8 +307,8 @@ impl Conversation {
         Ok(budget)
     }
 
-    /// Fails as [`answer_budget`](Self::answer_budget) where the prompt has no room whatever pruning will leave of `new`:
-    /// before any of it is decoded, which may take hours.
+    /// Fails as [`answer_budget`](Self::answer_budget) where the prompt has no room whatever pruning will leave of
+    /// `new`: before any of it is decoded, which may take hours.
     pub(crate) fn check_room(
         &self,
         new: &[NewMedia],

@@ -7,8 +7,8 @@
 //!
 //! - **Prefill** (8 queries of a sequence or more, `prefill.rs`): tiled FlashAttention (arXiv 2205.14135). 32 queries
 //!   of a head form one GEMM panel; K and V are packed in chunks of 192 keys.
-//! - **Decode** (fewer queries, `decode/`): flash-decoding. K and V are read in place, split into spans of 256 keys, each
-//!   once for all queries that see it; the partial softmaxes are merged.
+//! - **Decode** (fewer queries, `decode/`): flash-decoding. K and V are read in place, split into spans of 256 keys,
+//!   each once for all queries that see it; the partial softmaxes are merged.
 //!
 //! Scores of all queries never lie in memory together. The result of a query has the same bits whatever other sequences
 //! are in the call, wherever its keys and values lie, and whatever other queries of its sequence are in the call, as

@@ -12,9 +12,9 @@ use std::process::Stdio;
 use std::sync::Arc;
 
 use super::process::Features;
+use super::temporary::{TemporaryFile, opened_again};
 use crate::container::byte_source::ByteSource;
 use crate::error::MediaError;
-use crate::temporary::{TemporaryFile, opened_again};
 
 /// Bytes that are copied at once.
 const COPIED: usize = 1 << 20;

@@ -10,6 +10,7 @@
 pub(crate) mod clip;
 pub(crate) mod frames;
 pub(crate) mod input;
+pub(crate) mod temporary;
 
 mod process;
 mod select;

@@ -7,8 +7,8 @@ use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::time::Duration;
 
 use crate::error::MediaError;
+use crate::ffmpeg::temporary::TemporaryFile;
 use crate::options::limits::check_limit;
-use crate::temporary::TemporaryFile;
 
 /// Bytes read at a time.
 const BLOCK: usize = 1 << 18;
