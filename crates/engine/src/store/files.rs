@@ -158,8 +158,12 @@ impl Files {
         }
         let nanos = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_nanos());
         let folder = self.folder.join(UNFINISHED).join(format!("{}-{nanos}", std::process::id()));
-        files::create_private_folder(&folder)?;
-        let lock = files::lock(&folder.join("lock"))?;
+        let make = || {
+            files::create_private_folder(&folder)?;
+            files::lock(&folder.join("lock"))
+        };
+        // Before its lock is there, another process may take the empty folder for a leftover.
+        let lock = make().or_else(|error| if error.kind() == io::ErrorKind::NotFound { make() } else { Err(error) })?;
         let lock = lock.ok_or_else(|| io::Error::new(io::ErrorKind::WouldBlock, "another process cleans up"))?;
         let path = folder.join(&name);
         *workplace = Some(Workplace { folder, _lock: lock });
@@ -173,7 +177,11 @@ impl Files {
             let lock_file = entry.path().join("lock");
             let is_dead = match lock_file.exists() {
                 true => matches!(files::lock(&lock_file), Ok(Some(_))),
-                false => entry.metadata().is_ok_and(|found| age(&found) > GRACE),
+                // One that was killed before it had a lock has left an empty folder.
+                false => {
+                    let is_old = entry.metadata().is_ok_and(|found| age(&found) > GRACE);
+                    is_old || fs::remove_dir(entry.path()).is_ok()
+                }
             };
             if is_dead && let Err(error) = files::remove(&entry.path()) {
                 tracing::debug!("{}: {error}", entry.path().display());
