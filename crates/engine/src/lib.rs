@@ -48,7 +48,7 @@ pub use service::{
     TurnRequest,
 };
 pub use session::Session;
-pub use store::{EntryKind, ModelStore, Store, StoreOptions, StoredFile, content_digest};
+pub use store::{EntryKind, ModelStore, ProcessFolder, Store, StoreOptions, StoredFile, content_digest};
 
 #[cfg(test)]
 use tests::fake;

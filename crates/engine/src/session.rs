@@ -221,10 +221,8 @@ impl Session {
         let model = Arc::clone(self.engine.model());
         let mut all = Vec::new();
         for placement in self.conversation.placements()? {
-            let (tokens, new) = {
-                let mut watch = |done, total| request.emit(&Event::Projecting { done, total });
-                self.conversation.visual_tokens(model.as_ref(), &placement, &mut watch)?
-            };
+            let mut watch = |done, total| request.emit(&Event::Projecting { done, total });
+            let (tokens, new) = self.conversation.visual_tokens(model.as_ref(), &placement, &mut watch)?;
             if new && request.options.trace {
                 let event = Event::VisualTokens { media: placement.media, tokens: tokens.rows.clone() };
                 request.emit(&event)?;

@@ -180,13 +180,13 @@ macro_rules! per_isa {
                     body::<true>($($arg),*)
                 }
                 match isa.min($crate::isa::detected_isa()) {
-                    $crate::isa::Isa::Avx512 | $crate::isa::Isa::Avx512Vnni | $crate::isa::Isa::Avx512Bf16 => {
+                    isa if isa >= $crate::isa::Isa::Avx512 => {
                         // SAFETY: `detected_isa()` only returns instruction sets that were detected on this CPU.
                         return unsafe { avx512($($arg),*) };
                     }
                     // SAFETY: AVX2 and FMA were detected on this CPU.
                     $crate::isa::Isa::Avx2 => return unsafe { avx2($($arg),*) },
-                    $crate::isa::Isa::Portable => {}
+                    _ => {}
                 }
             }
             let _ = isa;

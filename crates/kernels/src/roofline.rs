@@ -65,16 +65,15 @@ fn sum(data: &[u64]) -> u64 {
 
 /// A function that runs about `rounds` rounds of products and returns their number of operations.
 fn peak_loop(weight_type: WeightType) -> Option<fn(usize) -> f64> {
-    match (isa(), weight_type) {
-        #[cfg(target_arch = "x86_64")]
-        (Isa::Avx512Bf16 | Isa::Avx512Vnni | Isa::Avx512, WeightType::F32) => Some(x86::f32_avx512),
+    let isa = isa();
+    match (isa, weight_type) {
         #[cfg(target_arch = "x86_64")]
         (Isa::Avx512Bf16, WeightType::Bf16) => Some(x86::bf16_avx512),
-        // bf16 values are multiplied as f32.
+        // Other bf16 values are multiplied as f32.
         #[cfg(target_arch = "x86_64")]
-        (Isa::Avx512Vnni | Isa::Avx512, WeightType::Bf16) => Some(x86::f32_avx512),
+        (_, WeightType::F32 | WeightType::Bf16) if isa >= Isa::Avx512 => Some(x86::f32_avx512),
         #[cfg(target_arch = "x86_64")]
-        (Isa::Avx512Bf16 | Isa::Avx512Vnni, WeightType::Int8 | WeightType::Int4) => Some(x86::int8_avx512),
+        (_, WeightType::Int8 | WeightType::Int4) if isa >= Isa::Avx512Vnni => Some(x86::int8_avx512),
         #[cfg(target_arch = "x86_64")]
         (Isa::Avx2, WeightType::F32) => Some(x86::f32_avx2),
         #[cfg(target_arch = "x86_64")]

@@ -24,6 +24,7 @@ use crate::decode::seek::FrameIndex;
 use crate::decode::stretch::Stretch;
 use crate::error::{MediaError, malformed, unsupported};
 use crate::ffmpeg::input::FfmpegInput;
+use crate::ffmpeg::open_file::OpenFile;
 use crate::frame::Time;
 use crate::image::file::ImageFile;
 use crate::image::picture::{image_info, open_picture};
@@ -76,7 +77,7 @@ pub fn open_part(path: &Path, begin: u64, bytes: u64, options: &OpenOptions) -> 
 #[cfg(unix)]
 pub(crate) fn open_descriptor(file: std::fs::File, options: &OpenOptions) -> Result<Clip, MediaError> {
     let source = ByteSource::from_file(file.try_clone()?)?;
-    open_source(&source, FfmpegInput::Descriptor(Arc::new(file)), options)
+    open_source(&source, FfmpegInput::Open(OpenFile::nameless(file)), options)
 }
 
 /// Lists the video tracks of a file in its own order. A picture, and a format that only FFmpeg reads, is one track.
@@ -114,7 +115,7 @@ fn track_list(movie: &Movie, options: &OpenOptions) -> Vec<TrackInfo> {
 /// The bytes of `path`, for the readers here and for FFmpeg.
 fn input_of(path: &Path, options: &OpenOptions) -> Result<(ByteSource, FfmpegInput), MediaError> {
     match spool::spool(path, options.limits.file_bytes, options.pipe_time)? {
-        Some(copy) => Ok((ByteSource::from_file(copy.file().try_clone()?)?, FfmpegInput::Temporary(Arc::new(copy)))),
+        Some(copy) => Ok((ByteSource::from_file(copy.file().try_clone()?)?, FfmpegInput::Open(copy))),
         None => Ok((ByteSource::open(path)?, FfmpegInput::File(path.to_path_buf()))),
     }
 }

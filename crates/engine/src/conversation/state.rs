@@ -308,13 +308,17 @@ impl Conversation {
     }
 
     /// Fails as [`answer_budget`](Self::answer_budget) where the prompt has no room whatever pruning will leave of
-    /// `new`: before any of it is decoded, which may take hours.
+    /// `new`: before any of it is decoded, which may take hours. Where nothing is to be decoded, the exact check comes
+    /// at once.
     pub(crate) fn check_room(
         &self,
         new: &[NewMedia],
         wanted: usize,
         bytes_per_token: usize,
     ) -> Result<(), EngineError> {
+        if new.iter().all(|media| media.stored.is_some()) {
+            return Ok(());
+        }
         let least = |plan: &MediaPlan| self.processor.visual_spans(plan, Some(&vec![0; plan.units()]));
         let new: Vec<_> = new.iter().map(|media| (media.plan.clone(), least(&media.plan))).collect();
         self.answer_budget(&self.prompt(&new)?, wanted, bytes_per_token).map(|_| ())

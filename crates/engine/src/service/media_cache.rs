@@ -37,6 +37,10 @@ impl MediaCache {
         self.bytes
     }
 
+    pub(super) fn has(&self, key: &MediaKey) -> bool {
+        self.entries.contains_key(key)
+    }
+
     pub(super) fn get(&mut self, key: &MediaKey) -> Option<Arc<EncodedMedia>> {
         self.clock += 1;
         let entry = self.entries.get_mut(key)?;

@@ -117,11 +117,11 @@ impl Service {
     pub fn submit(&mut self, mut prepared: PreparedTurn, request: TurnRequest, client: Box<dyn TurnClient>) {
         let media = std::mem::take(&mut prepared.media);
         let mut turn = Turn::new(prepared, request, client);
-        let per_token = self.engine.bytes_per_token();
-        if !media.is_empty()
-            && let Err(error) = turn.conversation.check_room(&media, turn.request.max_new_tokens, per_token)
-        {
-            return self.fail(turn, Arc::new(error));
+        if media.iter().any(|media| !self.media.has(&media.identity.key)) {
+            let (wanted, per_token) = (turn.request.max_new_tokens, self.engine.bytes_per_token());
+            if let Err(error) = turn.conversation.check_room(&media, wanted, per_token) {
+                return self.fail(turn, Arc::new(error));
+            }
         }
         for media in media {
             let (number, frames) = (media.number, media.plan.frames.len());

@@ -6,16 +6,15 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use zoetrope_system::files;
 
 use super::entry::{self, EntryKind, EntryTexts, HEADER, Header, Key};
+use super::process_folder::ProcessFolder;
 
 /// The folder of files that are being written.
 const UNFINISHED: &str = "unfinished";
-/// How long a folder in there is left alone that has no lock yet: its process may be about to take it.
-const GRACE: Duration = Duration::from_secs(60);
 /// Of the bytes that are allowed, the share that one process writes before it looks again at what there is, and twice
 /// that share is freed when there is too much: another process may write as well.
 const SHARE: u64 = 16;
@@ -67,19 +66,14 @@ struct Known {
     since: u64,
 }
 
-/// A place for unfinished files that is this process's while the lock is held.
-struct Workplace {
-    folder: PathBuf,
-    _lock: File,
-}
-
 /// The folder.
 pub(super) struct Files {
     folder: PathBuf,
     most: u64,
     keep_free: u64,
     known: Mutex<Known>,
-    workplace: Mutex<Option<Workplace>>,
+    /// For unfinished files of this process.
+    workplace: Mutex<Option<ProcessFolder>>,
     written: AtomicU64,
 }
 
@@ -91,10 +85,8 @@ impl Files {
     pub(super) fn open(folder: &Path, most: u64, keep_free: u64) -> io::Result<Self> {
         files::create_private_folder(folder)?;
         let (known, workplace) = (Mutex::default(), Mutex::new(None));
-        let opened =
-            Files { folder: folder.to_path_buf(), most, keep_free, known, workplace, written: AtomicU64::new(0) };
-        opened.remove_leftovers();
-        Ok(opened)
+        ProcessFolder::remove_leftovers(&folder.join(UNFINISHED), "");
+        Ok(Files { folder: folder.to_path_buf(), most, keep_free, known, workplace, written: AtomicU64::new(0) })
     }
 
     pub(super) fn folder(&self) -> &Path {
@@ -149,44 +141,19 @@ impl Files {
         let name = self.written.fetch_add(1, Ordering::Relaxed).to_string();
         let create = |path: &Path| OpenOptions::new().write(true).create_new(true).open(path);
         if let Some(workplace) = &*workplace {
-            let path = workplace.folder.join(&name);
+            let path = workplace.path().join(&name);
             match create(&path) {
                 Ok(file) => return Ok((file, path)),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => return Err(error),
             }
         }
-        let nanos = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_nanos());
-        let folder = self.folder.join(UNFINISHED).join(format!("{}-{nanos}", std::process::id()));
-        let make = || {
-            files::create_private_folder(&folder)?;
-            files::lock(&folder.join("lock"))
-        };
-        // Before its lock is there, another process may take the empty folder for a leftover.
-        let lock = make().or_else(|error| if error.kind() == io::ErrorKind::NotFound { make() } else { Err(error) })?;
-        let lock = lock.ok_or_else(|| io::Error::new(io::ErrorKind::WouldBlock, "another process cleans up"))?;
-        let path = folder.join(&name);
-        *workplace = Some(Workplace { folder, _lock: lock });
+        let unfinished = self.folder.join(UNFINISHED);
+        files::create_private_folder(&unfinished)?;
+        let folder = ProcessFolder::new(&unfinished, "")?;
+        let path = folder.path().join(&name);
+        *workplace = Some(folder);
         Ok((create(&path)?, path))
-    }
-
-    /// Removes the workplaces of processes that live no more.
-    fn remove_leftovers(&self) {
-        let Ok(found) = fs::read_dir(self.folder.join(UNFINISHED)) else { return };
-        for entry in found.flatten() {
-            let lock_file = entry.path().join("lock");
-            let is_dead = match lock_file.exists() {
-                true => matches!(files::lock(&lock_file), Ok(Some(_))),
-                // One that was killed before it had a lock has left an empty folder.
-                false => {
-                    let is_old = entry.metadata().is_ok_and(|found| age(&found) > GRACE);
-                    is_old || fs::remove_dir(entry.path()).is_ok()
-                }
-            };
-            if is_dead && let Err(error) = files::remove(&entry.path()) {
-                tracing::debug!("{}: {error}", entry.path().display());
-            }
-        }
     }
 
     /// Whether `bytes` may be written now; what was not used for the longest time goes for them.
@@ -226,19 +193,6 @@ impl Files {
         let files = folders.flat_map(|folder| fs::read_dir(folder.path()).into_iter().flatten().flatten());
         files.filter_map(|file| stored_file(&file)).collect()
     }
-}
-
-impl Drop for Files {
-    fn drop(&mut self) {
-        let workplace = self.workplace.get_mut().unwrap_or_else(PoisonError::into_inner);
-        if let Some(Workplace { folder, .. }) = workplace.take() {
-            let _ = files::remove(&folder);
-        }
-    }
-}
-
-fn age(found: &fs::Metadata) -> Duration {
-    found.modified().ok().and_then(|time| time.elapsed().ok()).unwrap_or_default()
 }
 
 /// A file that is named as entries are.

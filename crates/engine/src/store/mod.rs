@@ -8,6 +8,7 @@ mod content;
 mod entry;
 mod files;
 mod model_store;
+mod process_folder;
 mod queue;
 mod shared;
 
@@ -18,6 +19,7 @@ pub(crate) use entry::{HEADER, Key};
 pub use files::StoredFile;
 pub use model_store::ModelStore;
 pub(crate) use model_store::{digest_of, reading};
+pub use process_folder::ProcessFolder;
 pub use shared::{Store, StoreOptions};
 
 #[cfg(test)]

@@ -9,10 +9,9 @@ use std::fs::File;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::Stdio;
-use std::sync::Arc;
 
+use super::open_file::OpenFile;
 use super::process::Features;
-use super::temporary::{TemporaryFile, opened_again};
 use crate::container::byte_source::ByteSource;
 use crate::error::MediaError;
 
@@ -23,12 +22,10 @@ const COPIED: usize = 1 << 20;
 pub(crate) enum FfmpegInput {
     /// A file by its path.
     File(PathBuf),
-    /// A file that is open in this process, whose name may not be reachable. Linux only.
-    Descriptor(Arc<File>),
+    /// A file that is open in this process.
+    Open(OpenFile),
     /// Bytes without a file of their own. They go through a temporary file, because most formats need seeking.
     Bytes(ByteSource),
-    /// A temporary file that holds them already.
-    Temporary(Arc<TemporaryFile>),
 }
 
 /// Writes all bytes of a source, some at a time.
@@ -50,17 +47,8 @@ fn copy(bytes: &ByteSource, file: &mut impl Write) -> Result<(), MediaError> {
 pub(super) struct InputFile {
     path: PathBuf,
     by_descriptor: bool,
-    /// Whether only this process can open it.
-    nameless: bool,
-    /// The file itself, which goes with the clip.
-    _held: Held,
-}
-
-/// What keeps a file there.
-enum Held {
-    Nothing,
-    Open { _file: Arc<File> },
-    Temporary { _file: Arc<TemporaryFile> },
+    /// The file itself, where it goes with the clip.
+    open: Option<OpenFile>,
 }
 
 impl InputFile {
@@ -70,24 +58,21 @@ impl InputFile {
     /// `Io` when the temporary file cannot be written.
     pub(super) fn new(input: FfmpegInput, features: Features) -> Result<Self, MediaError> {
         let by_descriptor = features.descriptor_input;
-        let temporary = match input {
-            FfmpegInput::File(path) => {
-                let path = std::path::absolute(path)?;
-                return Ok(InputFile { path, by_descriptor, nameless: false, _held: Held::Nothing });
-            }
-            FfmpegInput::Descriptor(file) => {
-                let path = opened_again(&file);
-                return Ok(InputFile { path, by_descriptor, nameless: true, _held: Held::Open { _file: file } });
-            }
+        let (path, open) = match input {
+            FfmpegInput::File(path) => (std::path::absolute(path)?, None),
+            FfmpegInput::Open(file) => (file.path(), Some(file)),
             FfmpegInput::Bytes(bytes) => {
-                let mut file = TemporaryFile::new()?;
+                let mut file = OpenFile::temporary()?;
                 copy(&bytes, &mut file)?;
-                Arc::new(file)
+                (file.path(), Some(file))
             }
-            FfmpegInput::Temporary(file) => file,
         };
-        let (path, nameless) = (temporary.path(), temporary.is_nameless());
-        Ok(InputFile { path, by_descriptor, nameless, _held: Held::Temporary { _file: temporary } })
+        Ok(InputFile { path, by_descriptor, open })
+    }
+
+    /// Whether only this process can open it.
+    fn is_nameless(&self) -> bool {
+        self.open.as_ref().is_some_and(OpenFile::is_nameless)
     }
 
     /// Standard input for one run. Every run opens the file anew, because a descriptor's copies share one position.
@@ -95,7 +80,7 @@ impl InputFile {
     /// # Errors
     /// `Io` when the file cannot be opened any more.
     pub(super) fn standard_input(&self) -> Result<Stdio, MediaError> {
-        Ok(if self.by_descriptor || self.nameless { File::open(&self.path)?.into() } else { Stdio::null() })
+        Ok(if self.by_descriptor || self.is_nameless() { File::open(&self.path)?.into() } else { Stdio::null() })
     }
 
     /// The protocol that FFmpeg may use.
@@ -108,7 +93,7 @@ impl InputFile {
         if self.by_descriptor {
             return "fd:".into();
         }
-        if self.nameless {
+        if self.is_nameless() {
             // An older program opens its standard input anew.
             return "file:/proc/self/fd/0".into();
         }

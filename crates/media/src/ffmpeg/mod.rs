@@ -10,7 +10,7 @@
 pub(crate) mod clip;
 pub(crate) mod frames;
 pub(crate) mod input;
-pub(crate) mod temporary;
+pub(crate) mod open_file;
 
 mod process;
 mod select;

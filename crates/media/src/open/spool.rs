@@ -7,7 +7,7 @@ use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::time::Duration;
 
 use crate::error::MediaError;
-use crate::ffmpeg::temporary::TemporaryFile;
+use crate::ffmpeg::open_file::OpenFile;
 use crate::options::limits::check_limit;
 
 /// Bytes read at a time.
@@ -23,7 +23,7 @@ const LEFT_FREE: u64 = 1 << 30;
 /// # Errors
 /// `Limit` for more bytes; `Io` as the system reports it; `Caller` for folders, devices, URLs, pipes that give nothing
 /// for `silence` and those that do not fit on the disk.
-pub(crate) fn spool(path: &Path, limit: u64, silence: Duration) -> Result<Option<TemporaryFile>, MediaError> {
+pub(crate) fn spool(path: &Path, limit: u64, silence: Duration) -> Result<Option<OpenFile>, MediaError> {
     if path == Path::new("-") {
         if std::io::stdin().is_terminal() {
             return Err(MediaError::Caller("standard input is a terminal: send a file into it (`< clip.mp4`)".into()));
@@ -100,7 +100,7 @@ fn copy<R: Read>(
     name: &'static str,
     limit: u64,
     silence: Duration,
-) -> Result<TemporaryFile, MediaError> {
+) -> Result<OpenFile, MediaError> {
     let (blocks, received) = sync_channel::<std::io::Result<Vec<u8>>>(4);
     std::thread::Builder::new().name("media pipe".into()).spawn(move || {
         let mut input = match open() {
@@ -121,18 +121,17 @@ fn copy<R: Read>(
             }
         }
     })?;
-    let mut file = TemporaryFile::new()?;
-    let (mut bytes, mut written) = (0u64, 0u64);
-    loop {
+    let mut file = OpenFile::temporary()?;
+    let mut bytes = 0u64;
+    for block_number in 0u64.. {
         match received.recv_timeout(silence) {
             Ok(block) => {
                 let block = block?;
                 bytes += block.len() as u64;
                 check_limit("bytes of the file", bytes, limit)?;
-                if written.is_multiple_of(BLOCKS_A_LOOK) {
+                if block_number.is_multiple_of(BLOCKS_A_LOOK) {
                     check_disk(name, bytes)?;
                 }
-                written += 1;
                 file.write_all(&block)?;
             }
             Err(RecvTimeoutError::Disconnected) => break,

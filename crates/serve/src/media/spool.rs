@@ -1,26 +1,23 @@
 //! Bytes of media on disk while a request or an upload needs them: a folder that goes with the server. What a killed
 //! server has left goes when the next one starts.
 
-use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use sha2::{Digest, Sha256};
-use tempfile::{NamedTempFile, TempDir, TempPath};
+use tempfile::{NamedTempFile, TempPath};
+use zoetrope_engine::ProcessFolder;
 
 use crate::error::ApiError;
 
 /// How the folders of all servers are called.
 const PREFIX: &str = "zoetrope-spool-";
-/// The file in a folder whose lock its server holds while it lives.
-const LOCK: &str = "lock";
 
 /// The folder, and how much lies in it.
 pub(crate) struct Spool {
-    folder: TempDir,
-    _lock: File,
+    folder: ProcessFolder,
     bytes: Arc<AtomicU64>,
     most: u64,
 }
@@ -63,10 +60,8 @@ impl Spool {
     /// When the folder cannot be made.
     pub(crate) fn new(parent: Option<&Path>, most: u64) -> std::io::Result<Self> {
         let parent = parent.map_or_else(std::env::temp_dir, Path::to_path_buf);
-        remove_leftovers(&parent);
-        let folder = tempfile::Builder::new().prefix(PREFIX).tempdir_in(parent)?;
-        let lock = lock(folder.path())?;
-        Ok(Spool { folder, _lock: lock, bytes: Arc::default(), most })
+        ProcessFolder::remove_leftovers(&parent, PREFIX);
+        Ok(Spool { folder: ProcessFolder::new(&parent, PREFIX)?, bytes: Arc::default(), most })
     }
 
     /// Bytes that lie in it.
@@ -87,32 +82,6 @@ impl Spool {
         let mut writer = self.writer(u64::MAX)?;
         writer.write(bytes)?;
         writer.finish()
-    }
-}
-
-/// Takes the lock of a new folder. The file gets its name when it is locked: no one else ever finds it unlocked.
-fn lock(folder: &Path) -> std::io::Result<File> {
-    let unnamed = folder.join("lock.new");
-    let file = File::create_new(&unnamed)?;
-    // Without locks on this disk, no one takes this folder for a leftover.
-    if file.try_lock().is_ok() {
-        fs::rename(&unnamed, folder.join(LOCK))?;
-    }
-    Ok(file)
-}
-
-/// Removes the folders in `parent` whose servers live no more.
-fn remove_leftovers(parent: &Path) {
-    for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
-        let is_ours = entry.file_name().to_string_lossy().starts_with(PREFIX);
-        let free =
-            || File::options().write(true).open(entry.path().join(LOCK)).is_ok_and(|lock| lock.try_lock().is_ok());
-        if is_ours
-            && free()
-            && let Err(error) = fs::remove_dir_all(entry.path())
-        {
-            tracing::debug!("{}: {error}", entry.path().display());
-        }
     }
 }
 
@@ -188,6 +157,8 @@ fn disk(error: &std::io::Error) -> ApiError {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]
@@ -202,7 +173,7 @@ mod tests {
             fs::write(folder.join("film"), b"12345").expect("a file");
         }
         for folder in [&dead, &other] {
-            fs::write(folder.join(LOCK), b"").expect("a lock");
+            fs::write(folder.join("lock"), b"").expect("a lock");
         }
         let next = Spool::new(Some(parent.path()), 10).expect("a spool");
         assert!(!dead.exists(), "its lock is free");

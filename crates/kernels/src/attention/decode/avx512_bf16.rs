@@ -7,11 +7,9 @@ use std::arch::x86_64::*;
 
 use super::super::kv::KvRows;
 use super::avx512::row_mask;
-use super::horizontal_sums::horizontal_sums;
+use super::horizontal_sums::{ROWS, horizontal_sums};
 use super::span::{KeySpan, PREFETCH_ROWS, SPAN};
 
-/// Keys whose scores for two heads fill one register.
-const ROWS: usize = 8;
 /// Heads whose weighted sums stay in registers together.
 const HEADS: usize = 6;
 /// bf16 values of a register.

@@ -6,11 +6,9 @@
 use std::arch::x86_64::*;
 
 use super::avx512::{HEADS, LANES, LoadRows, by_heads, row_mask};
-use super::horizontal_sums::horizontal_sums;
+use super::horizontal_sums::{ROWS, horizontal_sums};
 use super::span::{KeySpan, PREFETCH_ROWS, SPAN};
 
-/// Keys whose scores for two rows fill one register.
-const ROWS: usize = 8;
 /// Rows of values that are widened together: with the sums of some heads they stay in the L1 cache.
 const WIDE_ROWS: usize = 32;
 

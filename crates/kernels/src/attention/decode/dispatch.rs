@@ -23,11 +23,11 @@ macro_rules! dispatch {
                 return avx512_bf16::$name($from, rows, $span, $to);
             },
             // SAFETY: as above.
-            (Isa::Avx512 | Isa::Avx512Vnni | Isa::Avx512Bf16, kv) if $rows > avx512::HEADS => unsafe {
+            (isa, kv) if isa >= Isa::Avx512 && $rows > avx512::HEADS => unsafe {
                 return with_kv_rows!(kv, rows => avx512_wide::$name($from, rows, $span, $to));
             },
             // SAFETY: as above.
-            (Isa::Avx512 | Isa::Avx512Vnni | Isa::Avx512Bf16, kv) => unsafe {
+            (isa, kv) if isa >= Isa::Avx512 => unsafe {
                 return with_kv_rows!(kv, rows => avx512::$name($from, rows, $span, $to));
             },
             _ => {}

@@ -3,6 +3,9 @@
 #![allow(clippy::wildcard_imports, reason = "intrinsics")]
 use std::arch::x86_64::*;
 
+/// Keys whose scores for two rows fill one register.
+pub(super) const ROWS: usize = 8;
+
 /// Sums over the lanes of 16 registers: lane `l` of the result is the sum of register `l`. Pairs of registers are
 /// merged in four steps, which is faster than 16 horizontal sums.
 #[inline]

@@ -56,7 +56,7 @@ macro_rules! float_kernel {
             // The prefetch may name any address.
             unsafe {
                 for_each_tile!(args, acc, M, |x, w, to| {
-                    let mut sum = load_acc::<M>(args.zero_init, args.acc_stride, to);
+                    let mut sum = load_acc::<M>(args, to);
                     for _ in 0..args.k_steps {
                         let (w0, w1) = (_mm512_loadu_ps(w.cast()), _mm512_loadu_ps(w.add(64).cast()));
                         _mm_prefetch::<_MM_HINT_T1>(w.wrapping_add(PREFETCH_BYTES).cast());
@@ -68,7 +68,7 @@ macro_rules! float_kernel {
                         x = x.add(M);
                         w = w.add(STEP_BYTES);
                     }
-                    store_acc(&sum, args.acc_stride, to);
+                    store_acc(&sum, args, to);
                 });
             }
         }
@@ -97,7 +97,7 @@ unsafe fn int8_rows<const M: usize>(args: &MicroKernelArgs<'_>, acc: *mut f32) {
     unsafe {
         for_each_tile!(args, acc, M, |x, w, to| {
             let (mut scales, mut offsets) = (args.x.scales.as_ptr(), args.x.offsets.as_ptr());
-            let (mut sum, mut left) = (load_acc::<M>(args.zero_init, args.acc_stride, to), args.k_steps);
+            let (mut sum, mut left) = (load_acc::<M>(args, to), args.k_steps);
             while left > 0 {
                 let group = left.min(I8_GROUP / 4);
                 let weight_scales = w.add(group * STEP_BYTES);
@@ -118,7 +118,7 @@ unsafe fn int8_rows<const M: usize>(args: &MicroKernelArgs<'_>, acc: *mut f32) {
                 w = w.add(GROUP_SCALES_BYTES);
                 left -= group;
             }
-            store_acc(&sum, args.acc_stride, to);
+            store_acc(&sum, args, to);
         });
     }
 }
@@ -160,7 +160,7 @@ unsafe fn int4_rows<const M: usize>(args: &MicroKernelArgs<'_>, acc: *mut f32) {
         let low = _mm512_set1_epi8(15);
         for_each_tile!(args, acc, M, |x, w, to| {
             let (scales, mut offsets) = (args.x.scales.as_ptr(), args.x.offsets.as_ptr());
-            let mut sum = load_acc::<M>(args.zero_init, args.acc_stride, to);
+            let mut sum = load_acc::<M>(args, to);
             for group in 0..args.k_steps * 4 / I4_GROUP {
                 let mut integers = [[_mm512_setzero_si512(); 2]; M];
                 for r in 0..M {
@@ -195,7 +195,7 @@ unsafe fn int4_rows<const M: usize>(args: &MicroKernelArgs<'_>, acc: *mut f32) {
                 // The cache line of the scales, the last one of a group.
                 _mm_prefetch::<_MM_HINT_T1>(w.wrapping_add(PREFETCH_BYTES - 64).cast());
             }
-            store_acc(&sum, args.acc_stride, to);
+            store_acc(&sum, args, to);
         });
     }
 }
@@ -203,16 +203,16 @@ unsafe fn int4_rows<const M: usize>(args: &MicroKernelArgs<'_>, acc: *mut f32) {
 /// The accumulators in memory, or zeros.
 ///
 /// # Safety
-/// `acc` has M rows of 32 values, `acc_stride` apart.
+/// `acc` has M rows of 32 values, `args.acc_stride` apart.
 #[inline]
 #[target_feature(enable = "avx512f")]
-pub(super) unsafe fn load_acc<const M: usize>(zero_init: bool, acc_stride: usize, acc: *const f32) -> [[__m512; 2]; M] {
+pub(super) unsafe fn load_acc<const M: usize>(args: &MicroKernelArgs<'_>, acc: *const f32) -> [[__m512; 2]; M] {
     let mut sum = [[_mm512_setzero_ps(); 2]; M];
-    if !zero_init {
+    if !args.zero_init {
         for r in 0..M {
             // SAFETY: as the caller promises.
             sum[r] = unsafe {
-                let acc = acc.add(r * acc_stride);
+                let acc = acc.add(r * args.acc_stride);
                 [_mm512_loadu_ps(acc), _mm512_loadu_ps(acc.add(16))]
             };
         }
@@ -221,15 +221,15 @@ pub(super) unsafe fn load_acc<const M: usize>(zero_init: bool, acc_stride: usize
 }
 
 /// # Safety
-/// `acc` has M rows of 32 values, `acc_stride` apart.
+/// `acc` has M rows of 32 values, `args.acc_stride` apart.
 #[inline]
 #[target_feature(enable = "avx512f")]
-pub(super) unsafe fn store_acc<const M: usize>(sum: &[[__m512; 2]; M], acc_stride: usize, acc: *mut f32) {
+pub(super) unsafe fn store_acc<const M: usize>(sum: &[[__m512; 2]; M], args: &MicroKernelArgs<'_>, acc: *mut f32) {
     for r in 0..M {
         // SAFETY: as the caller promises.
         unsafe {
-            _mm512_storeu_ps(acc.add(r * acc_stride), sum[r][0]);
-            _mm512_storeu_ps(acc.add(r * acc_stride + 16), sum[r][1]);
+            _mm512_storeu_ps(acc.add(r * args.acc_stride), sum[r][0]);
+            _mm512_storeu_ps(acc.add(r * args.acc_stride + 16), sum[r][1]);
         }
     }
 }

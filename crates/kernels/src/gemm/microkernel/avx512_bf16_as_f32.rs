@@ -27,6 +27,8 @@ unsafe fn rows<const M: usize>(args: &MicroKernelArgs<'_>, acc: *mut f32) {
     for block in 0..args.blocks.count {
         for first in (0..args.k_steps).step_by(WINDOW_STEPS) {
             let steps = WINDOW_STEPS.min(args.k_steps - first);
+            // The sums go on from window to window.
+            let args = &MicroKernelArgs { zero_init: args.zero_init && first == 0, ..*args };
             let words = &args.x.words[block * args.blocks.stride + first * M..][..steps * M];
             for (word, pair) in words.iter().zip(wide.as_chunks_mut::<2>().0) {
                 *pair = [word << 16, word & 0xffff_0000].map(|bits| MaybeUninit::new(f32::from_bits(bits)));
@@ -37,9 +39,9 @@ unsafe fn rows<const M: usize>(args: &MicroKernelArgs<'_>, acc: *mut f32) {
                 unsafe {
                     let w = args.w.as_ptr().add(panel * args.panels.stride + first * STEP_BYTES);
                     let acc = acc.add(block * M * args.acc_stride + panel * NR);
-                    let mut sum = load_acc::<M>(args.zero_init && first == 0, args.acc_stride, acc);
+                    let mut sum = load_acc::<M>(args, acc);
                     add_steps(&mut sum, wide.as_ptr().cast(), w, steps);
-                    store_acc(&sum, args.acc_stride, acc);
+                    store_acc(&sum, args, acc);
                 }
             }
         }

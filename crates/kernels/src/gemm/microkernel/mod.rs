@@ -30,10 +30,10 @@ pub(crate) fn accumulate(isa: Isa, weight_type: WeightType, args: &MicroKernelAr
     unsafe {
         match (isa, weight_type) {
             (Isa::Avx512Bf16, WeightType::Bf16) => return avx512::bf16(args, acc),
-            (Isa::Avx512Vnni | Isa::Avx512, WeightType::Bf16) => return avx512_bf16_as_f32::bf16(args, acc),
-            (Isa::Avx512Bf16 | Isa::Avx512Vnni, WeightType::Int8) => return avx512::int8(args, acc),
-            (Isa::Avx512Bf16 | Isa::Avx512Vnni, WeightType::Int4) => return avx512::int4(args, acc),
-            (Isa::Avx512Bf16 | Isa::Avx512Vnni | Isa::Avx512, WeightType::F32) => return avx512::f32(args, acc),
+            (_, WeightType::Bf16) if isa >= Isa::Avx512 => return avx512_bf16_as_f32::bf16(args, acc),
+            (_, WeightType::Int8) if isa >= Isa::Avx512Vnni => return avx512::int8(args, acc),
+            (_, WeightType::Int4) if isa >= Isa::Avx512Vnni => return avx512::int4(args, acc),
+            (_, WeightType::F32) if isa >= Isa::Avx512 => return avx512::f32(args, acc),
             _ => {}
         }
     }

@@ -20,7 +20,10 @@ pub struct Question {
     pub chance: f64,
     /// Templates of the same question as people also type it, without a name of the object; empty where it needs one.
     #[serde(skip)]
-    pub(super) casual: Vec<String>,
+    pub(super) casual: &'static [&'static str],
+    /// What `{a}` stands for in them.
+    #[serde(skip)]
+    pub(super) predicate: String,
 }
 
 impl Question {
@@ -30,8 +33,7 @@ impl Question {
         if self.casual.is_empty() {
             return self;
         }
-        let templates: Vec<&str> = self.casual.iter().map(String::as_str).collect();
-        let text = fill_template(rng, &templates, clip, &[]);
+        let text = fill_template(rng, self.casual, clip, &[("{a}", &self.predicate)]);
         Question { text, ..self }
     }
 }
@@ -59,14 +61,14 @@ impl Draft {
         let chance = 1.0 / choices.len().max(1) as f64;
         let mut reveals = reveals;
         reveals.extend(asks.iter().filter(|fact| **fact != Fact::Mention));
-        let question = Question { kind, text, answer: answer.to_string(), choices, chance, casual: Vec::new() };
-        Draft { question, asks, reveals }
+        let (answer, predicate) = (answer.to_string(), String::new());
+        Draft { question: Question { kind, text, answer, choices, chance, casual: &[], predicate }, asks, reveals }
     }
 
     /// With casual wordings for a scene in which nothing else can be meant.
-    pub(super) fn casually(mut self, fits: bool, templates: &[&str]) -> Draft {
+    pub(super) fn casually(mut self, fits: bool, templates: &'static [&'static str]) -> Draft {
         if fits {
-            self.question.casual = templates.iter().map(|template| template.to_string()).collect();
+            self.question.casual = templates;
         }
         self
     }

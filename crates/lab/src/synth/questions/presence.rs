@@ -55,7 +55,8 @@ impl Scene {
         let text = fill_template(rng, templates::EXISTS, self.is_clip(), &[("{a}", &indefinite_name(name))]);
         let asks = vec![Fact::Mention, Fact::Named(name.0, name.1)];
         let draft = Draft::new(QuestionKind::Exists, text, answer, choices::yes_no(), asks, vec![]);
-        let mut draft = draft.casually(self.is_of_one(), &[&format!("is it {}?", predicate(name))]);
+        let mut draft = draft.casually(self.is_of_one(), templates::CASUAL_EXISTS);
+        draft.question.predicate = predicate(name);
         if answer == "yes" {
             draft.reveals.push(Fact::Mention);
             let fits = |object: &Object| {

@@ -153,6 +153,7 @@ pub(super) const CASUAL_WHEN_DISAPPEARS: &[&str] =
     &["when does it disappear?", "at what second does it disappear?", "when does it go away?"];
 pub(super) const CASUAL_WHEN_CHANGES: &[&str] =
     &["when does it change colour?", "at what second does it change?", "when does its colour change?"];
+pub(super) const CASUAL_EXISTS: &[&str] = &["is it {a}?"];
 pub(super) const CASUAL_DESCRIBE_PICTURE: &[&str] = &[
     "what is this?",
     "what's this?",
