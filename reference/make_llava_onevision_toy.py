@@ -3,7 +3,7 @@
 Writes, under OUT (default crates/models/tests/golden/llava_onevision):
 
   toy-hf/              a loadable folder in the layout that transformers saves (f32, untied head)
-  toy-original/        JSON files of the authors' layout for the same weights (the tests rename the tensors)
+  original-layout/     JSON files of the authors' layout for the same weights (the tests rename the tensors)
   inputs.safetensors   raw uint8 pictures and frames
   CASE.safetensors     pixels as gray levels, ids, encoder features, embeddings, last logits, greedy continuation
   gradients.safetensors gradients of the mixed case (every parameter named in goldens.json)
@@ -225,7 +225,7 @@ def other_prompts(tokenizer, cases):
 
 def write_original_folder(out, config, tokenizer_json):
     """The authors' layout: one flat configuration, SigLIP's sizes beside it, because the toy's are not the published ones."""
-    folder = os.path.join(out, "toy-original")
+    folder = os.path.join(out, "original-layout")
     shutil.rmtree(folder, ignore_errors=True)
     os.makedirs(folder)
     text, vision = config.text_config, config.vision_config

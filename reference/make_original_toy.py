@@ -1,7 +1,7 @@
 """The toy checkpoint in the original (DAMO) convention: config, processor and tokenizer files, and goldens of prompt, pruning and logits.
 
 Needs golden/toy-hf (make_videollama3_toy.py). The weights are the same tensors under other names (see `original_name`), so they are not stored again:
-a test renames them. Writes golden/toy-original/, golden/original.safetensors and golden/original.json, and the toy tokenizer's goldens for crates/text.
+a test renames them. Writes golden/original-layout/, golden/original.safetensors and golden/original.json, and the toy tokenizer's goldens for crates/text.
 """
 
 import argparse
@@ -113,8 +113,8 @@ def dump(value, path):
 
 
 def write_folder(golden):
-    """golden/toy-original without weights; the chat template sits in chat_template.json and a text-only one in tokenizer_config.json."""
-    folder = os.path.join(golden, "toy-original")
+    """golden/original-layout without weights; the chat template sits in chat_template.json and a text-only one in tokenizer_config.json."""
+    folder = os.path.join(golden, "original-layout")
     shutil.rmtree(folder, ignore_errors=True)
     os.makedirs(folder)
     hf = json.load(open(os.path.join(golden, "toy-hf", "config.json")))

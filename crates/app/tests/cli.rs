@@ -444,7 +444,7 @@ fn a_plan_shows_sizes_tokens_and_memory_without_running_the_model() {
 }
 
 /// The toy checkpoint in the authors' layout: JSON files alone, with the published numbers of the processor.
-const ORIGINAL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../models/tests/golden/videollama3/toy-original");
+const ORIGINAL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../models/tests/golden/videollama3/original-layout");
 
 #[test]
 fn a_plan_gives_the_published_sizes_without_any_weights() {

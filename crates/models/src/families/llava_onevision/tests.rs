@@ -78,7 +78,7 @@ fn folder(from: &str, table: &NameTable) -> tempfile::TempDir {
 
 /// The toy in the authors' layout.
 fn toy_original() -> (tempfile::TempDir, OneVision) {
-    let folder = folder("toy-original", &names::tables()[0]);
+    let folder = folder("original-layout", &names::tables()[0]);
     let model = open(&Checkpoint::from(folder.path())).unwrap();
     assert_eq!((model.weights.layouts(), model.weights.unused()), (vec!["original"], vec![]));
     (folder, model)

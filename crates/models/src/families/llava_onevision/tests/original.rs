@@ -32,7 +32,7 @@ fn videos_match_the_authors_code_with_newlines_in_every_place() {
     let (want, raw) = (tensors("original"), tensors("inputs"));
     let frames = frames_of(&raw["clip"]);
     for newline in ["one_token", "grid", "frame", "no_token"] {
-        let folder = folder("toy-original", &names::tables()[0]);
+        let folder = folder("original-layout", &names::tables()[0]);
         let file = folder.path().join("config.json");
         let text = std::fs::read_to_string(&file).unwrap().replace("one_token", newline);
         std::fs::write(&file, text).unwrap();

@@ -7,7 +7,7 @@ use super::*;
 
 fn processor(convention: Convention) -> ProcessorConfig {
     let folder = match convention {
-        Convention::Original => "toy-original",
+        Convention::Original => "original-layout",
         Convention::Transformers => "toy-hf",
     };
     Config::load(&checkpoint(folder)).unwrap().processor

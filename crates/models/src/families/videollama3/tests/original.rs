@@ -5,7 +5,7 @@ use super::*;
 /// The toy as a folder in the original layout, in `shards` files.
 fn original_folder(shards: usize) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
-    for entry in std::fs::read_dir(golden().join("toy-original")).unwrap() {
+    for entry in std::fs::read_dir(golden().join("original-layout")).unwrap() {
         let from = entry.unwrap().path();
         std::fs::copy(&from, folder.path().join(from.file_name().unwrap())).unwrap();
     }
