@@ -3,10 +3,11 @@
 //! keys below each other, so that the online softmax runs down the lanes, chunk of keys after chunk. The heads of one
 //! query are neighbors: panels are full also where queries are few, and see no more keys than they must.
 
+use std::collections::HashMap;
 use std::mem::MaybeUninit;
 
 use super::inputs::Inputs;
-use super::sequence::{PlacedSequence, Sequence};
+use super::sequence::{BLOCK, PlacedSequence};
 use super::softmax::{OnlineSoftmax, online_softmax_panel, rescale_at};
 use crate::gemm::activations::{ActivationBlock, PackedActivations, PreNorm};
 use crate::gemm::layout::NR;
@@ -24,7 +25,6 @@ const PREFETCH_ROWS: usize = 16;
 
 /// Keys and values of one head in one chunk, packed for the micro-kernels.
 struct KvChunk {
-    first: usize,
     k: PackedActivations,
     /// `[dim, keys]`.
     v: PackedActivations,
@@ -33,10 +33,8 @@ struct KvChunk {
 /// Attention of `sequences`: writes all values of their queries to `out`, the result of all queries.
 pub(super) fn prefill(inputs: &Inputs<'_>, sequences: &[PlacedSequence<'_>], out: &mut [MaybeUninit<f32>]) {
     let p = inputs.p;
-    let kv_jobs: Vec<(usize, usize)> =
-        (0..sequences.len()).flat_map(|s| (0..p.kv_heads).map(move |kv| (s, kv))).collect();
-    let chunks =
-        thread_pool::map(kv_jobs.len(), |n| pack_chunks(inputs, &sequences[kv_jobs[n].0].sequence, kv_jobs[n].1));
+    let places = ChunkPlaces::new(p.kv_heads, sequences);
+    let packed = thread_pool::map(places.sources.len(), |n| pack_chunk(inputs, sequences, &places.sources[n]));
     let mut jobs = Vec::new();
     for (s, sequence) in sequences.iter().enumerate() {
         let rows = sequence.sequence.queries * (p.heads / p.kv_heads);
@@ -51,34 +49,69 @@ pub(super) fn prefill(inputs: &Inputs<'_>, sequences: &[PlacedSequence<'_>], out
         || Scratch::new(p.dim),
         |scratch, job| {
             let (s, kv, first) = jobs[job];
-            let chunks = &chunks[s * p.kv_heads + kv];
+            let chunks = places.of[s * p.kv_heads + kv].iter().map(|&chunk| &packed[chunk]);
             QueryPanel::new(inputs, &sequences[s], kv, first).attend(chunks, scratch, out);
         },
     );
 }
 
-/// Packs the keys and values of one KV head of a sequence.
-fn pack_chunks(inputs: &Inputs<'_>, s: &Sequence<'_>, kv: usize) -> Vec<KvChunk> {
-    let (isa, p, compute) = (inputs.isa, inputs.p, inputs.compute);
-    let row = |key: usize| s.row(p.kv_heads, kv, key);
-    let row_ahead = |key: usize| row((key + PREFETCH_ROWS).min(s.keys - 1));
-    (0..s.keys)
-        .step_by(CHUNK_KEYS)
-        .map(|first| {
-            let keys = CHUNK_KEYS.min(s.keys - first);
-            let mut k = vec![0.0; keys * p.dim];
-            for (key, k) in k.chunks_exact_mut(p.dim).enumerate() {
-                inputs.k.prefetch_row(row_ahead(first + key), p.dim);
-                inputs.k.read_row(row(first + key), k);
+/// Where a chunk is read from.
+struct ChunkSource {
+    sequence: usize,
+    kv: usize,
+    first: usize,
+    keys: usize,
+}
+
+/// The chunks of all sequences and KV heads. Sequences over the same keys, several questions about one film, have the
+/// same chunks.
+struct ChunkPlaces {
+    sources: Vec<ChunkSource>,
+    /// For each KV head of each sequence, which of the sources its keys are, chunk after chunk.
+    of: Vec<Vec<usize>>,
+}
+
+impl ChunkPlaces {
+    fn new(kv_heads: usize, sequences: &[PlacedSequence<'_>]) -> Self {
+        // A chunk lies in two blocks at most: its first and its last row say which rows are between.
+        const { assert!(CHUNK_KEYS <= BLOCK) };
+        let mut places = ChunkPlaces { sources: Vec::new(), of: Vec::new() };
+        let mut known = HashMap::new();
+        for (number, PlacedSequence { sequence: s, .. }) in sequences.iter().enumerate() {
+            for kv in 0..kv_heads {
+                let row = |key: usize| s.row(kv_heads, kv, key);
+                let chunks = (0..s.keys).step_by(CHUNK_KEYS).map(|first| {
+                    let keys = CHUNK_KEYS.min(s.keys - first);
+                    let rows = (row(first), row(first + keys - 1), s.row_step(kv_heads), keys);
+                    *known.entry(rows).or_insert_with(|| {
+                        places.sources.push(ChunkSource { sequence: number, kv, first, keys });
+                        places.sources.len() - 1
+                    })
+                });
+                places.of.push(chunks.collect());
             }
-            let read_v = |key: usize, v: &mut [f32]| {
-                inputs.v.prefetch_row(row_ahead(first + key), p.dim);
-                inputs.v.read_row(row(first + key), v)
-            };
-            let k = PackedActivations::pack(isa, compute, &k, keys, p.dim, PreNorm::None, false);
-            KvChunk { first, k, v: PackedActivations::from_columns(isa, compute, p.dim, keys, read_v) }
-        })
-        .collect()
+        }
+        places
+    }
+}
+
+/// Packs the keys and values of a chunk.
+fn pack_chunk(inputs: &Inputs<'_>, sequences: &[PlacedSequence<'_>], source: &ChunkSource) -> KvChunk {
+    let (isa, p, compute) = (inputs.isa, inputs.p, inputs.compute);
+    let (s, first, keys) = (sequences[source.sequence].sequence, source.first, source.keys);
+    let row = |key: usize| s.row(p.kv_heads, source.kv, key);
+    let row_ahead = |key: usize| row((key + PREFETCH_ROWS).min(s.keys - 1));
+    let mut k = vec![0.0; keys * p.dim];
+    for (key, k) in k.chunks_exact_mut(p.dim).enumerate() {
+        inputs.k.prefetch_row(row_ahead(first + key), p.dim);
+        inputs.k.read_row(row(first + key), k);
+    }
+    let read_v = |key: usize, v: &mut [f32]| {
+        inputs.v.prefetch_row(row_ahead(first + key), p.dim);
+        inputs.v.read_row(row(first + key), v)
+    };
+    let k = PackedActivations::pack(isa, compute, &k, keys, p.dim, PreNorm::None, false);
+    KvChunk { k, v: PackedActivations::from_columns(isa, compute, p.dim, keys, read_v) }
 }
 
 /// Memory that one thread uses for one panel after the other.
@@ -131,24 +164,23 @@ impl<'a> QueryPanel<'a> {
         QueryPanel { inputs, at, queries, visible_keys, packed }
     }
 
-    fn attend(&self, chunks: &[KvChunk], scratch: &mut Scratch, out: DisjointOut) {
-        let mut first = true;
+    /// Attention over `chunks`, all keys of the sequence one chunk after the other.
+    fn attend<'c>(&self, chunks: impl Iterator<Item = &'c KvChunk>, scratch: &mut Scratch, out: DisjointOut) {
         let mut state = OnlineSoftmax::new();
         let Scratch { sums, scores, pairs } = scratch;
         let last = self.visible_keys.iter().copied().max().unwrap_or(0);
-        for chunk in chunks.iter().filter(|chunk| chunk.first < last) {
+        for (first, chunk) in (0..last).step_by(CHUNK_KEYS).zip(chunks) {
             // Blocks of keys that no query sees are skipped.
-            let keys = chunk.k.layout.end_of_block(last - chunk.first);
+            let keys = chunk.k.layout.end_of_block(last - first);
             let scores = &mut scores[..keys * NR];
             self.qk(chunk, scores);
-            let visible = self.visible_keys.map(|keys| keys.saturating_sub(chunk.first) as u32);
+            let visible = self.visible_keys.map(|keys| keys.saturating_sub(first) as u32);
             let weights =
                 online_softmax_panel(self.inputs.isa, self.inputs.compute, scores, &visible, &mut state, pairs);
-            if !first && state.factor != [1.0; NR] {
+            if first > 0 && state.factor != [1.0; NR] {
                 rescale_at(self.inputs.isa, sums, &state.factor);
             }
-            self.weighted_sum(chunk, weights, first, sums);
-            first = false;
+            self.weighted_sum(chunk, weights, first == 0, sums);
         }
         self.write(sums, &state.sum, out);
     }

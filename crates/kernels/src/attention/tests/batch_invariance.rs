@@ -1,7 +1,7 @@
 //! The result of a query has the same bits wherever keys and values lie, and whatever else is in the call.
 
 use super::super::forward::attention_at;
-use super::super::{AttentionParams, KeyRows, KvSlice, Sequence};
+use super::super::{AttentionParams, BLOCK, KeyRows, KvSlice, Sequence};
 use super::kv_data::{FORMATS, Format, KvData, block_tables, in_blocks, to_blocks};
 use super::reference::wave;
 use crate::gemm::WeightType;
@@ -84,6 +84,30 @@ fn sequences_over_the_same_keys_give_what_each_gives_alone() {
                 let alone = run(&q[n * row..][..row], &sequences[n..=n]);
                 assert!(bits(&alone) == bits(all), "{isa:?} {compute:?} {format:?} {p:?}: {n} of {together}");
             }
+        }
+    }
+}
+
+/// Prefill packs the keys of a chunk once for all sequences that have it: those with the same first blocks, and none of
+/// those with some of these blocks elsewhere.
+#[test]
+fn questions_over_the_same_blocks_give_what_each_gives_alone() {
+    const TABLES: [[u32; 3]; 7] = [[0, 1, 2], [0, 1, 3], [0, 1, 2], [1, 0, 2], [0, 4, 1], [0, 1, 4], [0, 1, 2]];
+    const QUERIES: [usize; 7] = [9, 40, 8, 33, 12, 1, 70];
+    const KEYS: [usize; 7] = [600, 600, 560, 600, 600, 600, 600];
+    const BLOCKS: usize = 5;
+    let one = |n: usize| Sequence { queries: QUERIES[n], keys: KEYS[n], rows: KeyRows::Blocks(&TABLES[n]) };
+    let sequences: Vec<Sequence<'_>> = (0..TABLES.len()).map(one).collect();
+    for (isa, compute, format, p) in all_cases() {
+        let (q, row) = (wave(totals(&QUERIES.map(|queries| (queries, 0))).0 * p.heads * p.dim, 0.1), p.heads * p.dim);
+        let [k, v] = [0.5, 1.1].map(|phase| KvData::new(format, BLOCKS * BLOCK * p.kv_heads, p.dim, phase));
+        let run = |q: &[f32], some: &[Sequence<'_>]| attention_at(isa, compute, q, k.slice(), v.slice(), some, &p);
+        let (all, mut first) = (run(&q, &sequences), 0);
+        for (n, sequence) in sequences.iter().enumerate() {
+            let own = first * row..(first + sequence.queries) * row;
+            let alone = run(&q[own.clone()], &[*sequence]);
+            assert!(bits(&alone) == bits(&all[own]), "{isa:?} {compute:?} {format:?} {p:?}: {n}");
+            first += sequence.queries;
         }
     }
 }
