@@ -1,6 +1,6 @@
 //! Rows of `x` (activations) packed in the order in which the micro-kernels read them: blocks of at most [`MR`] rows;
 //! in a block, for every k-step, the 32 bits of each row. For quantized weights each row also gets a scale per
-//! [`ACT_GROUP`] values and a zero-point correction per run of [`WeightType::accumulation_len`] values.
+//! [`ACT_GROUP`] values and an offset per run of [`WeightType::accumulation_len`] values.
 
 use std::ops::Range;
 
@@ -129,8 +129,9 @@ pub(crate) struct PackedActivations {
     words: Vec<u32>,
     /// Block after block, `[groups, mr]` each: scale of a row's values in a group; empty unless quantized.
     scales: Vec<f32>,
-    /// Block after block, `[runs, mr]` each: added to the integer sum of (stored weight times value) to undo the zero
-    /// point of the stored weights; empty unless quantized.
+    /// Block after block, `[runs, mr]` each. In int8: added to the integer sum of (stored weight times value) to undo
+    /// the zero point of the stored weights. In int4: the sum of the values, which is multiplied with the minima.
+    /// Empty unless quantized.
     offsets: Vec<i32>,
 }
 

@@ -7,7 +7,8 @@
 //! - **int8**: a bf16 scale for each 128 weights of a row, the largest of them becomes 127 or -127. `x` is quantized to
 //!   int8 with an f32 scale for each 128 values, so that an outlier coarsens only its group. Sums of 128 products are
 //!   exact in 32-bit integers; then the scales are applied.
-//! - **int4**: a bf16 scale for each 32 weights of a row, values `-8..=7`; `x` as for int8.
+//! - **int4**: a scale and a minimum for each 32 weights of a row (`layout.rs`), values `0..=15` times the scale, less
+//!   the minimum; `x` as for int8.
 //!
 //! The way of a product: [`fused_linear`] (or [`fused_mlp`]) packs `x` (`activations.rs`, `quantize.rs`); the
 //! macro-kernel (`macrokernel.rs`) walks over cache blocks (`blocking.rs`), calls a micro-kernel (`microkernel/`) for
@@ -26,6 +27,7 @@ mod matrix;
 pub(crate) mod microkernel;
 pub(crate) mod pack_weights;
 pub(crate) mod quantize;
+mod quantize_i4;
 #[cfg(test)]
 mod tests;
 pub(crate) mod weight_type;

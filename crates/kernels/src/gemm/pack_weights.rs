@@ -1,10 +1,11 @@
 //! f32 weights to panels (see [`layout`](super::layout)) and back.
 
 use super::layout::{
-    GROUP_SCALES_BYTES, I4_GROUP, I4_GROUP_BYTES, I4_ZERO_POINT, I8_GROUP, I8_GROUP_BYTES, I8_ZERO_POINT, NR,
-    STEP_BYTES, nibble_position,
+    GROUP_SCALES_BYTES, I4_BLOCK_BYTES, I4_BLOCK_GROUPS, I4_FACTORS_BYTES, I4_GROUP, I4_GROUP_BYTES, I8_GROUP,
+    I8_GROUP_BYTES, I8_ZERO_POINT, NR, STEP_BYTES, nibble_position, scale_and_minimum,
 };
-use super::quantize::{quantize_group_i4, quantize_group_i8};
+use super::quantize::quantize_group_i8;
+use super::quantize_i4::quantize_block_i4;
 use super::weight_type::WeightType;
 use crate::bf16::{bf16_to_f32, f32_to_bf16};
 
@@ -66,15 +67,17 @@ fn pack_i8(values: &[f32], cols: usize, panel: &mut [u8]) {
 }
 
 fn pack_i4(values: &[f32], cols: usize, panel: &mut [u8]) {
-    for (group, bytes) in panel.chunks_exact_mut(I4_GROUP_BYTES).enumerate() {
-        let mut transposed = [[0.0; NR]; I4_GROUP];
-        let columns = group * I4_GROUP..cols.min((group + 1) * I4_GROUP);
+    const COLUMNS: usize = I4_BLOCK_GROUPS * I4_GROUP;
+    let mut transposed = vec![[[0.0; NR]; I4_GROUP]; I4_BLOCK_GROUPS];
+    for (block, bytes) in panel.chunks_mut(I4_BLOCK_BYTES).enumerate() {
+        let columns = block * COLUMNS..cols.min((block + 1) * COLUMNS);
+        transposed.as_flattened_mut()[columns.len()..].fill([0.0; NR]);
         for (lane, row) in values.chunks_exact(cols).enumerate() {
-            for (lanes, value) in transposed.iter_mut().zip(&row[columns.clone()]) {
+            for (lanes, value) in transposed.as_flattened_mut().iter_mut().zip(&row[columns.clone()]) {
                 lanes[lane] = *value;
             }
         }
-        quantize_group_i4(&transposed, bytes);
+        quantize_block_i4(&transposed[..columns.len().div_ceil(I4_GROUP)], bytes);
     }
 }
 
@@ -92,11 +95,12 @@ pub(super) fn unpack_value(weight_type: WeightType, panel: &[u8], lane: usize, k
             (f32::from(byte) - I8_ZERO_POINT) * bf16_to_f32(u16::from_le_bytes([group[scale], group[scale + 1]]))
         }
         WeightType::Int4 => {
-            let group = &panel[k / I4_GROUP * I4_GROUP_BYTES..];
+            let group = k / I4_GROUP;
+            let (factors, groups) = panel[group / I4_BLOCK_GROUPS * I4_BLOCK_BYTES..].split_at(I4_FACTORS_BYTES);
+            let group = &groups[group % I4_BLOCK_GROUPS * I4_GROUP_BYTES..];
             let (at, shift) = nibble_position(lane, k % I4_GROUP);
-            let scale = NR * I4_GROUP / 2 + 2 * lane;
-            let integer = f32::from((group[at] >> shift) & 15) - I4_ZERO_POINT;
-            integer * bf16_to_f32(u16::from_le_bytes([group[scale], group[scale + 1]]))
+            let (scale, minimum) = scale_and_minimum(factors, group, lane);
+            f32::from((group[at] >> shift) & 15) * scale - minimum
         }
     }
 }

@@ -1,6 +1,6 @@
-//! All rounding of f32 values to int8 and int4: groups of weights, and rows of activations.
+//! Rounding of f32 values to int8: groups of weights, and rows of activations.
 
-use super::layout::{ACT_GROUP, I4_GROUP, I4_ZERO_POINT, I8_GROUP, NR, STEP_BYTES};
+use super::layout::{ACT_GROUP, I4_GROUP, I8_GROUP};
 use super::weight_type::WeightType;
 use crate::bf16::{bf16_to_f32, f32_to_bf16};
 use crate::isa::per_isa;
@@ -39,66 +39,6 @@ per_isa! {
     }
 }
 
-per_isa! {
-    /// Quantizes one int4 group of a panel, `group` `[I4_GROUP, NR]`, to `bytes` in the panel's format. Each lane gets
-    /// the one of six scales near `largest value / 8` that has the smallest squared error.
-    pub(super) fn quantize_group_i4 / quantize_group_i4_at(group: &[[f32; NR]; I4_GROUP], bytes: &mut [u8]) {
-        // The value of largest size, with its sign: it is mapped near -8, the end with eight steps.
-        let mut extreme = [0.0f32; NR];
-        for row in group {
-            for (extreme, value) in extreme.iter_mut().zip(row) {
-                *extreme = if value.abs() > extreme.abs() { *value } else { *extreme };
-            }
-        }
-        let (mut least, mut best, mut best_inverse) = ([f32::INFINITY; NR], [0; NR], [0.0; NR]);
-        for quarter in -2..=3 {
-            let (mut bits, mut scale, mut inverse) = ([0; NR], [0.0; NR], [0.0; NR]);
-            for lane in 0..NR {
-                bits[lane] = f32_to_bf16(extreme[lane] / -(I4_ZERO_POINT - 0.25 * quarter as f32));
-                scale[lane] = bf16_to_f32(bits[lane]);
-                inverse[lane] = if scale[lane] == 0.0 { 0.0 } else { 1.0 / scale[lane] };
-            }
-            let mut error = [0.0; NR];
-            for row in group {
-                for lane in 0..NR {
-                    let off = row[lane] - round_i4(row[lane] * inverse[lane]) * scale[lane];
-                    error[lane] += off * off;
-                }
-            }
-            for lane in 0..NR {
-                let better = error[lane] < least[lane];
-                least[lane] = if better { error[lane] } else { least[lane] };
-                best[lane] = if better { bits[lane] } else { best[lane] };
-                best_inverse[lane] = if better { inverse[lane] } else { best_inverse[lane] };
-            }
-        }
-        // `nibble_position` defines this order.
-        let (steps, scales) = bytes.split_at_mut(NR * I4_GROUP / 2);
-        for (step, bytes) in steps.chunks_exact_mut(STEP_BYTES).enumerate() {
-            let mut words = [0u32; NR];
-            for byte in 0..4 {
-                let (low, high) = (&group[4 * step + byte], &group[4 * step + byte + I4_GROUP / 2]);
-                for lane in 0..NR {
-                    let nibble = |value: f32| (round_i4(value * best_inverse[lane]) + I4_ZERO_POINT) as u8 as u32;
-                    words[lane] |= (nibble(low[lane]) | nibble(high[lane]) << 4) << (8 * byte);
-                }
-            }
-            for (word, bytes) in words.iter().zip(bytes.chunks_exact_mut(4)) {
-                bytes.copy_from_slice(&word.to_le_bytes());
-            }
-        }
-        for (scale, bytes) in best.iter().zip(scales.chunks_exact_mut(2)) {
-            bytes.copy_from_slice(&scale.to_le_bytes());
-        }
-    }
-}
-
-/// The nearest integer in `-8..=7`, ties to even.
-#[inline(always)]
-fn round_i4(value: f32) -> f32 {
-    (value.clamp(-I4_ZERO_POINT, I4_ZERO_POINT - 1.0) + ROUNDING_MAGIC) - ROUNDING_MAGIC
-}
-
 /// Activations of a row that are quantized at once: few enough that everything touched stays in the L1 cache.
 pub(crate) const QUANT_BLOCK: usize = I8_GROUP;
 
@@ -107,7 +47,7 @@ pub(crate) const QUANT_BLOCK: usize = I8_GROUP;
 pub(crate) struct QuantMeta {
     /// A scale for each [`ACT_GROUP`] values.
     pub(crate) scales: [f32; QUANT_BLOCK / ACT_GROUP],
-    /// For each run of [`WeightType::accumulation_len`] values: minus the weights' zero point times the sum of the run.
+    /// For each run of [`WeightType::accumulation_len`] values its sum, in int8 times minus the weights' zero point.
     pub(crate) offsets: [i32; QUANT_BLOCK / I4_GROUP],
 }
 
@@ -128,9 +68,9 @@ per_isa! {
                 *quantized = (value * inverse + ROUNDING_MAGIC).to_bits() as i8;
             }
         }
-        let (zero_point, run) = if weight_type == WeightType::Int8 { (128, ACT_GROUP) } else { (8, I4_GROUP) };
+        let (factor, run) = if weight_type == WeightType::Int8 { (-128, ACT_GROUP) } else { (1, I4_GROUP) };
         for (offset, quantized) in meta.offsets.iter_mut().zip(quantized.chunks_exact(run)) {
-            *offset = -zero_point * quantized.iter().map(|value| i32::from(*value)).sum::<i32>();
+            *offset = factor * quantized.iter().map(|value| i32::from(*value)).sum::<i32>();
         }
         for i in 0..QUANT_BLOCK / 4 {
             let four = [quantized[4 * i], quantized[4 * i + 1], quantized[4 * i + 2], quantized[4 * i + 3]];
@@ -141,48 +81,8 @@ per_isa! {
 
 #[cfg(test)]
 mod tests {
-    use super::super::layout::{I4_GROUP_BYTES, nibble_position};
     use super::*;
     use crate::isa::Isa;
-
-    /// The definition of [`quantize_group_i4`] for one lane: scale bits and stored values.
-    fn reference_i4(group: &[f32]) -> (u16, Vec<u8>) {
-        let extreme = group.iter().fold(0.0f32, |max, value| if value.abs() > max.abs() { *value } else { max });
-        let mut best = (f32::INFINITY, 0, Vec::new());
-        for quarter in -2..=3 {
-            let bits = f32_to_bf16(extreme / -(8.0 - 0.25 * quarter as f32));
-            let scale = bf16_to_f32(bits);
-            let inverse = if scale == 0.0 { 0.0 } else { 1.0 / scale };
-            let round = |value: &f32| (value * inverse).clamp(-8.0, 7.0).round_ties_even();
-            let error = group.iter().map(|value| (value - round(value) * scale).powi(2)).sum();
-            if error < best.0 {
-                best = (error, bits, group.iter().map(|value| (round(value) + 8.0) as u8).collect());
-            }
-        }
-        (best.1, best.2)
-    }
-
-    #[test]
-    fn int4_groups_match_the_definition_at_every_isa() {
-        let mut group = [[0.0; NR]; I4_GROUP];
-        for (at, value) in group.as_flattened_mut().iter_mut().enumerate() {
-            // Lane 3 is zero.
-            *value = if at % NR == 3 { 0.0 } else { ((at * 37 % 101) as f32 * 0.73).sin() * (at % 7) as f32 };
-        }
-        for isa in Isa::available() {
-            let mut bytes = vec![0xaa; I4_GROUP_BYTES];
-            quantize_group_i4_at(isa, &group, &mut bytes);
-            for lane in 0..NR {
-                let (scale, stored) = reference_i4(&group.map(|row| row[lane]));
-                let at = NR * I4_GROUP / 2 + 2 * lane;
-                assert_eq!(bytes[at..at + 2], scale.to_le_bytes(), "{isa:?} lane {lane}");
-                for (k, want) in stored.iter().enumerate() {
-                    let (at, shift) = nibble_position(lane, k);
-                    assert_eq!(bytes[at] >> shift & 15, *want, "{isa:?} lane {lane} value {k}");
-                }
-            }
-        }
-    }
 
     #[test]
     fn activations_quantize_to_the_same_bits_at_every_isa() {

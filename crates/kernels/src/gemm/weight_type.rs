@@ -1,6 +1,9 @@
 //! Number formats of packed weights and the sizes that follow from them.
 
-use super::layout::{ACT_GROUP, GROUP_SCALES_BYTES, I4_GROUP, I4_GROUP_BYTES, I8_GROUP, NR, STEP_BYTES};
+use super::layout::{
+    ACT_GROUP, GROUP_SCALES_BYTES, I4_BLOCK_GROUPS, I4_FACTORS_BYTES, I4_GROUP, I4_GROUP_BYTES, I8_GROUP, NR,
+    STEP_BYTES,
+};
 
 /// Number format of packed weights; it also decides how activations are rounded for the product.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -11,7 +14,7 @@ pub enum WeightType {
     Bf16,
     /// 8-bit integers with a bf16 scale for each 128 values of a row.
     Int8,
-    /// 4-bit integers with a bf16 scale for each 32 values of a row.
+    /// 4-bit integers with a scale and a minimum for each 32 values of a row.
     Int4,
 }
 
@@ -66,7 +69,10 @@ impl WeightType {
     pub(crate) fn panel_bytes(self, k_steps: usize) -> usize {
         match self {
             WeightType::Int8 => k_steps * STEP_BYTES + (k_steps * 4).div_ceil(I8_GROUP) * GROUP_SCALES_BYTES,
-            WeightType::Int4 => k_steps * 4 / I4_GROUP * I4_GROUP_BYTES,
+            WeightType::Int4 => {
+                let groups = k_steps * 4 / I4_GROUP;
+                groups * I4_GROUP_BYTES + groups.div_ceil(I4_BLOCK_GROUPS) * I4_FACTORS_BYTES
+            }
             _ => k_steps * STEP_BYTES,
         }
     }

@@ -5,7 +5,10 @@
 #![allow(clippy::needless_range_loop, reason = "loops over registers are unrolled by their numbers")]
 use std::arch::x86_64::*;
 
-use super::super::layout::{ACT_GROUP, GROUP_SCALES_BYTES, I4_GROUP, I4_GROUP_BYTES, I8_GROUP, NR, STEP_BYTES};
+use super::super::layout::{
+    ACT_GROUP, GROUP_SCALES_BYTES, I4_BLOCK_BYTES, I4_BLOCK_GROUPS, I4_FACTORS_BYTES, I4_GROUP, I4_GROUP_BYTES,
+    I4_NIBBLES_BYTES, I8_GROUP, NR, STEP_BYTES,
+};
 use super::super::weight_type::WeightType;
 use super::args::MicroTile;
 
@@ -218,11 +221,12 @@ unsafe fn int4_rows<const M: usize, const Q: usize>(tile: &MicroTile<'_>, acc: *
     let low = _mm256_set1_epi8(15);
     for group in 0..tile.k_steps * 4 / I4_GROUP {
         for lane in (0..NR).step_by(8 * Q) {
-            // SAFETY: `x` has 8 mr words, the offsets mr values and `w` I4_GROUP_BYTES bytes for each group.
+            // SAFETY: `x` has 8 mr words, the offsets mr values and `w` I4_GROUP_BYTES bytes for each group, and before
+            // each super-block I4_FACTORS_BYTES.
             unsafe {
-                let w = tile.w.as_ptr().add(group * I4_GROUP_BYTES);
+                let factors = tile.w.as_ptr().add(group / I4_BLOCK_GROUPS * I4_BLOCK_BYTES);
+                let w = factors.add(I4_FACTORS_BYTES + group % I4_BLOCK_GROUPS * I4_GROUP_BYTES);
                 let x = tile.x.words.as_ptr().add(group * (I4_GROUP / 4) * tile.x.mr + row);
-                let offsets = tile.x.offsets.as_ptr().add(group * tile.x.mr + row);
                 // No sum of a group exceeds 16 bits: it has eight pairs of products of at most 15 * 127.
                 let mut pairs = [[_mm256_setzero_si256(); Q]; M];
                 for step in 0..4 {
@@ -241,12 +245,8 @@ unsafe fn int4_rows<const M: usize, const Q: usize>(tile: &MicroTile<'_>, acc: *
                         }
                     }
                 }
-                let mut integers = [[_mm256_setzero_si256(); Q]; M];
-                for r in 0..M {
-                    let offset = _mm256_set1_epi32(*offsets.add(r));
-                    integers[r] = pairs[r].map(|pairs| _mm256_add_epi32(offset, sum_pairs(pairs)));
-                }
-                add_scaled(tile, group * I4_GROUP / ACT_GROUP, row, lane, &integers, w.add(NR * I4_GROUP / 2), acc);
+                let integers = pairs.map(|pairs| pairs.map(|pairs| sum_pairs(pairs)));
+                add_affine(tile, group, row, lane, &integers, (factors, w.add(I4_NIBBLES_BYTES)), acc);
             }
         }
     }
@@ -277,6 +277,42 @@ unsafe fn add_scaled<const M: usize, const Q: usize>(
                 let factor = _mm256_mul_ps(_mm256_set1_ps(*row_scales.add(r)), lanes);
                 let scaled = _mm256_mul_ps(_mm256_cvtepi32_ps(integers[r][q]), factor);
                 let to = acc_at(tile, acc, row + r, lane + 8 * q);
+                _mm256_storeu_ps(to, _mm256_add_ps(_mm256_loadu_ps(to), scaled));
+            }
+        }
+    }
+}
+
+// SAFETY: as for `accumulate`; `row .. row + M` are rows of the tile, which has this group; `lane + 8 Q <= NR`, `factors`
+// has I4_FACTORS_BYTES bytes and `codes` 64.
+/// Adds `(integer * scale - minimum * offset) * row scale` for int4 group `group`; scales and minima of the lanes are
+/// `factors` times `codes`.
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+unsafe fn add_affine<const M: usize, const Q: usize>(
+    tile: &MicroTile<'_>,
+    group: usize,
+    row: usize,
+    lane: usize,
+    integers: &[[__m256i; Q]; M],
+    (factors, codes): (*const u8, *const u8),
+    acc: *mut f32,
+) {
+    // SAFETY: as the caller promises; the scales and offsets of `x` are mr a group, `acc` has mr rows of 32 values.
+    unsafe {
+        let row_scales = tile.x.scales.as_ptr().add(group * I4_GROUP / ACT_GROUP * tile.x.mr + row);
+        let offsets = tile.x.offsets.as_ptr().add(group * tile.x.mr + row);
+        for q in 0..Q {
+            let decoded = |at: usize| {
+                let code = _mm256_cvtepu8_epi32(_mm_loadl_epi64(codes.add(at).cast()));
+                _mm256_mul_ps(_mm256_cvtepi32_ps(code), _mm256_loadu_ps(factors.add(4 * at).cast()))
+            };
+            let (scales, minima) = (decoded(lane + 8 * q), decoded(NR + lane + 8 * q));
+            for r in 0..M {
+                let offset = _mm256_mul_ps(minima, _mm256_set1_ps(*offsets.add(r) as f32));
+                let value = _mm256_fmsub_ps(_mm256_cvtepi32_ps(integers[r][q]), scales, offset);
+                let to = acc_at(tile, acc, row + r, lane + 8 * q);
+                let scaled = _mm256_mul_ps(value, _mm256_set1_ps(*row_scales.add(r)));
                 _mm256_storeu_ps(to, _mm256_add_ps(_mm256_loadu_ps(to), scaled));
             }
         }

@@ -6,7 +6,10 @@
 #![allow(clippy::needless_range_loop, reason = "loops over registers are unrolled by their numbers")]
 use std::arch::x86_64::*;
 
-use super::super::layout::{ACT_GROUP, GROUP_SCALES_BYTES, I4_GROUP, I4_GROUP_BYTES, I8_GROUP, NR, STEP_BYTES};
+use super::super::layout::{
+    ACT_GROUP, GROUP_SCALES_BYTES, I4_BLOCK_GROUPS, I4_FACTORS_BYTES, I4_GROUP, I4_GROUP_BYTES, I4_NIBBLES_BYTES,
+    I8_GROUP, NR, STEP_BYTES,
+};
 use super::args::MicroKernelArgs;
 
 /// Prefetch distance in the panel, in bytes. The target is the L2 cache: with one row of `x` and weights in memory this
@@ -154,18 +157,22 @@ pub(super) unsafe fn int4(args: &MicroKernelArgs<'_>, acc: &mut [f32]) {
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
 unsafe fn int4_rows<const M: usize>(args: &MicroKernelArgs<'_>, acc: *mut f32) {
-    // SAFETY: `x` has 8 M words, the offsets M values and `w` I4_GROUP_BYTES bytes for each group; scales has M values
-    // for each activation group that is begun, `acc` M rows of 32.
+    // SAFETY: `x` has 8 M words, the offsets M values and `w` I4_GROUP_BYTES bytes for each group, and before each
+    // super-block I4_FACTORS_BYTES; scales has M values for each activation group that is begun, `acc` M rows of 32.
     unsafe {
         let low = _mm512_set1_epi8(15);
         for_each_tile!(args, acc, M, |x, w, to| {
             let (scales, mut offsets) = (args.x.scales.as_ptr(), args.x.offsets.as_ptr());
-            let mut sum = load_acc::<M>(args, to);
+            let (mut sum, mut factors) = (load_acc::<M>(args, to), w);
             for group in 0..args.k_steps * 4 / I4_GROUP {
-                let mut integers = [[_mm512_setzero_si512(); 2]; M];
-                for r in 0..M {
-                    integers[r] = [_mm512_set1_epi32(*offsets.add(r)); 2];
+                if group % I4_BLOCK_GROUPS == 0 {
+                    factors = w;
+                    for line in 0..I4_FACTORS_BYTES / 64 {
+                        _mm_prefetch::<_MM_HINT_T1>(w.wrapping_add(PREFETCH_BYTES + 64 * line).cast());
+                    }
+                    w = w.add(I4_FACTORS_BYTES);
                 }
+                let mut integers = [[_mm512_setzero_si512(); 2]; M];
                 for step in 0..4 {
                     let n0 = _mm512_loadu_si512(w.add(step * STEP_BYTES).cast());
                     let n1 = _mm512_loadu_si512(w.add(step * STEP_BYTES + 64).cast());
@@ -187,12 +194,12 @@ unsafe fn int4_rows<const M: usize>(args: &MicroKernelArgs<'_>, acc: *mut f32) {
                         ];
                     }
                 }
-                let weight_scales = load_weight_scales(w.add(NR * I4_GROUP / 2));
-                add_scaled(&mut sum, &integers, weight_scales, scales.add(group * I4_GROUP / ACT_GROUP * M));
+                let row_scales = scales.add(group * I4_GROUP / ACT_GROUP * M);
+                add_affine(&mut sum, &integers, (factors, w.add(I4_NIBBLES_BYTES)), row_scales, offsets);
                 x = x.add(I4_GROUP / 4 * M);
                 w = w.add(I4_GROUP_BYTES);
                 offsets = offsets.add(M);
-                // The cache line of the scales, the last one of a group.
+                // The cache line of scales and minima, the last one of a group.
                 _mm_prefetch::<_MM_HINT_T1>(w.wrapping_add(PREFETCH_BYTES - 64).cast());
             }
             store_acc(&sum, args, to);
@@ -264,6 +271,37 @@ unsafe fn add_scaled<const M: usize>(
         for half in 0..2 {
             let factor = _mm512_mul_ps(scale, weight_scales[half]);
             sum[r][half] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(integers[r][half]), factor, sum[r][half]);
+        }
+    }
+}
+
+/// Adds `(integer * scale - minimum * offset) * row scale`; scales and minima of the lanes are `factors` times `codes`.
+///
+/// # Safety
+/// `factors` has I4_FACTORS_BYTES bytes, `codes` 64; `scales` and `offsets` have M values.
+#[inline]
+#[target_feature(enable = "avx512f")]
+unsafe fn add_affine<const M: usize>(
+    sum: &mut [[__m512; 2]; M],
+    integers: &[[__m512i; 2]; M],
+    (factors, codes): (*const u8, *const u8),
+    scales: *const f32,
+    offsets: *const i32,
+) {
+    // SAFETY: as the caller promises.
+    unsafe {
+        let decoded = |number: usize| {
+            let code = _mm512_cvtepu8_epi32(_mm_loadu_si128(codes.add(16 * number).cast()));
+            _mm512_mul_ps(_mm512_cvtepi32_ps(code), _mm512_loadu_ps(factors.add(64 * number).cast()))
+        };
+        let (weight_scales, minima) = ([decoded(0), decoded(1)], [decoded(2), decoded(3)]);
+        for r in 0..M {
+            let (scale, offset) = (_mm512_set1_ps(*scales.add(r)), _mm512_set1_ps(*offsets.add(r) as f32));
+            for half in 0..2 {
+                let scaled = _mm512_mul_ps(_mm512_cvtepi32_ps(integers[r][half]), weight_scales[half]);
+                let value = _mm512_fnmadd_ps(minima[half], offset, scaled);
+                sum[r][half] = _mm512_fmadd_ps(value, scale, sum[r][half]);
+            }
         }
     }
 }

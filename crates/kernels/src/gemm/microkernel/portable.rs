@@ -1,6 +1,9 @@
 //! Micro-kernels in plain loops, one row of `x` after the other: the definition for all instruction sets.
 
-use super::super::layout::{ACT_GROUP, GROUP_SCALES_BYTES, I4_GROUP, I4_GROUP_BYTES, I8_GROUP_BYTES, NR, STEP_BYTES};
+use super::super::layout::{
+    ACT_GROUP, GROUP_SCALES_BYTES, I4_BLOCK_BYTES, I4_BLOCK_GROUPS, I4_FACTORS_BYTES, I4_GROUP, I4_GROUP_BYTES,
+    I4_NIBBLES_BYTES, I8_GROUP_BYTES, NR, STEP_BYTES, scale_and_minimum,
+};
 use super::super::weight_type::WeightType;
 use super::args::MicroTile;
 use crate::bf16::bf16_to_f32;
@@ -58,15 +61,23 @@ fn run_bytes() -> usize {
 }
 
 fn int4(tile: &MicroTile<'_>, row: usize, acc: &mut [f32]) {
-    for (group, w) in tile.w.chunks_exact(I4_GROUP_BYTES).enumerate() {
-        let mut integers = [tile.x.offsets[group * tile.x.mr + row]; NR];
-        let (nibbles, scales) = w.split_at(NR * I4_GROUP / 2);
-        for (step, w) in nibbles.chunks_exact(STEP_BYTES).enumerate() {
-            let x = |step: usize| tile.x.words[(group * I4_GROUP / 4 + step) * tile.x.mr + row];
-            dot4(&mut integers, x(step), w, |byte| i32::from(byte & 15));
-            dot4(&mut integers, x(step + 4), w, |byte| i32::from(byte >> 4));
+    for (block, w) in tile.w.chunks(I4_BLOCK_BYTES).enumerate() {
+        let (factors, groups) = w.split_at(I4_FACTORS_BYTES);
+        for (number, w) in groups.chunks_exact(I4_GROUP_BYTES).enumerate() {
+            let group = block * I4_BLOCK_GROUPS + number;
+            let mut integers = [0; NR];
+            for (step, w) in w[..I4_NIBBLES_BYTES].chunks_exact(STEP_BYTES).enumerate() {
+                let x = |step: usize| tile.x.words[(group * I4_GROUP / 4 + step) * tile.x.mr + row];
+                dot4(&mut integers, x(step), w, |byte| i32::from(byte & 15));
+                dot4(&mut integers, x(step + 4), w, |byte| i32::from(byte >> 4));
+            }
+            let offset = tile.x.offsets[group * tile.x.mr + row] as f32;
+            let row_scale = tile.x.scales[group * I4_GROUP / ACT_GROUP * tile.x.mr + row];
+            for (lane, (acc, integer)) in acc.iter_mut().zip(integers).enumerate() {
+                let (scale, minimum) = scale_and_minimum(factors, w, lane);
+                *acc += (integer as f32 * scale - minimum * offset) * row_scale;
+            }
         }
-        add_scaled(acc, &integers, scales, tile.x.scales[group * I4_GROUP / ACT_GROUP * tile.x.mr + row]);
     }
 }
 

@@ -5,7 +5,8 @@
 use std::arch::aarch64::*;
 
 use super::super::super::layout::{
-    ACT_GROUP, GROUP_SCALES_BYTES, I4_GROUP, I4_GROUP_BYTES, I8_GROUP, MR, NR, SLICE_STEPS, STEP_BYTES,
+    ACT_GROUP, GROUP_SCALES_BYTES, I4_BLOCK_BYTES, I4_BLOCK_GROUPS, I4_FACTORS_BYTES, I4_GROUP, I4_GROUP_BYTES,
+    I4_NIBBLES_BYTES, I8_GROUP, MR, NR, SLICE_STEPS, STEP_BYTES,
 };
 use super::super::args::MicroTile;
 use super::accumulators::Accumulators;
@@ -100,22 +101,22 @@ pub(super) unsafe fn int8<S: Accumulators<M, Q>, const M: usize, const Q: usize>
 pub(super) unsafe fn int4<S: Accumulators<M, Q>, const M: usize, const Q: usize>(tile: &MicroTile<'_>, acc: *mut f32) {
     for group in 0..tile.k_steps * 4 / I4_GROUP {
         for lane in (0..NR).step_by(4 * Q) {
-            // SAFETY: `x` has 8 M words, the offsets M values and `w` I4_GROUP_BYTES bytes for each group, the last 64
-            // of them scales.
+            // SAFETY: `x` has 8 M words, the offsets M values and `w` I4_GROUP_BYTES bytes for each group, and before
+            // each super-block I4_FACTORS_BYTES.
             unsafe {
                 let low = |n| vandq_u32(n, vdupq_n_u32(0x0f0f_0f0f));
                 let high = |n| vreinterpretq_u32_u8(vshrq_n_u8::<4>(vreinterpretq_u8_u32(n)));
-                let w = tile.w.as_ptr().add(group * I4_GROUP_BYTES);
+                let factors = tile.w.as_ptr().add(group / I4_BLOCK_GROUPS * I4_BLOCK_BYTES);
+                let group_bytes = factors.add(I4_FACTORS_BYTES + group % I4_BLOCK_GROUPS * I4_GROUP_BYTES);
                 let x = tile.x.words.as_ptr().add(group * (I4_GROUP / 4) * M);
-                let offsets = tile.x.offsets.as_ptr().add(group * M);
-                let mut integers = S::new(|r| *offsets.add(r) as u32);
+                let mut integers = S::new(|_| 0);
                 for step in [0, 2] {
-                    let (w, x) = (w.add(step * STEP_BYTES + 4 * lane), x.add(step * M));
+                    let (w, x) = (group_bytes.add(step * STEP_BYTES + 4 * lane), x.add(step * M));
                     integers.add_two_steps(|step, q| low(load_quad(w, step, q)), [x, x.add(M)]);
                     integers.add_two_steps(|step, q| high(load_quad(w, step, q)), [x.add(4 * M), x.add(5 * M)]);
                 }
-                let weight_scales = w.add(NR * I4_GROUP / 2);
-                add_scaled(tile, group * I4_GROUP / ACT_GROUP, lane, &integers.rows(), weight_scales, acc);
+                let codes = group_bytes.add(I4_NIBBLES_BYTES);
+                add_affine(tile, group, lane, &integers.rows(), (factors, codes), acc);
             }
         }
     }
@@ -144,6 +145,40 @@ unsafe fn add_scaled<const M: usize, const Q: usize>(
                 let to = acc.add(r * tile.acc_stride + at);
                 let integers = vcvtq_f32_s32(vreinterpretq_s32_u32(integers[r][q]));
                 vst1q_f32(to, vfmaq_f32(vld1q_f32(to), integers, factor));
+            }
+        }
+    }
+}
+
+// SAFETY: as for `accumulate`; the tile has M rows and this group, `lane + 4 Q <= NR`, `factors` has I4_FACTORS_BYTES
+// bytes and `codes` 64.
+/// Adds `(integer * scale - minimum * offset) * row scale` for int4 group `group` and the lanes from `lane` on; scales and
+/// minima of the lanes are `factors` times `codes`.
+#[inline(always)]
+unsafe fn add_affine<const M: usize, const Q: usize>(
+    tile: &MicroTile<'_>,
+    group: usize,
+    lane: usize,
+    integers: &[[Bits; Q]; M],
+    (factors, codes): (*const u8, *const u8),
+    acc: *mut f32,
+) {
+    // SAFETY: as the caller promises; `acc` has M rows of 32 values, the scales and offsets of `x` are M a group.
+    unsafe {
+        let row_scales = tile.x.scales.as_ptr().add(group * I4_GROUP / ACT_GROUP * M);
+        let offsets = tile.x.offsets.as_ptr().add(group * M);
+        for q in 0..Q {
+            let decoded = |at: usize| {
+                let four = vreinterpret_u8_u32(vdup_n_u32(codes.add(at).cast::<u32>().read_unaligned()));
+                let code = vcvtq_f32_u32(vmovl_u16(vget_low_u16(vmovl_u8(four))));
+                vmulq_f32(code, vld1q_f32(factors.add(4 * at).cast()))
+            };
+            let (scales, minima) = (decoded(lane + 4 * q), decoded(NR + lane + 4 * q));
+            for r in 0..M {
+                let scaled = vmulq_f32(vcvtq_f32_s32(vreinterpretq_s32_u32(integers[r][q])), scales);
+                let value = vfmsq_n_f32(scaled, minima, *offsets.add(r) as f32);
+                let to = acc.add(r * tile.acc_stride + lane + 4 * q);
+                vst1q_f32(to, vfmaq_n_f32(vld1q_f32(to), value, *row_scales.add(r)));
             }
         }
     }
