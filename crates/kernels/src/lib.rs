@@ -7,6 +7,7 @@
 
 pub mod attention;
 mod bf16;
+mod cache_lines;
 pub mod dense;
 pub mod elementwise;
 pub mod gemm;

@@ -17,7 +17,7 @@ use super::entry::{EntryKind, EntryTexts, HEADER, Key};
 use super::shared::Store;
 
 /// The version of what a block of keys and values is, beside the program's.
-const KV_FORMAT: u32 = 1;
+const KV_FORMAT: u32 = 2;
 /// Files of features that are kept open, so that they are not checked for each question.
 const OPEN_FILES: usize = 32;
 /// Films whose names are remembered for the headers of blocks.

@@ -9,6 +9,7 @@ use std::mem::MaybeUninit;
 use super::inputs::Inputs;
 use super::sequence::{BLOCK, PlacedSequence};
 use super::softmax::{OnlineSoftmax, online_softmax_panel, rescale_at};
+use crate::cache_lines::CacheLines;
 use crate::gemm::activations::{ActivationBlock, PackedActivations, PreNorm};
 use crate::gemm::layout::NR;
 use crate::gemm::microkernel::{self, MicroKernelArgs, Strided};
@@ -117,16 +118,20 @@ fn pack_chunk(inputs: &Inputs<'_>, sequences: &[PlacedSequence<'_>], source: &Ch
 /// Memory that one thread uses for one panel after the other.
 struct Scratch {
     /// Weighted sums of values, `[dim, NR]`.
-    sums: Vec<f32>,
+    sums: CacheLines<f32>,
     /// `[CHUNK_KEYS, NR]`.
-    scores: Vec<f32>,
+    scores: CacheLines<f32>,
     /// Unnormalized probabilities as bf16 pairs, `[CHUNK_KEYS / 2, NR]`.
-    pairs: Vec<u32>,
+    pairs: CacheLines<u32>,
 }
 
 impl Scratch {
     fn new(dim: usize) -> Self {
-        Scratch { sums: vec![0.0; dim * NR], scores: vec![0.0; CHUNK_KEYS * NR], pairs: vec![0; CHUNK_KEYS / 2 * NR] }
+        Scratch {
+            sums: CacheLines::zeroed(dim * NR),
+            scores: CacheLines::zeroed(CHUNK_KEYS * NR),
+            pairs: CacheLines::zeroed(CHUNK_KEYS / 2 * NR),
+        }
     }
 }
 
@@ -138,7 +143,7 @@ struct QueryPanel<'a> {
     queries: usize,
     /// Keys that each query sees.
     visible_keys: [usize; NR],
-    packed: Vec<u8>,
+    packed: CacheLines<u8>,
 }
 
 impl<'a> QueryPanel<'a> {
@@ -159,7 +164,7 @@ impl<'a> QueryPanel<'a> {
             let q = &inputs.q[*at..][..p.dim];
             values.iter_mut().zip(q).for_each(|(value, q)| *value = q * p.scale);
         }
-        let mut packed = vec![0; compute.panel_bytes(compute.k_steps(p.dim))];
+        let mut packed = CacheLines::zeroed(compute.panel_bytes(compute.k_steps(p.dim)));
         pack_panel(compute, &values, p.dim, &mut packed);
         QueryPanel { inputs, at, queries, visible_keys, packed }
     }

@@ -8,12 +8,8 @@ use rayon::prelude::*;
 use super::layout::NR;
 use super::pack_weights::{pack_panel, unpack_value};
 use super::weight_type::WeightType;
+use crate::cache_lines::CacheLines;
 use crate::dense::gemm_crate::{Parallelism, StridedMatrix, matmul};
-
-/// A cache line of bytes at an aligned address.
-#[derive(Clone, Copy)]
-#[repr(C, align(64))]
-struct CacheLine([u8; 64]);
 
 /// Bytes that a packed matrix shares, such as a mapped file.
 pub type SharedBytes = Arc<dyn AsRef<[u8]> + Send + Sync>;
@@ -21,7 +17,7 @@ pub type SharedBytes = Arc<dyn AsRef<[u8]> + Send + Sync>;
 /// Where the packed bytes lie.
 #[derive(Clone)]
 enum PanelBytes {
-    Owned(Arc<Vec<CacheLine>>, usize),
+    Owned(Arc<CacheLines<u8>>),
     Shared(SharedBytes, Range<usize>),
 }
 
@@ -30,8 +26,7 @@ impl Deref for PanelBytes {
 
     fn deref(&self) -> &[u8] {
         match self {
-            // SAFETY: a `CacheLine` is 64 plain bytes without padding, and the lines hold at least `len` bytes.
-            PanelBytes::Owned(lines, len) => unsafe { std::slice::from_raw_parts(lines.as_ptr().cast(), *len) },
+            PanelBytes::Owned(bytes) => bytes,
             PanelBytes::Shared(bytes, range) => &(**bytes).as_ref()[range.clone()],
         }
     }
@@ -76,11 +71,7 @@ impl PackedMatrix {
         read: impl Fn(Range<usize>, &mut [f32]) + Sync,
     ) -> PackedMatrix {
         assert!(cols > 0, "a matrix without columns");
-        let len = weight_type.bytes(rows, cols);
-        let mut lines = vec![CacheLine([0; 64]); len.div_ceil(64)];
-        // SAFETY: a `CacheLine` is 64 plain bytes without padding, the lines hold at least `len` bytes, and they are
-        // borrowed mutably.
-        let bytes = unsafe { std::slice::from_raw_parts_mut(lines.as_mut_ptr().cast::<u8>(), len) };
+        let mut bytes = CacheLines::zeroed(weight_type.bytes(rows, cols));
         bytes.par_chunks_mut(weight_type.panel_bytes(weight_type.k_steps(cols))).enumerate().for_each(
             |(number, panel)| {
                 let range = number * NR..rows.min((number + 1) * NR);
@@ -89,7 +80,7 @@ impl PackedMatrix {
                 pack_panel(weight_type, &values, cols, panel);
             },
         );
-        PackedMatrix { weight_type, rows, cols, bytes: PanelBytes::Owned(Arc::new(lines), len) }
+        PackedMatrix { weight_type, rows, cols, bytes: PanelBytes::Owned(Arc::new(bytes)) }
     }
 
     /// A matrix packed earlier: the part `range` of `bytes`, which may be a mapped file. `None` when the range does not

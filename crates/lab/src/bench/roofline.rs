@@ -65,7 +65,7 @@ fn accelerator(device: &Device, dtype: DType) -> Result<Roofline, LabError> {
     let x = Tensor::ones((SIDE, SIDE), dtype, device)?;
     let product = median_of_runs(device, REPEATS, || Ok(x.matmul(&x)?))?;
     let bytes = Tensor::zeros(COPIED, DType::U8, device)?;
-    let copy = median_of_runs(device, REPEATS, || Ok(bytes.copy()?))?;
+    let copy = median_of_runs(device, REPEATS, || Ok(bytes.force_contiguous()?))?;
     let place = match device.location() {
         DeviceLocation::Cpu => "CPU".to_string(),
         DeviceLocation::Cuda { gpu_id } => format!("CUDA device {gpu_id}"),

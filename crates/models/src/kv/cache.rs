@@ -115,7 +115,7 @@ impl KvCache {
         self.check_block(from.max(to))?;
         if from != to {
             for tensor in self.layers.iter().flat_map(|(k, v)| tensors(k).chain(tensors(v))) {
-                tensor.slice_set(&tensor.narrow(0, from as usize, 1)?.copy()?, 0, to as usize)?;
+                tensor.slice_set(&tensor.narrow(0, from as usize, 1)?.force_contiguous()?, 0, to as usize)?;
             }
         }
         Ok(())
@@ -131,7 +131,7 @@ impl KvCache {
         self.check_block(block)?;
         let mut bytes = Vec::with_capacity(self.shape.bytes_per_block(self.dtype));
         for tensor in self.layers.iter().flat_map(|(k, v)| tensors(k).chain(tensors(v))) {
-            let own = tensor.narrow(0, block as usize, 1)?.to_device(&Device::Cpu)?.copy()?;
+            let own = tensor.narrow(0, block as usize, 1)?.force_contiguous()?.to_device(&Device::Cpu)?;
             let view = &own;
             bytes.extend_from_slice(&safetensors::View::data(&view));
         }

@@ -8,20 +8,21 @@ use std::arch::x86_64::*;
 use super::avx512::{HEADS, LANES, LoadRows, by_heads, row_mask};
 use super::horizontal_sums::{ROWS, horizontal_sums};
 use super::span::{KeySpan, PREFETCH_ROWS, SPAN};
+use crate::cache_lines::CacheLines;
 
 /// Rows of values that are widened together: with the sums of some heads they stay in the L1 cache.
 const WIDE_ROWS: usize = 32;
 
 /// Some rows as f32, each padded with zeros to a multiple of [`LANES`]: they are widened once for all heads.
 struct WideRows {
-    values: Vec<f32>,
+    values: CacheLines<f32>,
     width: usize,
 }
 
 impl WideRows {
     fn new(rows: usize, dim: usize) -> WideRows {
         let width = dim.next_multiple_of(LANES);
-        WideRows { values: vec![0.0; rows * width], width }
+        WideRows { values: CacheLines::zeroed(rows * width), width }
     }
 
     /// Widens the rows that `rows` names, of `dim` values.

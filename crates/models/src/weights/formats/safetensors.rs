@@ -124,7 +124,11 @@ impl SafetensorsFiles {
         let (rows, cols) = matrix_dims(shape);
         let (has, wants) = (entry.bytes.len(), weight_type.bytes(rows, cols));
         if has != wants {
-            let what = format!("tensor {stored} has {has} bytes, {shape:?} packed as {weight_type:?} has {wants}");
+            let what = format!(
+                "tensor {stored} has {has} bytes, {shape:?} packed as {} has {wants}: it is cut, or an earlier version \
+                 packed it; convert the original model again",
+                weight_type.name()
+            );
             return Err(self.checkpoint.error(file, what));
         }
         Ok(Some((bytes, entry.bytes.clone())))
