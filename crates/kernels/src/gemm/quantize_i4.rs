@@ -91,10 +91,8 @@ per_isa! {
                 let determinant = n * ll - l * l;
                 let mut minimum = if determinant > 0.0 { (l * lx - ll * x) / determinant } else { -low[lane] };
                 let mut scale = if determinant > 0.0 { (n * lx - l * x) / determinant } else { 0.0 };
-                if !(minimum > 0.0) {
-                    minimum = 0.0;
-                    scale = if ll > 0.0 { lx / ll } else { 0.0 };
-                }
+                let through_zero = if ll > 0.0 { lx / ll } else { 0.0 };
+                (scale, minimum) = if minimum > 0.0 { (scale, minimum) } else { (through_zero, 0.0) };
                 // The squared error, as sums of squares and products.
                 let error = sum_xx[lane] + scale * (scale * ll - 2.0 * lx - 2.0 * minimum * l)
                     + minimum * (n * minimum + 2.0 * x);
@@ -104,9 +102,9 @@ per_isa! {
                 fit.minima[lane] = if better { minimum } else { fit.minima[lane] };
             }
         }
-        for lane in 0..NR {
+        for (scale, sum_x) in fit.scales.iter_mut().zip(sum_x) {
             // Weights that are no numbers give results that are none.
-            fit.scales[lane] = if sum_x[lane].is_finite() { fit.scales[lane].max(0.0) } else { f32::NAN };
+            *scale = if sum_x.is_finite() { scale.max(0.0) } else { f32::NAN };
         }
     }
 }
@@ -114,10 +112,7 @@ per_isa! {
 per_isa! {
     /// Writes the nearest stored values of a group, in the order of [`nibble_position`](super::layout::nibble_position).
     fn pack_nibbles / pack_nibbles_at(group: &PanelGroup, fit: &GroupFit, bytes: &mut [u8]) {
-        let mut inverse = [0.0; NR];
-        for lane in 0..NR {
-            inverse[lane] = if fit.scales[lane] > 0.0 { 1.0 / fit.scales[lane] } else { 0.0 };
-        }
+        let inverse = fit.scales.map(|scale| if scale > 0.0 { 1.0 / scale } else { 0.0 });
         for (step, bytes) in bytes.chunks_exact_mut(STEP_BYTES).enumerate() {
             let mut words = [0u32; NR];
             for byte in 0..4 {

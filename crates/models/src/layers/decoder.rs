@@ -117,7 +117,7 @@ impl Expert {
     fn load(w: &Weights, c: &DecoderConfig, bias: Bias) -> ModelResult<Self> {
         let (d, i) = (c.hidden, c.intermediate);
         let (q, kv) = (c.heads * c.head_dim, c.kv_heads * c.head_dim);
-        let (attention, mlp) = (w.sub("self_attn"), w.sub("mlp"));
+        let (attention, mlp) = (w.sub("self_attn").sensitive(), w.sub("mlp"));
         Ok(Expert {
             q: Linear::load(&attention.sub("q_proj"), d, q, bias)?,
             k: Linear::load(&attention.sub("k_proj"), d, kv, bias)?,

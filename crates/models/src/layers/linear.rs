@@ -54,13 +54,13 @@ impl HeldMatrix {
 }
 
 impl Linear {
-    /// From a matrix `[out, in]` that another layer has loaded as floats (tied weights); held as matrices of `weights`
-    /// are.
+    /// From a matrix `[out, in]` that another layer has loaded as floats: a tied output head, held as one of `weights`
+    /// is.
     ///
     /// # Errors
     /// When the matrix is no matrix.
     pub fn tied(weights: &Weights, matrix: &Tensor) -> ModelResult<Self> {
-        let matrix = match weights.held_as().packed {
+        let matrix = match weights.packed_as(ParameterRole::OutputHead) {
             Some(weight_type) => {
                 let (rows, cols) = matrix.dims2()?;
                 let values = matrix.flatten_all()?.to_vec1()?;

@@ -17,6 +17,7 @@ use super::formats::{Encoding, FileBytes, NAMES_KEY, OUR_NAMES, RowSource, encod
 use super::loader::Weights;
 use super::loader::lookup::find_rows;
 use super::origin::Origin;
+use super::precision::type_of_matrix;
 use super::survey::{Survey, TensorRequest};
 use crate::error::{ModelError, ModelResult};
 
@@ -60,7 +61,8 @@ impl ConversionPlan {
         let requests = survey.requests();
         let mut tensors = Vec::new();
         for (canonical, request) in requests.iter().filter(|(_, request)| request.packed) {
-            tensors.push(matrix(archives, canonical, request, survey.weight_type)?);
+            let weight_type = type_of_matrix(survey.weight_type, request.sensitive);
+            tensors.push(matrix(archives, canonical, request, weight_type)?);
         }
         // A tied table is there twice: as rows to look up, and packed as the output head.
         for (canonical, request) in requests.iter().filter(|(_, request)| request.values) {

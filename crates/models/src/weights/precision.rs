@@ -41,16 +41,29 @@ pub(crate) struct ArchiveFacts {
 pub struct HeldAs {
     /// The type of activations and of what is not packed.
     pub dtype: DType,
-    /// What matrices are packed as.
+    /// What matrices are packed as, all but those that four bits would spoil.
     pub packed: Option<WeightType>,
     /// Whether f32 matrices are learned by products in bf16 (mixed precision with f32 master weights).
     pub master: bool,
+}
+
+/// What a matrix is packed as in a model of `weight_type`: where most have four bits, those that four bits spoil have
+/// eight (docs/benchmarks.md, accuracy of packed weights).
+pub(crate) fn type_of_matrix(weight_type: WeightType, sensitive: bool) -> WeightType {
+    if sensitive && weight_type == WeightType::Int4 { WeightType::Int8 } else { weight_type }
 }
 
 impl HeldAs {
     /// The word of reports: "f32", "int8".
     pub fn name(self) -> &'static str {
         self.packed.map_or(self.dtype.as_str(), WeightType::name)
+    }
+
+    /// What a matrix is packed as, which may be one that few bits spoil ([`Weights::sensitive`]).
+    ///
+    /// [`Weights::sensitive`]: super::Weights::sensitive
+    pub(crate) fn packed_matrix(self, sensitive: bool) -> Option<WeightType> {
+        self.packed.map(|weight_type| type_of_matrix(weight_type, sensitive))
     }
 
     /// What attention computes in: bf16 beside matrices that are packed smaller than f32, else f32.

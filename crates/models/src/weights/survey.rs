@@ -13,6 +13,8 @@ pub(crate) struct TensorRequest {
     pub(crate) shape: Vec<usize>,
     /// Whether a matrix to multiply with was asked for.
     pub(crate) packed: bool,
+    /// Whether few bits spoil it.
+    pub(crate) sensitive: bool,
     /// Whether its values were asked for.
     pub(crate) values: bool,
 }
@@ -36,14 +38,22 @@ impl Survey {
         Survey { weight_type: WeightType::F32, checks: true, requests: Mutex::default() }
     }
 
-    /// Lists a request, for values or for a `packed` matrix. A layer that gets no packed matrix asks for the values
-    /// next, which changes nothing.
-    pub(crate) fn note(&self, canonical: &str, second: Option<String>, shape: &[usize], packed: bool) {
-        let mut all = self.lock();
-        let new = TensorRequest { second, shape: shape.to_vec(), packed: false, values: false };
-        let request = all.entry(canonical.to_string()).or_insert(new);
-        request.values |= !packed && !request.packed;
-        request.packed |= packed;
+    /// Lists a request for values. A layer that gets no packed matrix asks for the values next, which changes nothing.
+    pub(crate) fn note_values(&self, canonical: &str, second: Option<String>, shape: &[usize]) {
+        self.note(canonical, second, shape, |request| request.values |= !request.packed);
+    }
+
+    /// Lists a request for a matrix to multiply with.
+    pub(crate) fn note_matrix(&self, canonical: &str, second: Option<String>, shape: &[usize], sensitive: bool) {
+        self.note(canonical, second, shape, |request| {
+            request.packed = true;
+            request.sensitive |= sensitive;
+        });
+    }
+
+    fn note(&self, canonical: &str, second: Option<String>, shape: &[usize], set: impl FnOnce(&mut TensorRequest)) {
+        let new = TensorRequest { second, shape: shape.to_vec(), packed: false, sensitive: false, values: false };
+        set(self.lock().entry(canonical.to_string()).or_insert(new));
     }
 
     /// Everything that was listed.

@@ -134,9 +134,13 @@ impl SafetensorsFiles {
         Ok(Some((bytes, entry.bytes.clone())))
     }
 
-    /// What the matrices of a converted folder are packed as; `None` when they are not.
+    /// What the matrices of a converted folder are packed as, the type of the fewest bits that some have; `None` when
+    /// they are not.
     pub(crate) fn packed_as(&self) -> Option<WeightType> {
-        WeightType::ALL.into_iter().find(|kind| self.entries.keys().any(|name| name.ends_with(&packed_name("", *kind))))
+        WeightType::ALL
+            .into_iter()
+            .rev()
+            .find(|kind| self.entries.keys().any(|name| name.ends_with(&packed_name("", *kind))))
     }
 }
 

@@ -34,6 +34,7 @@ pub struct Weights {
     group: ParameterGroup,
     /// Seed of initial values of what no archive has.
     initial: Option<u64>,
+    sensitive: bool,
 }
 
 struct Shared {
@@ -97,6 +98,7 @@ impl Weights {
             second_prefix: None,
             group: ParameterGroup::Language,
             initial: None,
+            sensitive: false,
         };
         for group in
             [ParameterGroup::Vision, ParameterGroup::Projector, ParameterGroup::Language, ParameterGroup::Embeddings]
@@ -115,6 +117,21 @@ impl Weights {
     /// These weights as those of `group`; inherited by [`Weights::sub`].
     pub fn group(&self, group: ParameterGroup) -> Self {
         Weights { group, ..self.clone() }
+    }
+
+    /// These weights, whose matrices few bits would spoil: where others have four bits they have eight; inherited by
+    /// [`Weights::sub`].
+    pub fn sensitive(&self) -> Self {
+        Weights { sensitive: true, ..self.clone() }
+    }
+
+    /// What a matrix in `role` is packed as.
+    pub fn packed_as(&self, role: ParameterRole) -> Option<WeightType> {
+        self.held_as().packed_matrix(self.is_sensitive(role))
+    }
+
+    fn is_sensitive(&self, role: ParameterRole) -> bool {
+        self.sensitive || role == ParameterRole::OutputHead
     }
 
     /// The weights below `name`.
@@ -193,7 +210,7 @@ impl Weights {
         let canonical = join(&self.prefix, name);
         let (dtype, device) = (self.held_as().dtype, self.device());
         if let Some(survey) = &self.shared.survey {
-            survey.note(&canonical, self.second(name), shape, false);
+            survey.note_values(&canonical, self.second(name), shape);
             if survey.checks && !lock(&self.shared.parameters).contains_key(&canonical) {
                 self.find(name, shape, role)?;
                 let values = shape.iter().product();
@@ -226,8 +243,8 @@ impl Weights {
     pub fn packed(&self, shape: &[usize], name: &str, role: ParameterRole) -> ModelResult<Option<PackedMatrix>> {
         let canonical = join(&self.prefix, name);
         if let Some(survey) = &self.shared.survey {
-            survey.note(&canonical, self.second(name), shape, true);
-            if let Some(weight_type) = self.held_as().packed.filter(|_| survey.checks) {
+            survey.note_matrix(&canonical, self.second(name), shape, self.is_sensitive(role));
+            if let Some(weight_type) = self.packed_as(role).filter(|_| survey.checks) {
                 if self.mapped(name, shape, weight_type)?.is_none() {
                     self.find(name, shape, role)?;
                 }
@@ -236,7 +253,7 @@ impl Weights {
             }
             return Ok(None);
         }
-        let Some(weight_type) = self.held_as().packed else { return Ok(None) };
+        let Some(weight_type) = self.packed_as(role) else { return Ok(None) };
         let packed = match self.mapped(name, shape, weight_type)? {
             Some(packed) => packed,
             None => match self.find(name, shape, role)? {
@@ -260,7 +277,7 @@ impl Weights {
     pub fn mapped_rows(&self, shape: [usize; 2], name: &str) -> ModelResult<Option<MappedRows>> {
         let canonical = join(&self.prefix, name);
         if let Some(survey) = &self.shared.survey {
-            survey.note(&canonical, self.second(name), &shape, false);
+            survey.note_values(&canonical, self.second(name), &shape);
         }
         let held = self.held_as();
         let converts = self.shared.survey.as_ref().is_some_and(|survey| !survey.checks);

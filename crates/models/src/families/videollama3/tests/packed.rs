@@ -58,6 +58,22 @@ fn a_converted_folder_is_complete_and_answers_as_the_model_that_was_packed_in_me
     }
 }
 
+/// Where most matrices have four bits, attention of the decoder and the output head have eight.
+#[test]
+fn four_bits_are_for_the_matrices_that_bear_them() {
+    let folder = tempfile::tempdir().unwrap();
+    loading::convert(&checkpoint("toy-hf"), folder.path(), WeightType::Int4, None).unwrap();
+    let bytes = std::fs::read(folder.path().join("model.safetensors")).unwrap();
+    let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    let packed: Vec<(&str, &str)> = file.names().into_iter().filter_map(|name| name.split_once(':')).collect();
+    let sensitive =
+        |name: &str| name.contains("lm_head") || name.contains("model.layers") && name.contains("self_attn");
+    assert!(packed.iter().any(|(name, _)| sensitive(name)) && packed.iter().any(|(name, _)| !sensitive(name)));
+    for (name, weight_type) in packed {
+        assert_eq!(weight_type, if sensitive(name) { "int8" } else { "int4" }, "{name}");
+    }
+}
+
 #[test]
 fn a_small_model_is_f32_unless_it_was_converted() {
     let model = open_as(&checkpoint("toy-hf"), LoadOptions::cpu(Precision::Auto)).unwrap();
