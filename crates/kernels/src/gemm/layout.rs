@@ -5,15 +5,15 @@
 //!   dimension). K-steps follow each other in the order in which the micro-kernels read them.
 //! - A **group** is the values of a row that share a scale. An int8 group is 32 k-steps (the last may be shorter),
 //!   followed by one bf16 scale a lane. An int4 group is 8 k-steps in the space of 4: the low nibbles of its bytes
-//!   belong to k-step `s`, the high nibbles to k-step `s + 4`, for `s` in `0..4`; one byte a lane for its scale follows,
-//!   then one byte a lane for its minimum.
+//!   belong to k-step `s`, the high nibbles to k-step `s + 4`, for `s` in `0..4`; one byte a lane for its scale
+//!   follows, then one byte a lane for its minimum.
 //! - A **super-block** is 8 int4 groups (the last may have fewer). It begins with two f32 factors a lane: those of its
 //!   scales, then those of its minima. A weight is `factor * scale * nibble - factor * minimum`, as in the K-quants of
 //!   GGUF, whose `Q4_K` is this with six bits for scales and minima.
 //! - A **micro-tile** is the product of at most [`MR`] rows of `x` with one panel.
 //!
-//! The bytes do not depend on the instruction set. int8 values are stored with a zero point ([`I8_ZERO_POINT`]), so that
-//! they are unsigned, as int4 values are.
+//! The bytes do not depend on the instruction set. int8 values are stored with a zero point ([`I8_ZERO_POINT`]), so
+//! that they are unsigned, as int4 values are.
 
 /// Rows of `W` in a panel.
 pub(crate) const NR: usize = 32;

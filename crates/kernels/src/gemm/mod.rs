@@ -27,7 +27,6 @@ mod matrix;
 pub(crate) mod microkernel;
 pub(crate) mod pack_weights;
 pub(crate) mod quantize;
-mod quantize_i4;
 #[cfg(test)]
 mod tests;
 pub(crate) mod weight_type;

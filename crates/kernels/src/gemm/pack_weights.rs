@@ -4,8 +4,7 @@ use super::layout::{
     GROUP_SCALES_BYTES, I4_BLOCK_BYTES, I4_BLOCK_GROUPS, I4_FACTORS_BYTES, I4_GROUP, I4_GROUP_BYTES, I8_GROUP,
     I8_GROUP_BYTES, I8_ZERO_POINT, NR, STEP_BYTES, nibble_position, scale_and_minimum,
 };
-use super::quantize::quantize_group_i8;
-use super::quantize_i4::quantize_block_i4;
+use super::quantize::{quantize_block_i4, quantize_group_i8};
 use super::weight_type::WeightType;
 use crate::bf16::{bf16_to_f32, f32_to_bf16};
 

@@ -283,8 +283,8 @@ unsafe fn add_scaled<const M: usize, const Q: usize>(
     }
 }
 
-// SAFETY: as for `accumulate`; `row .. row + M` are rows of the tile, which has this group; `lane + 8 Q <= NR`, `factors`
-// has I4_FACTORS_BYTES bytes and `codes` 64.
+// SAFETY: as for `accumulate`; `row .. row + M` are rows of the tile, which has this group; `lane + 8 Q <= NR`,
+// `factors` has I4_FACTORS_BYTES bytes and `codes` 64.
 /// Adds `(integer * scale - minimum * offset) * row scale` for int4 group `group`; scales and minima of the lanes are
 /// `factors` times `codes`.
 #[inline]

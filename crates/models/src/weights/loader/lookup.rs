@@ -1,8 +1,10 @@
 //! Where the rows of a tensor come from, in a stack of archives.
 
+use candle_core::{DType, Device, Tensor};
+
 use crate::error::{ModelError, ModelResult};
 use crate::weights::archive::Archive;
-use crate::weights::formats::{RowSource, matrix_dims};
+use crate::weights::formats::{Encoding, RowSource, matrix_dims};
 
 /// The rows of the tensor called `canonical`, or `second` where an archive lacks that; rows that a vocabulary lacks
 /// come from the next archive. So does the matrix of a low-rank part: an archive of adapters over one of their base.
@@ -64,4 +66,20 @@ fn base_missing(canonical: &str) -> ModelError {
     ModelError::Caller(format!(
         "only a low-rank part of {canonical} is here; the language model that it was learned on is missing"
     ))
+}
+
+/// The whole tensor in `dtype` on `device`; file pages are given back.
+pub(super) fn read_tensor(source: &RowSource, shape: &[usize], dtype: DType, device: &Device) -> ModelResult<Tensor> {
+    let tensor = match source.single_file() {
+        Some((file, bytes, Encoding::Float(stored))) => {
+            Tensor::from_raw_buffer(&file[bytes.clone()], stored, shape, &Device::Cpu)?
+        }
+        _ => {
+            let mut values = vec![0.0; shape.iter().product()];
+            source.read(0..source.rows(), &mut values)?;
+            Tensor::from_vec(values, shape, &Device::Cpu)?
+        }
+    };
+    source.release();
+    Ok(tensor.to_dtype(dtype)?.to_device(device)?)
 }

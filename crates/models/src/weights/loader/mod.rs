@@ -12,9 +12,9 @@ use candle_core::{DType, Device, Tensor, Var};
 use zoetrope_kernels::gemm::{PackedMatrix, SharedBytes, WeightType};
 
 pub(crate) use self::adapter_switch::AdapterSwitch;
-use self::lookup::find_rows;
+use self::lookup::{find_rows, read_tensor};
 use super::archive::Archive;
-use super::formats::{Encoding, FileBytes, MappedRows, RowSource, matrix_dims};
+use super::formats::{FileBytes, MappedRows, RowSource, matrix_dims};
 use super::init::{init_tensor, init_values};
 use super::options::{Learn, LoadOptions};
 use super::origin::Origin;
@@ -388,22 +388,6 @@ impl Weights {
     pub fn unused(&self) -> Vec<String> {
         self.shared.archives.iter().flat_map(Archive::unused).collect()
     }
-}
-
-/// The whole tensor in `dtype` on `device`; file pages are given back.
-fn read_tensor(source: &RowSource, shape: &[usize], dtype: DType, device: &Device) -> ModelResult<Tensor> {
-    let tensor = match source.single_file() {
-        Some((file, bytes, Encoding::Float(stored))) => {
-            Tensor::from_raw_buffer(&file[bytes.clone()], stored, shape, &Device::Cpu)?
-        }
-        _ => {
-            let mut values = vec![0.0; shape.iter().product()];
-            source.read(0..source.rows(), &mut values)?;
-            Tensor::from_vec(values, shape, &Device::Cpu)?
-        }
-    };
-    source.release();
-    Ok(tensor.to_dtype(dtype)?.to_device(device)?)
 }
 
 fn join(prefix: &str, name: &str) -> String {

@@ -152,8 +152,8 @@ unsafe fn add_scaled<const M: usize, const Q: usize>(
 
 // SAFETY: as for `accumulate`; the tile has M rows and this group, `lane + 4 Q <= NR`, `factors` has I4_FACTORS_BYTES
 // bytes and `codes` 64.
-/// Adds `(integer * scale - minimum * offset) * row scale` for int4 group `group` and the lanes from `lane` on; scales and
-/// minima of the lanes are `factors` times `codes`.
+/// Adds `(integer * scale - minimum * offset) * row scale` for int4 group `group` and the lanes from `lane` on; scales
+/// and minima of the lanes are `factors` times `codes`.
 #[inline(always)]
 unsafe fn add_affine<const M: usize, const Q: usize>(
     tile: &MicroTile<'_>,

@@ -1,7 +1,9 @@
 //! Rounding of f32 weights to int4: a scale and a minimum for each group, found by least squares.
 
-use super::layout::{I4_FACTORS_BYTES, I4_GROUP, I4_GROUP_BYTES, I4_NIBBLES_BYTES, NR, STEP_BYTES, scale_and_minimum};
-use super::quantize::ROUNDING_MAGIC;
+use super::super::layout::{
+    I4_FACTORS_BYTES, I4_GROUP, I4_GROUP_BYTES, I4_NIBBLES_BYTES, NR, STEP_BYTES, scale_and_minimum,
+};
+use super::int8::ROUNDING_MAGIC;
 use crate::isa::{Isa, isa, per_isa};
 
 /// The largest value that is stored.
@@ -14,9 +16,9 @@ const TRIES: usize = 21;
 /// The values of one group of a panel, by column.
 pub(crate) type PanelGroup = [[f32; NR]; I4_GROUP];
 
-/// Quantizes the groups of a super-block, at most [`I4_BLOCK_GROUPS`](super::layout::I4_BLOCK_GROUPS), to `bytes` in the
-/// panel's format.
-pub(super) fn quantize_block_i4(groups: &[PanelGroup], bytes: &mut [u8]) {
+/// Quantizes the groups of a super-block to `bytes` in the panel's format; there are at most
+/// [`I4_BLOCK_GROUPS`](super::super::layout::I4_BLOCK_GROUPS).
+pub(in crate::gemm) fn quantize_block_i4(groups: &[PanelGroup], bytes: &mut [u8]) {
     quantize_block_i4_with(isa(), groups, bytes);
 }
 
@@ -110,7 +112,8 @@ per_isa! {
 }
 
 per_isa! {
-    /// Writes the nearest stored values of a group, in the order of [`nibble_position`](super::layout::nibble_position).
+    /// Writes the nearest stored values of a group, in the order of
+    /// [`nibble_position`](super::super::layout::nibble_position).
     fn pack_nibbles / pack_nibbles_at(group: &PanelGroup, fit: &GroupFit, bytes: &mut [u8]) {
         let inverse = fit.scales.map(|scale| if scale > 0.0 { 1.0 / scale } else { 0.0 });
         for (step, bytes) in bytes.chunks_exact_mut(STEP_BYTES).enumerate() {
@@ -137,7 +140,7 @@ fn round_i4(value: f32) -> f32 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::layout::{I4_BLOCK_BYTES, I4_BLOCK_GROUPS, nibble_position};
+    use super::super::super::layout::{I4_BLOCK_BYTES, I4_BLOCK_GROUPS, nibble_position};
     use super::*;
 
     /// Values of a lane of a super-block as they are stored.

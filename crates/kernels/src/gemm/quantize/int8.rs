@@ -1,7 +1,7 @@
 //! Rounding of f32 values to int8: groups of weights, and rows of activations.
 
-use super::layout::{ACT_GROUP, I4_GROUP, I8_GROUP};
-use super::weight_type::WeightType;
+use super::super::layout::{ACT_GROUP, I4_GROUP, I8_GROUP};
+use super::super::weight_type::WeightType;
 use crate::bf16::{bf16_to_f32, f32_to_bf16};
 use crate::isa::per_isa;
 
@@ -25,7 +25,7 @@ pub(crate) fn inverse_scale(abs_max: f32) -> f32 {
 per_isa! {
     /// Quantizes one int8 group of weights: its scale as bf16 bits, and `round(value / scale) + 128`. Only the first
     /// `group.len()` values of `quantized` are written.
-    pub(super) fn quantize_group_i8 / quantize_group_i8_at(
+    pub(in crate::gemm) fn quantize_group_i8 / quantize_group_i8_at(
         group: &[f32], scale: &mut u16, quantized: &mut [u8; I8_GROUP],
     ) {
         let abs_max = abs_max(group);
@@ -55,7 +55,7 @@ per_isa! {
     /// Quantizes [`QUANT_BLOCK`] activations to int8, four in a word; the largest of each group becomes 127 or -127.
     ///
     /// `x` is a slice on purpose: with a known length the compiler does not vectorize the loops.
-    pub(super) fn quantize_activations / quantize_activations_at(
+    pub(in crate::gemm) fn quantize_activations / quantize_activations_at(
         x: &[f32], weight_type: WeightType, words: &mut [u32; QUANT_BLOCK / 4], meta: &mut QuantMeta,
     ) {
         let mut quantized = [0i8; QUANT_BLOCK];
