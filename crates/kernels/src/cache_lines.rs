@@ -4,12 +4,7 @@
 use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
 
-/// Numbers of which any bits are one.
-pub(crate) trait PlainNumber: Copy {}
-
-impl PlainNumber for u8 {}
-impl PlainNumber for u32 {}
-impl PlainNumber for f32 {}
+use crate::plain_number::PlainNumber;
 
 /// A cache line of bytes at an aligned address.
 #[derive(Clone, Copy)]

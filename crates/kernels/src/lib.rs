@@ -15,6 +15,7 @@ pub mod image;
 pub mod isa;
 #[cfg(target_arch = "aarch64")]
 mod neon_asm;
+mod plain_number;
 mod prefetch;
 pub mod roofline;
 pub mod threads;

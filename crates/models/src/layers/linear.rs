@@ -60,7 +60,7 @@ impl Linear {
     /// # Errors
     /// When the matrix is no matrix.
     pub fn tied(weights: &Weights, matrix: &Tensor) -> ModelResult<Self> {
-        let matrix = match weights.packed_as(ParameterRole::OutputHead) {
+        let matrix = match weights.matrix_type(ParameterRole::OutputHead) {
             Some(weight_type) => {
                 let (rows, cols) = matrix.dims2()?;
                 let values = matrix.flatten_all()?.to_vec1()?;

@@ -59,13 +59,6 @@ impl HeldAs {
         self.packed.map_or(self.dtype.as_str(), WeightType::name)
     }
 
-    /// What a matrix is packed as, which may be one that few bits spoil ([`Weights::sensitive`]).
-    ///
-    /// [`Weights::sensitive`]: super::Weights::sensitive
-    pub(crate) fn packed_matrix(self, sensitive: bool) -> Option<WeightType> {
-        self.packed.map(|weight_type| type_of_matrix(weight_type, sensitive))
-    }
-
     /// What attention computes in: bf16 beside matrices that are packed smaller than f32, else f32.
     pub fn attention_compute(self) -> WeightType {
         match self.packed {

@@ -5,8 +5,8 @@
 use std::arch::x86_64::*;
 
 use super::state::OnlineSoftmax;
-use super::word32::Word32;
 use crate::gemm::layout::NR;
+use crate::plain_number::PlainNumber;
 
 /// Minimax polynomial of `2^x` for `0 <= x < 1`, relative error below 2.7e-6: far below the rounding to bf16.
 const EXP2_POLYNOMIAL: [f32; 5] = [0.013_534_168, 0.052_011_46, 0.241_442_76, 0.693_003_83, 1.000_002_6];
@@ -29,7 +29,7 @@ pub(super) fn exp_bf16_pairs(
 
 /// Loads 32 values of 32 bits into two registers.
 #[target_feature(enable = "avx512f")]
-fn load<T: Word32>(values: &[T; NR]) -> [__m512; 2] {
+fn load<T: PlainNumber>(values: &[T; NR]) -> [__m512; 2] {
     const { assert!(size_of::<T>() == 4) };
     let first = values.as_ptr().cast::<f32>();
     // SAFETY: the array is 32 numbers of 32 bits.
@@ -37,7 +37,7 @@ fn load<T: Word32>(values: &[T; NR]) -> [__m512; 2] {
 }
 
 #[target_feature(enable = "avx512f")]
-fn store<T: Word32>(registers: [__m512; 2], values: &mut [T; NR]) {
+fn store<T: PlainNumber>(registers: [__m512; 2], values: &mut [T; NR]) {
     const { assert!(size_of::<T>() == 4) };
     let first = values.as_mut_ptr().cast::<f32>();
     // SAFETY: the array is 32 numbers of 32 bits, and any bits are a number.

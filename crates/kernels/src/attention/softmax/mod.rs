@@ -8,7 +8,6 @@ mod plain;
 mod state;
 #[cfg(test)]
 mod tests;
-mod word32;
 
 pub(super) use plain::rescale_at;
 pub(super) use state::OnlineSoftmax;
@@ -18,7 +17,7 @@ use crate::gemm::layout::NR;
 use crate::isa::Isa;
 #[cfg(target_arch = "x86_64")]
 use crate::isa::detected_isa;
-use word32::as_bytes;
+use crate::plain_number::as_bytes;
 
 /// Turns `scores` `[keys, NR]` into `exp(score - max)` and returns them as a GEMM panel in the number format `compute`
 /// (f32 or bf16). Lane `l` sees only its first `visible[l]` keys; the others become zero. `pairs` is the memory of a

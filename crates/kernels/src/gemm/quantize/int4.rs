@@ -19,10 +19,10 @@ pub(crate) type PanelGroup = [[f32; NR]; I4_GROUP];
 /// Quantizes the groups of a super-block to `bytes` in the panel's format; there are at most
 /// [`I4_BLOCK_GROUPS`](super::super::layout::I4_BLOCK_GROUPS).
 pub(in crate::gemm) fn quantize_block_i4(groups: &[PanelGroup], bytes: &mut [u8]) {
-    quantize_block_i4_with(isa(), groups, bytes);
+    quantize_block_i4_at(isa(), groups, bytes);
 }
 
-fn quantize_block_i4_with(isa: Isa, groups: &[PanelGroup], bytes: &mut [u8]) {
+fn quantize_block_i4_at(isa: Isa, groups: &[PanelGroup], bytes: &mut [u8]) {
     let mut fits = vec![GroupFit { scales: [0.0; NR], minima: [0.0; NR] }; groups.len()];
     groups.iter().zip(&mut fits).for_each(|(group, fit)| fit_group_at(isa, group, fit));
     let (factors, packed) = bytes.split_at_mut(I4_FACTORS_BYTES);
@@ -91,10 +91,12 @@ per_isa! {
             for lane in 0..NR {
                 let (n, l, ll, x, lx) = (I4_GROUP as f32, sum_l[lane], sum_ll[lane], sum_x[lane], sum_lx[lane]);
                 let determinant = n * ll - l * l;
-                let mut minimum = if determinant > 0.0 { (l * lx - ll * x) / determinant } else { -low[lane] };
-                let mut scale = if determinant > 0.0 { (n * lx - l * x) / determinant } else { 0.0 };
-                let through_zero = if ll > 0.0 { lx / ll } else { 0.0 };
-                (scale, minimum) = if minimum > 0.0 { (scale, minimum) } else { (through_zero, 0.0) };
+                let least_squares = match determinant > 0.0 {
+                    true => ((n * lx - l * x) / determinant, (l * lx - ll * x) / determinant),
+                    false => (0.0, -low[lane]),
+                };
+                let through_zero = (if ll > 0.0 { lx / ll } else { 0.0 }, 0.0);
+                let (scale, minimum) = if least_squares.1 > 0.0 { least_squares } else { through_zero };
                 // The squared error, as sums of squares and products.
                 let error = sum_xx[lane] + scale * (scale * ll - 2.0 * lx - 2.0 * minimum * l)
                     + minimum * (n * minimum + 2.0 * x);
@@ -173,7 +175,7 @@ mod tests {
 
     fn packed(isa: Isa, groups: &[PanelGroup]) -> Vec<u8> {
         let mut bytes = vec![0xaa; I4_BLOCK_BYTES - (I4_BLOCK_GROUPS - groups.len()) * I4_GROUP_BYTES];
-        quantize_block_i4_with(isa, groups, &mut bytes);
+        quantize_block_i4_at(isa, groups, &mut bytes);
         bytes
     }
 

@@ -1,4 +1,4 @@
-//! Where the rows of a tensor come from, in a stack of archives.
+//! Where the rows of a tensor come from, in a stack of archives, and tensors made of them.
 
 use candle_core::{DType, Device, Tensor};
 

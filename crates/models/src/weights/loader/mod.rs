@@ -19,7 +19,7 @@ use super::init::{init_tensor, init_values};
 use super::options::{Learn, LoadOptions};
 use super::origin::Origin;
 use super::parameter::{Parameter, ParameterGroup, ParameterRole};
-use super::precision::{ArchiveFacts, HeldAs};
+use super::precision::{ArchiveFacts, HeldAs, type_of_matrix};
 use super::survey::Survey;
 use crate::error::{ModelError, ModelResult};
 use crate::kv::KvDtype;
@@ -34,6 +34,7 @@ pub struct Weights {
     group: ParameterGroup,
     /// Seed of initial values of what no archive has.
     initial: Option<u64>,
+    /// Whether few bits spoil the matrices.
     sensitive: bool,
 }
 
@@ -125,9 +126,9 @@ impl Weights {
         Weights { sensitive: true, ..self.clone() }
     }
 
-    /// What a matrix in `role` is packed as.
-    pub fn packed_as(&self, role: ParameterRole) -> Option<WeightType> {
-        self.held_as().packed_matrix(self.is_sensitive(role))
+    /// What a matrix in `role` is packed as; `None` when the group's matrices are held as tensors.
+    pub fn matrix_type(&self, role: ParameterRole) -> Option<WeightType> {
+        self.held_as().packed.map(|weight_type| type_of_matrix(weight_type, self.is_sensitive(role)))
     }
 
     fn is_sensitive(&self, role: ParameterRole) -> bool {
@@ -244,7 +245,7 @@ impl Weights {
         let canonical = join(&self.prefix, name);
         if let Some(survey) = &self.shared.survey {
             survey.note_matrix(&canonical, self.second(name), shape, self.is_sensitive(role));
-            if let Some(weight_type) = self.packed_as(role).filter(|_| survey.checks) {
+            if let Some(weight_type) = self.matrix_type(role).filter(|_| survey.checks) {
                 if self.mapped(name, shape, weight_type)?.is_none() {
                     self.find(name, shape, role)?;
                 }
@@ -253,7 +254,7 @@ impl Weights {
             }
             return Ok(None);
         }
-        let Some(weight_type) = self.packed_as(role) else { return Ok(None) };
+        let Some(weight_type) = self.matrix_type(role) else { return Ok(None) };
         let packed = match self.mapped(name, shape, weight_type)? {
             Some(packed) => packed,
             None => match self.find(name, shape, role)? {
