@@ -43,7 +43,7 @@ arm cpus="cortex-a53 neoverse-n1 max":
 
 # Format and lints, as CI asks.
 lint:
-    cargo fmt --all --check
+    .ci/format --check
     cargo clippy --workspace --all-targets -- -D warnings
 
 # The documentation, warnings denied.
