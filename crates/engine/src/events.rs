@@ -59,13 +59,6 @@ pub enum Event {
         /// Frames planned.
         total: usize,
     },
-    /// Frames of a long film whose visual tokens are made from its features, for this question.
-    Projecting {
-        /// Frames so far.
-        done: usize,
-        /// Frames of the film.
-        total: usize,
-    },
     /// With [`Trace`](crate::Options::trace): the visual tokens `[V, D]` of new media.
     VisualTokens {
         /// Number of the picture or video in the conversation, from 0.

@@ -39,8 +39,8 @@ pub use media_input::sandboxed_source;
 pub use media_input::{
     CHUNK_PATCHES, ContentDigest, EncodeJob, EncodeProgress, EncodeTimings, EncodedMedia, FeatureIndex, FoundSubtitles,
     FrameFaults, FrameIter, FrameList, InMemory, IndexJob, IndexProgress, MediaFeatures, MediaInput, MediaSource,
-    OpenedMedia, PatchStream, PlannedFrames, PreparedFrames, SourceFrame, frames_per_run, open_bytes, open_file,
-    open_part, plan_sources,
+    OpenedMedia, PatchStream, PlannedFrames, PreparedFrames, ProjectedRows, SourceFrame, frames_per_run, open_bytes,
+    open_file, open_part, plan_sources,
 };
 pub use request::Options;
 pub use service::{

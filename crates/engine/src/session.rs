@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use zoetrope_models::contract::prompt::{Message, Prompt, Role};
-use zoetrope_models::contract::{Processor, VideoLanguageModel};
+use zoetrope_models::contract::{Processor, VideoLanguageModel, VisualRows};
 
 use crate::answer::{Answer, FinishReason, TokenCounts};
 use crate::conversation::{ContentPart, Conversation, NewMedia};
@@ -139,7 +139,7 @@ impl Session {
         let prompt = Arc::new(self.conversation.prompt(&[])?);
         let per_token = self.engine.bytes_per_token();
         let budget = self.conversation.answer_budget(&prompt, request.options.max_new_tokens, per_token)?;
-        let visual = self.project_placements(request)?;
+        let visual = self.visual_tokens(request)?;
         request.emit(&Event::Prompt(Arc::clone(&prompt)))?;
         let counts = self.conversation.count(&prompt);
         let generated = self.generate(request, prompt, visual, budget)?;
@@ -216,15 +216,14 @@ impl Session {
     }
 
     /// The visual tokens of every placement, in order.
-    fn project_placements(&mut self, request: &mut RequestContext<'_, '_>) -> Result<Vec<VisualTokens>, EngineError> {
-        let begun = Instant::now();
+    fn visual_tokens(&mut self, request: &mut RequestContext<'_, '_>) -> Result<Vec<VisualTokens>, EngineError> {
         let model = Arc::clone(self.engine.model());
         let mut all = Vec::new();
         for placement in self.conversation.placements()? {
-            let mut watch = |done, total| request.emit(&Event::Projecting { done, total });
-            let (tokens, new) = self.conversation.visual_tokens(model.as_ref(), &placement, &mut watch)?;
+            let (tokens, new) = self.conversation.visual_tokens(&model, &placement)?;
             if new && request.options.trace {
-                let event = Event::VisualTokens { media: placement.media, tokens: tokens.rows.clone() };
+                let rows = tokens.rows.rows(0..tokens.rows.count()?)?;
+                let event = Event::VisualTokens { media: placement.media, tokens: rows };
                 request.emit(&event)?;
             }
             if let Some(store) = self.conversation.store() {
@@ -232,7 +231,6 @@ impl Session {
             }
             all.push(tokens);
         }
-        request.timings.encode += begun.elapsed().as_secs_f64();
         Ok(all)
     }
 

@@ -580,7 +580,7 @@ fn keys_and_values_of_other_visual_tokens_are_not_reused() {
     let visual = |key: u128| {
         let rows: Vec<Vec<f32>> = (0..20).map(|row| vec![(row as u128 + 3 * key) as f32, 1.0]).collect();
         let rows = candle_core::Tensor::new(rows, &candle_core::Device::Cpu).expect("rows");
-        vec![VisualTokens { key, rows, is_lasting: false }]
+        vec![VisualTokens { key, rows: rows.into(), is_lasting: false }]
     };
     let mut ask = |key: u128, reuse: Option<RetainedKv>| {
         let visual = visual(key);

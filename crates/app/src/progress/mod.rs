@@ -1,4 +1,4 @@
-//! Progress bars on standard error: frames decoded, encoded and projected, prompt read. Gone when the answer begins.
+//! Progress bars on standard error: frames decoded and encoded, prompt read. Gone when the answer begins.
 
 mod heartbeat;
 
@@ -18,7 +18,6 @@ pub(crate) struct Bars {
     all: MultiProgress,
     decode: Option<ProgressBar>,
     encode: Option<ProgressBar>,
-    project: Option<ProgressBar>,
     read: Option<ProgressBar>,
     work: Option<ProgressBar>,
     /// Lines in the place of bars, where standard error is no terminal.
@@ -37,7 +36,7 @@ impl Bars {
         }
         let lines = (!common.quiet && !is_terminal).then(DownloadLines::default);
         let heartbeat = if common.quiet || is_terminal { None } else { Heartbeat::start() };
-        Bars { all, decode: None, encode: None, project: None, read: None, work: None, lines, heartbeat }
+        Bars { all, decode: None, encode: None, read: None, work: None, lines, heartbeat }
     }
 
     /// A spinner for work of unknown length; the next call or event ends it.
@@ -79,10 +78,6 @@ impl Bars {
             Event::Encoding { done, total } => {
                 self.tell(|| format!("encode {done}/{total} frames"));
                 step(&self.all, &mut self.encode, "encode", "frames", done, total);
-            }
-            Event::Projecting { done, total } => {
-                self.tell(|| format!("project {done}/{total} frames"));
-                step(&self.all, &mut self.project, "project", "frames", done, total);
             }
             Event::Prefill { done, total } => {
                 self.stop_spinning();
@@ -148,7 +143,7 @@ impl Bars {
         if let Some(heartbeat) = &self.heartbeat {
             heartbeat.set(None);
         }
-        for bar in [&mut self.decode, &mut self.encode, &mut self.project, &mut self.read] {
+        for bar in [&mut self.decode, &mut self.encode, &mut self.read] {
             if let Some(bar) = bar.take() {
                 bar.finish_and_clear();
             }

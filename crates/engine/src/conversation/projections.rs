@@ -1,32 +1,37 @@
 //! The visual tokens of encoded media.
 
+use std::sync::Arc;
+
 use zoetrope_models::contract::VideoLanguageModel;
 
-use crate::error::EngineError;
 use crate::generate::VisualTokens;
-use crate::media_input::{EncodedMedia, MediaIdentity, ProjectWatch, project};
+use crate::media_input::{EncodedMedia, MediaIdentity, ProjectedRows};
 
 /// The visual tokens of one picture or video, for each instruction so far.
 #[derive(Default)]
 pub(crate) struct Projections(Vec<(Option<String>, VisualTokens)>);
 
 impl Projections {
-    /// The visual tokens of `media`, which has `identity`, for `instruction`; projected when they are not there yet,
-    /// which the second value says.
+    /// The visual tokens of `media`, which has `identity`, for `instruction`, and whether they are new. They are
+    /// projected when they are needed.
     pub(crate) fn tokens(
         &mut self,
-        model: &dyn VideoLanguageModel,
+        model: &Arc<dyn VideoLanguageModel>,
         identity: &MediaIdentity,
-        media: &EncodedMedia,
+        media: &Arc<EncodedMedia>,
         instruction: Option<&str>,
-        watch: &mut ProjectWatch<'_>,
-    ) -> Result<(VisualTokens, bool), EngineError> {
+    ) -> (VisualTokens, bool) {
         if let Some((_, tokens)) = self.0.iter().find(|(own, _)| own.as_deref() == instruction) {
-            return Ok((tokens.clone(), false));
+            return (tokens.clone(), false);
         }
         let (key, is_lasting) = (identity.token_key(instruction), identity.is_lasting);
-        let tokens = VisualTokens { key, is_lasting, rows: project(model, media, instruction, watch)? };
+        let tokens = VisualTokens { key, is_lasting, rows: ProjectedRows::new(model, media, instruction) };
         self.0.push((instruction.map(String::from), tokens.clone()));
-        Ok((tokens, true))
+        (tokens, true)
+    }
+
+    /// Bytes of what is projected.
+    pub(crate) fn bytes(&self) -> usize {
+        self.0.iter().map(|(_, tokens)| tokens.rows.bytes()).sum()
     }
 }

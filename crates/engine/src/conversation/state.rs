@@ -14,8 +14,7 @@ use crate::error::EngineError;
 use crate::generate::VisualTokens;
 use crate::limits::{Limits, check_limit};
 use crate::media_input::{
-    ContentDigest, EncodedMedia, FeatureIndex, MediaIdentity, MediaInput, MediaSource, OpenedMedia, ProjectWatch, keep,
-    stored_media,
+    ContentDigest, EncodedMedia, FeatureIndex, MediaIdentity, MediaInput, MediaSource, OpenedMedia, keep, stored_media,
 };
 use crate::store::{FileState, ModelStore};
 
@@ -212,12 +211,11 @@ impl Conversation {
         Ok(self.placements()?.iter().map(|placement| key(placement).unwrap_or_default()).collect())
     }
 
-    /// The visual tokens of a placement; projected when they are not there yet, which the second value says.
+    /// The visual tokens of a placement, and whether they are new.
     pub(crate) fn visual_tokens(
         &mut self,
-        model: &dyn VideoLanguageModel,
+        model: &Arc<dyn VideoLanguageModel>,
         placement: &Placement,
-        watch: &mut ProjectWatch<'_>,
     ) -> Result<(VisualTokens, bool), EngineError> {
         let Some(MediaState::Encoded(_, media, projections)) = self.media.get_mut(placement.media) else {
             return Err(EngineError::Bug(format!("media {} is shown before it is encoded", placement.media)));
@@ -225,7 +223,7 @@ impl Conversation {
         let Some(identity) = self.identities.get(placement.media) else {
             return Err(EngineError::Bug(format!("media {} is shown before it is planned", placement.media)));
         };
-        projections.tokens(model, identity, media, placement.instruction.as_deref(), watch)
+        Ok(projections.tokens(model, identity, media, placement.instruction.as_deref()))
     }
 
     /// The whole conversation with the header of the next reply. `new` are plans and spans of media that are not

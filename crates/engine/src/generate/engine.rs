@@ -65,6 +65,8 @@ pub struct Engine {
     pub(super) running: Vec<Sequence>,
     /// Steps in a row in which long prompts were passed over.
     passed_over: usize,
+    /// The sequence for which frames were projected last.
+    projected: JobId,
     jobs: u64,
 }
 
@@ -87,6 +89,7 @@ impl Engine {
             waiting: VecDeque::new(),
             running: Vec::new(),
             passed_over: 0,
+            projected: JobId(0),
             jobs: 0,
         })
     }
@@ -193,17 +196,40 @@ impl Engine {
         }
         if !self.running.is_empty() {
             self.read_blocks(&mut outputs)?;
+            self.project_frames(&mut outputs)?;
             self.forward(&mut outputs)?;
         }
         Ok(outputs)
     }
 
+    /// Most rows of one sequence in a step, about: the scheduler goes on to the end of a block.
+    fn most_rows(&self) -> usize {
+        self.options.step_rows + BLOCK
+    }
+
+    /// Projects some frames for one of the sequences that wait for them, each in turn: a film of hours takes minutes,
+    /// and others go on in between.
+    fn project_frames(&mut self, outputs: &mut Vec<JobOutput>) -> Result<(), EngineError> {
+        let most = self.most_rows();
+        let waiting = || self.running.iter().filter(|sequence| sequence.needs_projection(most));
+        let next = waiting().filter(|sequence| sequence.id > self.projected).min_by_key(|sequence| sequence.id);
+        let Some(sequence) = next.or_else(|| waiting().min_by_key(|sequence| sequence.id)) else { return Ok(()) };
+        let (job, done) = (sequence.id, sequence.project(most));
+        self.projected = job;
+        if let Err(error) = done {
+            outputs.push(JobOutput { job, event: JobEvent::Failed(error) });
+            self.finish_ended(outputs)?;
+        }
+        Ok(())
+    }
+
     /// One pass over rows of the running sequences, and the tokens that follow.
     fn forward(&mut self, outputs: &mut Vec<JobOutput>) -> Result<(), EngineError> {
-        let states: Vec<_> = self.running.iter().map(Sequence::schedulable).collect();
+        let most = self.most_rows();
+        let states: Vec<_> = self.running.iter().map(|sequence| sequence.schedulable(most)).collect();
         let scheduled = schedule(&states, self.options.step_rows, &mut self.passed_over);
         if scheduled.is_empty() {
-            // All of them read from disk.
+            // All of them read from disk, or wait for visual tokens.
             self.publish_prefixes();
             return Ok(());
         }

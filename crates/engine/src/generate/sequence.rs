@@ -148,11 +148,32 @@ impl Sequence {
         (self.stored, self.reused) = (blocks * BLOCK, blocks * BLOCK);
     }
 
-    /// Its state for the scheduler: while it reads from disk there is nothing to compute.
-    pub(super) fn schedulable(&self) -> SequenceState {
+    /// Its state for the scheduler, of which one step computes `most` rows: while it reads from disk, or the visual
+    /// tokens of these rows are not projected, there is nothing to compute.
+    pub(super) fn schedulable(&self, most: usize) -> SequenceState {
         let state = self.state();
-        let total = if self.is_reading() { state.stored } else { state.total };
+        let total = if self.is_reading() || self.unprojected(most).is_some() { state.stored } else { state.total };
         SequenceState { total, prompt: state.prompt.min(total), ..state }
+    }
+
+    /// The first of the next `most` rows of its prompt whose visual token is not projected.
+    fn unprojected(&self, most: usize) -> Option<(&VisualTokens, usize)> {
+        let next = self.tokens.get(self.stored..self.prompt.min(self.stored + most))?;
+        next.iter().find_map(|token| {
+            let PromptToken::Visual { placement, row } = *token else { return None };
+            let tokens = self.visual.get(placement as usize)?;
+            (!tokens.rows.has(row as usize)).then_some((tokens, row as usize))
+        })
+    }
+
+    /// Whether [`project`](Self::project) has something to do.
+    pub(super) fn needs_projection(&self, most: usize) -> bool {
+        !self.is_reading() && self.unprojected(most).is_some()
+    }
+
+    /// Projects some frames that the next `most` rows of its prompt show.
+    pub(super) fn project(&self, most: usize) -> Result<(), EngineError> {
+        Ok(self.unprojected(most).map_or(Ok(()), |(tokens, row)| tokens.rows.project(row))?)
     }
 
     /// Parts at the beginning of its prompt that it may take from others: something is left to compute.
@@ -188,8 +209,7 @@ impl Sequence {
         model: &dyn VideoLanguageModel,
         rows: std::ops::Range<usize>,
     ) -> Result<Tensor, EngineError> {
-        let visual: Vec<Tensor> = self.visual.iter().map(|tokens| tokens.rows.clone()).collect();
-        Ok(embed(model, &self.tokens[rows], &visual)?)
+        Ok(embed(model, &self.tokens[rows], &self.visual)?)
     }
 
     pub(super) fn positions(&self, rows: std::ops::Range<usize>) -> &[Position] {

@@ -6,13 +6,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use candle_core::{Device, Tensor};
+use candle_core::Device;
 use zoetrope_models::contract::VideoLanguageModel;
 use zoetrope_models::contract::feature_file::StoredFeatures;
 use zoetrope_models::contract::features::{Features, Patches};
 use zoetrope_models::contract::media_plan::{MediaPlan, PlannedFrame};
 use zoetrope_models::contract::prompt::VisualSpan;
-use zoetrope_models::error::{ModelError, ModelResult};
+use zoetrope_models::error::ModelResult;
 
 use super::faults::FrameFaults;
 use super::patches::{CHUNK_PATCHES, PatchStream};
@@ -62,7 +62,7 @@ impl MediaFeatures {
     }
 
     /// The features of `units`, on `device` where they are read from a file.
-    fn units(&self, units: Range<usize>, device: &Device) -> ModelResult<Features> {
+    pub(super) fn units(&self, units: Range<usize>, device: &Device) -> ModelResult<Features> {
         match self {
             MediaFeatures::Fresh(features) => features.units(units),
             MediaFeatures::Stored(stored) => stored.units(units, device),
@@ -204,39 +204,4 @@ impl EncodeJob {
         let timings = EncodeTimings { decode: self.stream.waited(), encode: self.stream.preparing + self.encoding };
         Ok(EncodeProgress::Done(Box::new(media), timings))
     }
-}
-
-/// Frames whose features are projected at once.
-pub(crate) const PROJECTED_FRAMES: usize = 64;
-
-/// Is told how many frames of how many are projected, between two runs of them; its error ends the work.
-pub(crate) type ProjectWatch<'a> = dyn FnMut(usize, usize) -> Result<(), EngineError> + 'a;
-
-/// The visual tokens `[V, D]` of encoded media, for `instruction` where the family's projector hears one.
-///
-/// # Errors
-/// [`EngineError::Bug`] with both numbers when they are not as many as the spans count; what `watch` gives.
-pub(crate) fn project(
-    model: &dyn VideoLanguageModel,
-    media: &EncodedMedia,
-    instruction: Option<&str>,
-    watch: &mut ProjectWatch<'_>,
-) -> Result<Tensor, EngineError> {
-    let (plan, units) = (&media.plan, media.plan.units());
-    let run = if plan.joint { units } else { PROJECTED_FRAMES * plan.views.len() };
-    let mut parts = Vec::new();
-    for first in (0..units).step_by(run.max(1)) {
-        if run < units {
-            watch(first / plan.views.len(), plan.frames.len())?;
-        }
-        let features = media.features.units(first..units.min(first + run), model.weights().device())?;
-        parts.push(model.project(plan, &features, first, instruction)?.detach());
-    }
-    let tokens = Tensor::cat(&parts, 0)?;
-    let (given, counted) = (tokens.dim(0)?, media.spans.iter().map(|span| span.tokens).sum::<usize>());
-    if given != counted {
-        let text = format!("{}: the projector gave {given} visual tokens, {counted} were counted", media.name);
-        return Err(ModelError::Bug(text).into());
-    }
-    Ok(tokens)
 }

@@ -9,6 +9,7 @@ mod index;
 mod kept;
 mod key;
 mod patches;
+mod projected;
 #[cfg(unix)]
 mod sandboxed;
 mod source;
@@ -16,7 +17,6 @@ mod stored;
 mod subtitles;
 
 pub use encode::{EncodeJob, EncodeProgress, EncodeTimings, EncodedMedia, MediaFeatures};
-pub(crate) use encode::{PROJECTED_FRAMES, ProjectWatch, project};
 pub use faults::FrameFaults;
 pub use file::{open_bytes, open_file, open_part};
 pub(crate) use frame_list::plan_chosen;
@@ -26,6 +26,8 @@ pub use index::{IndexJob, IndexProgress};
 pub(crate) use kept::{file_bytes as kept_bytes, keep};
 pub(crate) use key::{MediaIdentity, MediaKey};
 pub use patches::{CHUNK_PATCHES, PatchStream, PreparedFrames, frames_per_run};
+pub(crate) use projected::PROJECTED_FRAMES;
+pub use projected::ProjectedRows;
 #[cfg(unix)]
 pub use sandboxed::sandboxed_source;
 pub use source::{

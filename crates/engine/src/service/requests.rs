@@ -60,9 +60,7 @@ impl Service {
                 return Err(EngineError::Bug(format!("media {} is shown before it is encoded", placement.media)));
             };
             let (identity, words) = (&turn.identities[placement.media], placement.instruction.as_deref());
-            // A film of hours takes a minute or more.
-            let mut watch = |_, _| if turn.client.is_gone() { Err(EngineError::Cancelled) } else { Ok(()) };
-            let tokens = self.media.visual_tokens(model.as_ref(), identity, media, words, &mut watch)?;
+            let tokens = self.media.visual_tokens(&model, identity, media, words);
             if let Some(store) = &self.store {
                 store.note_name(tokens.key, &media.name);
             }

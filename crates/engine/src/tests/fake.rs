@@ -48,6 +48,9 @@ pub(crate) struct FakeModel {
     /// How long an encoder chunk takes.
     pub(crate) encode_millis: u64,
     pub(crate) frames_seen: AtomicUsize,
+    pub(crate) frames_projected: AtomicUsize,
+    /// The frame whose visual tokens its projector forgets.
+    pub(crate) forgets: Option<usize>,
     pub(crate) rows_computed: AtomicUsize,
     pub(crate) largest_pass: AtomicUsize,
 }
@@ -112,6 +115,8 @@ impl FakeModel {
             script: Vec::new(),
             encode_millis: 0,
             frames_seen: AtomicUsize::new(0),
+            frames_projected: AtomicUsize::new(0),
+            forgets: None,
             rows_computed: AtomicUsize::new(0),
             largest_pass: AtomicUsize::new(0),
         }
@@ -248,8 +253,11 @@ impl VideoLanguageModel for FakeModel {
         Ok(Features { rows: Tensor::new(rows, &Device::Cpu)?, per_unit })
     }
 
-    fn project(&self, _: &MediaPlan, features: &Features, _: usize, _: Option<&str>) -> ModelResult<Tensor> {
-        Ok(features.rows.clone())
+    fn project(&self, _: &MediaPlan, features: &Features, first: usize, _: Option<&str>) -> ModelResult<Tensor> {
+        let frames = features.per_unit.len();
+        self.frames_projected.fetch_add(frames, Ordering::SeqCst);
+        let forgets = self.forgets.is_some_and(|frame| (first..first + frames).contains(&frame));
+        Ok(features.rows.narrow(0, 0, features.rows.dim(0)? - usize::from(forgets))?)
     }
 
     fn embed_tokens(&self, ids: &[u32]) -> ModelResult<Tensor> {

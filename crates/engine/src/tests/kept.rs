@@ -97,6 +97,8 @@ fn the_next_process_neither_encodes_nor_reads_the_film_again() {
     let mut second = Process::start(folder.path());
     assert_eq!(second.ask(question(0, "who")), (alone(0, "who"), 768));
     assert_eq!(second.frames_seen(), 0);
+    // Of the visual tokens that are in no full block: frames 176 to 199, as 16 are projected at once.
+    assert_eq!(second.model.frames_projected.load(Ordering::SeqCst), 24);
     let rows = second.model.rows_computed.load(Ordering::SeqCst);
     assert!(rows < 802 - 768 + 30, "{rows} rows were computed");
     // From memory as well as from disk, and several at once; a short question without a film goes beside them.

@@ -318,3 +318,35 @@ fn all_frames_of_a_chosen_list_are_shown_at_their_own_times() {
     let part_of_it = PlanOptions { start: Some(1.8), ..PlanOptions::default() };
     assert_eq!(shown(part_of_it), [(1, 1.5, 1.5), (2, 2.0, 2.0), (3, 4.0, 4.0)]);
 }
+
+/// Projecting a film of hours takes minutes: it is done between the steps of others, and for two films in turn.
+#[test]
+fn a_short_question_is_answered_while_films_are_projected() {
+    let mut model = FakeModel::new();
+    model.forgets = Some(500);
+    let model = Arc::new(model);
+    let projected = || model.frames_projected.load(Ordering::SeqCst);
+    let mut service = service(&model, options());
+    let other: Vec<u8> = values(400).iter().map(|value| 199 - value).collect();
+    let content = || vec![film(&values(400)), text("what")];
+    let films = [content(), vec![film(&other), text("what")], vec![film(&values(600)), text("who")]];
+    let films = films.map(|content| submit(&mut service, &model, content, 12));
+    while projected() == 0 {
+        service.step();
+    }
+    let short = submit(&mut service, &model, vec![text("hello")], 12);
+    while short.told().report.is_none() {
+        let before = projected();
+        service.step();
+        assert!(projected() - before <= 16, "one step projected {} frames", projected() - before);
+    }
+    assert!(projected() < 400, "{} frames were projected before a text question was answered", projected());
+    run_all(&mut service);
+    // The third film has a defect, which is its own.
+    let failed = films[2].told().failed.clone().expect("failed");
+    assert!(failed.contains("film: the projector gave 63 visual tokens, 64 were counted"), "{failed}");
+    let alone = Arc::new(FakeModel::new());
+    for (client, content) in films.iter().zip([content(), vec![film(&other), text("what")]]) {
+        assert_eq!(client.told().texts, [ask(&alone, content, &super::short(12)).text]);
+    }
+}

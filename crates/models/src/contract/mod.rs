@@ -124,11 +124,33 @@ pub trait VideoLanguageModel: Send + Sync {
     }
 }
 
-/// Rows `[T, D]` of `tokens`: text from the embedding, visual tokens from `visual`, `[V, D]` of each placement.
+/// The visual tokens `[V, D]` of a placement, wherever they are.
+pub trait VisualRows {
+    /// V.
+    fn count(&self) -> ModelResult<usize>;
+    /// Those of `rows`, which are there.
+    fn rows(&self, rows: Range<usize>) -> ModelResult<Tensor>;
+}
+
+impl VisualRows for Tensor {
+    fn count(&self) -> ModelResult<usize> {
+        Ok(self.dim(0)?)
+    }
+
+    fn rows(&self, rows: Range<usize>) -> ModelResult<Tensor> {
+        Ok(self.narrow(0, rows.start, rows.len())?)
+    }
+}
+
+/// Rows `[T, D]` of `tokens`: text from the embedding, visual tokens from `visual`, one for each placement.
 ///
 /// # Errors
 /// [`ModelError::Bug`] with both numbers when a token asks for a placement or row that there is not.
-pub fn embed(model: &dyn VideoLanguageModel, tokens: &[PromptToken], visual: &[Tensor]) -> ModelResult<Tensor> {
+pub fn embed(
+    model: &dyn VideoLanguageModel,
+    tokens: &[PromptToken],
+    visual: &[impl VisualRows],
+) -> ModelResult<Tensor> {
     let text = |token: &PromptToken| if let PromptToken::Text(id) = token { Some(*id) } else { None };
     let ids: Vec<u32> = tokens.iter().filter_map(text).collect();
     if ids.len() == tokens.len() {
@@ -144,7 +166,7 @@ pub fn embed(model: &dyn VideoLanguageModel, tokens: &[PromptToken], visual: &[T
     let (mut starts, mut total) = (vec![0; visual.len()], ids.len());
     for ((visual, used), start) in visual.iter().zip(&used).zip(&mut starts) {
         if used.start < used.end {
-            parts.push(visual.narrow(0, used.start, used.len())?.to_dtype(dtype)?);
+            parts.push(visual.rows(used.clone())?.to_dtype(dtype)?);
             (*start, total) = (total, total + used.len());
         }
     }
@@ -162,7 +184,7 @@ pub fn embed(model: &dyn VideoLanguageModel, tokens: &[PromptToken], visual: &[T
 }
 
 /// From the first to the last row of each placement that `tokens` ask for; empty where they ask for none.
-fn used_rows(tokens: &[PromptToken], visual: &[Tensor]) -> ModelResult<Vec<Range<usize>>> {
+fn used_rows(tokens: &[PromptToken], visual: &[impl VisualRows]) -> ModelResult<Vec<Range<usize>>> {
     let mut used = vec![0..0; visual.len()];
     for token in tokens {
         let PromptToken::Visual { placement, row } = *token else { continue };
@@ -171,7 +193,7 @@ fn used_rows(tokens: &[PromptToken], visual: &[Tensor]) -> ModelResult<Vec<Range
             let text = format!("the prompt shows media {placement}, tokens came for {}", visual.len());
             return Err(ModelError::Bug(text));
         };
-        let given = visual[placement].dim(0)?;
+        let given = visual[placement].count()?;
         if row >= given {
             let text = format!("the prompt asks for visual token {row} of media {placement}, which gave {given}");
             return Err(ModelError::Bug(text));

@@ -123,7 +123,7 @@ fn every_layout_gives_the_same_model() {
         let folder = original_folder(shards);
         let model = open(&folder).unwrap();
         assert!(model.weights.unused().is_empty());
-        let embedded = embed(&model, &run.prompt.tokens, &[]).unwrap();
+        let embedded = embed(&model, &run.prompt.tokens, &[] as &[Tensor]).unwrap();
         assert_eq!(numbers(&logits_of(&model, &embedded, &last)), numbers(&want), "{shards} shards");
     }
 }
