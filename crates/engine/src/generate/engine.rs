@@ -13,7 +13,7 @@ use super::block_pool::BlockPool;
 use super::encode_queue::EncodeQueue;
 use super::job::{GenerateRequest, JobEvent, JobId, JobOutput, RetainedKv};
 use super::prefix_cache::{PrefixCache, PrefixKey};
-use super::scheduler::schedule;
+use super::scheduler::{MIN_TAIL, schedule};
 use super::sequence::{Sequence, TakenToken};
 use crate::answer::FinishReason;
 use crate::error::EngineError;
@@ -202,9 +202,9 @@ impl Engine {
         Ok(outputs)
     }
 
-    /// Most rows of one sequence in a step, about: the scheduler goes on to the end of a block.
+    /// Most rows of a prompt in one step, as the scheduler cuts it.
     fn most_rows(&self) -> usize {
-        self.options.step_rows + BLOCK
+        self.options.step_rows.max(BLOCK) + MIN_TAIL
     }
 
     /// Projects some frames for one of the sequences that wait for them, each in turn: a film of hours takes minutes,

@@ -82,12 +82,12 @@ impl VideoLlama3 {
         Ok(VideoLlama3 { processor: Arc::new(processor), vision, projector, decoder, weights })
     }
 
-    /// Encoder features of every patch, `[N, vision width]`, before merging and pruning.
+    /// Encoder features of every patch that the encoder sees, `[N, vision width]`, before merging and pruning.
     fn encode_patches(&self, plan: &MediaPlan, patches: &Patches) -> ModelResult<Tensor> {
         let pixels = patches.pixels.to_device(self.weights.device())?;
         let patches = Patches { pixels, units: patches.units.clone() };
         let dtype = self.weights.group(ParameterGroup::Vision).dtype();
-        Ok(self.vision.forward(&patches, planning::merge(plan), dtype)?)
+        Ok(self.vision.forward(&patches, planning::merge(plan), planning::encodes_kept(plan), dtype)?)
     }
 }
 
@@ -114,7 +114,7 @@ impl VideoLanguageModel for VideoLlama3 {
             per_unit.push(kept.len() - before);
             first += n;
         }
-        let rows = match kept.len() == first {
+        let rows = match kept.len() == rows.dim(0)? {
             true => rows,
             false => rows.index_select(&Tensor::from_slice(&kept, kept.len(), rows.device())?, 0)?,
         };

@@ -14,6 +14,10 @@ const MAX_ASPECT: f64 = 200.0;
 /// Names of the family's settings.
 const MERGE: &str = "merge";
 const PRUNE: &str = "prune";
+const ENCODE: &str = "encode";
+/// Words of [`ENCODE`].
+const ALL: &str = "all";
+const KEPT: &str = "kept";
 
 /// The family's settings.
 pub(super) fn settings(c: &ProcessorConfig) -> Vec<Setting> {
@@ -30,6 +34,12 @@ pub(super) fn settings(c: &ProcessorConfig) -> Vec<Setting> {
             value_type: SettingType::Flag,
             default: c.prune.to_string(),
         },
+        Setting {
+            name: ENCODE,
+            meaning: "which patches of pruned frames the encoder sees; `kept` takes less time and changes answers",
+            value_type: SettingType::Word(&[ALL, KEPT]),
+            default: ALL.to_string(),
+        },
     ]
 }
 
@@ -41,6 +51,11 @@ pub(super) fn merge(plan: &MediaPlan) -> usize {
 /// Whether frames of planned media are pruned.
 pub(super) fn prunes(plan: &MediaPlan) -> bool {
     plan.settings.flag(PRUNE).unwrap_or(false)
+}
+
+/// Whether the encoder sees only those patches of a frame that pruning keeps. The reference shows it all of them.
+pub(super) fn encodes_kept(plan: &MediaPlan) -> bool {
+    plan.settings.word(ENCODE) == Some(KEPT)
 }
 
 /// Visual tokens of one frame before pruning.
@@ -73,7 +88,15 @@ pub(super) fn plan(
     let before: usize = earlier.iter().map(|plan| plan.frames.len() * tokens_per_frame(plan)).sum();
     let sizes = sizes(c, &requests, before, options.max_visual_tokens)?;
     let prune = options.settings.flag(PRUNE).unwrap_or(c.prune);
-    let build = |((media, frames, merge), size)| one_plan(media, frames, merge, size, patch, prune);
+    let encodes_kept = options.settings.word(ENCODE) == Some(KEPT);
+    let build = |((media, frames, merge), size)| {
+        let plan = one_plan(media, frames, merge, size, patch, prune);
+        // What is the default is not said, so that features that were stored before there was a choice are found.
+        match encodes_kept && prunes(&plan) {
+            true => MediaPlan { settings: plan.settings.with(ENCODE, KEPT), ..plan },
+            false => plan,
+        }
+    };
     Ok(chosen.into_iter().zip(sizes).map(build).collect())
 }
 

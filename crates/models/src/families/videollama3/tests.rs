@@ -3,6 +3,7 @@
 
 mod arithmetic;
 mod gguf;
+mod kept_alone;
 mod kv_cache;
 mod original;
 mod packed;

@@ -48,30 +48,42 @@ impl VisionEncoder {
         })
     }
 
-    /// `[N, P]` pixels to `[N, D]` features; every frame is a unit, its patches lie in blocks of `merge x merge`.
-    pub(super) fn forward(&self, patches: &Patches, merge: usize, dtype: DType) -> Result<Tensor> {
-        let mut angles = Vec::new();
+    /// `[N, P]` pixels to `[N, D]` features; every frame is a unit, its patches lie in blocks of `merge x merge`. With
+    /// `kept_alone`, N of the result are the patches of the blocks that units keep, and the encoder sees no others.
+    pub(super) fn forward(&self, patches: &Patches, merge: usize, kept_alone: bool, dtype: DType) -> Result<Tensor> {
+        let (mut angles, mut units, mut seen, mut first) = (Vec::new(), Vec::new(), Vec::new(), 0);
         for unit in &patches.units {
             let [_, rows, cols] = unit.grid;
-            self.rope_2d_angles(rows, cols, merge, &mut angles);
+            let keep = unit.keep.as_deref().filter(|_| kept_alone);
+            let is_seen = |patch: usize| keep.is_none_or(|keep| keep[patch / (merge * merge)]);
+            let before = seen.len();
+            seen.extend((0..unit.patches()).filter(|patch| is_seen(*patch)).map(|patch| (first + patch) as u32));
+            self.rope_2d_angles(block_order(rows, cols, merge).enumerate().filter(|(n, _)| is_seen(*n)), &mut angles);
+            units.push(seen.len() - before);
+            first += unit.patches();
         }
         let rope = RopeTables::new(&angles, self.config.head_dim() / 2);
-        let units: Vec<usize> = patches.units.iter().map(|unit| unit.patches()).collect();
-        let mut x_nd = self.patch_embedding.forward(&patches.pixels.to_dtype(dtype)?)?;
+        let pixels = match seen.len() == first {
+            true => patches.pixels.clone(),
+            false => {
+                let seen = Tensor::from_slice(&seen, seen.len(), patches.pixels.device())?;
+                patches.pixels.index_select(&seen, 0)?
+            }
+        };
+        let mut x_nd = self.patch_embedding.forward(&pixels.to_dtype(dtype)?)?;
         for block in &self.blocks {
             x_nd = block.forward(&x_nd, Some(&rope), &units)?;
         }
         self.post_norm.forward(&x_nd)
     }
 
-    /// Rotary angles of one frame's patches in block order: a quarter of the head for the row, a quarter for the
-    /// column.
-    fn rope_2d_angles(&self, rows: usize, cols: usize, merge: usize, angles: &mut Vec<f32>) {
+    /// Rotary angles of patches at (row, column): a quarter of the head for the row, a quarter for the column.
+    fn rope_2d_angles(&self, places: impl Iterator<Item = (usize, (usize, usize))>, angles: &mut Vec<f32>) {
         let quarter = self.config.head_dim() / 4;
         let dim = (2 * quarter) as f32;
         let inverse: Vec<f32> =
             (0..quarter).map(|k| 1.0 / (self.config.rope_theta as f32).powf((2 * k) as f32 / dim)).collect();
-        for (row, col) in block_order(rows, cols, merge) {
+        for (_, (row, col)) in places {
             angles.extend(inverse.iter().map(|f| row as f32 * f));
             angles.extend(inverse.iter().map(|f| col as f32 * f));
         }
