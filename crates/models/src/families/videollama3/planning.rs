@@ -88,14 +88,10 @@ pub(super) fn plan(
     let before: usize = earlier.iter().map(|plan| plan.frames.len() * tokens_per_frame(plan)).sum();
     let sizes = sizes(c, &requests, before, options.max_visual_tokens)?;
     let prune = options.settings.flag(PRUNE).unwrap_or(c.prune);
-    let encodes_kept = options.settings.word(ENCODE) == Some(KEPT);
+    let encode = options.settings.word(ENCODE).unwrap_or(ALL);
     let build = |((media, frames, merge), size)| {
         let plan = one_plan(media, frames, merge, size, patch, prune);
-        // What is the default is not said, so that features that were stored before there was a choice are found.
-        match encodes_kept && prunes(&plan) {
-            true => MediaPlan { settings: plan.settings.with(ENCODE, KEPT), ..plan },
-            false => plan,
-        }
+        MediaPlan { settings: plan.settings.with(ENCODE, encode), ..plan }
     };
     Ok(chosen.into_iter().zip(sizes).map(build).collect())
 }

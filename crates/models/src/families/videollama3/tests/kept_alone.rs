@@ -44,21 +44,3 @@ fn whole_frames_are_as_without_the_setting_and_others_are_not() {
         assert_eq!(rows(&ours) == rows(&want), whole, "unit {number}");
     }
 }
-
-#[test]
-fn the_setting_is_said_only_where_something_is_pruned() {
-    let model = toy();
-    let options = |text: &str| {
-        let mut options = PlanOptions { fps: Some(1.0), ..PlanOptions::default() };
-        text.split(' ').for_each(|setting| options.settings.parse(setting).unwrap());
-        options
-    };
-    let (_, media) = request(&json("goldens.json")["cases"]["video"], &tensors("processor"));
-    let video = media[0].metadata.clone();
-    let settings = |text: &str| model.processor.plan(&[], &[video.clone()], &options(text)).unwrap().remove(0).settings;
-    assert_eq!(settings("encode=kept").word("encode"), Some("kept"));
-    assert_eq!(settings("encode=kept prune=false").word("encode"), None);
-    assert_eq!(settings("encode=all").word("encode"), None);
-    let wrong = model.processor.plan(&[], &[video.clone()], &options("encode=some"));
-    assert!(wrong.unwrap_err().to_string().contains("one of all, kept"));
-}
