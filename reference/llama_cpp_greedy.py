@@ -3,7 +3,8 @@
 FOLDER is a model whose language part has the file's form (`real_words.py`); PROGRAM is the example `greedy` of the lab. llama.cpp (PyPI `xllamacpp`)
 answers some prompts with temperature 0; ours answers the same token ids with the file's weights held as each of --dtypes. Printed for each: how many
 tokens are the same from the first on, how far ours leads where they part, and how often ours agrees when it is given llama.cpp's tokens. With --text,
-both name the likeliest token after each token of the text, and every pair of them is compared.
+both name the likeliest token after each token of the text, and every pair of them is compared. llama.cpp is not let end its answers; where ours would, they
+part, and the token that ours says is an end.
 """
 
 import argparse
@@ -71,7 +72,8 @@ def answers(args, llama, dtypes):
             theirs = one["answer"]
             same = next((at for at, (id, _) in enumerate(own["greedy"]) if id != theirs[at]), len(theirs))
             agreed += sum(id == theirs[at] for at, (id, _) in enumerate(own["given"]))
-            parted = f" (ours leads by {own['greedy'][same][1]:.3f}, theirs by {lead[same]:.3f})" if same < len(theirs) else ""
+            first = own["greedy"][same] if same < len(theirs) else None
+            parted = f" (ours says {first[0]} and leads by {first[1]:.3f}, theirs {theirs[same]} by {lead[same]:.3f})" if first else ""
             whole.append(f"{same}{parted}")
         print(f"{dtype}: the same from the first on, of {args.tokens}: {', '.join(whole)}")
         print(f"{dtype}: given llama.cpp's tokens, {100 * agreed / len(PROMPTS) / args.tokens:.2f} % of ours are the same", flush=True)

@@ -30,7 +30,7 @@ struct Asked {
 }
 
 #[derive(Serialize)]
-struct Found {
+struct Likeliest {
     greedy: Vec<(u32, f32)>,
     given: Vec<(u32, f32)>,
 }
@@ -47,7 +47,7 @@ fn main() -> Result<(), Failure> {
     let (checkpoint, tokens) = (Checkpoint::from(Path::new(model)), tokens.parse::<usize>()?);
     let model = loading::open_with_language(&checkpoint, Some(Path::new(gguf)), options)?;
     let asked: Vec<Asked> = serde_json::from_slice(&std::fs::read(asked)?)?;
-    let one = |asked: &Asked| -> Result<Found, Failure> {
+    let one = |asked: &Asked| -> Result<Likeliest, Failure> {
         let mut text = Text::new(model.as_ref(), asked.prompt.len() + tokens)?;
         let (mut greedy, mut next) = (Vec::new(), asked.prompt.clone());
         while greedy.len() < tokens {
@@ -58,9 +58,9 @@ fn main() -> Result<(), Failure> {
         let (first, whole) = (asked.prompt.len() - 1, [&asked.prompt[..], &asked.answer].concat());
         let mut given = Text::new(model.as_ref(), whole.len())?.read(&whole[..whole.len() - 1])?;
         given.drain(..first.min(given.len()));
-        Ok(Found { greedy, given })
+        Ok(Likeliest { greedy, given })
     };
-    let found = asked.iter().map(one).collect::<Result<Vec<Found>, Failure>>()?;
+    let found = asked.iter().map(one).collect::<Result<Vec<Likeliest>, Failure>>()?;
     Ok(std::fs::write(out, serde_json::to_vec(&found)?)?)
 }
 

@@ -46,7 +46,7 @@ mod tests {
     /// `rows` rows of pseudo-random bytes as one segment: every code and nibble occurs.
     fn segment(rows: usize, kind: GgmlDType) -> Segment {
         let encoding = Encoding::Blocks(kind);
-        let mut bytes: Vec<u8> = (0..rows * encoding.bytes(COLS)).map(|at| (at * 131 ^ at >> 3) as u8).collect();
+        let mut bytes: Vec<u8> = (0..rows * encoding.bytes(COLS)).map(|at| ((at * 131) ^ (at >> 3)) as u8).collect();
         if kind == GgmlDType::Q4K {
             for (at, block) in bytes.chunks_exact_mut(super::BYTES).enumerate() {
                 block[..2].copy_from_slice(&half::f16::from_f32(0.001 * (1 + at % 13) as f32).to_le_bytes());
