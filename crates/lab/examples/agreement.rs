@@ -1,10 +1,11 @@
 //! Error of bf16, int8 and int4 weights against f32 on a text: relative error of the logits, and how often the most
 //! likely next token agrees. Each token is predicted from the text before it. KV is the type of the KV cache beside
-//! these weights (f32, bf16 or int8); the default depends on the weights.
+//! these weights (f32, bf16 or int8); the default depends on the weights. With `--language` the language part's weights
+//! are those of a GGUF file, packed as `convert` packs them.
 //!
-//! `cargo run --release -p zoetrope-lab --example agreement -- MODEL TEXT [TOKENS [KV]]`
+//! `cargo run --release -p zoetrope-lab --example agreement -- [--language FILE.gguf] MODEL TEXT [TOKENS [KV]]`
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Tensor};
 use zoetrope_kernels::gemm::WeightType;
@@ -21,7 +22,9 @@ const ROWS: usize = 256;
 type Failure = Box<dyn std::error::Error>;
 
 fn main() -> Result<(), Failure> {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let mut arguments: Vec<String> = std::env::args().skip(1).collect();
+    let with_language = arguments.len() > 1 && arguments[0] == "--language";
+    let language = with_language.then(|| PathBuf::from(arguments.drain(..2).next_back().unwrap_or_default()));
     let [model, text, rest @ ..] = &arguments[..] else { return Err("MODEL TEXT [TOKENS [KV]]".into()) };
     let most = rest.first().map_or(Ok(2000), |number| number.parse::<usize>())?;
     let text = std::fs::read_to_string(text)?;
@@ -33,7 +36,7 @@ fn main() -> Result<(), Failure> {
         Some(other) => return Err(format!("KV is f32, bf16 or int8, not {other}").into()),
     };
     let checkpoint = Checkpoint::from(Path::new(model));
-    let open = |options: LoadOptions| loading::open(&checkpoint, options);
+    let open = |options: LoadOptions| loading::open_with_language(&checkpoint, language.as_deref(), options);
     let exact = open(LoadOptions::cpu(DType::F32))?;
     let mut ids = exact.processor().tokenizer().encode(&text)?;
     ids.truncate(most);
@@ -42,7 +45,10 @@ fn main() -> Result<(), Failure> {
     println!("{} tokens", ids.len());
     for kind in [WeightType::Bf16, WeightType::Int8, WeightType::Int4] {
         let options = LoadOptions { kv_dtype, ..LoadOptions::cpu(Precision::Packed(kind)) };
-        let ours = every_row(open(options)?.as_ref(), &ids)?;
+        let model = open(options)?;
+        let bytes = model.weights().summary().bytes_per_token;
+        let ours = every_row(model.as_ref(), &ids)?;
+        drop(model);
         let (mut same, mut off, mut all) = (0, 0.0, 0.0);
         for (ours, want) in ours.iter().zip(&want) {
             let likeliest = |logits: &Tensor| logits.argmax(1)?.to_vec1::<u32>();
@@ -54,8 +60,9 @@ fn main() -> Result<(), Failure> {
         }
         let share = 100.0 * same as f64 / ids.len() as f64;
         println!(
-            "{kind:?}: same likeliest token {share:.2} %, relative error of the logits {:.2e}",
-            (off / all).sqrt()
+            "{kind:?}: same likeliest token {share:.2} %, relative error of the logits {:.2e}; {:.1} MB a token",
+            (off / all).sqrt(),
+            bytes as f64 / 1e6
         );
     }
     Ok(())

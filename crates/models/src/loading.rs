@@ -128,6 +128,24 @@ pub fn open_over(
     (family(checkpoint)?.model)(checkpoint, weights_over(checkpoint, first, options)?)
 }
 
+/// A model of `checkpoint` whose language part's weights are those of a GGUF file, where one is given.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_with_language(
+    checkpoint: &Checkpoint,
+    language: Option<&Path>,
+    options: LoadOptions,
+) -> ModelResult<Arc<dyn VideoLanguageModel>> {
+    open_over(checkpoint, language_part(checkpoint, language)?, options)
+}
+
+/// The archive of a GGUF file, where one is given.
+fn language_part(checkpoint: &Checkpoint, language: Option<&Path>) -> ModelResult<Vec<Archive>> {
+    let tables = || (family(checkpoint)?.tables)(checkpoint);
+    language.map(|file| Archive::gguf(file, &tables()?)).into_iter().collect()
+}
+
 /// The weights of such a model, to read single tensors.
 ///
 /// # Errors
@@ -169,10 +187,7 @@ pub fn convert(
 ) -> ModelResult<()> {
     check_place(checkpoint, out)?;
     let family = family(checkpoint)?;
-    let mut archives = Vec::new();
-    if let Some(language) = language {
-        archives.push(Archive::gguf(language, &(family.tables)(checkpoint)?)?);
-    }
+    let mut archives = language_part(checkpoint, language)?;
     archives.extend(some_archives(checkpoint, family)?);
     let weights = Weights::survey(archives, weight_type)?;
     (family.model)(checkpoint, weights.clone())?;

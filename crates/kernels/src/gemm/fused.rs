@@ -10,24 +10,29 @@ use super::matrix::{LinearWeights, PackedMatrix};
 use super::weight_type::WeightType;
 use crate::isa::{Isa, isa};
 
-/// Checks that the matrices have one weight type and one width, and the biases the length of their rows; returns type
-/// and width.
-fn check(linears: &[LinearWeights<'_>]) -> (WeightType, usize) {
-    let (weight_type, cols) = (linears[0].weight.weight_type(), linears[0].weight.dims().1);
+/// Checks that the matrices have one width, and the biases the length of their rows; returns the width.
+fn check(linears: &[LinearWeights<'_>]) -> usize {
+    let cols = linears[0].weight.dims().1;
     for linear in linears {
-        let same = linear.weight.weight_type() == weight_type && linear.weight.dims().1 == cols;
-        assert!(same, "matrices of one product");
+        assert!(linear.weight.dims().1 == cols, "matrices of one product");
         assert!(linear.bias.is_none_or(|bias| bias.len() == linear.weight.dims().0), "bias size");
     }
-    (weight_type, cols)
+    cols
+}
+
+/// The weight type of matrices that are multiplied together.
+fn one_type(linears: &[LinearWeights<'_>]) -> WeightType {
+    let weight_type = linears[0].weight.weight_type();
+    assert!(linears.iter().all(|linear| linear.weight.weight_type() == weight_type), "weight types of one product");
+    weight_type
 }
 
 /// Fused linear layers on one input: `norm(x) W_i^T + b_i (+ residual)` for each i. `x` is `[t, cols]`; the results
-/// `[t, rows_i]` are concatenated, and `residual` has the size of all of them. `x` is normalized and packed once.
+/// `[t, rows_i]` are concatenated, and `residual` has the size of all of them. `x` is normalized and packed once for
+/// all matrices of one weight type that follow each other.
 ///
 /// # Panics
-/// When there is no matrix, when the matrices differ in weight type or columns, and when a slice does not have the size
-/// that `t` says.
+/// When there is no matrix, when the matrices differ in columns, and when a slice does not have the size that `t` says.
 pub fn fused_linear(
     linears: &[LinearWeights<'_>],
     x: &[f32],
@@ -64,12 +69,18 @@ fn write_linear(
     residual: Option<&[f32]>,
     y: &mut [MaybeUninit<f32>],
 ) {
-    let (weight_type, cols) = check(linears);
+    let cols = check(linears);
     assert_eq!(x.len(), t * cols, "input size");
-    let n: usize = linears.iter().map(|linear| linear.weight.dims().0).sum();
-    assert!(residual.is_none_or(|residual| residual.len() == t * n), "residual size");
-    let x = PackedActivations::pack(isa, weight_type, x, t, cols, norm, is_parallel(t * n * cols));
-    linear_to_f32(isa, linears, &x, t, residual, y);
+    let outputs = |linears: &[LinearWeights<'_>]| linears.iter().map(|linear| linear.weight.dims().0).sum::<usize>();
+    assert!(residual.is_none_or(|residual| residual.len() == t * outputs(linears)), "residual size");
+    let mut start = 0;
+    for linears in linears.chunk_by(|a, b| a.weight.weight_type() == b.weight.weight_type()) {
+        let n = t * outputs(linears);
+        let x = PackedActivations::pack(isa, one_type(linears), x, t, cols, norm, is_parallel(n * cols));
+        let own = start..start + n;
+        linear_to_f32(isa, linears, &x, t, residual.map(|all| &all[own.clone()]), &mut y[own.clone()]);
+        start = own.end;
+    }
 }
 
 /// Fused MLP: `activation(norm(x) W1^T + b1) W2^T + b2 (+ residual)`. `x` is `[t, cols of W1]`, the result and
@@ -103,13 +114,13 @@ pub(super) fn fused_mlp_at(
     norm: PreNorm<'_>,
     residual: Option<&[f32]>,
 ) -> Vec<f32> {
-    let ((weight_type, cols), (next_type, hidden)) = (check(first), check(&[second]));
+    let (cols, hidden) = (check(first), check(&[second]));
     assert_eq!(first.len(), if activation == MlpActivation::SwiGlu { 2 } else { 1 }, "first matrices");
     assert!(first.iter().all(|linear| linear.weight.dims().0 == hidden), "rows of the first matrices");
     let n = t * second.weight.dims().0;
     assert!(x.len() == t * cols && residual.is_none_or(|residual| residual.len() == n), "input size");
-    let x = PackedActivations::pack(isa, weight_type, x, t, cols, norm, is_parallel(t * hidden * cols));
-    let next = linear_to_packed(isa, first, &x, t, activation, next_type);
+    let x = PackedActivations::pack(isa, one_type(first), x, t, cols, norm, is_parallel(t * hidden * cols));
+    let next = linear_to_packed(isa, first, &x, t, activation, one_type(&[second]));
     drop(x);
     let mut y: Vec<f32> = Vec::with_capacity(n);
     linear_to_f32(isa, &[second], &next, t, residual, &mut y.spare_capacity_mut()[..n]);

@@ -9,7 +9,8 @@
 //!   follows, then one byte a lane for its minimum.
 //! - A **super-block** is 8 int4 groups (the last may have fewer). It begins with two f32 factors a lane: those of its
 //!   scales, then those of its minima. A weight is `factor * scale * nibble - factor * minimum`, as in the K-quants of
-//!   GGUF, whose `Q4_K` is this with six bits for scales and minima.
+//!   GGUF, whose `Q4_K` is this with six bits for scales and minima: it is packed without rounding
+//!   ([`SuperBlock`](super::SuperBlock)).
 //! - A **micro-tile** is the product of at most [`MR`] rows of `x` with one panel.
 //!
 //! The bytes do not depend on the instruction set. int8 values are stored with a zero point ([`I8_ZERO_POINT`]), so
@@ -32,6 +33,8 @@ pub(crate) const I8_GROUP: usize = 128;
 pub(crate) const I4_GROUP: usize = 32;
 /// Groups of a full super-block of an int4 panel.
 pub(crate) const I4_BLOCK_GROUPS: usize = 8;
+/// Values of a row in a full super-block.
+pub(crate) const I4_BLOCK_COLS: usize = I4_BLOCK_GROUPS * I4_GROUP;
 /// Bytes of the scales of one group of an int8 panel.
 pub(crate) const GROUP_SCALES_BYTES: usize = 2 * NR;
 /// Bytes of a full group of an int8 panel: k-steps, then scales.

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use super::layout::NR;
-use super::pack_weights::{pack_panel, unpack_value};
+use super::layout::{I4_BLOCK_COLS, NR};
+use super::pack_weights::{SuperBlock, pack_panel, pack_row_i4, unpack_value};
 use super::weight_type::WeightType;
 use crate::cache_lines::CacheLines;
 use crate::dense::gemm_crate::{Parallelism, StridedMatrix, matmul};
@@ -70,16 +70,42 @@ impl PackedMatrix {
         cols: usize,
         read: impl Fn(Range<usize>, &mut [f32]) + Sync,
     ) -> PackedMatrix {
+        PackedMatrix::from_panels(weight_type, rows, cols, |range, panel| {
+            let mut values = vec![0.0; NR * cols];
+            read(range.clone(), &mut values[..range.len() * cols]);
+            pack_panel(weight_type, &values, cols, panel);
+        })
+    }
+
+    /// An int4 matrix of values that lie on the grid of its format already: `read(row, block)` gives the super-blocks
+    /// of each row. Nothing is rounded. They are read in any order, from several threads.
+    ///
+    /// # Panics
+    /// When `cols` is zero or no multiple of 256.
+    pub fn from_super_blocks(
+        rows: usize,
+        cols: usize,
+        read: impl Fn(usize, usize) -> SuperBlock + Sync,
+    ) -> PackedMatrix {
+        assert!(cols.is_multiple_of(I4_BLOCK_COLS), "rows of {cols} values, no whole super-blocks");
+        PackedMatrix::from_panels(WeightType::Int4, rows, cols, |range, panel| {
+            for (lane, row) in range.enumerate() {
+                pack_row_i4((0..cols / I4_BLOCK_COLS).map(|block| read(row, block)), lane, panel);
+            }
+        })
+    }
+
+    /// `write(range, panel)` fills the panel of the rows `range`, which is all zeros.
+    fn from_panels(
+        weight_type: WeightType,
+        rows: usize,
+        cols: usize,
+        write: impl Fn(Range<usize>, &mut [u8]) + Sync,
+    ) -> PackedMatrix {
         assert!(cols > 0, "a matrix without columns");
         let mut bytes = CacheLines::zeroed(weight_type.bytes(rows, cols));
-        bytes.par_chunks_mut(weight_type.panel_bytes(weight_type.k_steps(cols))).enumerate().for_each(
-            |(number, panel)| {
-                let range = number * NR..rows.min((number + 1) * NR);
-                let mut values = vec![0.0; NR * cols];
-                read(range.clone(), &mut values[..range.len() * cols]);
-                pack_panel(weight_type, &values, cols, panel);
-            },
-        );
+        let panels = bytes.par_chunks_mut(weight_type.panel_bytes(weight_type.k_steps(cols)));
+        panels.enumerate().for_each(|(number, panel)| write(number * NR..rows.min((number + 1) * NR), panel));
         PackedMatrix { weight_type, rows, cols, bytes: PanelBytes::Owned(Arc::new(bytes)) }
     }
 

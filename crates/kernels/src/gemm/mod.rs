@@ -36,4 +36,5 @@ pub use check::relative_error;
 pub use epilogue::MlpActivation;
 pub use fused::{fused_linear, fused_mlp};
 pub use matrix::{LinearWeights, PackedMatrix, SharedBytes};
+pub use pack_weights::SuperBlock;
 pub use weight_type::WeightType;

@@ -1,8 +1,8 @@
 //! f32 weights to panels (see [`layout`](super::layout)) and back.
 
 use super::layout::{
-    GROUP_SCALES_BYTES, I4_BLOCK_BYTES, I4_BLOCK_GROUPS, I4_FACTORS_BYTES, I4_GROUP, I4_GROUP_BYTES, I8_GROUP,
-    I8_GROUP_BYTES, I8_ZERO_POINT, NR, STEP_BYTES, nibble_position, scale_and_minimum,
+    GROUP_SCALES_BYTES, I4_BLOCK_BYTES, I4_BLOCK_COLS, I4_BLOCK_GROUPS, I4_FACTORS_BYTES, I4_GROUP, I4_GROUP_BYTES,
+    I4_NIBBLES_BYTES, I8_GROUP, I8_GROUP_BYTES, I8_ZERO_POINT, NR, STEP_BYTES, nibble_position, scale_and_minimum,
 };
 use super::quantize::{quantize_block_i4, quantize_group_i8};
 use super::weight_type::WeightType;
@@ -66,10 +66,9 @@ fn pack_i8(values: &[f32], cols: usize, panel: &mut [u8]) {
 }
 
 fn pack_i4(values: &[f32], cols: usize, panel: &mut [u8]) {
-    const COLUMNS: usize = I4_BLOCK_GROUPS * I4_GROUP;
     let mut transposed = vec![[[0.0; NR]; I4_GROUP]; I4_BLOCK_GROUPS];
     for (block, bytes) in panel.chunks_mut(I4_BLOCK_BYTES).enumerate() {
-        let columns = block * COLUMNS..cols.min((block + 1) * COLUMNS);
+        let columns = block * I4_BLOCK_COLS..cols.min((block + 1) * I4_BLOCK_COLS);
         transposed.as_flattened_mut()[columns.len()..].fill([0.0; NR]);
         for (lane, row) in values.chunks_exact(cols).enumerate() {
             for (lanes, value) in transposed.as_flattened_mut().iter_mut().zip(&row[columns.clone()]) {
@@ -77,6 +76,43 @@ fn pack_i4(values: &[f32], cols: usize, panel: &mut [u8]) {
             }
         }
         quantize_block_i4(&transposed[..columns.len().div_ceil(I4_GROUP)], bytes);
+    }
+}
+
+/// The 256 values of a row that lie in one int4 super-block, as a file has them that quantized them before:
+/// `scale_factor * scale * nibble - minimum_factor * minimum`, with a scale and a minimum for each 32 of them.
+#[derive(Clone, Debug)]
+pub struct SuperBlock {
+    /// What the scales are multiples of.
+    pub scale_factor: f32,
+    /// What the minima are multiples of.
+    pub minimum_factor: f32,
+    /// Scale of each group.
+    pub scales: [u8; I4_BLOCK_GROUPS],
+    /// Minimum of each group.
+    pub minima: [u8; I4_BLOCK_GROUPS],
+    /// The values, `0..=15`, in the order of the columns.
+    pub nibbles: [[u8; I4_GROUP]; I4_BLOCK_GROUPS],
+}
+
+/// Writes the super-blocks of one row to its lane of a panel that is all zeros. Nothing is rounded.
+pub(crate) fn pack_row_i4(row: impl Iterator<Item = SuperBlock>, lane: usize, panel: &mut [u8]) {
+    for (block, bytes) in row.zip(panel.chunks_exact_mut(I4_BLOCK_BYTES)) {
+        let (factors, groups) = bytes.split_at_mut(I4_FACTORS_BYTES);
+        for (number, factor) in [block.scale_factor, block.minimum_factor].into_iter().enumerate() {
+            factors[4 * (number * NR + lane)..][..4].copy_from_slice(&factor.to_le_bytes());
+        }
+        let codes = block.scales.into_iter().zip(block.minima);
+        for ((group, nibbles), (scale, minimum)) in
+            groups.chunks_exact_mut(I4_GROUP_BYTES).zip(&block.nibbles).zip(codes)
+        {
+            for (k, nibble) in nibbles.iter().enumerate() {
+                let (at, shift) = nibble_position(lane, k);
+                group[at] |= (nibble & 15) << shift;
+            }
+            group[I4_NIBBLES_BYTES + lane] = scale;
+            group[I4_NIBBLES_BYTES + NR + lane] = minimum;
+        }
     }
 }
 

@@ -38,7 +38,9 @@ impl Mlp {
         if let (Some(second), true) = (self.second.fusable(), first.len() == self.first.len()) {
             let input = FusedInput { x: x_td, norm: norm.fused(), residual };
             let all: Vec<_> = first.iter().copied().chain([second]).collect();
-            if input.can_fuse(&all) {
+            // Gate and up are multiplied side by side; a GGUF file may have them in different types.
+            let alike = first.windows(2).all(|two| two[0].matrix.weight_type() == two[1].matrix.weight_type());
+            if alike && input.can_fuse(&all) {
                 return ops::fused_mlp(input, &first, self.activation, second);
             }
         }

@@ -54,8 +54,8 @@ impl<'a> FusedInput<'a> {
     }
 }
 
-/// `norm(x) W^T + b (+ residual)` of each matrix, all of one type: a `[T, O]` of each. The input is normalized and
-/// packed once. For values without gradients, see [`FusedInput::can_fuse`].
+/// `norm(x) W^T + b (+ residual)` of each matrix: a `[T, O]` of each. The input is normalized and packed once where all
+/// are of one type. For values without gradients, see [`FusedInput::can_fuse`].
 pub(crate) fn fused_linear(input: FusedInput<'_>, weights: &[PackedWeights<'_>]) -> Result<Vec<Tensor>> {
     let (t, width) = input.x.dims2()?;
     check_fit(weights, width)?;
@@ -85,7 +85,7 @@ pub(crate) fn fused_mlp(
     Tensor::from_vec(y, (t, second.matrix.dims().0), input.x.device())
 }
 
-/// `x W^T + b` of packed matrices of one type: a `[T, O]` of each. Gradients reach `x` and the biases.
+/// `x W^T + b` of packed matrices: a `[T, O]` of each. Gradients reach `x` and the biases.
 pub(crate) fn packed_linear(x: &Tensor, weights: &[PackedWeights<'_>]) -> Result<Vec<Tensor>> {
     let (t, width) = x.dims2()?;
     check_fit(weights, width)?;

@@ -13,7 +13,7 @@ use candle_core::DType;
 use zoetrope_kernels::gemm::WeightType;
 
 use super::archive::Archive;
-use super::formats::{Encoding, FileBytes, NAMES_KEY, OUR_NAMES, RowSource, encode_floats, packed_name};
+use super::formats::{Encoding, FileBytes, NAMES_KEY, OUR_NAMES, PackedEntry, RowSource, encode_floats, packed_name};
 use super::loader::Weights;
 use super::loader::lookup::find_rows;
 use super::origin::Origin;
@@ -61,8 +61,7 @@ impl ConversionPlan {
         let requests = survey.requests();
         let mut tensors = Vec::new();
         for (canonical, request) in requests.iter().filter(|(_, request)| request.packed) {
-            let weight_type = type_of_matrix(survey.weight_type, request.sensitive);
-            tensors.push(matrix(archives, canonical, request, weight_type)?);
+            tensors.push(matrix(archives, canonical, request, survey.weight_type)?);
         }
         // A tied table is there twice: as rows to look up, and packed as the output head.
         for (canonical, request) in requests.iter().filter(|(_, request)| request.values) {
@@ -140,35 +139,37 @@ fn surveyed(weights: &Weights) -> ModelResult<(&[Archive], &Survey)> {
     weights.surveyed().ok_or_else(|| ModelError::Bug("only surveyed weights are written".to_string()))
 }
 
+/// The matrix packed for a model of `model_type`.
 fn matrix(
     archives: &[Archive],
     canonical: &str,
     request: &TensorRequest,
-    weight_type: WeightType,
+    model_type: WeightType,
 ) -> ModelResult<PlannedTensor> {
     let shape = &request.shape;
-    let bytes = weight_type.bytes(shape[0], shape[1..].iter().product());
-    let transform = match already_packed(archives, canonical, request, weight_type)? {
-        Some((file, range)) => Transform::Copy(file, range),
-        None => Transform::Pack(find_rows(archives, canonical, request.second.as_deref(), shape)?, weight_type),
+    let (weight_type, transform) = match already_packed(archives, canonical, request, model_type)? {
+        Some(entry) => (entry.weight_type, Transform::Copy(entry.file.clone(), entry.bytes)),
+        None => {
+            let source = find_rows(archives, canonical, request.second.as_deref(), shape)?;
+            let weight_type = type_of_matrix(model_type, request.sensitive, source.stored_as());
+            (weight_type, Transform::Pack(source, weight_type))
+        }
     };
+    let bytes = weight_type.bytes(shape[0], shape[1..].iter().product());
     let name = packed_name(canonical, weight_type);
     Ok(PlannedTensor { name, dtype: "U8".to_string(), shape: vec![bytes], bytes, transform })
 }
 
 /// The matrix as a folder that was converted before has it, unless an archive before that gives other values.
-fn already_packed(
-    archives: &[Archive],
+fn already_packed<'a>(
+    archives: &'a [Archive],
     canonical: &str,
     request: &TensorRequest,
-    weight_type: WeightType,
-) -> ModelResult<Option<(FileBytes, Range<usize>)>> {
+    model_type: WeightType,
+) -> ModelResult<Option<PackedEntry<'a>>> {
     for archive in archives {
         match (archive.locate(canonical), archive.safetensors()) {
-            (Some(Origin::Tensor(theirs)), Some(files)) => {
-                let packed = files.packed(&theirs, &request.shape, weight_type)?;
-                return Ok(packed.map(|(file, range)| (file.clone(), range)));
-            }
+            (Some(Origin::Tensor(theirs)), Some(files)) => return files.packed(&theirs, &request.shape, model_type),
             (None, _) => continue,
             (Some(_), _) => return Ok(None),
         }

@@ -47,10 +47,26 @@ pub struct HeldAs {
     pub master: bool,
 }
 
+/// How files hold a matrix, as far as it decides what the matrix is packed as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum StoredAs {
+    /// As floats, as numbers of four bits or fewer on another grid, or as something that is computed.
+    Values,
+    /// On the grid of int4, so that packing rounds nothing (`Q4_K` of GGUF).
+    Int4Grid,
+    /// As integers of more than four bits.
+    MoreBits,
+}
+
 /// What a matrix is packed as in a model of `weight_type`: where most have four bits, those that four bits spoil have
-/// eight (docs/benchmarks.md, accuracy of packed weights).
-pub(crate) fn type_of_matrix(weight_type: WeightType, sensitive: bool) -> WeightType {
-    if sensitive && weight_type == WeightType::Int4 { WeightType::Int8 } else { weight_type }
+/// eight (docs/benchmarks.md, accuracy of packed weights). A file that was quantized before has decided which these
+/// are: what it has on the grid of int4 stays there, and what it has more bits for gets eight.
+pub(crate) fn type_of_matrix(weight_type: WeightType, sensitive: bool, stored: StoredAs) -> WeightType {
+    match (weight_type, stored) {
+        (WeightType::Int4, StoredAs::MoreBits) => WeightType::Int8,
+        (WeightType::Int4, StoredAs::Values) if sensitive => WeightType::Int8,
+        (other, _) => other,
+    }
 }
 
 impl HeldAs {

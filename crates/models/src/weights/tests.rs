@@ -1,10 +1,13 @@
 //! Origins: every way in which a published layout may hold a tensor of ours.
 
+mod int4_grid;
+
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use candle_core::{DType, Device, Tensor};
-use zoetrope_kernels::gemm::WeightType;
+use zoetrope_kernels::gemm::{PackedMatrix, WeightType};
 
 use super::*;
 use crate::checkpoint::Checkpoint;

@@ -6,6 +6,7 @@ mod reference;
 use std::sync::Arc;
 
 use super::layout::NR;
+use super::pack_weights::unpack_value;
 use super::*;
 use crate::elementwise::{activation, norm};
 use crate::isa::Isa;
@@ -73,6 +74,42 @@ fn unpacked_weights_are_within_half_a_step_of_the_original() {
             }
         }
     }
+}
+
+/// A super-block of pseudo-random numbers.
+fn super_block(row: usize, block: usize) -> SuperBlock {
+    let number = |at: usize, most: usize| ((row * 7919 + block * 104_729 + at * 31 + at * at * 17) % most) as u8;
+    SuperBlock {
+        scale_factor: 1e-3 * (1.0 + f32::from(number(1, 97))),
+        minimum_factor: 1e-3 * f32::from(number(2, 89)),
+        scales: std::array::from_fn(|group| number(group, 64)),
+        minima: std::array::from_fn(|group| number(group + 9, 256)),
+        nibbles: std::array::from_fn(|group| std::array::from_fn(|k| number(32 * group + k, 16))),
+    }
+}
+
+#[test]
+fn super_blocks_are_packed_without_rounding() {
+    let (rows, cols) = (37, 768);
+    let packed = PackedMatrix::from_super_blocks(rows, cols, super_block);
+    assert_eq!((packed.weight_type(), packed.bytes().len()), (WeightType::Int4, WeightType::Int4.bytes(rows, cols)));
+    for row in 0..rows {
+        let of_block = |block: usize| {
+            let b = super_block(row, block);
+            let value = move |at: usize| {
+                let (scale, minimum) = (f32::from(b.scales[at / 32]), f32::from(b.minima[at / 32]));
+                b.scale_factor * scale * f32::from(b.nibbles[at / 32][at % 32]) - b.minimum_factor * minimum
+            };
+            (0..256).map(value)
+        };
+        let want: Vec<f32> = (0..cols / 256).flat_map(of_block).collect();
+        assert_eq!(packed.unpack(row..row + 1), want, "row {row}");
+    }
+    // Lanes beyond the last row are zeros.
+    let (bytes, panel) = (packed.bytes(), WeightType::Int4.bytes(NR, cols));
+    assert!(
+        (rows - NR..NR).all(|lane| (0..cols).all(|k| unpack_value(WeightType::Int4, &bytes[panel..], lane, k) == 0.0))
+    );
 }
 
 #[test]
@@ -144,6 +181,25 @@ fn fused_linear_equals_separate_operations() {
             assert_eq!(fused_linear(&all, &x, t, pre_norm, Some(&residual)), sum, "{weight_type:?}");
         }
     }
+}
+
+/// Neighbors of one type are multiplied together; the order of the results is that of the matrices.
+#[test]
+fn matrices_of_several_types_equal_separate_products() {
+    let (t, rows, cols) = (9, 45, 70);
+    let (x, b, norm_weight) = (wave(t * cols, 1.0), wave(rows, 2.0), wave(cols, 0.9));
+    let types = [WeightType::Int4, WeightType::Int4, WeightType::Int8, WeightType::F32, WeightType::Int4];
+    let packed: Vec<_> = types
+        .iter()
+        .zip(1..)
+        .map(|(kind, phase)| PackedMatrix::pack(*kind, &wave(rows * cols, phase as f32), rows, cols))
+        .collect();
+    let all: Vec<_> = packed.iter().map(|weight| LinearWeights { weight, bias: Some(&b) }).collect();
+    let residual = wave(all.len() * t * rows, 0.7);
+    let norm = PreNorm::RmsNorm { weight: &norm_weight, eps: 1e-5 };
+    let one = |(linear, residual)| fused_linear(&[linear], &x, t, norm, Some(residual));
+    let want: Vec<f32> = all.iter().copied().zip(residual.chunks_exact(t * rows)).flat_map(one).collect();
+    assert_eq!(fused_linear(&all, &x, t, norm, Some(&residual)), want);
 }
 
 #[test]

@@ -6,6 +6,7 @@ use candle_core::quantized::GgmlDType;
 use candle_core::{CpuStorage, DType};
 
 use crate::error::{ModelError, ModelResult};
+use crate::weights::precision::StoredAs;
 
 /// How the values of a tensor lie in a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +31,16 @@ impl Encoding {
         match self {
             Encoding::Float(dtype) => values * dtype.size_in_bytes(),
             Encoding::Blocks(kind) => values / kind.block_size() * kind.type_size(),
+        }
+    }
+
+    /// What it means for packing.
+    pub(super) fn stored_as(self) -> StoredAs {
+        use GgmlDType::{Q4K, Q5_0, Q5_1, Q5K, Q6K, Q8_0};
+        match self {
+            Encoding::Blocks(Q4K) => StoredAs::Int4Grid,
+            Encoding::Blocks(Q5_0 | Q5_1 | Q5K | Q6K | Q8_0) => StoredAs::MoreBits,
+            Encoding::Blocks(_) | Encoding::Float(_) => StoredAs::Values,
         }
     }
 

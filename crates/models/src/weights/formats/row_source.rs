@@ -7,7 +7,9 @@ use zoetrope_kernels::gemm::{PackedMatrix, WeightType};
 
 use super::encoding::Encoding;
 use super::file_bytes::FileBytes;
+use super::q4_k::super_block;
 use crate::error::ModelResult;
+use crate::weights::precision::StoredAs;
 
 /// Consecutive rows of one matrix from one place.
 #[derive(Clone)]
@@ -75,8 +77,26 @@ impl RowSource {
         Ok(())
     }
 
+    /// How the files hold it: on the grid of int4 when all rows are.
+    pub(crate) fn stored_as(&self) -> StoredAs {
+        let mut all = self.segments.iter().map(|segment| segment.values.stored_as());
+        let same = |first: StoredAs, next: StoredAs| match (first, next) {
+            (StoredAs::MoreBits, _) | (_, StoredAs::MoreBits) => StoredAs::MoreBits,
+            (StoredAs::Int4Grid, StoredAs::Int4Grid) => StoredAs::Int4Grid,
+            _ => StoredAs::Values,
+        };
+        let first = all.next().unwrap_or(StoredAs::Values);
+        all.fold(first, same)
+    }
+
     /// All rows packed as `weight_type`, a panel at a time; the file's pages are given back afterwards.
     pub(crate) fn pack(&self, weight_type: WeightType) -> ModelResult<PackedMatrix> {
+        if weight_type == WeightType::Int4 && self.stored_as() == StoredAs::Int4Grid {
+            let read = |row, block| super_block(self.stored_row(row), block);
+            let packed = PackedMatrix::from_super_blocks(self.rows(), self.cols, read);
+            self.release();
+            return Ok(packed);
+        }
         let failed = OnceLock::new();
         let packed = PackedMatrix::from_rows(weight_type, self.rows(), self.cols, |range, out| {
             if let Err(error) = self.read(range, out) {
@@ -85,6 +105,25 @@ impl RowSource {
         });
         self.release();
         failed.into_inner().map_or(Ok(packed), Err)
+    }
+
+    /// The bytes of a row as a file has them; none where the row lies in no file.
+    fn stored_row(&self, row: usize) -> &[u8] {
+        let mut row = row;
+        for segment in &self.segments {
+            if row < segment.rows {
+                return match &segment.values {
+                    SegmentValues::File { file, bytes, encoding } => {
+                        let len = encoding.bytes(self.cols);
+                        &file[bytes.start + row * len..][..len]
+                    }
+                    SegmentValues::Reordered { source, order } => source.stored_row(order[row]),
+                    SegmentValues::Memory(_) | SegmentValues::Zeros | SegmentValues::LowRank { .. } => &[],
+                };
+            }
+            row -= segment.rows;
+        }
+        &[]
     }
 
     /// Gives the file pages that were read back to the system.
@@ -104,6 +143,16 @@ impl RowSource {
         match &self.segments[..] {
             [Segment { values: SegmentValues::File { file, bytes, encoding }, .. }] => Some((file, bytes, *encoding)),
             _ => None,
+        }
+    }
+}
+
+impl SegmentValues {
+    fn stored_as(&self) -> StoredAs {
+        match self {
+            SegmentValues::File { encoding, .. } => encoding.stored_as(),
+            SegmentValues::Reordered { source, .. } => source.stored_as(),
+            SegmentValues::Memory(_) | SegmentValues::Zeros | SegmentValues::LowRank { .. } => StoredAs::Values,
         }
     }
 }

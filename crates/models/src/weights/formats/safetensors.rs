@@ -36,6 +36,13 @@ struct SafetensorsEntry {
     bytes: Range<usize>,
 }
 
+/// Where a packed matrix lies.
+pub(crate) struct PackedEntry<'a> {
+    pub(crate) weight_type: WeightType,
+    pub(crate) file: &'a FileBytes,
+    pub(crate) bytes: Range<usize>,
+}
+
 /// Metadata of files that hold our own names.
 pub(crate) const NAMES_KEY: &str = "names";
 pub(crate) const OUR_NAMES: &str = "zoetrope";
@@ -111,27 +118,31 @@ impl SafetensorsFiles {
         Ok(())
     }
 
-    /// Where the matrix `name` lies packed as `weight_type`; `None` when no file has it so.
+    /// Where the matrix `name` lies packed for a model of `weight_type`, and as what; `None` when no file has it so. In
+    /// a folder that was converted to that type each matrix is packed as it was decided then.
     pub(crate) fn packed(
         &self,
         name: &str,
         shape: &[usize],
         weight_type: WeightType,
-    ) -> ModelResult<Option<(&FileBytes, Range<usize>)>> {
-        let stored = packed_name(name, weight_type);
-        let Some(entry) = self.entries.get(&stored) else { return Ok(None) };
+    ) -> ModelResult<Option<PackedEntry<'_>>> {
+        let entry = |kind: WeightType| self.entries.get(&packed_name(name, kind)).map(|entry| (kind, entry));
+        let others = || WeightType::ALL.into_iter().filter(|_| self.packed_as() == Some(weight_type));
+        let found = entry(weight_type).or_else(|| others().find_map(entry));
+        let Some((kind, entry)) = found else { return Ok(None) };
         let (file, bytes) = &self.files[entry.file];
         let (rows, cols) = matrix_dims(shape);
-        let (has, wants) = (entry.bytes.len(), weight_type.bytes(rows, cols));
+        let (has, wants) = (entry.bytes.len(), kind.bytes(rows, cols));
         if has != wants {
             let what = format!(
-                "tensor {stored} has {has} bytes, {shape:?} packed as {} has {wants}: it is cut, or an earlier version \
+                "tensor {} has {has} bytes, {shape:?} packed as {} has {wants}: it is cut, or an earlier version \
                  packed it; convert the original model again",
-                weight_type.name()
+                packed_name(name, kind),
+                kind.name()
             );
             return Err(self.checkpoint.error(file, what));
         }
-        Ok(Some((bytes, entry.bytes.clone())))
+        Ok(Some(PackedEntry { weight_type: kind, file: bytes, bytes: entry.bytes.clone() }))
     }
 
     /// What the matrices of a converted folder are packed as, the type of the fewest bits that some have; `None` when

@@ -2,6 +2,7 @@
 
 mod adapter_switch;
 mod archive_rows;
+mod found;
 pub(super) mod lookup;
 
 use std::collections::BTreeMap;
@@ -12,14 +13,15 @@ use candle_core::{DType, Device, Tensor, Var};
 use zoetrope_kernels::gemm::{PackedMatrix, SharedBytes, WeightType};
 
 pub(crate) use self::adapter_switch::AdapterSwitch;
+use self::found::Found;
 use self::lookup::{find_rows, read_tensor};
 use super::archive::Archive;
-use super::formats::{FileBytes, MappedRows, RowSource, matrix_dims};
-use super::init::{init_tensor, init_values};
+use super::formats::{FileBytes, MappedRows, matrix_dims};
+use super::init::init_tensor;
 use super::options::{Learn, LoadOptions};
 use super::origin::Origin;
 use super::parameter::{Parameter, ParameterGroup, ParameterRole};
-use super::precision::{ArchiveFacts, HeldAs, type_of_matrix};
+use super::precision::{ArchiveFacts, HeldAs, StoredAs, type_of_matrix};
 use super::survey::Survey;
 use crate::error::{ModelError, ModelResult};
 use crate::kv::KvDtype;
@@ -47,13 +49,6 @@ struct Shared {
     variables: Mutex<BTreeMap<String, Var>>,
     parameters: Mutex<BTreeMap<String, Parameter>>,
     adapters: AdapterSwitch,
-}
-
-/// What a tensor is made from.
-enum Found {
-    Rows(RowSource),
-    /// Initial values from this seed.
-    Random(u64),
 }
 
 impl Weights {
@@ -126,9 +121,13 @@ impl Weights {
         Weights { sensitive: true, ..self.clone() }
     }
 
-    /// What a matrix in `role` is packed as; `None` when the group's matrices are held as tensors.
+    /// What a matrix of floats in `role` is packed as; `None` when the group's matrices are held as tensors.
     pub fn matrix_type(&self, role: ParameterRole) -> Option<WeightType> {
-        self.held_as().packed.map(|weight_type| type_of_matrix(weight_type, self.is_sensitive(role)))
+        self.held_as().packed.map(|weight_type| self.type_of(weight_type, role, StoredAs::Values))
+    }
+
+    fn type_of(&self, model_type: WeightType, role: ParameterRole, stored: StoredAs) -> WeightType {
+        type_of_matrix(model_type, self.is_sensitive(role), stored)
     }
 
     fn is_sensitive(&self, role: ParameterRole) -> bool {
@@ -245,26 +244,23 @@ impl Weights {
         let canonical = join(&self.prefix, name);
         if let Some(survey) = &self.shared.survey {
             survey.note_matrix(&canonical, self.second(name), shape, self.is_sensitive(role));
-            if let Some(weight_type) = self.matrix_type(role).filter(|_| survey.checks) {
-                if self.mapped(name, shape, weight_type)?.is_none() {
-                    self.find(name, shape, role)?;
-                }
+            if let Some(model_type) = self.held_as().packed.filter(|_| survey.checks) {
+                let weight_type = match self.mapped(name, shape, model_type)? {
+                    Some(packed) => packed.weight_type(),
+                    None => self.type_of(model_type, role, self.find(name, shape, role)?.stored_as()),
+                };
                 let (rows, cols) = matrix_dims(shape);
                 self.note(&canonical, role, rows * cols, weight_type.bytes(rows, cols));
             }
             return Ok(None);
         }
-        let Some(weight_type) = self.matrix_type(role) else { return Ok(None) };
-        let packed = match self.mapped(name, shape, weight_type)? {
+        let Some(model_type) = self.held_as().packed else { return Ok(None) };
+        let packed = match self.mapped(name, shape, model_type)? {
             Some(packed) => packed,
-            None => match self.find(name, shape, role)? {
-                Found::Rows(source) => source.pack(weight_type)?,
-                Found::Random(seed) => {
-                    let values = init_values(seed, &canonical, shape, role);
-                    let (rows, cols) = matrix_dims(shape);
-                    PackedMatrix::pack(weight_type, &values, rows, cols)
-                }
-            },
+            None => {
+                let found = self.find(name, shape, role)?;
+                found.pack(self.type_of(model_type, role, found.stored_as()), &canonical, shape, role)?
+            }
         };
         self.note(&canonical, role, shape.iter().product(), packed.bytes().len());
         Ok(Some(packed))
@@ -315,8 +311,8 @@ impl Weights {
         self.second_prefix.as_ref().map(|prefix| join(prefix, name))
     }
 
-    /// The matrix `name` as a converted folder maps it.
-    fn mapped(&self, name: &str, shape: &[usize], weight_type: WeightType) -> ModelResult<Option<PackedMatrix>> {
+    /// The matrix `name` as a folder that was converted to `model_type` maps it.
+    fn mapped(&self, name: &str, shape: &[usize], model_type: WeightType) -> ModelResult<Option<PackedMatrix>> {
         let (canonical, second) = (join(&self.prefix, name), self.second(name));
         let (rows, cols) = matrix_dims(shape);
         for archive in &self.shared.archives {
@@ -328,12 +324,13 @@ impl Weights {
             };
             // The first that has the tensor gives it, packed or not.
             let (Origin::Tensor(theirs), Some(files)) = (origin, archive.safetensors()) else { return Ok(None) };
-            let Some((bytes, range)) = files.packed(&theirs, shape, weight_type)? else { return Ok(None) };
-            let FileBytes::Mapped(map) = bytes else { return Ok(None) };
+            let Some(entry) = files.packed(&theirs, shape, model_type)? else { return Ok(None) };
+            let FileBytes::Mapped(map) = entry.file else { return Ok(None) };
+            let weight_type = entry.weight_type;
             let refused =
                 || ModelError::Bug(format!("tensor {theirs} of {shape:?} is not {weight_type:?} where it lies"));
             let bytes: SharedBytes = map.clone();
-            let packed = PackedMatrix::from_packed(weight_type, rows, cols, bytes, range);
+            let packed = PackedMatrix::from_packed(weight_type, rows, cols, bytes, entry.bytes);
             return packed.ok_or_else(refused).map(Some);
         }
         Ok(None)
