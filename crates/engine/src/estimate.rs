@@ -15,11 +15,10 @@ use crate::answer::{MediaUsage, TokenCounts, usage, visual_tokens};
 use crate::conversation::{ContentPart, Conversation, NewMedia};
 use crate::error::EngineError;
 use crate::events::{Event, EventHandler};
-use crate::generate::{CHUNK_ROWS, MIN_TAIL, PrefixKeys, lasting_blocks};
+use crate::generate::{CHUNK_ROWS, MIN_TAIL, PROJECTED_FRAMES, PrefixKeys, lasting_blocks};
 use crate::limits::Limits;
 use crate::media_input::{
-    CHUNK_PATCHES, ContentDigest, FeatureIndex, FrameFaults, PROJECTED_FRAMES, PatchStream, frames_per_run, kept_bytes,
-    stored_media,
+    CHUNK_PATCHES, ContentDigest, FeatureIndex, FrameFaults, PatchStream, frames_per_run, kept_bytes, stored_media,
 };
 use crate::request::{Options, RequestContext};
 use crate::session::Session;

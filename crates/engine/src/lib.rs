@@ -30,8 +30,8 @@ pub use estimate::{DiskEstimate, EstimateOptions, MemoryEstimate, RequestPlan, p
 pub use events::{CancelFlag, Event, EventHandler, ignore};
 pub use generate::{
     BlockPool, CHUNK_ROWS, Constraint, Engine, EngineOptions, GenerateRequest, Generated, Grammar, GrammarCompiler,
-    JobEvent, JobId, JobOutput, MAX_TOP_LOGPROBS, Reply, RetainedKv, Sampler, Sampling, StopStrings, TokenLogprob,
-    TokenLogprobs, VisualTokens, token_logprobs,
+    JobEvent, JobId, JobOutput, MAX_TOP_LOGPROBS, ProjectedRows, Reply, RetainedKv, Sampler, Sampling, StopStrings,
+    TokenLogprob, TokenLogprobs, VisualTokens, token_logprobs,
 };
 pub use limits::{Limits, check_limit};
 #[cfg(unix)]
@@ -39,8 +39,8 @@ pub use media_input::sandboxed_source;
 pub use media_input::{
     CHUNK_PATCHES, ContentDigest, EncodeJob, EncodeProgress, EncodeTimings, EncodedMedia, FeatureIndex, FoundSubtitles,
     FrameFaults, FrameIter, FrameList, InMemory, IndexJob, IndexProgress, MediaFeatures, MediaInput, MediaSource,
-    OpenedMedia, PatchStream, PlannedFrames, PreparedFrames, ProjectedRows, SourceFrame, frames_per_run, open_bytes,
-    open_file, open_part, plan_sources,
+    OpenedMedia, PatchStream, PlannedFrames, PreparedFrames, SourceFrame, frames_per_run, open_bytes, open_file,
+    open_part, plan_sources,
 };
 pub use request::Options;
 pub use service::{

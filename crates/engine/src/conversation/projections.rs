@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use zoetrope_models::contract::VideoLanguageModel;
 
-use crate::generate::VisualTokens;
-use crate::media_input::{EncodedMedia, MediaIdentity, ProjectedRows};
+use crate::generate::{ProjectedRows, VisualTokens};
+use crate::media_input::{EncodedMedia, MediaIdentity};
 
 /// The visual tokens of one picture or video, for each instruction so far.
 #[derive(Default)]

@@ -1,46 +1,21 @@
 //! What the engine is asked to do, and what it tells about it.
 
-use std::ops::Range;
 use std::sync::Arc;
 
-use candle_core::Tensor;
 use sha2::{Digest, Sha256};
-use zoetrope_models::contract::VisualRows;
 use zoetrope_models::contract::features::{Features, Patches};
 use zoetrope_models::contract::position::Position;
 use zoetrope_models::contract::prompt::{Prompt, PromptToken};
-use zoetrope_models::error::ModelResult;
 
 use super::sampler::{Sampling, TokenLogprobs};
+use super::visual_tokens::VisualTokens;
 use crate::answer::FinishReason;
 use crate::error::EngineError;
-use crate::media_input::{EncodeTimings, EncodedMedia, ProjectedRows};
+use crate::media_input::{EncodeTimings, EncodedMedia};
 
 /// Number of a job, unique within an engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct JobId(pub(super) u64);
-
-/// Visual tokens of one placement of a prompt.
-#[derive(Clone, Debug)]
-pub struct VisualTokens {
-    /// Says which tokens these are: equal keys mean equal tokens, so that keys and values of earlier turns are reused
-    /// only for the very same ones.
-    pub key: u128,
-    /// Whether the key means the same in another process, so that keys and values may be kept on disk.
-    pub is_lasting: bool,
-    /// `[V, D]`.
-    pub rows: ProjectedRows,
-}
-
-impl VisualRows for VisualTokens {
-    fn count(&self) -> ModelResult<usize> {
-        self.rows.count()
-    }
-
-    fn rows(&self, rows: Range<usize>) -> ModelResult<Tensor> {
-        self.rows.rows(rows)
-    }
-}
 
 /// What a row of the KV cache was computed from, beside the rows before it: two sequences share a cached prefix as far
 /// as these are equal.

@@ -9,11 +9,12 @@ use zoetrope_models::contract::{VideoLanguageModel, embed};
 use zoetrope_models::kv::BLOCK;
 use zoetrope_text::Tokenizer;
 
-use super::job::{CachedRow, GenerateRequest, Generated, JobId, RetainedKv, VisualTokens};
+use super::job::{CachedRow, GenerateRequest, Generated, JobId, RetainedKv};
 use super::prefix_cache::{PART, PrefixKey, PrefixKeys, lasting_blocks};
 use super::reply::Reply;
 use super::sampler::{Sampler, TokenLogprobs, token_logprobs};
 use super::scheduler::{MIN_TAIL, SequenceState};
+use super::visual_tokens::VisualTokens;
 use crate::answer::FinishReason;
 use crate::error::EngineError;
 

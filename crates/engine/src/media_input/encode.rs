@@ -62,7 +62,7 @@ impl MediaFeatures {
     }
 
     /// The features of `units`, on `device` where they are read from a file.
-    pub(super) fn units(&self, units: Range<usize>, device: &Device) -> ModelResult<Features> {
+    pub(crate) fn units(&self, units: Range<usize>, device: &Device) -> ModelResult<Features> {
         match self {
             MediaFeatures::Fresh(features) => features.units(units),
             MediaFeatures::Stored(stored) => stored.units(units, device),

@@ -9,7 +9,6 @@ mod index;
 mod kept;
 mod key;
 mod patches;
-mod projected;
 #[cfg(unix)]
 mod sandboxed;
 mod source;
@@ -26,8 +25,6 @@ pub use index::{IndexJob, IndexProgress};
 pub(crate) use kept::{file_bytes as kept_bytes, keep};
 pub(crate) use key::{MediaIdentity, MediaKey};
 pub use patches::{CHUNK_PATCHES, PatchStream, PreparedFrames, frames_per_run};
-pub(crate) use projected::PROJECTED_FRAMES;
-pub use projected::ProjectedRows;
 #[cfg(unix)]
 pub use sandboxed::sandboxed_source;
 pub use source::{

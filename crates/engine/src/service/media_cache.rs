@@ -16,7 +16,7 @@ struct CachedMedia {
 }
 
 impl CachedMedia {
-    /// Those of features in memory, and of visual tokens, which become more while prompts are read.
+    /// Bytes of features in memory, and of visual tokens, which become more while prompts are read.
     fn bytes(&self) -> usize {
         let features = match &self.media.features {
             MediaFeatures::Fresh(features) => features.rows.elem_count() * features.rows.dtype().size_in_bytes(),

@@ -128,7 +128,7 @@ pub trait VideoLanguageModel: Send + Sync {
 pub trait VisualRows {
     /// V.
     fn count(&self) -> ModelResult<usize>;
-    /// Those of `rows`, which are there.
+    /// The tokens `rows`, all of which exist.
     fn rows(&self, rows: Range<usize>) -> ModelResult<Tensor>;
 }
 

@@ -1,8 +1,10 @@
 //! A reply while it grows: ids, text, and whether it has ended.
 
+mod stop;
+
 use zoetrope_text::{Detokenizer, Tokenizer};
 
-use super::stop::StopStrings;
+pub use self::stop::StopStrings;
 use crate::answer::FinishReason;
 use crate::error::EngineError;
 
