@@ -202,15 +202,15 @@ impl Engine {
         Ok(outputs)
     }
 
-    /// Most rows of a prompt in one step, as the scheduler cuts it.
-    fn most_rows(&self) -> usize {
+    /// Most rows of one prompt that a step computes, as the scheduler cuts it.
+    fn rows_of_a_step(&self) -> usize {
         self.options.step_rows.max(BLOCK) + MIN_TAIL
     }
 
     /// Projects some frames for one of the sequences that wait for them, each in turn: a film of hours takes minutes,
     /// and others go on in between.
     fn project_frames(&mut self, outputs: &mut Vec<JobOutput>) -> Result<(), EngineError> {
-        let most = self.most_rows();
+        let most = self.rows_of_a_step();
         let waiting = || self.running.iter().filter(|sequence| sequence.needs_projection(most));
         let next = waiting().filter(|sequence| sequence.id > self.projected).min_by_key(|sequence| sequence.id);
         let Some(sequence) = next.or_else(|| waiting().min_by_key(|sequence| sequence.id)) else { return Ok(()) };
@@ -225,7 +225,7 @@ impl Engine {
 
     /// One pass over rows of the running sequences, and the tokens that follow.
     fn forward(&mut self, outputs: &mut Vec<JobOutput>) -> Result<(), EngineError> {
-        let most = self.most_rows();
+        let most = self.rows_of_a_step();
         let states: Vec<_> = self.running.iter().map(|sequence| sequence.schedulable(most)).collect();
         let scheduled = schedule(&states, self.options.step_rows, &mut self.passed_over);
         if scheduled.is_empty() {
