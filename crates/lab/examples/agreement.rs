@@ -5,19 +5,18 @@
 //!
 //! `cargo run --release -p zoetrope-lab --example agreement -- [--language FILE.gguf] MODEL TEXT [TOKENS [KV]]`
 
+mod reading;
+
 use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Tensor};
 use zoetrope_kernels::gemm::WeightType;
 use zoetrope_models::checkpoint::Checkpoint;
-use zoetrope_models::contract::VideoLanguageModel;
-use zoetrope_models::contract::position::Position;
-use zoetrope_models::kv::{BLOCK, KvCache, KvContext, KvDtype, SequenceRun};
+use zoetrope_models::kv::KvDtype;
 use zoetrope_models::loading;
 use zoetrope_models::weights::{LoadOptions, Precision};
 
-/// Tokens that are read at once.
-const ROWS: usize = 256;
+use reading::Text;
 
 type Failure = Box<dyn std::error::Error>;
 
@@ -40,14 +39,14 @@ fn main() -> Result<(), Failure> {
     let exact = open(LoadOptions::cpu(DType::F32))?;
     let mut ids = exact.processor().tokenizer().encode(&text)?;
     ids.truncate(most);
-    let want = every_row(exact.as_ref(), &ids)?;
+    let want = Text::new(exact.as_ref(), ids.len())?.read(&ids)?;
     drop(exact);
     println!("{} tokens", ids.len());
     for kind in [WeightType::Bf16, WeightType::Int8, WeightType::Int4] {
         let options = LoadOptions { kv_dtype, ..LoadOptions::cpu(Precision::Packed(kind)) };
         let model = open(options)?;
         let bytes = model.weights().summary().bytes_per_token;
-        let ours = every_row(model.as_ref(), &ids)?;
+        let ours = Text::new(model.as_ref(), ids.len())?.read(&ids)?;
         drop(model);
         let (mut same, mut off, mut all) = (0, 0.0, 0.0);
         for (ours, want) in ours.iter().zip(&want) {
@@ -66,21 +65,4 @@ fn main() -> Result<(), Failure> {
         );
     }
     Ok(())
-}
-
-/// Logits after every token, `[ROWS, W]` at a time.
-fn every_row(model: &dyn VideoLanguageModel, ids: &[u32]) -> Result<Vec<Tensor>, Failure> {
-    let blocks: Vec<u32> = (0..ids.len().div_ceil(BLOCK) as u32).collect();
-    let (kv, weights) = (model.processor().info().kv, model.weights());
-    let mut cache = KvCache::new(kv, blocks.len(), weights.kv_dtype(), weights.device())?;
-    let mut all = Vec::new();
-    for (number, ids) in ids.chunks(ROWS).enumerate() {
-        let (past, new) = (number * ROWS, ids.len());
-        let positions: Vec<Position> = (past..past + new).map(|id| Position::text(id as u32)).collect();
-        let runs = [SequenceRun { past, new, blocks: &blocks }];
-        let mut context = KvContext::Paged { cache: &mut cache, runs: &runs };
-        let rows: Vec<usize> = (0..new).collect();
-        all.push(model.forward(&model.embed_tokens(ids)?, &positions, &mut context, &rows)?);
-    }
-    Ok(all)
 }

@@ -6,20 +6,18 @@
 //!
 //! `cargo run --release -p zoetrope-lab --example greedy -- MODEL GGUF DTYPE TOKENS IN OUT`
 
+mod reading;
+
 use std::path::Path;
 
-use candle_core::{DType, Tensor};
+use candle_core::DType;
 use serde::{Deserialize, Serialize};
 use zoetrope_kernels::gemm::WeightType;
 use zoetrope_models::checkpoint::Checkpoint;
-use zoetrope_models::contract::VideoLanguageModel;
-use zoetrope_models::contract::position::Position;
-use zoetrope_models::kv::{BLOCK, KvCache, KvContext, SequenceRun};
 use zoetrope_models::loading;
 use zoetrope_models::weights::{LoadOptions, Precision};
 
-/// Tokens that are read at once.
-const ROWS: usize = 256;
+use reading::Text;
 
 type Failure = Box<dyn std::error::Error>;
 
@@ -51,12 +49,12 @@ fn main() -> Result<(), Failure> {
         let mut text = Text::new(model.as_ref(), asked.prompt.len() + tokens)?;
         let (mut greedy, mut next) = (Vec::new(), asked.prompt.clone());
         while greedy.len() < tokens {
-            let best = text.read(&next)?.pop().ok_or("an empty prompt")?;
+            let best = likeliest(&mut text, &next)?.pop().ok_or("an empty prompt")?;
             greedy.push(best);
             next = vec![best.0];
         }
         let (first, whole) = (asked.prompt.len() - 1, [&asked.prompt[..], &asked.answer].concat());
-        let mut given = Text::new(model.as_ref(), whole.len())?.read(&whole[..whole.len() - 1])?;
+        let mut given = likeliest(&mut Text::new(model.as_ref(), whole.len())?, &whole[..whole.len() - 1])?;
         given.drain(..first.min(given.len()));
         Ok(Likeliest { greedy, given })
     };
@@ -64,38 +62,13 @@ fn main() -> Result<(), Failure> {
     Ok(std::fs::write(out, serde_json::to_vec(&found)?)?)
 }
 
-/// A text that grows.
-struct Text<'a> {
-    model: &'a dyn VideoLanguageModel,
-    cache: KvCache,
-    blocks: Vec<u32>,
-    past: usize,
-}
-
-impl<'a> Text<'a> {
-    fn new(model: &'a dyn VideoLanguageModel, most: usize) -> Result<Self, Failure> {
-        let blocks: Vec<u32> = (0..most.div_ceil(BLOCK) as u32).collect();
-        let (kv, weights) = (model.processor().info().kv, model.weights());
-        let cache = KvCache::new(kv, blocks.len(), weights.kv_dtype(), weights.device())?;
-        Ok(Text { model, cache, blocks, past: 0 })
+/// The likeliest token after each of `ids`, which follow what `text` has, and its lead.
+fn likeliest(text: &mut Text<'_>, ids: &[u32]) -> Result<Vec<(u32, f32)>, Failure> {
+    let mut all = Vec::new();
+    for logits in text.read(ids)? {
+        all.extend(logits.to_dtype(DType::F32)?.to_vec2::<f32>()?.iter().map(|row| leader(row)));
     }
-
-    /// The likeliest token after each of `ids`, and its lead.
-    fn read(&mut self, ids: &[u32]) -> Result<Vec<(u32, f32)>, Failure> {
-        let mut all = Vec::new();
-        for ids in ids.chunks(ROWS) {
-            let new = ids.len();
-            let positions: Vec<Position> = (self.past..self.past + new).map(|id| Position::text(id as u32)).collect();
-            let runs = [SequenceRun { past: self.past, new, blocks: &self.blocks }];
-            let mut context = KvContext::Paged { cache: &mut self.cache, runs: &runs };
-            let rows: Vec<usize> = (0..new).collect();
-            let x_td = self.model.embed_tokens(ids)?;
-            let logits: Tensor = self.model.forward(&x_td, &positions, &mut context, &rows)?;
-            all.extend(logits.to_dtype(DType::F32)?.to_vec2::<f32>()?.iter().map(|row| leader(row)));
-            self.past += new;
-        }
-        Ok(all)
-    }
+    Ok(all)
 }
 
 /// The index of the largest value, and how far it is above the second.

@@ -211,13 +211,15 @@ impl Engine {
     /// and others go on in between.
     fn project_frames(&mut self, outputs: &mut Vec<JobOutput>) -> Result<(), EngineError> {
         let most = self.rows_of_a_step();
-        let waiting = || self.running.iter().filter(|sequence| sequence.needs_projection(most));
-        let next = waiting().filter(|sequence| sequence.id > self.projected).min_by_key(|sequence| sequence.id);
-        let Some(sequence) = next.or_else(|| waiting().min_by_key(|sequence| sequence.id)) else { return Ok(()) };
-        let (job, done) = (sequence.id, sequence.project(most));
+        let waiting = self.running.iter().filter_map(|sequence| Some((sequence.id, sequence.unprojected(most)?)));
+        // Behind the last one first, then from the beginning.
+        let Some((job, (tokens, row))) = waiting.min_by_key(|(id, _)| (*id <= self.projected, *id)) else {
+            return Ok(());
+        };
+        let done = tokens.rows.project(row);
         self.projected = job;
         if let Err(error) = done {
-            outputs.push(JobOutput { job, event: JobEvent::Failed(error) });
+            outputs.push(JobOutput { job, event: JobEvent::Failed(error.into()) });
             self.finish_ended(outputs)?;
         }
         Ok(())

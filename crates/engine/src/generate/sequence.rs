@@ -157,24 +157,18 @@ impl Sequence {
         SequenceState { total, prompt: state.prompt.min(total), ..state }
     }
 
-    /// The first of the next `most` rows of its prompt whose visual token is not projected.
-    fn unprojected(&self, most: usize) -> Option<(&VisualTokens, usize)> {
+    /// The first of the next `most` rows of its prompt whose visual token is not projected, once it reads nothing from
+    /// disk any more.
+    pub(super) fn unprojected(&self, most: usize) -> Option<(&VisualTokens, usize)> {
+        if self.is_reading() {
+            return None;
+        }
         let next = self.tokens.get(self.stored..self.prompt.min(self.stored + most))?;
         next.iter().find_map(|token| {
             let PromptToken::Visual { placement, row } = *token else { return None };
             let tokens = self.visual.get(placement as usize)?;
             (!tokens.rows.has(row as usize)).then_some((tokens, row as usize))
         })
-    }
-
-    /// Whether [`project`](Self::project) has something to do.
-    pub(super) fn needs_projection(&self, most: usize) -> bool {
-        !self.is_reading() && self.unprojected(most).is_some()
-    }
-
-    /// Projects some frames that the next `most` rows of its prompt show.
-    pub(super) fn project(&self, most: usize) -> Result<(), EngineError> {
-        Ok(self.unprojected(most).map_or(Ok(()), |(tokens, row)| tokens.rows.project(row))?)
     }
 
     /// Parts at the beginning of its prompt that it may take from others: something is left to compute.

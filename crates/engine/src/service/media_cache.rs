@@ -19,7 +19,7 @@ impl CachedMedia {
     /// Bytes of features in memory, and of visual tokens, which become more while prompts are read.
     fn bytes(&self) -> usize {
         let features = match &self.media.features {
-            MediaFeatures::Fresh(features) => features.rows.elem_count() * features.rows.dtype().size_in_bytes(),
+            MediaFeatures::Fresh(features) => features.bytes(),
             MediaFeatures::Stored(_) => 0,
         };
         features + self.projections.bytes()
@@ -70,10 +70,9 @@ impl MediaCache {
         instruction: Option<&str>,
     ) -> VisualTokens {
         self.shrink();
-        match self.entries.get_mut(&identity.key) {
-            Some(entry) => entry.projections.tokens(model, identity, media, instruction).0,
-            None => Projections::default().tokens(model, identity, media, instruction).0,
-        }
+        let mut none = Projections::default();
+        let projections = self.entries.get_mut(&identity.key).map_or(&mut none, |entry| &mut entry.projections);
+        projections.tokens(model, identity, media, instruction).0
     }
 
     fn shrink(&mut self) {

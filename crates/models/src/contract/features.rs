@@ -97,6 +97,11 @@ impl Features {
         Ok(Features { rows: if let [one] = rows[..] { one.clone() } else { Tensor::cat(&rows, 0)? }, per_unit })
     }
 
+    /// Bytes of the rows.
+    pub fn bytes(&self) -> usize {
+        self.rows.elem_count() * self.rows.dtype().size_in_bytes()
+    }
+
     /// The features of the units `units`.
     ///
     /// # Errors

@@ -43,7 +43,7 @@ pub(super) fn bytes_of(runs: &[PreparedFrames]) -> u64 {
 
 /// Bytes of the rows of `features`.
 pub(super) fn bytes_of_features(features: &Features) -> u64 {
-    (features.rows.elem_count() * features.rows.dtype().size_in_bytes()) as u64
+    features.bytes() as u64
 }
 
 /// Decoded media and features in memory. Shared by all threads of a run.

@@ -114,6 +114,7 @@ impl VideoLanguageModel for VideoLlama3 {
             per_unit.push(kept.len() - before);
             first += n;
         }
+        // All of them are kept, or the encoder saw no others.
         let rows = match kept.len() == rows.dim(0)? {
             true => rows,
             false => rows.index_select(&Tensor::from_slice(&kept, kept.len(), rows.device())?, 0)?,

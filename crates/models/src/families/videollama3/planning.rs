@@ -89,10 +89,7 @@ pub(super) fn plan(
     let sizes = sizes(c, &requests, before, options.max_visual_tokens)?;
     let prune = options.settings.flag(PRUNE).unwrap_or(c.prune);
     let encode = options.settings.word(ENCODE).unwrap_or(ALL);
-    let build = |((media, frames, merge), size)| {
-        let plan = one_plan(media, frames, merge, size, patch, prune);
-        MediaPlan { settings: plan.settings.with(ENCODE, encode), ..plan }
-    };
+    let build = |((media, frames, merge), size)| one_plan(media, frames, merge, size, patch, prune, encode);
     Ok(chosen.into_iter().zip(sizes).map(build).collect())
 }
 
@@ -114,6 +111,7 @@ fn one_plan(
     (height, width): (usize, usize),
     patch: usize,
     prune: bool,
+    encode: &str,
 ) -> MediaPlan {
     let source = media.size();
     let prune = prune && media.kind == MediaKind::Video && frames.len() > 1;
@@ -124,7 +122,7 @@ fn one_plan(
         views: vec![View::whole(source, (width as u32, height as u32), (height / patch, width / patch))],
         joint: false,
         captions: Vec::new(),
-        settings: Settings::default().with(MERGE, merge).with(PRUNE, prune),
+        settings: Settings::default().with(MERGE, merge).with(PRUNE, prune).with(ENCODE, encode),
     }
 }
 

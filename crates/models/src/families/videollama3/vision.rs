@@ -58,7 +58,8 @@ impl VisionEncoder {
             let is_seen = |patch: usize| keep.is_none_or(|keep| keep[patch / (merge * merge)]);
             let before = seen.len();
             seen.extend((0..unit.patches()).filter(|patch| is_seen(*patch)).map(|patch| (first + patch) as u32));
-            self.rope_2d_angles(block_order(rows, cols, merge).enumerate().filter(|(n, _)| is_seen(*n)), &mut angles);
+            let places = block_order(rows, cols, merge).enumerate().filter(|(patch, _)| is_seen(*patch));
+            self.rope_2d_angles(places.map(|(_, place)| place), &mut angles);
             units.push(seen.len() - before);
             first += unit.patches();
         }
@@ -78,12 +79,12 @@ impl VisionEncoder {
     }
 
     /// Rotary angles of patches at (row, column): a quarter of the head for the row, a quarter for the column.
-    fn rope_2d_angles(&self, places: impl Iterator<Item = (usize, (usize, usize))>, angles: &mut Vec<f32>) {
+    fn rope_2d_angles(&self, places: impl Iterator<Item = (usize, usize)>, angles: &mut Vec<f32>) {
         let quarter = self.config.head_dim() / 4;
         let dim = (2 * quarter) as f32;
         let inverse: Vec<f32> =
             (0..quarter).map(|k| 1.0 / (self.config.rope_theta as f32).powf((2 * k) as f32 / dim)).collect();
-        for (_, (row, col)) in places {
+        for (row, col) in places {
             angles.extend(inverse.iter().map(|f| row as f32 * f));
             angles.extend(inverse.iter().map(|f| col as f32 * f));
         }

@@ -26,6 +26,9 @@ pub(crate) struct SafetensorsFiles {
     entries: HashMap<String, SafetensorsEntry>,
     /// Whether the names are our own: a converted folder says so.
     pub(crate) our_names: bool,
+    /// What the matrices of a converted folder are packed as, the type of the fewest bits that some have; `None` when
+    /// they are not.
+    packed_as: Option<WeightType>,
 }
 
 /// Where a tensor lies.
@@ -91,7 +94,7 @@ impl SafetensorsFiles {
 
     fn none_of(checkpoint: &Checkpoint) -> Self {
         let (files, entries) = (Vec::new(), HashMap::new());
-        SafetensorsFiles { checkpoint: checkpoint.clone(), files, entries, our_names: false }
+        SafetensorsFiles { checkpoint: checkpoint.clone(), files, entries, our_names: false, packed_as: None }
     }
 
     fn add(&mut self, name: String) -> ModelResult<()> {
@@ -115,6 +118,11 @@ impl SafetensorsFiles {
             );
         }
         self.files.push((name, bytes));
+        let some_are = |kind: &WeightType| {
+            let ending = packed_name("", *kind);
+            self.entries.keys().any(|name| name.ends_with(&ending))
+        };
+        self.packed_as = WeightType::ALL.into_iter().rev().find(some_are);
         Ok(())
     }
 
@@ -126,10 +134,9 @@ impl SafetensorsFiles {
         shape: &[usize],
         weight_type: WeightType,
     ) -> ModelResult<Option<PackedEntry<'_>>> {
-        let entry = |kind: WeightType| self.entries.get(&packed_name(name, kind)).map(|entry| (kind, entry));
-        let others = || WeightType::ALL.into_iter().filter(|_| self.packed_as() == Some(weight_type));
-        let found = entry(weight_type).or_else(|| others().find_map(entry));
-        let Some((kind, entry)) = found else { return Ok(None) };
+        let others = if self.packed_as == Some(weight_type) { &WeightType::ALL[..] } else { &[] };
+        let entry = |kind: &WeightType| self.entries.get(&packed_name(name, *kind)).map(|entry| (*kind, entry));
+        let Some((kind, entry)) = [weight_type].iter().chain(others).find_map(entry) else { return Ok(None) };
         let (file, bytes) = &self.files[entry.file];
         let (rows, cols) = matrix_dims(shape);
         let (has, wants) = (entry.bytes.len(), kind.bytes(rows, cols));
@@ -145,13 +152,9 @@ impl SafetensorsFiles {
         Ok(Some(PackedEntry { weight_type: kind, file: bytes, bytes: entry.bytes.clone() }))
     }
 
-    /// What the matrices of a converted folder are packed as, the type of the fewest bits that some have; `None` when
-    /// they are not.
+    /// What the matrices of a converted folder are packed as; `None` when they are not.
     pub(crate) fn packed_as(&self) -> Option<WeightType> {
-        WeightType::ALL
-            .into_iter()
-            .rev()
-            .find(|kind| self.entries.keys().any(|name| name.ends_with(&packed_name("", *kind))))
+        self.packed_as
     }
 }
 
